@@ -1,0 +1,2 @@
+//! Scaffolding, tidy checks and generated tables.
+fn main() {}
