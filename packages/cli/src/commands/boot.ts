@@ -1,0 +1,128 @@
+/** `terrarium boot`: a guest on this terminal, or at the end of a pipe. */
+
+import { resolve } from "node:path";
+import { images } from "@terrarium/images";
+import {
+  boot,
+  MachineError,
+  type BootOptions,
+  type Bytes,
+  type Engine,
+  type Exit,
+  type Image,
+  type Machine,
+  type MachineConfig,
+} from "@terrarium/machine";
+import { Command, Option } from "commander";
+import { pipe } from "../pipe.js";
+import { interact } from "../terminal.js";
+
+const DEFAULT_IMAGE = "debian-cloud";
+const ENTRIES = { auto: "auto", 16: "16-bit", 32: "32-bit", 64: "64-bit", pvh: "pvh" } as const;
+
+interface Flags {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly bios?: string;
+  readonly append?: string;
+  readonly memory?: string;
+  readonly entry?: keyof typeof ENTRIES;
+  readonly engine?: Engine;
+  readonly trace?: string;
+  readonly decompressOnHost?: true;
+  readonly reboot: boolean;
+}
+
+/** The command; `report` gets the exit status. */
+export function bootCommand(report: (status: number) => void): Command {
+  return new Command("boot")
+    .description("boot an image, or a kernel of your own; Ctrl-] leaves")
+    .argument("[image]", `name of an image (default: ${DEFAULT_IMAGE})`)
+    .option("--kernel <file>", "boot this Linux, PVH or multiboot kernel")
+    .option("--initrd <file>", "its initial RAM disk")
+    .option("--bios <file>", "start this flat firmware ROM at the reset vector")
+    .option("--append <words>", "more words for the kernel command line")
+    .option("--memory <size>", "guest RAM, such as 512MiB")
+    .addOption(new Option("--entry <kind>", "how the kernel is entered").choices(Object.keys(ENTRIES)))
+    .addOption(new Option("--engine <name>", "what executes the guest").choices(["auto", "interpreter"]))
+    .option("--trace <list>", "trace to stderr, such as exec,int,pio,mmio")
+    .option("--decompress-on-host", "unpack a compressed kernel before the guest starts")
+    .option("--no-reboot", "end when the guest resets")
+    .action(async (name: string | undefined, flags: Flags) => {
+      report(await run(source(name, flags), options(flags)));
+    });
+}
+
+async function run(what: Image | MachineConfig, how: BootOptions): Promise<number> {
+  await using machine = await boot(what, how);
+  using _trace = machine.onTrace((lines) => process.stderr.write(lines));
+  const ready = "prompt" in what ? what.prompt : undefined;
+  const exit = await attach(machine, ready);
+  return statusOf(exit);
+}
+
+function attach(machine: Machine, prompt: string | undefined): Promise<Exit> {
+  const { stdin, stdout } = process;
+  return stdin.isTTY && stdout.isTTY ? interact(machine) : pipe(machine, prompt, stdin, stdout);
+}
+
+/** Zero when the guest ended as it wanted to; `isa-debug-exit` as QEMU reports it. */
+function statusOf(exit: Exit): number {
+  switch (exit.reason) {
+    case "powered-off":
+    case "stopped":
+    case "reset":
+      return 0;
+    case "debug-exit":
+      return ((exit.code << 1) | 1) & 0xff;
+    case "fault":
+      process.stderr.write(`terrarium: the guest's processor cannot go on.\n${exit.dump}\n`);
+      return 1;
+    case "failed":
+      throw new MachineError("INTERNAL", exit.error.message, { reason: exit.error.message });
+  }
+}
+
+function source(name: string | undefined, { kernel, initrd, bios, append }: Flags): Image | MachineConfig {
+  if (kernel === undefined && bios === undefined) {
+    const image = find(name ?? DEFAULT_IMAGE);
+    return initrd === undefined ? image : { ...image, initrd: path(initrd) };
+  }
+  if (name !== undefined) {
+    const options = "image, --kernel, --bios";
+    throw new MachineError("OPTIONS_CONFLICT", "Give the name of an image or files of your own, not both.", { options });
+  }
+  return {
+    name: kernel ?? bios ?? "",
+    ...(kernel === undefined ? {} : { kernel: path(kernel) }),
+    ...(initrd === undefined ? {} : { initrd: path(initrd) }),
+    ...(bios === undefined ? {} : { firmware: path(bios) }),
+    ...(append === undefined ? {} : { commandLine: append }),
+  };
+}
+
+function options(flags: Flags): BootOptions {
+  const ownKernel = flags.kernel !== undefined || flags.bios !== undefined;
+  return {
+    ...(flags.append === undefined || ownKernel ? {} : { append: flags.append }),
+    // The library checks the form; it is the same check for every caller.
+    ...(flags.memory === undefined ? {} : { memory: flags.memory as Bytes }),
+    ...(flags.entry === undefined ? {} : { entry: ENTRIES[flags.entry] }),
+    ...(flags.engine === undefined ? {} : { engine: flags.engine }),
+    ...(flags.trace === undefined ? {} : { trace: flags.trace.split(",") }),
+    ...(flags.decompressOnHost === undefined ? {} : { decompressOnHost: true }),
+    onReset: flags.reboot ? "reboot" : "stop",
+  };
+}
+
+function find(name: string): Image {
+  const image = images.find((candidate) => candidate.name === name);
+  if (image !== undefined) return image;
+  const known = images.map((candidate) => candidate.name).join(", ");
+  throw new MachineError("IMAGE_UNKNOWN", `There is no image "${name}": the images are ${known}.`, { image: name, known });
+}
+
+/** Relative paths count from where the user stands; npm changes the directory and remembers that place. */
+function path(file: string): string {
+  return resolve(process.env["INIT_CWD"] ?? ".", file);
+}

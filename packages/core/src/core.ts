@@ -1,0 +1,110 @@
+/**
+ * What every face of the emulator core offers, whether WebAssembly or a native addon. The machine package
+ * is written against this and nothing else.
+ */
+
+/** Why {@link CoreMachine.run} came back. */
+export type RunOutcome =
+  /** The budget is used up; the guest wants to go on. */
+  | { readonly kind: "running" }
+  /** The processor is halted: nothing happens before `untilNs`, or before input where it is absent. */
+  | { readonly kind: "idle"; readonly untilNs?: number }
+  /** The guest switched itself off (ACPI S5). */
+  | { readonly kind: "powered-off" }
+  /** The guest asked for a reset and the configuration says that this ends the run. */
+  | { readonly kind: "reset" }
+  /** The guest wrote `code` to the `isa-debug-exit` port. */
+  | { readonly kind: "debug-exit"; readonly code: number }
+  /** The processor cannot go on; `dump` is its state, readable. */
+  | { readonly kind: "fault"; readonly dump: string };
+
+/** Bytes of the files a boot needs. */
+export interface BootFiles {
+  /** Linux bzImage, PVH or multiboot kernel. */
+  readonly kernel?: Uint8Array;
+  /** Initial RAM disk for the kernel. */
+  readonly initrd?: Uint8Array;
+  /** Flat ROM, started at the reset vector; excludes the others. */
+  readonly firmware?: Uint8Array;
+}
+
+/** How a kernel is entered; `auto` takes the best the file offers. */
+export type EntryProtocol = "auto" | "16-bit" | "32-bit" | "64-bit" | "pvh";
+
+/** The board to build, as plain data; sizes in bytes. */
+export interface CoreConfig {
+  /** Guest RAM. */
+  readonly memoryBytes: number;
+  /** Kernel command line. */
+  readonly commandLine: string;
+  /** Entry protocol. */
+  readonly entry: EntryProtocol;
+  /** Unpack the kernel's payload before the guest starts. */
+  readonly decompressOnHost: boolean;
+  /** Comma-separated trace categories, or empty. */
+  readonly trace: string;
+  /** Whether a guest reset ends the run instead of starting over. */
+  readonly noReboot: boolean;
+  /** Wall clock at power-on, seconds since 1970-01-01T00:00:00Z, for the CMOS clock. */
+  readonly unixSeconds: number;
+}
+
+/** Counters of one machine, all since power-on. */
+export interface CoreStats {
+  /** Guest instructions retired. */
+  readonly instructions: number;
+  /** Everything else the core counts, by name. */
+  readonly [counter: string]: unknown;
+}
+
+/** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
+export interface CoreMachine {
+  /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
+  run(nowNs: number, budget: number): RunOutcome;
+  /** Offers bytes to serial port `port`; returns how many were taken. */
+  serialInput(port: number, bytes: Uint8Array): number;
+  /** Takes what the guest sent on serial port `port` since the last call; empty where nothing. */
+  serialOutput(port: number): Uint8Array;
+  /** Counters. */
+  stats(): CoreStats;
+  /** The whole machine as bytes. */
+  snapshot(): Uint8Array;
+  /** Trace lines since the last call. */
+  takeTrace(): string;
+  /** Bytes the guest wrote to ports 0x80 (checkpoints) and 0xE9 (debug console), the latest of them. */
+  debug(): { readonly postCodes: Uint8Array; readonly debugConsole: Uint8Array };
+  /** Gives the guest's memory back. */
+  free(): void;
+}
+
+/** One loaded core. */
+export interface Core {
+  /** Which face was loaded. */
+  readonly face: "wasm";
+  /** Powers a machine on. Throws {@link CoreError} as a plain object. */
+  createMachine(config: CoreConfig, files: BootFiles): CoreMachine;
+  /** Brings a machine back from {@link CoreMachine.snapshot}. Throws {@link CoreError} as a plain object. */
+  restoreMachine(snapshot: Uint8Array): CoreMachine;
+  /** Every error code of the core, and the fields of its details. */
+  errorTable(): readonly CoreErrorRow[];
+  /** Throws that error as the core itself would, sentence included, so that a test can follow it to the caller. */
+  raise(error: Omit<CoreError, "message">): void;
+}
+
+/** What a core call throws: never an `Error`, because faces carry data only. */
+export interface CoreError {
+  /** Stable name of the kind of failure. */
+  readonly code: string;
+  /** One sentence: cause and mend. */
+  readonly message: string;
+  /** Fields that belong to the code. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** One row of the error table. */
+export interface CoreErrorRow {
+  /** Stable name. */
+  readonly code: string;
+  /** Field name to TypeScript type name. */
+  readonly details: Readonly<Record<string, "string" | "number">>;
+}

@@ -1,0 +1,14 @@
+/** Loads the emulator core, once for a thread. Nobody else knows where its artefact lies. */
+
+import { instantiate } from "#artefact";
+import type { Core } from "./core.js";
+
+export type * from "./core.js";
+
+let core: Promise<Core> | undefined;
+
+/** The core. WebAssembly for now: it runs wherever JavaScript does. */
+export function loadCore(): Promise<Core> {
+  core ??= instantiate();
+  return core;
+}

@@ -1,0 +1,41 @@
+/** Powering machines on. */
+
+import { resolveConfig, type BootOptions, type MachineConfig } from "./config.js";
+import type { Connect } from "./hosts/connection.js";
+import type { Image } from "./image.js";
+import { Machine } from "./machine.js";
+import { checkSnapshot, isSnapshot, type Snapshot } from "./snapshot.js";
+import { malformed } from "./units.js";
+
+/**
+ * Powers a machine on and resolves while it boots: wait for its prompt to talk to it.
+ * @throws MachineError for whatever is wrong with the source or the options
+ */
+export type Boot = (source: Image | MachineConfig | Snapshot, options?: BootOptions) => Promise<Machine>;
+
+/** `boot` over one way of reaching a machine server. */
+export function bootOver(connect: Connect): Boot {
+  return async (source, options = {}) => {
+    if (typeof source !== "object" || (source as unknown) === null) {
+      throw malformed("source", source, "an image, a config or a snapshot");
+    }
+    return isSnapshot(source) ? await fromSnapshot(connect, source, options) : await fromParts(connect, source, options);
+  };
+}
+
+async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootOptions): Promise<Machine> {
+  checkSnapshot(snapshot);
+  const given = Object.keys(options).filter((name) => name !== "engine");
+  if (given.length > 0) {
+    throw malformed(given.join(", "), undefined, "left out: a snapshot brings its own configuration");
+  }
+  const { name, agent, bytes } = snapshot;
+  return await Machine.start(connect(), { name, agent }, (server, events) => server.restore(bytes, events));
+}
+
+async function fromParts(connect: Connect, source: Image | MachineConfig, options: BootOptions): Promise<Machine> {
+  const config: MachineConfig = { ...source, ...options };
+  const resolved = resolveConfig(config);
+  const identity = { name: config.name ?? "this guest", agent: config.agent ?? false };
+  return await Machine.start(connect(), identity, (server, events) => server.start(resolved, events));
+}

@@ -1,0 +1,119 @@
+/** What a caller may ask for, checked and brought into the form the core takes. */
+
+import type { CoreConfig, EntryProtocol } from "@terrarium/core";
+import { MachineError } from "./errors.js";
+import { malformed, parseBytes, type Bytes } from "./units.js";
+
+/** Where a file is: a URL, a path (in Node), or its bytes. */
+export type FileSource = string | URL | Uint8Array;
+
+/** How the guest's instructions are executed. `auto` takes the fastest engine there is. */
+export type Engine = "auto" | "interpreter";
+
+/** Options that apply to whatever is booted. */
+export interface BootOptions {
+  /** Guest RAM; 512 MiB where nobody says. */
+  readonly memory?: Bytes;
+  /** Execution engine; `auto` where nobody says. */
+  readonly engine?: Engine;
+  /** Kernel command line, instead of the image's own. */
+  readonly commandLine?: string;
+  /** More words for the kernel command line, after those it has. */
+  readonly append?: string;
+  /** How the kernel is entered; `auto` takes the best its file offers. */
+  readonly entry?: EntryProtocol;
+  /** Unpack a compressed kernel before the guest starts, which saves the guest the work. */
+  readonly decompressOnHost?: boolean;
+  /** What to trace, such as `["exec", "pio"]`; the lines come from `onTrace`. */
+  readonly trace?: readonly string[];
+  /** What a guest reset does: start over (as a PC), or end the run. */
+  readonly onReset?: "reboot" | "stop";
+}
+
+/** A machine described by its parts. An image is one with a name. Structured-cloneable, where its files are. */
+export interface MachineConfig extends BootOptions {
+  /** Kernel: Linux, PVH or multiboot. */
+  readonly kernel?: FileSource;
+  /** Initial RAM disk; for a multiboot kernel, its module. */
+  readonly initrd?: FileSource;
+  /** Flat firmware ROM, instead of a kernel. */
+  readonly firmware?: FileSource;
+  /** Whether the Terrarium agent listens on the second serial port. */
+  readonly agent?: boolean;
+  /** Name of the image, for messages. */
+  readonly name?: string;
+}
+
+/** A config in which everything is decided; the form that crosses to the worker. */
+export interface ResolvedConfig {
+  readonly core: CoreConfig;
+  readonly files: {
+    readonly kernel?: string | Uint8Array;
+    readonly initrd?: string | Uint8Array;
+    readonly firmware?: string | Uint8Array;
+  };
+}
+
+const ENTRIES: readonly EntryProtocol[] = ["auto", "16-bit", "32-bit", "64-bit", "pvh"];
+
+/**
+ * Checks `config` and fills in the defaults.
+ * @throws MachineError `OPTION_INVALID`, `OPTIONS_CONFLICT`
+ */
+export function resolveConfig(config: MachineConfig): ResolvedConfig {
+  checkBootFiles(config);
+  oneOf("engine", config.engine ?? "auto", ["auto", "interpreter"]);
+  const words = [config.commandLine, config.append].map((line, index) =>
+    line === undefined ? "" : text(index === 0 ? "commandLine" : "append", line),
+  );
+  return {
+    core: {
+      memoryBytes: parseBytes(config.memory ?? "512MiB", "memory"),
+      commandLine: words.filter((line) => line !== "").join(" "),
+      entry: oneOf("entry", config.entry ?? "auto", ENTRIES),
+      decompressOnHost: config.decompressOnHost ?? false,
+      trace: (config.trace ?? []).map((category) => text("trace", category)).join(","),
+      noReboot: oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]) === "stop",
+      unixSeconds: Math.floor(Date.now() / 1000),
+    },
+    files: {
+      ...(config.kernel === undefined ? {} : { kernel: fileSource("kernel", config.kernel) }),
+      ...(config.initrd === undefined ? {} : { initrd: fileSource("initrd", config.initrd) }),
+      ...(config.firmware === undefined ? {} : { firmware: fileSource("firmware", config.firmware) }),
+    },
+  };
+}
+
+function checkBootFiles({ kernel, initrd, firmware }: MachineConfig): void {
+  if (kernel === undefined && firmware === undefined) {
+    throw conflict("kernel, firmware", "There is nothing to boot: give a kernel or a firmware ROM.");
+  }
+  if (kernel !== undefined && firmware !== undefined) {
+    throw conflict("kernel, firmware", "A machine starts either a kernel or a firmware ROM: leave one of them out.");
+  }
+  if (initrd !== undefined && kernel === undefined) {
+    throw conflict("initrd, firmware", "An initrd belongs to a kernel: leave it out when a firmware ROM is started.");
+  }
+}
+
+function conflict(options: string, message: string): MachineError<"OPTIONS_CONFLICT"> {
+  return new MachineError("OPTIONS_CONFLICT", message, { options });
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  throw malformed(option, value, `one of ${allowed.join(", ")}`);
+}
+
+/** Strings reach the guest's memory as C strings, so a zero byte would cut them short unseen. */
+function text(option: string, value: unknown): string {
+  if (typeof value === "string" && !value.includes("\0")) return value;
+  throw malformed(option, value, "text without a zero byte");
+}
+
+function fileSource(option: string, value: unknown): string | Uint8Array {
+  if (value instanceof URL) return value.href;
+  if (value instanceof Uint8Array || (typeof value === "string" && value !== "")) return value;
+  throw malformed(option, value, "a path, a URL or a Uint8Array");
+}

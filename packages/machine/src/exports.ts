@@ -1,0 +1,13 @@
+/** The names both entries share. */
+
+export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
+export type { BootOptions, Engine, FileSource, MachineConfig } from "./config.js";
+export type { Console, WaitOptions } from "./console.js";
+export { MachineError, TimeoutError, type ErrorCode, type ErrorDetails, type HostErrorDetails } from "./errors.js";
+export type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+export type { Image } from "./image.js";
+export type { Machine } from "./machine.js";
+export type { SerialPort } from "./serial.js";
+export type { Exit } from "./server/protocol.js";
+export type { Snapshot } from "./snapshot.js";
+export { parseBytes, parseDuration, type Bytes, type Duration } from "./units.js";

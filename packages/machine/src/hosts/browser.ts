@@ -1,0 +1,28 @@
+/** A browser: a module worker a machine, files by URL. */
+
+import { internalError } from "../errors.js";
+import { connection, type Connection } from "./connection.js";
+
+/**
+ * Starts a worker with a machine server in it. Its script is `browser-worker.js` beside this one: a bundler either
+ * understands `new Worker(new URL(...))` or is told to emit that file as an entry of its own.
+ */
+export function connectToWorker(): Connection {
+  const worker = new Worker(new URL("./browser-worker.js", import.meta.url), { type: "module" });
+  const died = new Promise<never>((_, reject) => {
+    worker.onerror = (event) => {
+      reject(internalError(event.message === "" ? "the worker's script cannot be loaded" : event.message));
+    };
+  });
+  return connection(worker, died, () => {
+    worker.terminate();
+    return Promise.resolve();
+  });
+}
+
+/** The file at a URL. */
+export async function readFile(source: string): Promise<Uint8Array> {
+  const response = await fetch(source);
+  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

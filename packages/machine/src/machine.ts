@@ -1,0 +1,191 @@
+/** A running machine, seen from the caller's thread. */
+
+import { proxy, type Remote } from "comlink";
+import { Agent } from "./agent.js";
+import { SerialConsole, type Console } from "./console.js";
+import { fromWire, internalError, MachineError, toWire } from "./errors.js";
+import { Emitter } from "./events.js";
+import type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+import type { Connection } from "./hosts/connection.js";
+import { Serial, type SerialPort } from "./serial.js";
+import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
+import type { Snapshot } from "./snapshot.js";
+
+/** How long `stop()` waits for the worker to answer before it ends the worker itself. */
+const STOP_GRACE_MS = 2_000;
+
+let created = 0;
+
+/** What is known of a guest apart from its state. */
+export interface Identity {
+  /** Name of the image, for messages. */
+  readonly name: string;
+  /** Whether the Terrarium agent listens on its second serial port. */
+  readonly agent: boolean;
+}
+
+/** A running x86 PC. */
+export class Machine implements Guest {
+  readonly id = `machine-${++created}`;
+  readonly kind = "machine";
+  readonly capabilities: Capabilities;
+  readonly exited: Promise<Exit>;
+  readonly #identity: Identity;
+  readonly #connection: Connection;
+  readonly #console = new SerialConsole((bytes) => this.#write(0, bytes));
+  readonly #second = new Serial((bytes) => this.#write(1, bytes));
+  readonly #exits = new Emitter<Exit>();
+  readonly #traces = new Emitter<string>();
+  readonly #ended = Promise.withResolvers<Exit>();
+  #agent: Agent | undefined;
+  #exit: Exit | undefined;
+
+  private constructor(connection: Connection, identity: Identity) {
+    this.#connection = connection;
+    this.#identity = identity;
+    this.capabilities = { run: identity.agent, snapshot: true };
+    this.exited = this.#ended.promise;
+    connection.died.catch((error: unknown) => {
+      this.#end({ reason: "failed", error: toWire(error) });
+    });
+  }
+
+  /** Starts a machine over `connection` with `begin`. For `boot()`. */
+  static async start(
+    connection: Connection,
+    identity: Identity,
+    begin: (server: Remote<MachineServer>, events: MachineEvents) => Promise<void>,
+  ): Promise<Machine> {
+    const machine = new Machine(connection, identity);
+    try {
+      await Promise.race([begin(connection.server, proxy(machine.#events())), connection.died]);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+    return machine;
+  }
+
+  /** The first serial port. */
+  get console(): Console {
+    return this.#console;
+  }
+
+  /**
+   * Serial port `n`: 0 is the console, 1 belongs to the agent where the image has one.
+   * @throws MachineError `OPTION_INVALID`
+   */
+  serial(n: number): SerialPort {
+    if (n === 0) return this.#console;
+    if (n === 1) return this.#second;
+    const expected = "0 or 1";
+    throw new MachineError("OPTION_INVALID", `The board has the serial ports ${expected}, not ${n}.`, {
+      option: "serial",
+      value: String(n),
+      expected,
+    });
+  }
+
+  run(command: string | readonly string[], options: RunOptions & { readonly output: "bytes" }): Promise<RunResult<Uint8Array>>;
+  run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
+  async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
+    if (this.#exit !== undefined) throw stopped(this.#exit);
+    if (!this.#identity.agent) {
+      const { name } = this.#identity;
+      const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
+      throw new MachineError("AGENT_MISSING", message, { image: name });
+    }
+    this.#agent ??= new Agent(this.#second);
+    return await this.#whileAlive(this.#agent.run(command, options));
+  }
+
+  async pause(): Promise<void> {
+    await this.#call((server) => server.pause());
+  }
+
+  async resume(): Promise<void> {
+    await this.#call((server) => server.resume());
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const bytes = await this.#call((server) => server.snapshot());
+    return { kind: "terrarium-snapshot", bytes, ...this.#identity };
+  }
+
+  async stats(): Promise<GuestStats> {
+    return await this.#call((server) => server.stats());
+  }
+
+  async stop(): Promise<void> {
+    if (this.#exit !== undefined) return;
+    const timer = setTimeout(() => {
+      this.#end({ reason: "stopped" });
+    }, STOP_GRACE_MS);
+    void this.#connection.server.stop();
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  onExit(listener: (exit: Exit) => void): Disposable {
+    return this.#exits.on(listener);
+  }
+
+  /** Calls `listener` with trace lines, where the `trace` option asked for any. */
+  onTrace(listener: (lines: string) => void): Disposable {
+    return this.#traces.on(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #events(): MachineEvents {
+    return {
+      serial: (port, bytes) => {
+        (port === 0 ? this.#console : this.#second).receive(bytes);
+      },
+      trace: (text) => {
+        this.#traces.emit(text);
+      },
+      exited: (exit) => {
+        this.#end(exit);
+      },
+    };
+  }
+
+  #end(exit: Exit): void {
+    if (this.#exit !== undefined) return;
+    this.#exit = exit;
+    this.#console.end(exit.reason);
+    this.#exits.emit(exit);
+    void this.#connection.close().then(() => {
+      this.#ended.resolve(exit);
+    });
+  }
+
+  async #write(port: number, bytes: Uint8Array): Promise<void> {
+    await this.#call((server) => server.write(port, bytes));
+  }
+
+  async #call<T>(action: (server: Remote<MachineServer>) => Promise<T>): Promise<T> {
+    if (this.#exit !== undefined) throw stopped(this.#exit);
+    return await this.#whileAlive(action(this.#connection.server));
+  }
+
+  /** A worker that has ended answers nothing, so every answer is raced against its end. */
+  async #whileAlive<T>(answer: Promise<T>): Promise<T> {
+    const end = this.exited.then((exit) => {
+      throw stopped(exit);
+    });
+    return await Promise.race([answer, end]);
+  }
+}
+
+/** The error for asking something of a guest that has ended. */
+function stopped(exit: Exit): MachineError {
+  if (exit.reason === "failed") {
+    return internalError(fromWire(exit.error));
+  }
+  const message = `The guest has ended (${exit.reason}): boot it again to go on.`;
+  return new MachineError("GUEST_STOPPED", message, { reason: exit.reason });
+}

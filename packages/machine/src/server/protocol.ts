@@ -1,0 +1,52 @@
+/** What crosses between the caller's thread and the worker that runs the machine. */
+
+import type { CoreError, CoreStats } from "@terrarium/core";
+import type { ResolvedConfig } from "../config.js";
+import type { ErrorWire } from "../errors.js";
+
+/** How a run ended. */
+export type Exit =
+  /** The guest switched itself off. */
+  | { readonly reason: "powered-off" }
+  /** The guest reset itself and `onReset` is `"stop"`. */
+  | { readonly reason: "reset" }
+  /** The caller called `stop()`. */
+  | { readonly reason: "stopped" }
+  /** The guest wrote `code` to the `isa-debug-exit` port. */
+  | { readonly reason: "debug-exit"; readonly code: number }
+  /** The guest's processor could not go on; `dump` is its state. */
+  | { readonly reason: "fault"; readonly dump: string }
+  /** A mistake of Terrarium, which cost this machine. */
+  | { readonly reason: "failed"; readonly error: ErrorWire };
+
+/** What the worker tells the caller's thread, in order. A resolved promise is the permission to send more. */
+export interface MachineEvents {
+  /** The guest sent `bytes` on serial port `port`. */
+  serial(port: number, bytes: Uint8Array): void | Promise<void>;
+  /** Trace lines. */
+  trace(text: string): void | Promise<void>;
+  /** The machine runs no more. The last event. */
+  exited(exit: Exit): void | Promise<void>;
+}
+
+/** The machine as the caller's thread sees it. */
+export interface MachineServer {
+  /** Powers on. */
+  start(config: ResolvedConfig, events: MachineEvents): Promise<void>;
+  /** Goes on from a snapshot. */
+  restore(snapshot: Uint8Array, events: MachineEvents): Promise<void>;
+  /** Queues bytes for a serial port. */
+  write(port: number, bytes: Uint8Array): void;
+  /** Stands still after the current slice. Guest time stands still too. */
+  pause(): void;
+  /** Goes on. */
+  resume(): void;
+  /** The whole machine as bytes. */
+  snapshot(): Uint8Array;
+  /** Counters. */
+  stats(): CoreStats;
+  /** Ends the run. */
+  stop(): void;
+  /** Fails with that core error, so that a test can follow every code to the caller. */
+  raise(error: Omit<CoreError, "message">): Promise<void>;
+}
