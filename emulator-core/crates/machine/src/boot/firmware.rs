@@ -1,0 +1,42 @@
+//! Firmware images: the caller's own, or the small BIOS that direct kernel boots run on.
+
+use crate::{Boot, Entry, MachineError, layout};
+
+/// Our own BIOS, assembled from /bios/terrarium-bios: it ends at the top of the F segment.
+const SYSTEM_BIOS: &[u8] = include_bytes!("../../../../../bios/terrarium-bios/terrarium-bios.bin");
+
+/// The image mapped below 4 GiB and below 1 MiB, a whole number of pages.
+pub(crate) fn system_rom(boot: &Boot) -> Result<&[u8], MachineError> {
+    let Boot::Firmware { rom } = boot else { return Ok(SYSTEM_BIOS) };
+    let bytes = rom.len() as u64;
+    let fits = (layout::FIRMWARE_MINIMUM..=layout::FIRMWARE_MAXIMUM).contains(&bytes);
+    if !fits || !bytes.is_multiple_of(platform::PAGE_BYTES) {
+        return Err(MachineError::FirmwareSizeInvalid { bytes });
+    }
+    Ok(rom)
+}
+
+/// Whether a boot starts at the reset vector with the chips as RESET# leaves them.
+pub(crate) fn runs_firmware(boot: &Boot) -> bool {
+    matches!(boot, Boot::Firmware { .. } | Boot::Linux { entry: Entry::Real16, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_bios_fills_the_f_segment_and_starts_with_a_far_jump() {
+        assert_eq!(SYSTEM_BIOS.len() as u64, layout::FIRMWARE_MINIMUM);
+        assert_eq!(SYSTEM_BIOS[0xfff0], 0xea, "JMP ptr16:16 at the reset vector");
+    }
+
+    #[test]
+    fn a_firmware_image_of_an_odd_size_is_refused() {
+        for bytes in [0, 4096, (64 << 10) + 1, (16 << 20) + 4096] {
+            let boot = Boot::Firmware { rom: vec![0; bytes] };
+            let expected = MachineError::FirmwareSizeInvalid { bytes: bytes as u64 };
+            assert_eq!(system_rom(&boot), Err(expected));
+        }
+    }
+}
