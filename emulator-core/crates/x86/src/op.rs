@@ -1,0 +1,197 @@
+//! The predecoded instruction both engines work from.
+
+use crate::instructions::integer::Int;
+use crate::{Inst, Mem, Operand, Rep, Sem, Width, seg};
+
+/// Register slots in the interpreter's register file: sixteen general registers, then two constants.
+pub const SLOTS: usize = 18;
+/// A slot that always reads zero: the base or index of an address that has none.
+pub const ZERO_SLOT: u8 = 16;
+/// A slot that holds the address of the first byte of the running block: the base of RIP-relative addresses.
+pub const RIP_SLOT: u8 = 17;
+/// The segment whose base is zero and whose limit is never checked: CS, DS, ES and SS in 64-bit mode.
+pub const SEG_NONE: u8 = 6;
+
+/// Byte offset in the register file of general register `reg` (0..=15) in `width`. `high` names AH, CH, DH, BH
+/// (`reg` 4..=7 of an 8-bit operand without a REX prefix).
+#[must_use]
+pub const fn gpr_slot(reg: u8, high: bool) -> u8 {
+    if high { (reg - 4) * 8 + 1 } else { reg * 8 }
+}
+
+/// Where an operation's first and second operands are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum Form {
+    /// Destination register, source register (or fewer operands).
+    Rr,
+    /// Destination register (or none), source immediate.
+    Ri,
+    /// Destination register (or none), source memory.
+    Rm,
+    /// Destination memory, source register (or none).
+    Mr,
+    /// Destination memory, source immediate.
+    Mi,
+}
+
+impl Form {
+    /// Whether the first operand is in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn dst_is_memory(self) -> bool {
+        matches!(self, Form::Mr | Form::Mi)
+    }
+
+    /// Whether one of the operands is in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_memory(self) -> bool {
+        matches!(self, Form::Rm | Form::Mr | Form::Mi)
+    }
+}
+
+/// A predecoded instruction.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Op {
+    /// The interpreter's dispatch code; the x86 crate leaves it zero.
+    pub code: u16,
+    /// What the instruction does.
+    pub sem: Sem,
+    /// Width of the first operand that has one (for `MOVZX`, of the destination).
+    pub width: Width,
+    /// Where the operands are.
+    pub form: Form,
+    /// First operand: byte offset in the register file ([`gpr_slot`]) for general registers, else the register number.
+    pub dst: u8,
+    /// Second operand, as `dst`.
+    pub src: u8,
+
+    /// Byte offset of the address's base register, of [`ZERO_SLOT`] or of [`RIP_SLOT`].
+    pub base: u8,
+    /// Byte offset of the address's index register, or of [`ZERO_SLOT`].
+    pub index: u8,
+    /// Shift count of the index: 0..=3.
+    pub scale: u8,
+    /// Segment of the memory operand: 0..=5, or [`SEG_NONE`].
+    pub seg: u8,
+    /// Address size: the effective address is cut to it.
+    pub address: Width,
+    /// Length of the instruction in bytes, 1..=15.
+    pub len: u8,
+    /// Offset of the instruction's first byte from the first byte of its block.
+    pub offset: u16,
+
+    /// Effective operand size (Intel SDM vol. 1, 3.6.1): 16, 32 or 64 bits.
+    pub opsize: Width,
+    /// Repeat prefix.
+    pub rep: Rep,
+    /// `LOCK` prefix present.
+    pub lock: bool,
+    /// A third register operand, encoded as `dst`; for `Jcc`, `SETcc`, `CMOVcc` the condition.
+    pub aux: u8,
+    /// Bytes of the memory operand where `width` does not say it (vectors, x87, far pointers); else 0.
+    pub memory_bytes: u8,
+    /// Index into the row table, for traces.
+    pub row: u16,
+
+    /// Displacement; for RIP-relative addresses relative to the first byte of the block.
+    pub disp: i64,
+    /// Immediate, sign-extended; for relative branches the displacement from the *next* instruction;
+    /// for far pointers `offset | selector << 32`; for `ENTER` `size | level << 16`.
+    pub imm: i64,
+}
+
+const ZERO: u8 = ZERO_SLOT * 8;
+
+impl Op {
+    /// Offset of the following instruction from the first byte of the block.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next_offset(&self) -> u64 {
+        self.offset as u64 + self.len as u64
+    }
+
+    /// Predecodes `inst`, whose first byte is `offset` bytes into its block.
+    #[must_use]
+    pub fn lower(inst: &Inst, offset: u16) -> Op {
+        let mut op = Op {
+            code: 0,
+            sem: inst.row().sem,
+            width: inst.opsize,
+            form: Form::Rr,
+            dst: 0,
+            src: 0,
+            base: ZERO,
+            index: ZERO,
+            scale: 0,
+            seg: SEG_NONE,
+            address: inst.address_size,
+            len: inst.len,
+            offset,
+            opsize: inst.opsize,
+            rep: inst.rep,
+            lock: inst.lock,
+            aux: 0,
+            memory_bytes: 0,
+            row: inst.row,
+            disp: 0,
+            imm: 0,
+        };
+        if let Some(width) = inst.operands.iter().find_map(Operand::width) {
+            op.width = width;
+        }
+        op.form = form_of(&inst.operands);
+        let mut registers = [0u8; 3];
+        let mut immediates = 0;
+        for (place, operand) in inst.operands.iter().enumerate() {
+            match *operand {
+                Operand::Mem(ref mem) => op.set_memory(mem, inst),
+                Operand::Imm { value, .. } | Operand::Rel(value) => {
+                    op.imm = if immediates == 0 { value } else { (op.imm & 0xffff) | value << 16 };
+                    immediates += 1;
+                }
+                Operand::Far { selector, offset } => op.imm = i64::from(selector) << 32 | i64::from(offset),
+                _ => {
+                    if let (Some(slot), Some(register)) = (registers.get_mut(place), operand.register()) {
+                        *slot = register;
+                    }
+                }
+            }
+        }
+        [op.dst, op.src, op.aux] = registers;
+        if matches!(op.sem, Sem::Int(Int::Jcc | Int::Setcc | Int::Cmovcc)) {
+            op.aux = inst.opcode & 15;
+        }
+        op
+    }
+
+    fn set_memory(&mut self, mem: &Mem, inst: &Inst) {
+        self.memory_bytes = mem.bytes;
+        self.index = mem.index.map_or(ZERO, |r| r * 8);
+        self.scale = mem.scale;
+        self.disp = mem.disp;
+        self.base = match mem.base {
+            Some(r) => r * 8,
+            None if mem.rip_relative => {
+                self.disp += self.next_offset() as i64;
+                RIP_SLOT * 8
+            }
+            None => ZERO,
+        };
+        let flat = inst.code == Width::W64 && !matches!(mem.seg, seg::FS | seg::GS);
+        self.seg = if flat { SEG_NONE } else { mem.seg };
+    }
+}
+
+fn form_of(operands: &[Operand; 4]) -> Form {
+    let is_imm = |o: &Operand| matches!(o, Operand::Imm { .. } | Operand::Rel(_) | Operand::Far { .. });
+    match (&operands[0], &operands[1]) {
+        (Operand::Mem(_), second) if is_imm(second) => Form::Mi,
+        (Operand::Mem(_), _) => Form::Mr,
+        (_, Operand::Mem(_)) => Form::Rm,
+        (first, second) if is_imm(first) || is_imm(second) => Form::Ri,
+        _ => Form::Rr,
+    }
+}

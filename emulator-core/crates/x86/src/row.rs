@@ -1,0 +1,115 @@
+//! One row an encoding, written the way the manual writes it.
+
+use crate::instructions::{fpu::Fpu, integer::Int, simd::Simd, system::Sys};
+
+/// What an instruction does, by family. Each family's enum lives beside its rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Sem {
+    /// The general-purpose set, described once for every engine.
+    Int(Int),
+    /// Irregular instructions: far transfers, strings, I/O, control registers. Run by the processor crate.
+    Sys(Sys),
+    /// x87. Run by the processor crate.
+    Fpu(Fpu),
+    /// MMX and SSE, described once for every engine.
+    Simd(Simd),
+}
+
+/// The CPUID feature an encoding belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "the names are the manual's")]
+pub enum Feature {
+    Base,
+    Fpu,
+    Tsc,
+    Msr,
+    Cx8,
+    Sep,
+    Cmov,
+    Clfsh,
+    Mmx,
+    Fxsr,
+    Sse,
+    Sse2,
+    Sse3,
+    Ssse3,
+    Sse41,
+    Sse42,
+    Popcnt,
+    Cx16,
+    Movbe,
+    Rdrand,
+    Xsave,
+    LongMode,
+    Syscall,
+    Rdtscp,
+    LahfLm,
+    Fsgsbase,
+    Smap,
+    Invpcid,
+}
+
+/// One encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Mnemonic, Intel syntax.
+    pub mnemonic: &'static str,
+    /// Opcode, tokens separated by spaces, in this order, all optional but the bytes:
+    /// - `NP`, `66`, `F2`, `F3`: a *mandatory* prefix (`NP`: none of the three). Without one of these tokens, 66 means operand
+    ///   size and F2/F3 mean repeat (or nothing).
+    /// - `W0`, `W1`: REX.W must be 0 or 1.
+    /// - opcode bytes in hex: `89`, `0F AF`, `0F 38 F0`; the last may be `B8+r` (register in the low three bits).
+    /// - `/r`: a ModR/M byte follows; `/0` to `/7`: ModR/M.reg extends the opcode; `=C8`: ModR/M is this very byte;
+    ///   `=C0+i`: ModR/M is one of the eight bytes from there (x87 stack register in the low bits).
+    pub encoding: &'static str,
+    /// Operands, Intel order, SDM vol. 2 appendix A notation, separated by spaces, each marked `=` (written),
+    /// `+` (read and written) or unmarked (read). See `decode/operands.rs` for the list. Whether ModR/M may name memory, a
+    /// register or both follows from the letters (`M`: memory only; `R`, `N`, `U`: register only; `E`, `Q`, `W`: both).
+    pub operands: &'static str,
+    /// What it does.
+    pub sem: Sem,
+    /// Status flags: upper case is written, lower case is left undefined, absent is unchanged.
+    pub flags: &'static str,
+    /// Notes, separated by spaces: `lock` (LOCK allowed with a memory destination), `i64` (invalid in 64-bit mode), `o64` (only in
+    /// 64-bit mode), `d64` (operand size defaults to 64 in 64-bit mode), `f64` (is forced to it), `end` (ends a block: may
+    /// change RIP, the mode, mappings or interrupt state), `b0` (REX.B must be 0).
+    pub notes: &'static str,
+    /// Feature.
+    pub feature: Feature,
+}
+
+/// A row of the base instruction set; refine with [`Row::flags`], [`Row::notes`] and [`Row::on`].
+#[must_use]
+pub const fn row(mnemonic: &'static str, encoding: &'static str, operands: &'static str, sem: Sem) -> Row {
+    Row { mnemonic, encoding, operands, sem, flags: "", notes: "", feature: Feature::Base }
+}
+
+impl Row {
+    /// With status flags, see [`Row::flags`].
+    #[must_use]
+    pub const fn flags(mut self, flags: &'static str) -> Row {
+        self.flags = flags;
+        self
+    }
+
+    /// With notes, see [`Row::notes`].
+    #[must_use]
+    pub const fn notes(mut self, notes: &'static str) -> Row {
+        self.notes = notes;
+        self
+    }
+
+    /// Belonging to `feature`.
+    #[must_use]
+    pub const fn on(mut self, feature: Feature) -> Row {
+        self.feature = feature;
+        self
+    }
+
+    /// Whether `note` is among the notes.
+    #[must_use]
+    pub fn has_note(&self, note: &str) -> bool {
+        self.notes.split(' ').any(|n| n == note)
+    }
+}
