@@ -72,7 +72,8 @@ pub fn max<B: Binary>(a: B, b: B, ctx: &mut Context) -> B {
 fn pick<B: Binary>(a: B, b: B, first_if: Ordering, ctx: &mut Context) -> B {
     if is_nan(a) || is_nan(b) {
         ctx.raise(Flags::INVALID);
-        return b;
+        // Comparing with a NaN comes before looking for denormals, but DAZ still reaches the operand returned.
+        return if ctx.denormals_are_zero { examine(b, ctx) } else { b };
     }
     let (a, b) = (examine(a, ctx), examine(b, ctx));
     if order(a, b) == first_if { a } else { b }

@@ -1,12 +1,9 @@
 //! Every x87 operation against the host's own x87: bit for bit, with exception flags, C1 and condition codes.
-#![cfg(target_arch = "x86_64")]
 
-mod support;
-
+use crate::support::{CASES, Rng};
 use softfloat::x87::{self, Constant, Quotient};
 use softfloat::{Context, F32, F64, F80, Relation, Rounding};
 use std::arch::asm;
-use support::{CASES, Rng};
 
 /// Ten bytes in memory with room to spare.
 #[repr(C, align(16))]
