@@ -36,7 +36,8 @@ export async function main(args: readonly string[]): Promise<number> {
 function sentence(error: unknown): string {
   if (error instanceof MachineError) return `${error.message} [${error.code}]`;
   if (error instanceof CommanderError) {
-    if (error.code === "commander.help") return "Say what to do, such as `terrarium boot`; `terrarium --help` lists it all.";
+    if (error.code === "commander.help")
+      return "Say what to do, such as `terrarium boot`; `terrarium --help` lists it all.";
     return `${error.message.replace(/^error: /, "")}; \`terrarium --help\` lists what there is. [OPTION_INVALID]`;
   }
   const reason = error instanceof Error ? error.message : String(error);

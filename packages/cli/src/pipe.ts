@@ -17,10 +17,11 @@ export async function pipe(
   output: NodeJS.WriteStream,
 ): Promise<Exit> {
   const silence = new Silence(machine);
-  using _data = machine.console.onData((bytes) => output.write(bytes));
+  machine.console.onData((bytes) => output.write(bytes));
   // A reader that goes away (`| head`) ends the guest, as a pipe ends any program.
   output.once("error", () => void machine.stop());
-  const ready = prompt === undefined ? silence.lasting(READY_SILENCE_MS) : machine.console.waitFor(prompt, { timeout: "24h" });
+  const ready =
+    prompt === undefined ? silence.lasting(READY_SILENCE_MS) : machine.console.waitFor(prompt, { timeout: "24h" });
   // Both fail when the guest ends first, which `exited` tells better.
   void ready.then(() => type(machine, input, silence)).catch(() => undefined);
   const exit = await machine.exited;

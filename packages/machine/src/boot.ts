@@ -19,7 +19,9 @@ export function bootOver(connect: Connect): Boot {
     if (typeof source !== "object" || (source as unknown) === null) {
       throw malformed("source", source, "an image, a config or a snapshot");
     }
-    return isSnapshot(source) ? await fromSnapshot(connect, source, options) : await fromParts(connect, source, options);
+    return isSnapshot(source)
+      ? await fromSnapshot(connect, source, options)
+      : await fromParts(connect, source, options);
   };
 }
 

@@ -72,7 +72,7 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
       commandLine: words.filter((line) => line !== "").join(" "),
       entry: oneOf("entry", config.entry ?? "auto", ENTRIES),
       decompressOnHost: config.decompressOnHost ?? false,
-      trace: (config.trace ?? []).map((category) => text("trace", category)).join(","),
+      trace: list("trace", config.trace ?? []).join(","),
       noReboot: oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]) === "stop",
       unixSeconds: Math.floor(Date.now() / 1000),
     },
@@ -110,6 +110,11 @@ function oneOf<T extends string>(option: string, value: string, allowed: readonl
 function text(option: string, value: unknown): string {
   if (typeof value === "string" && !value.includes("\0")) return value;
   throw malformed(option, value, "text without a zero byte");
+}
+
+function list(option: string, value: unknown): string[] {
+  if (Array.isArray(value)) return value.map((item) => text(option, item));
+  throw malformed(option, value, "a list of texts");
 }
 
 function fileSource(option: string, value: unknown): string | Uint8Array {

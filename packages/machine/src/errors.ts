@@ -71,6 +71,11 @@ function lastLines(transcript: string): string {
   return JSON.stringify(transcript.trimEnd().split("\n").slice(-3).join("\n").slice(-300));
 }
 
+/** `instanceof` alone would make the code an \`any\`. */
+function isMachineError(value: unknown): value is MachineError {
+  return value instanceof MachineError;
+}
+
 /** A {@link MachineError} as data: what a message port can carry without loss. */
 export interface ErrorWire {
   readonly code: ErrorCode;
@@ -82,7 +87,7 @@ export interface ErrorWire {
 
 /** `error` as data. Errors that are not ours count as mistakes of ours. */
 export function toWire(error: unknown): ErrorWire {
-  if (error instanceof MachineError) {
+  if (isMachineError(error)) {
     const { code, message, details, stack, cause } = error;
     return {
       code,
@@ -96,7 +101,7 @@ export function toWire(error: unknown): ErrorWire {
 }
 
 function causeToWire(cause: unknown): NonNullable<ErrorWire["cause"]> {
-  return cause instanceof MachineError ? toWire(cause) : { message: messageOf(cause) };
+  return isMachineError(cause) ? toWire(cause) : { message: messageOf(cause) };
 }
 
 /** The error that {@link toWire} took apart. */
@@ -123,23 +128,32 @@ function isTimeout(wire: ErrorWire): wire is ErrorWire & { readonly details: Hos
 
 /** What a core call threw, as an error. The core throws data; anything else it throws is a mistake of ours. */
 export function fromCore(thrown: unknown): MachineError {
-  if (thrown instanceof MachineError) return thrown;
+  if (isMachineError(thrown)) return thrown;
   if (isCoreError(thrown)) return new MachineError(thrown.code, thrown.message, thrown.details);
   return internalError(thrown);
 }
 
 function isCoreError(thrown: unknown): thrown is ErrorWire {
   return (
-    typeof thrown === "object" && thrown !== null && !(thrown instanceof Error) && "code" in thrown && "details" in thrown
+    typeof thrown === "object" &&
+    thrown !== null &&
+    !(thrown instanceof Error) &&
+    "code" in thrown &&
+    "details" in thrown
   );
 }
 
 /** Wraps something that should not have been thrown. */
 export function internalError(thrown: unknown): MachineError<"INTERNAL"> {
   const reason = messageOf(thrown);
-  return new MachineError("INTERNAL", `Terrarium failed and this machine is lost: ${reason}`, { reason }, {
-    cause: thrown,
-  });
+  return new MachineError(
+    "INTERNAL",
+    `Terrarium failed and this machine is lost: ${reason}`,
+    { reason },
+    {
+      cause: thrown,
+    },
+  );
 }
 
 /** The message of whatever was thrown. */

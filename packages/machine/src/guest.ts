@@ -60,7 +60,10 @@ export interface Guest extends AsyncDisposable {
    * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `OPTION_INVALID`
    * @throws TimeoutError
    */
-  run(command: string | readonly string[], options: RunOptions & { readonly output: "bytes" }): Promise<RunResult<Uint8Array>>;
+  run(
+    command: string | readonly string[],
+    options: RunOptions & { readonly output: "bytes" },
+  ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   /** Stands still until {@link resume}; guest time stands still with it. */
   pause(): Promise<void>;

@@ -3,7 +3,7 @@
 import { proxy, type Remote } from "comlink";
 import { Agent } from "./agent.js";
 import { SerialConsole, type Console } from "./console.js";
-import { fromWire, internalError, MachineError, toWire } from "./errors.js";
+import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
 import type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
@@ -45,9 +45,7 @@ export class Machine implements Guest {
     this.#identity = identity;
     this.capabilities = { run: identity.agent, snapshot: true };
     this.exited = this.#ended.promise;
-    connection.died.catch((error: unknown) => {
-      this.#end({ reason: "failed", error: toWire(error) });
-    });
+    connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }
 
   /** Starts a machine over `connection` with `begin`. For `boot()`. */
@@ -86,7 +84,10 @@ export class Machine implements Guest {
     });
   }
 
-  run(command: string | readonly string[], options: RunOptions & { readonly output: "bytes" }): Promise<RunResult<Uint8Array>>;
+  run(
+    command: string | readonly string[],
+    options: RunOptions & { readonly output: "bytes" },
+  ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
     if (this.#exit !== undefined) throw stopped(this.#exit);
@@ -118,9 +119,7 @@ export class Machine implements Guest {
 
   async stop(): Promise<void> {
     if (this.#exit !== undefined) return;
-    const timer = setTimeout(() => {
-      this.#end({ reason: "stopped" });
-    }, STOP_GRACE_MS);
+    const timer = setTimeout(() => void this.#end({ reason: "stopped" }), STOP_GRACE_MS);
     void this.#connection.server.stop();
     await this.exited;
     clearTimeout(timer);
@@ -148,19 +147,21 @@ export class Machine implements Guest {
         this.#traces.emit(text);
       },
       exited: (exit) => {
-        this.#end(exit);
+        // Events have a port of their own and may overtake answers; one more answer, and all earlier ones are here.
+        void this.#end(exit, this.#connection.server.stop());
       },
     };
   }
 
-  #end(exit: Exit): void {
+  /** `answered` resolves when no more answers to earlier calls can come. */
+  async #end(exit: Exit, answered: Promise<unknown> = Promise.resolve()): Promise<void> {
     if (this.#exit !== undefined) return;
     this.#exit = exit;
     this.#console.end(exit.reason);
     this.#exits.emit(exit);
-    void this.#connection.close().then(() => {
-      this.#ended.resolve(exit);
-    });
+    await answered;
+    await this.#connection.close();
+    this.#ended.resolve(exit);
   }
 
   async #write(port: number, bytes: Uint8Array): Promise<void> {
@@ -183,9 +184,7 @@ export class Machine implements Guest {
 
 /** The error for asking something of a guest that has ended. */
 function stopped(exit: Exit): MachineError {
-  if (exit.reason === "failed") {
-    return internalError(fromWire(exit.error));
-  }
+  if (exit.reason === "failed") return fromWire(exit.error);
   const message = `The guest has ended (${exit.reason}): boot it again to go on.`;
   return new MachineError("GUEST_STOPPED", message, { reason: exit.reason });
 }

@@ -55,7 +55,7 @@ export function bootCommand(report: (status: number) => void): Command {
 
 async function run(what: Image | MachineConfig, how: BootOptions): Promise<number> {
   await using machine = await boot(what, how);
-  using _trace = machine.onTrace((lines) => process.stderr.write(lines));
+  machine.onTrace((lines) => process.stderr.write(lines));
   const ready = "prompt" in what ? what.prompt : undefined;
   const exit = await attach(machine, ready);
   return statusOf(exit);
@@ -90,7 +90,9 @@ function source(name: string | undefined, { kernel, initrd, bios, append }: Flag
   }
   if (name !== undefined) {
     const options = "image, --kernel, --bios";
-    throw new MachineError("OPTIONS_CONFLICT", "Give the name of an image or files of your own, not both.", { options });
+    throw new MachineError("OPTIONS_CONFLICT", "Give the name of an image or files of your own, not both.", {
+      options,
+    });
   }
   return {
     name: kernel ?? bios ?? "",
@@ -119,7 +121,10 @@ function find(name: string): Image {
   const image = images.find((candidate) => candidate.name === name);
   if (image !== undefined) return image;
   const known = images.map((candidate) => candidate.name).join(", ");
-  throw new MachineError("IMAGE_UNKNOWN", `There is no image "${name}": the images are ${known}.`, { image: name, known });
+  throw new MachineError("IMAGE_UNKNOWN", `There is no image "${name}": the images are ${known}.`, {
+    image: name,
+    known,
+  });
 }
 
 /** Relative paths count from where the user stands; npm changes the directory and remembers that place. */

@@ -10,11 +10,11 @@ import { connection, type Connection } from "./connection.js";
 export function connectHere(): Connection {
   const { port1, port2 } = new MessageChannel();
   const server = new CoreServer({ loadCore, readFile });
-  const result = connection(port1 as Endpoint, new Promise<never>(() => undefined), () => {
+  const result = connection(port1, new Promise<never>(() => undefined), () => {
     server.stop();
     port1.close();
     return Promise.resolve();
   });
-  expose(server, port2 as Endpoint);
+  expose(server, port2);
   return result;
 }

@@ -85,7 +85,9 @@ export class CoreServer implements MachineServer {
     } catch (thrown) {
       const reason = messageOf(thrown);
       const mend = "build it with `npm run build`, or serve it beside the script";
-      throw new MachineError("CORE_UNAVAILABLE", `The emulator core cannot be loaded (${reason}): ${mend}.`, { reason });
+      throw new MachineError("CORE_UNAVAILABLE", `The emulator core cannot be loaded (${reason}): ${mend}.`, {
+        reason,
+      });
     }
   }
 

@@ -15,7 +15,8 @@ type Wire = { readonly ours: ErrorWire } | { readonly theirs: unknown };
 
 /** Replaces the handler; more than once does no harm. Both threads have to. */
 export function carryErrors(): void {
-  const original = transferHandlers.get("throw") as (TransferHandler<Thrown, unknown> & { carriesOurs?: true }) | undefined;
+  const original = transferHandlers.get("throw") as
+    (TransferHandler<Thrown, unknown> & { carriesOurs?: true }) | undefined;
   if (original === undefined || original.carriesOurs === true) return;
   const handler: TransferHandler<Thrown, Wire> & { carriesOurs: true } = {
     carriesOurs: true,

@@ -1,0 +1,34 @@
+/** Three kinds of test: of parts, of guests that really boot, and of the page in a real browser. */
+
+import { defineConfig } from "vitest/config";
+
+const SECOND = 1_000;
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", root: import.meta.dirname, include: ["unit/**/*.test.ts"], testTimeout: 10 * SECOND } },
+      {
+        test: {
+          name: "guest",
+          root: import.meta.dirname,
+          include: ["guest/**/*.test.ts"],
+          // A guest keeps a core busy: two at a time on a small machine would time each other out.
+          fileParallelism: false,
+          testTimeout: 120 * SECOND,
+          hookTimeout: 120 * SECOND,
+        },
+      },
+      {
+        test: {
+          name: "web",
+          root: import.meta.dirname,
+          include: ["web/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 180 * SECOND,
+          hookTimeout: 60 * SECOND,
+        },
+      },
+    ],
+  },
+});
