@@ -1,6 +1,6 @@
 /** `boot` over the fake core, through the same messages as over the real one. */
 
-import { expose, type Endpoint } from "comlink";
+import { expose } from "comlink";
 import { bootOver, type Boot } from "../../packages/machine/src/boot.js";
 import { connection } from "../../packages/machine/src/hosts/connection.js";
 import { CoreServer } from "../../packages/machine/src/server/server.js";

@@ -2,7 +2,7 @@
 
 import { readFile } from "#host";
 import { loadCore } from "@terrarium/core";
-import { expose, type Endpoint } from "comlink";
+import { expose } from "comlink";
 import { CoreServer } from "../server/server.js";
 import { connection, type Connection } from "./connection.js";
 
