@@ -358,5 +358,4 @@ impl I8259Pair {
 }
 
 #[cfg(test)]
-#[path = "i8259_tests.rs"]
 mod tests;

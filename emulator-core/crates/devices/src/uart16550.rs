@@ -349,5 +349,4 @@ impl Uart16550 {
 }
 
 #[cfg(test)]
-#[path = "uart16550_tests.rs"]
 mod tests;
