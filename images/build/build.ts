@@ -13,7 +13,7 @@ import { PackageStore, type Obtained } from "./packages.js";
 /** Compiled, this module is images/dist/build/build.js. */
 const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
 const SHARED_FILES = join(REPOSITORY, "images/root");
-const AGENT_FILE = join(REPOSITORY, ".cache/agent/terrarium-agent");
+const AGENT_DIRECTORY = join(REPOSITORY, ".cache/agent");
 const PACKAGE_CACHE = join(REPOSITORY, ".cache/images/packages");
 
 export interface BuildOptions {
@@ -38,7 +38,7 @@ export async function ensureImage(recipe: Recipe, options: BuildOptions): Promis
   const lockFile = join(REPOSITORY, "images", recipe.name, "lock.json");
   const lock = options.update === true ? {} : await readLock(lockFile);
   const shared = await readSharedFiles(SHARED_FILES);
-  const agent = await readAgent();
+  const agent = await readAgent(recipe);
   const inputsWith = (lock: Lock): string =>
     sha256(JSON.stringify([recipe, lock, sha256(agent), [...shared].map(([path, data]) => [path, sha256(data)])]));
   const previous = await readManifest(directory);
@@ -89,9 +89,9 @@ async function obtain(
   return store.newest(name, recipe.architecture);
 }
 
-async function readAgent(): Promise<Buffer> {
+async function readAgent(recipe: Recipe): Promise<Buffer> {
   try {
-    return await readFile(AGENT_FILE);
+    return await readFile(join(AGENT_DIRECTORY, recipe.architecture));
   } catch (error) {
     throw new Error("the guest agent is not built; `npm run build` does that", { cause: error });
   }

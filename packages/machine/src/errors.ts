@@ -18,6 +18,10 @@ export interface HostErrorDetails {
   readonly AGENT_MISSING: { readonly image: string };
   /** The agent in the guest answered what its protocol does not allow. */
   readonly AGENT_PROTOCOL: { readonly reason: string };
+  /** The guest's kernel refused to start a program. */
+  readonly COMMAND_NOT_STARTED: { readonly program: string; readonly reason: string };
+  /** A command wrote more than its caller wanted to keep. */
+  readonly OUTPUT_TOO_LARGE: { readonly limit: number };
   /** The caller's `AbortSignal` fired. */
   readonly ABORTED: { readonly reason: string };
   /** The emulator core cannot be loaded here. */

@@ -3,7 +3,7 @@
 import type { Console } from "./console.js";
 import type { Exit } from "./server/protocol.js";
 import type { Snapshot } from "./snapshot.js";
-import type { Duration } from "./units.js";
+import type { Bytes, Duration } from "./units.js";
 
 /** How a command is run in the guest. */
 export interface RunOptions {
@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** After this long, kills the command and rejects with a TimeoutError. No limit where absent. */
   readonly timeout?: Duration;
+  /** The most the command may write, both streams together, before it is killed; `"64MiB"` where absent. */
+  readonly maxOutput?: Bytes;
   /** What the output comes as: text decoded from UTF-8 (`"utf8"`, the default), or `"bytes"`. */
   readonly output?: "utf8" | "bytes";
 }
@@ -57,7 +59,7 @@ export interface Guest extends AsyncDisposable {
   readonly console: Console;
   /**
    * Runs a command in the guest through its agent: a string goes to `/bin/sh -c`, an array is the argument vector.
-   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `OPTION_INVALID`
+   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`
    * @throws TimeoutError
    */
   run(
