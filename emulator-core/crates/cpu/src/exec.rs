@@ -1,11 +1,456 @@
-//! A processor at work: the processor and the bus it is attached to, for the length of a run.
+//! A processor at work, as an [`Engine`] that computes: the processor and the bus it is attached to, for the length of a run.
+//!
+//! While an instruction runs, `state.rip` is already the address of the next block: an instruction that transfers control
+//! overwrites it, and a fault puts the faulting instruction's address back ([`Exec::address_of`]).
 
-use platform::Bus;
+use platform::{Bus, Nanos};
+use x86::instructions::{fpu::Fpu, system::Sys};
+use x86::{Engine, Exception, Op, RIP_SLOT, Width, seg};
 
 use crate::Cpu;
+use crate::state::eflags;
+use crate::tlb::Use;
 
 /// The processor with its bus. Everything that may touch memory or devices is a method of this.
 pub(crate) struct Exec<'a> {
     pub(crate) cpu: &'a mut Cpu,
     pub(crate) bus: &'a mut dyn Bus,
+}
+
+impl Exec<'_> {
+    /// Guest time now: the slice's start plus what the instructions retired since then take.
+    pub(crate) fn now(&self) -> Nanos {
+        self.cpu.clock.at(self.cpu.retired)
+    }
+
+    /// Offset in CS of `op`'s first byte.
+    #[inline(always)]
+    pub(crate) fn address_of(&self, op: &Op) -> u64 {
+        let block = self.cpu.state.regs.get(usize::from(RIP_SLOT));
+        self.cpu.mode.code.truncate(block.wrapping_add(u64::from(op.offset)))
+    }
+
+    #[inline(always)]
+    fn offset(&self, op: &Op) -> u64 {
+        let regs = &self.cpu.state.regs;
+        let index = regs.read(Width::W64, op.index) << op.scale;
+        let offset = regs.read(Width::W64, op.base).wrapping_add(index).wrapping_add(op.disp as u64);
+        if op.address == Width::W64 { offset } else { op.address.truncate(offset) }
+    }
+
+    /// Linear address of the memory operand, `bytes` long, with its segment checked where the mode wants that.
+    #[inline(always)]
+    pub(crate) fn linear(&mut self, op: &Op, bytes: u64, write: bool) -> Result<u64, Exception> {
+        let offset = self.offset(op);
+        self.linear_at(op, offset, bytes, write)
+    }
+
+    #[inline(always)]
+    fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+        if op.checked {
+            return self.checked_linear(op.seg, offset, bytes, write);
+        }
+        Ok(self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset))
+    }
+
+    /// Linear address of `segment:offset`, checked; wraps at 4 GiB outside 64-bit mode.
+    #[inline(never)]
+    pub(crate) fn checked_linear(
+        &mut self,
+        segment: u8,
+        offset: u64,
+        bytes: u64,
+        write: bool,
+    ) -> Result<u64, Exception> {
+        self.check_segment(segment, offset, bytes, write)?;
+        let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
+        let linear = if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) };
+        if self.cpu.mode.aligned && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
+            return Err(Exception::AlignmentCheck);
+        }
+        Ok(linear)
+    }
+
+    /// Reads `w` at a linear address; `segment` chooses between #GP and #SS where it is not canonical.
+    #[inline(always)]
+    pub(crate) fn load_linear(&mut self, w: Width, linear: u64, segment: u8) -> Result<u64, Exception> {
+        match self.cpu.tlb.lookup(Use::Read, linear, w.bytes()) {
+            Some(host) => Ok(read_host(w, host)),
+            None => self.load_slow(w, linear, segment),
+        }
+    }
+
+    /// Writes `w` at a linear address.
+    #[inline(always)]
+    pub(crate) fn store_linear(&mut self, w: Width, linear: u64, segment: u8, value: u64) -> Result<(), Exception> {
+        match self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
+            Some(host) => write_host(w, host, value),
+            None => self.store_slow(w, linear, segment, value)?,
+        }
+        Ok(())
+    }
+
+    /// Reads `w` at a linear address, faulting as a write would.
+    #[inline(always)]
+    fn load_rw_linear(&mut self, w: Width, linear: u64, segment: u8) -> Result<(u64, Place), Exception> {
+        if let Some(host) = self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
+            return Ok((read_host(w, host), Place { linear, segment }));
+        }
+        self.prepare_write_slow(w, linear, segment)?;
+        Ok((self.load_linear(w, linear, segment)?, Place { linear, segment }))
+    }
+
+    /// Continues at `target`, which must be canonical or inside the code segment.
+    #[inline(always)]
+    fn jump_to(&mut self, target: u64) -> Result<(), Exception> {
+        if self.cpu.mode.code == Width::W64 {
+            let canonical = ((target as i64) << 16 >> 16) as u64 == target;
+            if !canonical {
+                return Err(Exception::GeneralProtection(0));
+            }
+        } else if target > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+            return Err(Exception::GeneralProtection(0));
+        }
+        self.cpu.state.rip = target;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn relative_target(&self, op: &Op) -> u64 {
+        let block = self.cpu.state.regs.get(usize::from(RIP_SLOT));
+        op.opsize.truncate(block.wrapping_add(op.next_offset()).wrapping_add(op.imm as u64))
+    }
+
+    #[inline(always)]
+    fn stack_linear(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
+        let mode = self.cpu.mode;
+        if mode.code == Width::W64 && !mode.aligned {
+            return Ok(pointer);
+        }
+        if mode.flat && !mode.aligned {
+            return Ok(pointer);
+        }
+        self.checked_linear(seg::SS, pointer, w.bytes(), write)
+    }
+}
+
+/// Reads host memory a TLB entry led to.
+#[inline(always)]
+fn read_host(w: Width, host: usize) -> u64 {
+    // SAFETY: `host` comes from `Tlb::lookup`: the whole access lies in one page of guest RAM or ROM, which the
+    // bus's `GuestMemory` keeps allocated and initialised while the processor is attached to it.
+    unsafe {
+        match w {
+            Width::W8 => u64::from((host as *const u8).read()),
+            Width::W16 => u64::from((host as *const u16).read_unaligned()),
+            Width::W32 => u64::from((host as *const u32).read_unaligned()),
+            Width::W64 => (host as *const u64).read_unaligned(),
+        }
+    }
+}
+
+/// Writes host memory a write entry of the TLB led to.
+#[inline(always)]
+fn write_host(w: Width, host: usize, value: u64) {
+    // SAFETY: as in `read_host`; write entries exist for writable RAM only. No Rust reference to guest RAM lives
+    // across instructions.
+    unsafe {
+        match w {
+            Width::W8 => (host as *mut u8).write(value as u8),
+            Width::W16 => (host as *mut u16).write_unaligned(value as u16),
+            Width::W32 => (host as *mut u32).write_unaligned(value as u32),
+            Width::W64 => (host as *mut u64).write_unaligned(value),
+        }
+    }
+}
+
+/// Where a read-modify-write operand lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    linear: u64,
+    segment: u8,
+}
+
+impl Engine for Exec<'_> {
+    type V = u64;
+    type Place = Place;
+    type Stop = Exception;
+
+    #[inline(always)]
+    fn imm(&mut self, value: u64) -> u64 {
+        value
+    }
+
+    #[inline(always)]
+    fn add(&mut self, w: Width, a: u64, b: u64) -> u64 {
+        w.truncate(a.wrapping_add(b))
+    }
+
+    #[inline(always)]
+    fn sub(&mut self, w: Width, a: u64, b: u64) -> u64 {
+        w.truncate(a.wrapping_sub(b))
+    }
+
+    #[inline(always)]
+    fn mul(&mut self, w: Width, a: u64, b: u64) -> u64 {
+        w.truncate(a.wrapping_mul(b))
+    }
+
+    #[inline(always)]
+    fn mul_high_unsigned(&mut self, w: Width, a: u64, b: u64) -> u64 {
+        match w {
+            Width::W64 => (u128::from(a) * u128::from(b) >> 64) as u64,
+            _ => a.wrapping_mul(b) >> w.bits(),
+        }
+    }
+
+    #[inline(always)]
+    fn mul_high_signed(&mut self, w: Width, a: u64, b: u64) -> u64 {
+        let (a, b) = (w.sign_extend(a) as i64, w.sign_extend(b) as i64);
+        match w {
+            Width::W64 => (i128::from(a) * i128::from(b) >> 64) as u64,
+            _ => w.truncate((a.wrapping_mul(b) >> w.bits()) as u64),
+        }
+    }
+
+    #[inline(always)]
+    fn divide_unsigned(&mut self, w: Width, high: u64, low: u64, divisor: u64) -> Result<(u64, u64), Exception> {
+        if divisor == 0 || high >= divisor {
+            return Err(Exception::DivideError);
+        }
+        if w == Width::W64 && high != 0 {
+            let dividend = u128::from(high) << 64 | u128::from(low);
+            let divisor = u128::from(divisor);
+            return Ok(((dividend / divisor) as u64, (dividend % divisor) as u64));
+        }
+        let dividend = if w == Width::W64 { low } else { high << w.bits() | low };
+        Ok((dividend / divisor, dividend % divisor))
+    }
+
+    #[inline(always)]
+    fn divide_signed(&mut self, w: Width, high: u64, low: u64, divisor: u64) -> Result<(u64, u64), Exception> {
+        let dividend = i128::from(w.sign_extend(high) as i64) << w.bits() | i128::from(low);
+        let divisor = w.sign_extend(divisor) as i64;
+        if divisor == 0 {
+            return Err(Exception::DivideError);
+        }
+        let (quotient, remainder) = match i64::try_from(dividend) {
+            Ok(dividend) if dividend != i64::MIN => (i128::from(dividend / divisor), i128::from(dividend % divisor)),
+            _ => (dividend / i128::from(divisor), dividend % i128::from(divisor)),
+        };
+        if i128::from(w.sign_extend(quotient as u64) as i64) != quotient {
+            return Err(Exception::DivideError);
+        }
+        Ok((w.truncate(quotient as u64), w.truncate(remainder as u64)))
+    }
+
+    #[inline(always)]
+    fn and(&mut self, a: u64, b: u64) -> u64 {
+        a & b
+    }
+
+    #[inline(always)]
+    fn or(&mut self, a: u64, b: u64) -> u64 {
+        a | b
+    }
+
+    #[inline(always)]
+    fn xor(&mut self, a: u64, b: u64) -> u64 {
+        a ^ b
+    }
+
+    #[inline(always)]
+    fn not(&mut self, w: Width, a: u64) -> u64 {
+        w.truncate(!a)
+    }
+
+    #[inline(always)]
+    fn shl(&mut self, w: Width, a: u64, count: u64) -> u64 {
+        w.truncate(a << (count & 63))
+    }
+
+    #[inline(always)]
+    fn shr(&mut self, a: u64, count: u64) -> u64 {
+        a >> (count & 63)
+    }
+
+    #[inline(always)]
+    fn sar(&mut self, w: Width, a: u64, count: u64) -> u64 {
+        w.truncate((w.sign_extend(a) as i64 >> (count & 63)) as u64)
+    }
+
+    #[inline(always)]
+    fn sign_extend(&mut self, from: Width, to: Width, a: u64) -> u64 {
+        to.truncate(from.sign_extend(a))
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, w: Width, a: u64) -> u64 {
+        w.truncate(a)
+    }
+
+    #[inline(always)]
+    fn count_trailing_zeros(&mut self, a: u64) -> u64 {
+        u64::from(a.trailing_zeros())
+    }
+
+    #[inline(always)]
+    fn count_leading_zeros(&mut self, a: u64) -> u64 {
+        u64::from(a.leading_zeros())
+    }
+
+    #[inline(always)]
+    fn count_ones(&mut self, a: u64) -> u64 {
+        u64::from(a.count_ones())
+    }
+
+    #[inline(always)]
+    fn equal(&mut self, a: u64, b: u64) -> u64 {
+        u64::from(a == b)
+    }
+
+    #[inline(always)]
+    fn below(&mut self, a: u64, b: u64) -> u64 {
+        u64::from(a < b)
+    }
+
+    #[inline(always)]
+    fn select(&mut self, condition: u64, a: u64, b: u64) -> u64 {
+        if condition != 0 { a } else { b }
+    }
+
+    #[inline(always)]
+    fn register(&mut self, w: Width, slot: u8) -> u64 {
+        self.cpu.state.regs.read(w, slot)
+    }
+
+    #[inline(always)]
+    fn set_register(&mut self, w: Width, slot: u8, value: u64) {
+        self.cpu.state.regs.write(w, slot, value);
+    }
+
+    #[inline(always)]
+    fn effective_address(&mut self, op: &Op) -> u64 {
+        self.offset(op)
+    }
+
+    #[inline(always)]
+    fn load(&mut self, w: Width, op: &Op) -> Result<u64, Exception> {
+        let linear = self.linear(op, w.bytes(), false)?;
+        self.load_linear(w, linear, op.seg)
+    }
+
+    #[inline(always)]
+    fn store(&mut self, w: Width, op: &Op, value: u64) -> Result<(), Exception> {
+        let linear = self.linear(op, w.bytes(), true)?;
+        self.store_linear(w, linear, op.seg, value)
+    }
+
+    #[inline(always)]
+    fn load_rw(&mut self, w: Width, op: &Op) -> Result<(u64, Place), Exception> {
+        let linear = self.linear(op, w.bytes(), true)?;
+        self.load_rw_linear(w, linear, op.seg)
+    }
+
+    #[inline(always)]
+    fn store_rw(&mut self, w: Width, place: Place, value: u64) {
+        match self.cpu.tlb.lookup(Use::Write, place.linear, w.bytes()) {
+            Some(host) => write_host(w, host, value),
+            None => {
+                let stored = self.store_slow(w, place.linear, place.segment, value);
+                debug_assert!(stored.is_ok(), "prepared writes do not fault");
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn load_rw_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<(u64, Place), Exception> {
+        let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
+        let linear = self.linear_at(op, offset, w.bytes(), true)?;
+        self.load_rw_linear(w, linear, op.seg)
+    }
+
+    #[inline(always)]
+    fn load_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<u64, Exception> {
+        let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
+        let linear = self.linear_at(op, offset, w.bytes(), false)?;
+        self.load_linear(w, linear, op.seg)
+    }
+
+    #[inline(always)]
+    fn stack_width(&mut self) -> Width {
+        self.cpu.mode.stack
+    }
+
+    #[inline(always)]
+    fn load_stack(&mut self, w: Width, pointer: u64) -> Result<u64, Exception> {
+        let linear = self.stack_linear(w, pointer, false)?;
+        self.load_linear(w, linear, seg::SS)
+    }
+
+    #[inline(always)]
+    fn store_stack(&mut self, w: Width, pointer: u64, value: u64) -> Result<(), Exception> {
+        let linear = self.stack_linear(w, pointer, true)?;
+        self.store_linear(w, linear, seg::SS, value)
+    }
+
+    #[inline(always)]
+    fn flag_result(&mut self) -> u64 {
+        self.cpu.state.flag_result
+    }
+
+    #[inline(always)]
+    fn flag_carries(&mut self) -> u64 {
+        self.cpu.state.flag_carries
+    }
+
+    #[inline(always)]
+    fn set_flags(&mut self, result: u64, carries: u64) {
+        self.cpu.state.flag_result = result;
+        self.cpu.state.flag_carries = carries;
+    }
+
+    fn set_direction(&mut self, down: bool) {
+        let flags = &mut self.cpu.state.system_flags;
+        *flags = if down { *flags | eflags::DF } else { *flags & !eflags::DF };
+    }
+
+    #[inline(always)]
+    fn next_ip(&mut self, op: &Op) -> u64 {
+        let block = self.cpu.state.regs.get(usize::from(RIP_SLOT));
+        self.cpu.mode.code.truncate(block.wrapping_add(op.next_offset()))
+    }
+
+    #[inline(always)]
+    fn jump(&mut self, _op: &Op, target: u64) -> Result<(), Exception> {
+        self.jump_to(target)
+    }
+
+    #[inline(always)]
+    fn jump_relative(&mut self, op: &Op) -> Result<(), Exception> {
+        let target = self.relative_target(op);
+        self.jump_to(target)
+    }
+
+    #[inline(always)]
+    fn branch(&mut self, op: &Op, condition: u64) -> Result<(), Exception> {
+        if condition == 0 {
+            return Ok(());
+        }
+        let target = self.relative_target(op);
+        self.jump_to(target)
+    }
+
+    #[cold]
+    fn raise(&mut self, exception: Exception) -> Result<(), Exception> {
+        Err(exception)
+    }
+
+    fn system(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
+        self.system_instruction(op, sys)
+    }
+
+    fn fpu(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
+        self.fpu_instruction(op, fpu)
+    }
 }

@@ -2,19 +2,192 @@
 //!
 //! Invariant: the processor names no device. Everything outside it is behind [`platform::Bus`].
 
+mod blocks;
+mod clock;
 mod exec;
+mod hot;
+mod interpreter;
+mod scaffold;
 mod state;
 mod tlb;
+mod trace;
 
-pub use state::{Access, DescriptorTable, Mode, Msrs, RegisterFile, Segment, State, X87};
+use platform::{Bus, Nanos, PhysAddr, RestoreError, Section, Vcpu, VcpuExit};
+use serde::{Deserialize, Serialize};
 
+pub use state::{Access, DescriptorTable, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags};
+
+use blocks::BlockCache;
+use clock::SliceClock;
+use exec::Exec;
 use tlb::Tlb;
+use trace::Trace;
+pub use trace::dump;
+
+/// Changes with the encoding of [`Saved`].
+const SECTION_VERSION: u16 = 1;
 
 /// A processor: its architectural [`State`] and what is derived from it (translations, decoded blocks).
 pub struct Cpu {
-    /// The architectural state. After changing anything but general registers, call [`Cpu::state_changed`].
+    /// The architectural state. After changing anything but general registers and status flags, call [`Cpu::state_changed`].
     pub state: State,
     /// Derived from `state`; see [`Mode`].
     pub(crate) mode: Mode,
+    /// `mode` packed, for the jump cache.
+    pub(crate) mode_bits: u16,
     pub(crate) tlb: Tlb,
+    pub(crate) blocks: BlockCache,
+    pub(crate) clock: SliceClock,
+    /// Instructions retired since power-on.
+    pub(crate) retired: u64,
+    /// Something must be looked at before the next block: an interrupt, the shadow, HLT.
+    pub(crate) attention: bool,
+    /// A bus access may have changed a line or a deadline: give the board its turn after this block.
+    pub(crate) leave: bool,
+    pub(crate) nmi_pending: bool,
+    /// Triple fault.
+    pub(crate) shut_down: bool,
+    /// Hardware interrupts delivered.
+    pub(crate) interrupts: u64,
+    /// Exceptions delivered.
+    pub(crate) faults: u64,
+    pub(crate) trace: Option<Box<Trace>>,
+}
+
+/// Counters since power-on, for `vm.stats()`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CpuStats {
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Blocks decoded.
+    pub blocks_decoded: u64,
+    /// Blocks dropped because their bytes were written.
+    pub blocks_invalidated: u64,
+    /// Data and fetch translations that missed the TLB.
+    pub tlb_misses: u64,
+    /// Hardware interrupts delivered.
+    pub interrupts: u64,
+    /// Exceptions delivered.
+    pub exceptions: u64,
+}
+
+/// What [`Cpu`] saves: the architectural state and the counter guest time is derived from.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    state: State,
+    retired: u64,
+    nmi_pending: bool,
+    shut_down: bool,
+}
+
+impl Cpu {
+    /// A processor as after power-on.
+    #[must_use]
+    pub fn new() -> Cpu {
+        let state = State::at_reset();
+        let mode = Mode::of(&state);
+        let mut cpu = Cpu {
+            state,
+            mode,
+            mode_bits: mode.bits(),
+            tlb: Tlb::new(),
+            blocks: BlockCache::new(),
+            clock: SliceClock::default(),
+            retired: 0,
+            attention: true,
+            leave: false,
+            nmi_pending: false,
+            shut_down: false,
+            interrupts: 0,
+            faults: 0,
+            trace: None,
+        };
+        cpu.state_changed();
+        cpu
+    }
+
+    /// Counters since power-on.
+    #[must_use]
+    pub fn stats(&self) -> CpuStats {
+        CpuStats {
+            instructions: self.retired,
+            blocks_decoded: self.blocks.decoded,
+            blocks_invalidated: self.blocks.invalidated,
+            tlb_misses: self.tlb.misses,
+            interrupts: self.interrupts,
+            exceptions: self.faults,
+        }
+    }
+
+    /// Drops every decoded block and every translation: guest memory was replaced from outside.
+    pub fn forget_derived(&mut self) {
+        self.tlb.flush(false);
+        self.blocks.clear();
+    }
+
+    /// Whether code has been decoded from the physical page of `phys`.
+    pub(crate) fn holds_code(&self, phys: PhysAddr) -> bool {
+        self.blocks.holds_code(phys.0)
+    }
+
+    /// Bytes of a page that holds code are about to change, or just have.
+    pub(crate) fn code_written(&mut self, phys: PhysAddr, bytes: u64) {
+        self.blocks.invalidate(phys.0, bytes);
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Cpu::new()
+    }
+}
+
+impl Vcpu for Cpu {
+    fn run(&mut self, bus: &mut dyn Bus, now: Nanos, ns_per_kilo_instruction: u32, budget: u64) -> VcpuExit {
+        self.clock = SliceClock::new(now, self.retired, ns_per_kilo_instruction);
+        if bus.take_map_changed() {
+            self.tlb.flush(false);
+            self.blocks.forget_jumps();
+        }
+        let limit = self.retired.saturating_add(budget);
+        Exec { cpu: self, bus }.run_blocks(limit)
+    }
+
+    fn instructions(&self) -> u64 {
+        self.retired
+    }
+
+    fn reset(&mut self) {
+        self.state = State::at_reset();
+        self.nmi_pending = false;
+        self.shut_down = false;
+        self.attention = true;
+        self.forget_derived();
+        self.state_changed();
+    }
+
+    fn save(&self) -> Section {
+        let saved = Saved {
+            state: self.state.clone(),
+            retired: self.retired,
+            nmi_pending: self.nmi_pending,
+            shut_down: self.shut_down,
+        };
+        Section::encode("cpu.0", SECTION_VERSION, &saved)
+    }
+
+    fn restore(&mut self, section: &Section) -> Result<(), RestoreError> {
+        let saved: Saved = section.decode(SECTION_VERSION)?;
+        if !saved.state.is_consistent() {
+            return Err(section.damaged());
+        }
+        self.state = saved.state;
+        self.retired = saved.retired;
+        self.nmi_pending = saved.nmi_pending;
+        self.shut_down = saved.shut_down;
+        self.attention = true;
+        self.forget_derived();
+        self.state_changed();
+        Ok(())
+    }
 }

@@ -115,6 +115,8 @@ pub struct Inst {
     pub len: u8,
     /// The last opcode byte.
     pub opcode: u8,
+    /// The ModR/M byte, or 0 where there is none.
+    pub modrm: u8,
     /// Width of the code segment: 16, 32 or 64.
     pub code: Width,
     /// Effective operand size.

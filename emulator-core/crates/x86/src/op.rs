@@ -93,13 +93,16 @@ pub struct Op {
     pub aux: u8,
     /// Bytes of the memory operand where `width` does not say it (vectors, x87, far pointers); else 0.
     pub memory_bytes: u8,
+    /// Segment limits and rights, or alignment, are checked on every access; set by whoever knows the processor's mode.
+    pub checked: bool,
     /// Index into the row table, for traces.
     pub row: u16,
 
     /// Displacement; for RIP-relative addresses relative to the first byte of the block.
     pub disp: i64,
     /// Immediate, sign-extended; for relative branches the displacement from the *next* instruction;
-    /// for far pointers `offset | selector << 32`; for `ENTER` `size | level << 16`.
+    /// for far pointers `offset | selector << 32`; for `ENTER` `size | level << 16`; for x87 instructions, which have none, the 11
+    /// opcode bits FSTENV stores (Intel SDM vol. 1, 8.1.9).
     pub imm: i64,
 }
 
@@ -135,6 +138,7 @@ impl Op {
             lock: inst.lock,
             aux: 0,
             memory_bytes: 0,
+            checked: false,
             row: inst.row,
             disp: 0,
             imm: 0,
@@ -163,6 +167,9 @@ impl Op {
         [op.dst, op.src, op.aux] = registers;
         if matches!(op.sem, Sem::Int(Int::Jcc | Int::Setcc | Int::Cmovcc)) {
             op.aux = inst.opcode & 15;
+        }
+        if matches!(op.sem, Sem::Fpu(_)) {
+            op.imm = i64::from(inst.opcode & 7) << 8 | i64::from(inst.modrm);
         }
         op
     }

@@ -162,6 +162,7 @@ fn finish(
         row: candidate.row,
         len: 0,
         opcode,
+        modrm: if candidate.has_modrm { modrm } else { 0 },
         code,
         opsize: operand_size(prefixes, candidate, code),
         address_size: address_size(prefixes, code),

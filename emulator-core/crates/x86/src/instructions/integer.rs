@@ -4,6 +4,8 @@
 mod arithmetic;
 mod bits;
 mod flow;
+pub use flow::jcc;
+pub use transfer::{cmovcc, setcc};
 mod multiply;
 mod operands;
 mod shifts;

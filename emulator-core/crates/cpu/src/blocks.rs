@@ -1,0 +1,193 @@
+//! Predecoded blocks: straight-line runs of instructions, decoded once and found by physical address and mode.
+//!
+//! A block never leaves its page, but for a last instruction that crosses into the next one; such an instruction is a block of its
+//! own, valid only while the second page is where it was. Stores to pages that hold code come here ([`BlockCache::invalidate`]).
+
+use rustc_hash::FxHashMap;
+use x86::Op;
+
+use crate::state::Mode;
+
+/// Predecoded operations kept; when full, everything is dropped. 400,000 of 48 bytes are 19 MB.
+const CAPACITY: usize = 400_000;
+/// Most operations in one block.
+pub(crate) const MAX_OPS: usize = 64;
+/// Entries of the jump cache.
+const JUMPS: usize = 8192;
+
+/// What identifies the decoded form of code at an address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// Physical address of the first byte.
+    pub(crate) phys: u64,
+    /// Mode it was decoded for.
+    pub(crate) mode: Mode,
+}
+
+/// A decoded block.
+#[derive(Clone, Copy)]
+pub(crate) struct Block {
+    /// Its first operation in [`BlockCache::ops`].
+    pub(crate) first: u32,
+    /// Number of operations.
+    pub(crate) count: u16,
+    /// Length in bytes.
+    pub(crate) bytes: u16,
+    /// Physical page its last instruction crosses into.
+    pub(crate) second_page: Option<u64>,
+    key: Key,
+}
+
+#[derive(Clone, Copy)]
+struct Jump {
+    linear: u64,
+    tag: u64,
+    block: u32,
+}
+
+/// See the module.
+pub(crate) struct BlockCache {
+    ops: Vec<Op>,
+    blocks: Vec<Block>,
+    by_key: FxHashMap<Key, u32>,
+    /// Blocks that hold bytes of a physical page.
+    by_page: FxHashMap<u64, Vec<u32>>,
+    jumps: Box<[Jump]>,
+    /// Bumped whenever a linear address may lead elsewhere: empties the jump cache.
+    generation: u64,
+    /// Blocks decoded since power-on.
+    pub(crate) decoded: u64,
+    /// Blocks dropped because their bytes were written.
+    pub(crate) invalidated: u64,
+}
+
+/// Dispatch code of an operation whose block was overwritten while it ran: leave the block here.
+pub(crate) const LEAVE: u16 = u16::MAX;
+
+impl BlockCache {
+    pub(crate) fn new() -> BlockCache {
+        BlockCache {
+            ops: Vec::with_capacity(CAPACITY),
+            blocks: Vec::new(),
+            by_key: FxHashMap::default(),
+            by_page: FxHashMap::default(),
+            jumps: vec![Jump { linear: 0, tag: 0, block: 0 }; JUMPS].into_boxed_slice(),
+            generation: 1,
+            decoded: 0,
+            invalidated: 0,
+        }
+    }
+
+    /// The block at a linear address, if it was found there since the last change of mappings.
+    #[inline(always)]
+    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
+        let jump = &self.jumps[jump_index(linear)];
+        (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
+    }
+
+    pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32) {
+        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), block };
+    }
+
+    #[inline(always)]
+    fn tag(&self, mode: u16) -> u64 {
+        self.generation << 16 | u64::from(mode)
+    }
+
+    /// Forgets which block a linear address leads to; the blocks stay.
+    pub(crate) fn forget_jumps(&mut self) {
+        self.generation += 1;
+    }
+
+    #[inline(always)]
+    pub(crate) fn block(&self, index: u32) -> Block {
+        self.blocks[index as usize]
+    }
+
+    /// The operations of `block`, to be read through the pointer while it runs: [`BlockCache::invalidate`] may overwrite their
+    /// dispatch codes, and nothing frees them before the next [`BlockCache::insert`].
+    #[inline(always)]
+    pub(crate) fn ops(&self, block: Block) -> *const Op {
+        debug_assert!(block.first as usize + usize::from(block.count) <= self.ops.len());
+        self.ops.as_ptr().wrapping_add(block.first as usize)
+    }
+
+    pub(crate) fn find(&self, key: &Key) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write
+    /// translations of those must go.
+    pub(crate) fn insert(&mut self, key: Key, ops: &[Op], second_page: Option<u64>) -> (u32, bool) {
+        if self.ops.len() + ops.len() > CAPACITY {
+            self.clear();
+        }
+        let bytes = ops.last().map_or(0, |op| op.next_offset() as u16);
+        let first = self.ops.len() as u32;
+        self.ops.extend_from_slice(ops);
+        let index = self.blocks.len() as u32;
+        self.blocks.push(Block { first, count: ops.len() as u16, bytes, second_page, key });
+        self.by_key.insert(key, index);
+        self.decoded += 1;
+        let mut new_page = false;
+        for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
+            let blocks = self.by_page.entry(page).or_default();
+            new_page |= blocks.is_empty();
+            blocks.push(index);
+        }
+        (index, new_page)
+    }
+
+    /// Whether code has been decoded from the physical page at `phys`.
+    pub(crate) fn holds_code(&self, phys: u64) -> bool {
+        self.by_page.contains_key(&(phys >> 12))
+    }
+
+    /// Drops every block with bytes in `phys .. phys + bytes` (within one page); a block that is running is left after
+    /// the instruction at work.
+    pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) {
+        let Some(mut blocks) = self.by_page.remove(&(phys >> 12)) else { return };
+        let mut dropped = false;
+        blocks.retain(|&index| {
+            let block = self.blocks[index as usize];
+            let hit = block.second_page.is_some()
+                || (block.key.phys < phys + bytes && phys < block.key.phys + u64::from(block.bytes));
+            if hit {
+                dropped = true;
+                self.drop_block(block, index);
+            }
+            !hit
+        });
+        if !blocks.is_empty() {
+            self.by_page.insert(phys >> 12, blocks);
+        }
+        if dropped {
+            self.forget_jumps();
+        }
+    }
+
+    fn drop_block(&mut self, block: Block, index: u32) {
+        self.invalidated += 1;
+        if self.by_key.get(&block.key) == Some(&index) {
+            self.by_key.remove(&block.key);
+        }
+        let first = block.first as usize;
+        for op in &mut self.ops[first..first + usize::from(block.count)] {
+            op.code = LEAVE;
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.ops.clear();
+        self.blocks.clear();
+        self.by_key.clear();
+        self.by_page.clear();
+        self.forget_jumps();
+    }
+}
+
+#[inline(always)]
+fn jump_index(linear: u64) -> usize {
+    (linear ^ linear >> 13) as usize & (JUMPS - 1)
+}

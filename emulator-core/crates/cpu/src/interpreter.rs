@@ -1,0 +1,278 @@
+//! The interpreter: finds blocks, runs them, and delivers what interrupts them.
+
+use platform::VcpuExit;
+use x86::decode::{DecodeError, MAX_LENGTH, decode};
+use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Width, seg};
+
+use crate::blocks::{Key, MAX_OPS};
+use crate::exec::Exec;
+use crate::hot::{Next, code_of};
+use crate::state::eflags;
+
+const PAGE_BYTES: u64 = 4096;
+
+impl Exec<'_> {
+    /// Runs until `limit` instructions have retired in all, or something outside must be looked at.
+    pub(crate) fn run_blocks(&mut self, limit: u64) -> VcpuExit {
+        self.cpu.attention = true;
+        self.cpu.leave = false;
+        while self.cpu.retired < limit {
+            if self.cpu.attention
+                && let Some(exit) = self.attend()
+            {
+                return exit;
+            }
+            if let Err(exception) = self.run_block() {
+                self.fault(exception);
+                if self.cpu.shut_down {
+                    return VcpuExit::Shutdown;
+                }
+            }
+            if self.cpu.leave {
+                return VcpuExit::Yield;
+            }
+        }
+        VcpuExit::Yield
+    }
+
+    /// Looks at interrupts, the interrupt shadow and HLT between two blocks.
+    #[cold]
+    #[inline(never)]
+    fn attend(&mut self) -> Option<VcpuExit> {
+        self.cpu.attention = false;
+        if self.cpu.shut_down {
+            return Some(VcpuExit::Shutdown);
+        }
+        if self.cpu.state.interrupt_shadow {
+            // One more instruction runs first; `single` ends its block and brings us back here.
+            self.cpu.state_changed();
+            return None;
+        }
+        if self.bus.take_nmi() {
+            self.cpu.nmi_pending = true;
+        }
+        if self.cpu.nmi_pending && !self.cpu.state.nmi_blocked {
+            self.cpu.nmi_pending = false;
+            self.cpu.state.halted = false;
+            self.deliver_nmi();
+        } else if self.cpu.state.system_flags & eflags::IF != 0 && self.bus.interrupt_asserted() {
+            let now = self.now();
+            if let Some(vector) = self.bus.acknowledge_interrupt(now) {
+                self.cpu.interrupts += 1;
+                self.cpu.state.halted = false;
+                self.deliver_interrupt(vector);
+            }
+            // Another may wait behind it.
+            self.cpu.attention = true;
+        }
+        if self.cpu.shut_down {
+            return Some(VcpuExit::Shutdown);
+        }
+        self.cpu.state.halted.then_some(VcpuExit::Halt)
+    }
+
+    fn fault(&mut self, exception: Exception) {
+        self.cpu.faults += 1;
+        self.deliver_exception(exception);
+        self.cpu.attention = true;
+    }
+
+    /// Runs the block at `state.rip`. On a fault `state.rip` is the faulting instruction.
+    #[inline(always)]
+    fn run_block(&mut self) -> Result<(), Exception> {
+        let rip = self.cpu.state.rip;
+        let linear = self.code_linear(rip);
+        let mode_bits = self.cpu.mode_bits;
+        let index = match self.cpu.blocks.jump(linear, mode_bits) {
+            Some(index) => index,
+            None => self.find_block(rip, linear)?,
+        };
+        if self.cpu.mode.single {
+            return self.run_single(index, rip);
+        }
+        self.run_ops(index, rip)
+    }
+
+    #[inline(always)]
+    fn run_ops(&mut self, index: u32, rip: u64) -> Result<(), Exception> {
+        let block = self.cpu.blocks.block(index);
+        self.cpu.state.regs.set(usize::from(RIP_SLOT), rip);
+        self.cpu.state.rip = self.cpu.mode.code.truncate(rip.wrapping_add(u64::from(block.bytes)));
+        let first = self.cpu.blocks.ops(block);
+        let mut at = first;
+        let end = first.wrapping_add(usize::from(block.count));
+        while at != end {
+            // SAFETY: `at` is within the block's operations, which stay allocated until a block is inserted, and none is
+            // while one runs. An invalidation may overwrite `code` of later operations; no reference to those exists now.
+            let op = unsafe { *at };
+            match self.dispatch(&op) {
+                Ok(Next::Continue) => at = at.wrapping_add(1),
+                Ok(Next::Leave) => {
+                    self.cpu.state.rip = self.address_of(&op);
+                    self.cpu.retired += distance(first, at);
+                    return Ok(());
+                }
+                Err(exception) => {
+                    self.cpu.state.rip = self.address_of(&op);
+                    self.cpu.retired += distance(first, at);
+                    return Err(exception);
+                }
+            }
+        }
+        self.cpu.retired += u64::from(block.count);
+        Ok(())
+    }
+
+    /// One instruction with everything around it that a block leaves out: trace, breakpoints, single step.
+    #[cold]
+    #[inline(never)]
+    fn run_single(&mut self, index: u32, rip: u64) -> Result<(), Exception> {
+        let shadow = core::mem::take(&mut self.cpu.state.interrupt_shadow);
+        self.cpu.attention = true;
+        if !shadow {
+            self.instruction_breakpoint(rip)?;
+        }
+        let stepping = self.cpu.state.system_flags & eflags::TF != 0;
+        self.trace_instruction(rip);
+        let done = self.run_ops(index, rip);
+        if self.cpu.state.interrupt_shadow {
+            // MOV SS and STI set it anew.
+        } else if shadow {
+            self.cpu.state_changed();
+        }
+        done?;
+        self.after_instruction(stepping)
+    }
+
+    /// Linear address of an instruction.
+    #[inline(always)]
+    pub(crate) fn code_linear(&self, rip: u64) -> u64 {
+        if self.cpu.mode.code == Width::W64 {
+            return rip;
+        }
+        Width::W32.truncate(self.cpu.state.segs[usize::from(seg::CS)].base.wrapping_add(rip))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_block(&mut self, rip: u64, linear: u64) -> Result<u32, Exception> {
+        if self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+            return Err(Exception::GeneralProtection(0));
+        }
+        let page = self.fetch_page(linear)?;
+        let phys = page.phys.0 | linear & (PAGE_BYTES - 1);
+        let key = Key { phys, mode: self.cpu.mode };
+        let found = self.cpu.blocks.find(&key);
+        let index = match found {
+            Some(index) if self.second_page_unchanged(index, linear)? => index,
+            _ => self.decode_block(rip, linear, key)?,
+        };
+        let mode_bits = self.cpu.mode_bits;
+        self.cpu.blocks.remember_jump(linear, mode_bits, index);
+        Ok(index)
+    }
+
+    fn second_page_unchanged(&mut self, index: u32, linear: u64) -> Result<bool, Exception> {
+        let Some(second) = self.cpu.blocks.block(index).second_page else { return Ok(true) };
+        let next_page = (linear | (PAGE_BYTES - 1)).wrapping_add(1);
+        Ok(self.fetch_page(next_page)?.phys.0 == second)
+    }
+
+    /// Decodes from `linear` to the end of the block or page.
+    fn decode_block(&mut self, rip: u64, linear: u64, key: Key) -> Result<u32, Exception> {
+        let mut ops: Vec<Op> = Vec::with_capacity(MAX_OPS);
+        let mut bytes = [0u8; MAX_OPS * MAX_LENGTH];
+        let in_page = ((PAGE_BYTES - (linear & (PAGE_BYTES - 1))) as usize).min(MAX_OPS * MAX_LENGTH);
+        self.fetch_bytes(linear, &mut bytes[..in_page])?;
+        let limit = self.code_bytes_within_limit(rip, in_page);
+        let code = self.cpu.mode.code;
+        let most = if self.cpu.mode.single { 1 } else { MAX_OPS };
+        let mut at = 0;
+        let mut second_page = None;
+        while ops.len() < most {
+            let inst = match decode(&bytes[at..limit], code) {
+                Ok(inst) => inst,
+                // What comes before runs first; the next block starts with the bad or crossing instruction.
+                Err(_) if !ops.is_empty() => break,
+                Err(DecodeError::Invalid) => return Err(Exception::InvalidOpcode),
+                Err(DecodeError::TooLong) => return Err(Exception::GeneralProtection(0)),
+                Err(DecodeError::Truncated) => {
+                    let (inst, second) = self.decode_crossing(rip, linear, &bytes[..in_page], limit)?;
+                    second_page = Some(second);
+                    ops.push(self.lower(&inst, 0));
+                    break;
+                }
+            };
+            ops.push(self.lower(&inst, at as u16));
+            at += usize::from(inst.len);
+            if ends_block(&inst) {
+                break;
+            }
+        }
+        let (index, new_page) = self.cpu.blocks.insert(key, &ops, second_page);
+        if new_page {
+            self.protect_code(linear, second_page.is_some())?;
+        }
+        Ok(index)
+    }
+
+    /// Bytes of `in_page` that the code segment's limit lets be fetched.
+    fn code_bytes_within_limit(&self, rip: u64, in_page: usize) -> usize {
+        if self.cpu.mode.code == Width::W64 {
+            return in_page;
+        }
+        let limit = u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit);
+        in_page.min((limit - rip + 1) as usize)
+    }
+
+    /// Decodes an instruction that goes on in the next page; also gives that page's physical address.
+    fn decode_crossing(&mut self, rip: u64, linear: u64, head: &[u8], limit: usize) -> Result<(Inst, u64), Exception> {
+        if limit < head.len() {
+            // It crosses the segment's limit, not the page.
+            return Err(Exception::GeneralProtection(0));
+        }
+        let mut bytes = [0u8; MAX_LENGTH];
+        bytes[..head.len()].copy_from_slice(head);
+        let next_page = linear.wrapping_add(head.len() as u64);
+        let next_page = if self.cpu.mode.code == Width::W64 { next_page } else { Width::W32.truncate(next_page) };
+        let second = self.fetch_page(next_page)?.phys.page().0;
+        self.fetch_bytes(next_page, &mut bytes[head.len()..])?;
+        let limit = self.code_bytes_within_limit(rip, MAX_LENGTH);
+        match decode(&bytes[..limit], self.cpu.mode.code) {
+            Ok(inst) => Ok((inst, second)),
+            Err(DecodeError::Invalid) => Err(Exception::InvalidOpcode),
+            Err(_) => Err(Exception::GeneralProtection(0)),
+        }
+    }
+
+    fn lower(&self, inst: &Inst, offset: u16) -> Op {
+        let mut op = Op::lower(inst, offset);
+        let mode = self.cpu.mode;
+        let by_segment = mode.code != Width::W64 && (!mode.flat || matches!(op.seg, seg::FS | seg::GS));
+        op.checked = mode.aligned || by_segment;
+        op.code = code_of(&op);
+        op
+    }
+
+    /// Stores to the pages a block was just decoded from must be noticed.
+    fn protect_code(&mut self, linear: u64, crosses: bool) -> Result<(), Exception> {
+        let first = self.fetch_page(linear)?;
+        self.cpu.tlb.protect_host_page(first.host as usize & !(PAGE_BYTES as usize - 1));
+        if crosses {
+            let second = self.fetch_page((linear | (PAGE_BYTES - 1)).wrapping_add(1))?;
+            self.cpu.tlb.protect_host_page(second.host as usize & !(PAGE_BYTES as usize - 1));
+        }
+        Ok(())
+    }
+}
+
+/// Number of operations from `first` to `at`.
+fn distance(first: *const Op, at: *const Op) -> u64 {
+    ((at as usize - first as usize) / size_of::<Op>()) as u64
+}
+
+/// Whether nothing may follow `inst` in its block.
+fn ends_block(inst: &Inst) -> bool {
+    let row = inst.row();
+    row.has_note("end") || (inst.rep != Rep::None && row.has_note("rep"))
+}
