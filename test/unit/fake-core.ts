@@ -1,6 +1,6 @@
 /** A core for tests of what stands around it: a "guest" that answers every line typed at it. */
 
-import type { Core, CoreMachine, RunOutcome } from "@terrarium/core";
+import type { Core, CoreMachine, DebugOutput, RunOutcome } from "@terrarium/core";
 
 /** How the fake behaves. */
 export interface FakeBehaviour {
@@ -77,8 +77,8 @@ export class FakeMachine implements CoreMachine {
     return "";
   }
 
-  debug(): ReturnType<CoreMachine["debug"]> {
-    return { postCodes: new Uint8Array(), debugConsole: new Uint8Array() };
+  debug(): DebugOutput {
+    return { postCodes: new Uint8Array(), console: new Uint8Array() };
   }
 
   free(): void {

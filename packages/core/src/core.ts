@@ -57,6 +57,14 @@ export interface CoreStats {
   readonly [counter: string]: unknown;
 }
 
+/** What a guest wrote to the ports for debugging. */
+export interface DebugOutput {
+  /** Bytes written to port 0x80, where firmware reports how far it is. */
+  readonly postCodes: Uint8Array;
+  /** Bytes written to port 0xE9, Bochs's debug console. */
+  readonly console: Uint8Array;
+}
+
 /** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
 export interface CoreMachine {
   /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
@@ -71,8 +79,8 @@ export interface CoreMachine {
   snapshot(): Uint8Array;
   /** Trace lines since the last call. */
   takeTrace(): string;
-  /** Bytes the guest wrote to ports 0x80 (checkpoints) and 0xE9 (debug console), the latest of them. */
-  debug(): { readonly postCodes: Uint8Array; readonly debugConsole: Uint8Array };
+  /** What the guest wrote to the ports for debugging since the last call. */
+  debug(): DebugOutput;
   /** Gives the guest's memory back. */
   free(): void;
 }
@@ -105,6 +113,6 @@ export interface CoreError {
 export interface CoreErrorRow {
   /** Stable name. */
   readonly code: string;
-  /** Field name to TypeScript type name. */
-  readonly details: Readonly<Record<string, "string" | "number">>;
+  /** Name and TypeScript type of each field. */
+  readonly details: readonly (readonly [name: string, type: "string" | "number"])[];
 }

@@ -1,7 +1,7 @@
 /** The WebAssembly face, brought into the form of {@link Core}. */
 
 import type * as Face from "../pkg/terrarium.js";
-import type { Core, CoreConfig, CoreErrorRow, CoreMachine, CoreStats, RunOutcome } from "./core.js";
+import type { Core, CoreConfig, CoreErrorRow, CoreMachine, CoreStats, DebugOutput, RunOutcome } from "./core.js";
 
 /** A {@link Core} over a module of wasm-pack's that is initialised already. */
 export function wasmCore(face: typeof Face): Core {
@@ -25,7 +25,10 @@ function wasmMachine(machine: Face.Machine): CoreMachine {
     stats: () => machine.stats() as CoreStats,
     snapshot: () => machine.snapshot(),
     takeTrace: () => machine.take_trace(),
-    debug: () => machine.debug() as ReturnType<CoreMachine["debug"]>,
+    debug: () => {
+      const { postCodes, console } = machine.debug() as Record<keyof DebugOutput, number[]>;
+      return { postCodes: Uint8Array.from(postCodes), console: Uint8Array.from(console) };
+    },
     free: () => {
       machine.free();
     },

@@ -29,7 +29,7 @@ export class Agent {
    * @throws MachineError `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `ABORTED`, `OPTION_INVALID`, `AGENT_PROTOCOL`
    * @throws TimeoutError
    */
-  async run(command: string | readonly string[], options: RunOptions): Promise<RunResult<string | Uint8Array>> {
+  async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
     const start = startOf(command, options);
     const output = new CollectedOutput(parseBytes(options.maxOutput ?? DEFAULT_MAX_OUTPUT, "maxOutput"));
     using limits = new Limits(start, output, options);

@@ -1,5 +1,6 @@
 /** The names both entries share. */
 
+export type { DebugOutput } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
 export type { BootOptions, Engine, FileSource, MachineConfig } from "./config.js";
 export type { Console, WaitOptions } from "./console.js";

@@ -1,5 +1,6 @@
 /** A running machine, seen from the caller's thread. */
 
+import type { DebugOutput } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { Agent } from "./agent.js";
 import { SerialConsole, type Console } from "./console.js";
@@ -123,6 +124,11 @@ export class Machine implements Guest {
     void this.#connection.server.stop();
     await this.exited;
     clearTimeout(timer);
+  }
+
+  /** What the guest wrote to port 0x80 (progress of firmware) and port 0xE9 (debug console) since the last call. */
+  async debugOutput(): Promise<DebugOutput> {
+    return await this.#call((server) => server.debug());
   }
 
   onExit(listener: (exit: Exit) => void): Disposable {

@@ -1,6 +1,6 @@
 /** What crosses between the caller's thread and the worker that runs the machine. */
 
-import type { CoreError, CoreStats } from "@terrarium/core";
+import type { CoreError, CoreStats, DebugOutput } from "@terrarium/core";
 import type { ResolvedConfig } from "../config.js";
 import type { ErrorWire } from "../errors.js";
 
@@ -45,6 +45,8 @@ export interface MachineServer {
   snapshot(): Uint8Array;
   /** Counters. */
   stats(): CoreStats;
+  /** What the guest wrote to the ports for debugging since the last call. */
+  debug(): DebugOutput;
   /** Ends the run. */
   stop(): void;
   /** Fails with that core error, so that a test can follow every code to the caller. */

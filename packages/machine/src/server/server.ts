@@ -1,6 +1,6 @@
 /** The worker's side: one machine, and the calls that reach it. */
 
-import type { BootFiles, Core, CoreError, CoreMachine, CoreStats } from "@terrarium/core";
+import type { BootFiles, Core, CoreError, CoreMachine, CoreStats, DebugOutput } from "@terrarium/core";
 import type { ResolvedConfig } from "../config.js";
 import { fromCore, MachineError, messageOf } from "../errors.js";
 import type { MachineEvents, MachineServer } from "./protocol.js";
@@ -54,6 +54,11 @@ export class CoreServer implements MachineServer {
   stats(): CoreStats {
     const { machine } = this.#live();
     return translated(() => machine.stats());
+  }
+
+  debug(): DebugOutput {
+    const { machine } = this.#live();
+    return translated(() => machine.debug());
   }
 
   stop(): void {
