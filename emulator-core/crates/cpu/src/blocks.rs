@@ -172,8 +172,8 @@ impl BlockCache {
             self.by_key.remove(&block.key);
         }
         let first = block.first as usize;
-        for op in &mut self.ops[first..first + usize::from(block.count)] {
-            op.code = LEAVE;
+        for op in &self.ops[first..first + usize::from(block.count)] {
+            op.code.set(LEAVE);
         }
     }
 

@@ -57,7 +57,7 @@ macro_rules! hot {
                 /// Runs one predecoded operation.
                 #[inline(always)]
                 pub(crate) fn dispatch(&mut self, op: &Op) -> Result<Next, Exception> {
-                    match op.code {
+                    match op.code.get() {
                         $( $(
                             x if x == Hot::[<$int $form $width>] as u16 =>
                                 integer::execute(self, op, Int::$int, Width::$width, Form::$form)?,

@@ -103,17 +103,17 @@ impl Exec<'_> {
         let end = first.wrapping_add(usize::from(block.count));
         while at != end {
             // SAFETY: `at` is within the block's operations, which stay allocated until a block is inserted, and none is
-            // while one runs. An invalidation may overwrite `code` of later operations; no reference to those exists now.
-            let op = unsafe { *at };
-            match self.dispatch(&op) {
+            // while one runs. An invalidation writes `code` alone, which is a cell, through a shared reference.
+            let op = unsafe { &*at };
+            match self.dispatch(op) {
                 Ok(Next::Continue) => at = at.wrapping_add(1),
                 Ok(Next::Leave) => {
-                    self.cpu.state.rip = self.address_of(&op);
+                    self.cpu.state.rip = self.address_of(op);
                     self.cpu.retired += distance(first, at);
                     return Ok(());
                 }
                 Err(exception) => {
-                    self.cpu.state.rip = self.address_of(&op);
+                    self.cpu.state.rip = self.address_of(op);
                     self.cpu.retired += distance(first, at);
                     return Err(exception);
                 }
@@ -250,7 +250,7 @@ impl Exec<'_> {
         let mode = self.cpu.mode;
         let by_segment = mode.code != Width::W64 && (!mode.flat || matches!(op.seg, seg::FS | seg::GS));
         op.checked = mode.aligned || by_segment;
-        op.code = code_of(&op);
+        op.code.set(code_of(&op));
         op
     }
 

@@ -238,6 +238,8 @@ pub struct State {
     pub cr3: u64,
     pub cr4: u64,
     pub dr: [u64; 8],
+    /// PAE page-directory-pointer entries, loaded with CR3 (Intel SDM vol. 3, 4.4.1).
+    pub pdptes: [u64; 4],
     pub msrs: Msrs,
     pub x87: X87,
     pub xmm: [u128; 16],
@@ -248,6 +250,10 @@ pub struct State {
     pub nmi_blocked: bool,
     /// In HLT.
     pub halted: bool,
+    /// DR6 bits of data and I/O breakpoints met by the instruction at work: #DB follows it.
+    pub pending_debug: u64,
+    /// State of the generator behind `RDRAND`; the board seeds it.
+    pub random: u64,
 }
 
 /// EFLAGS bits that are not status flags.

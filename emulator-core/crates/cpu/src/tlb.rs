@@ -4,6 +4,13 @@
 //! permission, dirtiness, MMIO and "holds decoded code" all fold into a tag that does not match; and a set of tables for every
 //! privilege a data access can have, so that a change of CPL or EFLAGS.AC swaps a pointer. A tag is compared with
 //! `(address + bytes - 1) & PAGE_MASK`, so an access that crosses pages misses too. The layout is what compiled code indexes.
+//!
+//! Entries always cover 4 KiB. Where the guest maps a larger page, its 4 MiB of linear address space is marked, and
+//! invalidating any address in it drops every entry there (Intel SDM vol. 3, 4.10.4.1).
+
+use platform::PhysAddr;
+
+use core::ptr::NonNull;
 
 /// Entries in each table.
 pub const ENTRIES: usize = 1024;
@@ -54,18 +61,29 @@ struct Tables {
     entries: [[Entry; ENTRIES]; USES],
     /// Bit set: the entry belongs to a global page.
     global: [[u64; ENTRIES / 64]; USES],
+    /// Physical page of each [`Use::Execute`] entry.
+    code_pages: [PhysAddr; ENTRIES],
 }
 
 /// See the module.
 pub struct Tlb {
-    /// Tables by [`View`].
-    tables: Box<[Tables; VIEWS]>,
+    /// Tables by [`View`]; owned (a leaked box, freed on drop), so that `selected` may point into it.
+    tables: NonNull<[Tables; VIEWS]>,
+    /// The tables of `view`: what every access indexes.
+    selected: NonNull<Tables>,
     view: usize,
     /// Misses since power-on, for statistics.
     pub misses: u64,
     /// Entries filled since the last complete flush, as `view << 16 | use << 12 | index`; past `entries * 2` a flush clears everything.
     filled: Vec<u32>,
+    /// Hashed set of 4 MiB regions in which some entry comes from a large page.
+    large: [u64; LARGE_BITS / 64],
 }
+
+/// Bits in the set of regions with large pages.
+const LARGE_BITS: usize = 1024;
+/// log2 of the size of such a region: of the largest page the walker knows, that of 32-bit paging.
+const LARGE_SHIFT: u32 = 22;
 
 const EMPTY: Entry = Entry { tag: INVALID, addend: 0 };
 
@@ -74,44 +92,90 @@ fn index(linear: u64) -> usize {
     (linear >> 12) as usize & (ENTRIES - 1)
 }
 
+#[inline(always)]
+fn region(linear: u64) -> usize {
+    (linear >> LARGE_SHIFT ^ linear >> (LARGE_SHIFT + 10)) as usize & (LARGE_BITS - 1)
+}
+
+/// What kind of page a translation comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PageKind {
+    /// Survives a load of CR3.
+    pub global: bool,
+    /// Larger than 4 KiB.
+    pub large: bool,
+}
+
 impl Tlb {
     /// An empty TLB.
     pub fn new() -> Tlb {
         // Built in place by the allocator: an array literal of this size would pass over the stack.
         let tables: Vec<Tables> = (0..VIEWS)
-            .map(|_| Tables { entries: [[EMPTY; ENTRIES]; USES], global: [[0; ENTRIES / 64]; USES] })
+            .map(|_| Tables {
+                entries: [[EMPTY; ENTRIES]; USES],
+                global: [[0; ENTRIES / 64]; USES],
+                code_pages: [PhysAddr(0); ENTRIES],
+            })
             .collect();
         let Ok(tables) = tables.into_boxed_slice().try_into() else { unreachable!("VIEWS tables were made") };
-        Tlb { tables, view: View::Supervisor as usize, misses: 0, filled: Vec::new() }
+        let tables: NonNull<[Tables; VIEWS]> = NonNull::from(Box::leak(tables));
+        let mut tlb = Tlb { tables, selected: tables.cast(), view: 0, misses: 0, filled: Vec::new() };
+        tlb.select(View::Supervisor);
+        tlb
+    }
+
+    fn tables(&mut self) -> &mut [Tables; VIEWS] {
+        // SAFETY: the allocation is this value's own; `selected` is only read through `&self`, never during this borrow.
+        unsafe { self.tables.as_mut() }
     }
 
     /// Selects the tables for data accesses of `view` (and for fetches of the same privilege).
     #[inline(always)]
     pub fn select(&mut self, view: View) {
         self.view = view as usize;
+        // SAFETY: `View` is below VIEWS, so the pointer stays inside the allocation.
+        self.selected = unsafe { self.tables.cast::<Tables>().add(view as usize) };
     }
 
     /// The selected view.
-    pub fn view(&self) -> usize {
-        self.view
+    pub fn view(&self) -> View {
+        match self.view {
+            0 => View::User,
+            1 => View::Supervisor,
+            _ => View::SupervisorWithUser,
+        }
+    }
+
+    /// Physical page and host address of `linear`, where it may be fetched from in the selected view.
+    pub fn lookup_code(&self, linear: u64) -> Option<(PhysAddr, usize)> {
+        let host = self.lookup(Use::Execute, linear, 1)?;
+        Some((self.tables[self.view].code_pages[index(linear)], host))
     }
 
     /// Host address of `linear`, where all `bytes` lie in one page that may be used so in the selected view.
     #[inline(always)]
     pub fn lookup(&self, usage: Use, linear: u64, bytes: u64) -> Option<usize> {
-        // SAFETY: `view` is only ever set from `View`, `usage` is below USES and `index` masks to ENTRIES.
-        let entry = unsafe {
-            self.tables.get_unchecked(self.view).entries.get_unchecked(usage as usize).get_unchecked(index(linear))
-        };
+        // SAFETY: `selected` points at one of our tables; `usage` is below USES and `index` masks to ENTRIES.
+        let entry =
+            unsafe { self.selected.as_ref().entries.get_unchecked(usage as usize).get_unchecked(index(linear)) };
         let last = linear.wrapping_add(bytes - 1) & PAGE_MASK;
         (entry.tag == last).then(|| linear.wrapping_add(entry.addend) as usize)
     }
 
-    /// Records that the page of `linear` lies at `host_page` for `usage` in the selected view.
-    pub fn fill(&mut self, usage: Use, linear: u64, host_page: usize, global: bool) {
+    /// Records that the page of `linear` is the physical page `phys` at `host_page`, for `usage` in the selected view.
+    pub fn fill(&mut self, usage: Use, linear: u64, phys: PhysAddr, host_page: usize, kind: PageKind) {
         let page = linear & PAGE_MASK;
         let slot = index(linear);
-        let tables = &mut self.tables[self.view];
+        let PageKind { global, large } = kind;
+        if large {
+            let region = region(linear);
+            self.large[region / 64] |= 1 << (region % 64);
+        }
+        let view = self.view;
+        let tables = &mut self.tables()[view];
+        if usage == Use::Execute {
+            tables.code_pages[slot] = phys;
+        }
         tables.entries[usage as usize][slot] = Entry { tag: page, addend: (host_page as u64).wrapping_sub(page) };
         let bit = 1u64 << (slot % 64);
         let word = &mut tables.global[usage as usize][slot / 64];
@@ -123,12 +187,16 @@ impl Tlb {
 
     /// Drops every translation; with `keep_global`, all but those of global pages.
     pub fn flush(&mut self, keep_global: bool) {
+        if !keep_global {
+            self.large = [0; LARGE_BITS / 64];
+        }
         if self.filled.len() > ENTRIES {
             self.flush_everything(keep_global);
             return;
         }
-        let tables = &mut self.tables;
-        self.filled.retain(|&packed| {
+        let mut filled = core::mem::take(&mut self.filled);
+        let tables = self.tables();
+        filled.retain(|&packed| {
             let (view, usage, slot) = (packed as usize >> 16, packed as usize >> 12 & 3, packed as usize & 0xfff);
             let keep = keep_global && tables[view].global[usage][slot / 64] >> (slot % 64) & 1 != 0;
             if !keep {
@@ -136,11 +204,13 @@ impl Tlb {
             }
             keep
         });
+        self.filled = filled;
     }
 
     fn flush_everything(&mut self, keep_global: bool) {
-        self.filled.clear();
-        for (view, tables) in self.tables.iter_mut().enumerate() {
+        let mut filled = core::mem::take(&mut self.filled);
+        filled.clear();
+        for (view, tables) in self.tables().iter_mut().enumerate() {
             for usage in 0..USES {
                 for slot in 0..ENTRIES {
                     let entry = &mut tables.entries[usage][slot];
@@ -148,17 +218,23 @@ impl Tlb {
                     if !(keep_global && global) {
                         entry.tag = INVALID;
                     } else if entry.tag != INVALID {
-                        self.filled.push((view << 16 | usage << 12 | slot) as u32);
+                        filled.push((view << 16 | usage << 12 | slot) as u32);
                     }
                 }
             }
         }
+        self.filled = filled;
     }
 
-    /// Drops the translations of one page (4 KiB) in every view.
+    /// Drops the translations of the page `linear` lies in, whatever its size, in every view.
     pub fn flush_page(&mut self, linear: u64) {
+        let region = region(linear);
+        if self.large[region / 64] >> (region % 64) & 1 != 0 {
+            self.flush_region(linear);
+            return;
+        }
         let (page, slot) = (linear & PAGE_MASK, index(linear));
-        for tables in self.tables.iter_mut() {
+        for tables in self.tables().iter_mut() {
             for usage in 0..USES {
                 let entry = &mut tables.entries[usage][slot];
                 if entry.tag == page {
@@ -168,14 +244,35 @@ impl Tlb {
         }
     }
 
+    /// Drops the translations of the 4 MiB around `linear` in every view.
+    fn flush_region(&mut self, linear: u64) {
+        for tables in self.tables().iter_mut() {
+            for entry in tables.entries.iter_mut().flatten() {
+                if entry.tag >> LARGE_SHIFT == linear >> LARGE_SHIFT {
+                    entry.tag = INVALID;
+                }
+            }
+        }
+    }
+
     /// Drops every write translation that leads to the host page at `host_page`: code has been decoded from it.
     pub fn protect_host_page(&mut self, host_page: usize) {
-        for tables in self.tables.iter_mut() {
+        for tables in self.tables().iter_mut() {
             for entry in &mut tables.entries[Use::Write as usize] {
                 if entry.tag != INVALID && entry.tag.wrapping_add(entry.addend) as usize == host_page {
                     entry.tag = INVALID;
                 }
             }
         }
+    }
+}
+
+// SAFETY: the allocation belongs to this value alone and nothing else points into it.
+unsafe impl Send for Tlb {}
+
+impl Drop for Tlb {
+    fn drop(&mut self) {
+        // SAFETY: leaked from a box in `new`, freed only here.
+        drop(unsafe { Box::from_raw(self.tables.as_ptr()) });
     }
 }

@@ -1,5 +1,7 @@
 //! The predecoded instruction both engines work from.
 
+use core::cell::Cell;
+
 use crate::instructions::integer::Int;
 use crate::{Inst, Mem, Operand, Rep, Sem, Width, seg};
 
@@ -52,11 +54,11 @@ impl Form {
 }
 
 /// A predecoded instruction.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Op {
-    /// The interpreter's dispatch code; the x86 crate leaves it zero.
-    pub code: u16,
+    /// The interpreter's dispatch code; the x86 crate leaves it zero. A cell, because an interpreter overwrites it in a block that is running.
+    pub code: Cell<u16>,
     /// What the instruction does.
     pub sem: Sem,
     /// Width of the first operand that has one (for `MOVZX`, of the destination).
@@ -120,7 +122,7 @@ impl Op {
     #[must_use]
     pub fn lower(inst: &Inst, offset: u16) -> Op {
         let mut op = Op {
-            code: 0,
+            code: Cell::new(0),
             sem: inst.row().sem,
             width: inst.opsize,
             form: Form::Rr,
