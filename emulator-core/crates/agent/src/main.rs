@@ -47,8 +47,14 @@ impl Agent {
         Ok(Self { channel, processes: Vec::new() })
     }
 
-    /// Serves until the channel fails.
+    /// Serves until the channel fails. Nothing outlives it.
     fn serve(mut self) -> Result<(), Errno> {
+        let end = self.serve_on();
+        self.processes.iter_mut().for_each(Process::abandon);
+        end
+    }
+
+    fn serve_on(&mut self) -> Result<(), Errno> {
         loop {
             let (channel, ready) = self.wait()?;
             for (index, source) in ready {
