@@ -119,7 +119,7 @@ impl Tlb {
             .collect();
         let Ok(tables) = tables.into_boxed_slice().try_into() else { unreachable!("VIEWS tables were made") };
         let tables: NonNull<[Tables; VIEWS]> = NonNull::from(Box::leak(tables));
-        let mut tlb = Tlb { tables, selected: tables.cast(), view: 0, misses: 0, filled: Vec::new() };
+        let mut tlb = Tlb { tables, selected: tables.cast(), view: 0, misses: 0, filled: Vec::new(), large: [0; LARGE_BITS / 64] };
         tlb.select(View::Supervisor);
         tlb
     }
@@ -149,7 +149,8 @@ impl Tlb {
     /// Physical page and host address of `linear`, where it may be fetched from in the selected view.
     pub fn lookup_code(&self, linear: u64) -> Option<(PhysAddr, usize)> {
         let host = self.lookup(Use::Execute, linear, 1)?;
-        Some((self.tables[self.view].code_pages[index(linear)], host))
+        // SAFETY: `selected` points at one of our tables.
+        Some((unsafe { self.selected.as_ref() }.code_pages[index(linear)], host))
     }
 
     /// Host address of `linear`, where all `bytes` lie in one page that may be used so in the selected view.
