@@ -1,0 +1,39 @@
+/** What every benchmark is. */
+
+import type { Contender } from "./contenders/contender.js";
+import type { Measurement } from "./measurement.js";
+
+/** What the caller chose. */
+export interface Settings {
+  /** Who takes part; all of them are available. */
+  readonly contenders: readonly Contender[];
+  /** How often everything is measured. */
+  readonly samples: number;
+  /** Name of the guest image, where the benchmark boots one. */
+  readonly image: string;
+  /** Tells how far it is. */
+  readonly progress: (text: string) => void;
+}
+
+/** One benchmark. */
+export interface Benchmark {
+  readonly name: string;
+  /** One line for people. */
+  readonly description: string;
+  run(settings: Settings): Promise<readonly Measurement[]>;
+}
+
+/** Samples collected under a name each. */
+export class Series {
+  readonly #samples = new Map<string, number[]>();
+
+  add(name: string, sample: number): void {
+    const samples = this.#samples.get(name) ?? [];
+    samples.push(sample);
+    this.#samples.set(name, samples);
+  }
+
+  get(name: string): readonly number[] {
+    return this.#samples.get(name) ?? [];
+  }
+}

@@ -1,0 +1,36 @@
+/** How long a stock kernel takes from power-on to the shell. */
+
+import { images } from "@terrarium/images";
+import { Series, type Benchmark } from "./benchmark.js";
+import { conditions, median, type Measurement } from "./measurement.js";
+
+export const boot: Benchmark = {
+  name: "boot",
+  description: "wall time from the call to the shell's prompt",
+
+  async run({ contenders, samples, image: name, progress }) {
+    const image = images.find((candidate) => candidate.name === name);
+    if (image === undefined) throw new Error(`there is no image ${name}`);
+    const series = new Series();
+    for (let sample = 0; sample < samples; sample += 1) {
+      for (const contender of contenders) {
+        progress(`${name}, ${contender.name}, ${sample + 1} of ${samples}`);
+        const { seconds, instructions } = await contender.boot(image);
+        series.add(`${contender.name} s`, seconds);
+        if (instructions === undefined) continue;
+        series.add(`${contender.name} instructions`, instructions);
+        series.add(`${contender.name} MIPS`, instructions / seconds / 1e6);
+      }
+    }
+    const described = { ...conditions(), memory: image.memory, commandLine: image.commandLine };
+    return contenders.flatMap((contender) =>
+      ["s", "instructions", "MIPS"].flatMap((unit): Measurement[] => {
+        const values = series.get(`${contender.name} ${unit}`);
+        const common = { benchmark: "boot", workload: name, contender: contender.name, unit };
+        return values.length === 0
+          ? []
+          : [{ ...common, samples: values, median: median(values), conditions: described }];
+      }),
+    );
+  },
+};

@@ -1,0 +1,60 @@
+/** What a benchmark produces, and how it is shown. */
+
+import { arch, cpus, platform } from "node:os";
+
+/** One thing measured several times. Raw samples are kept: whoever doubts the median can look. */
+export interface Measurement {
+  readonly benchmark: string;
+  readonly workload: string;
+  readonly contender: string;
+  /** Unit of the samples, such as `s` or `MIPS`. */
+  readonly unit: string;
+  readonly samples: readonly number[];
+  readonly median: number;
+  readonly conditions: Readonly<Record<string, string | number>>;
+}
+
+/** The middle of `samples`; the mean of the two middle ones where their number is even. */
+export function median(samples: readonly number[]): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const low = sorted[Math.ceil(middle) - 1] ?? NaN;
+  const high = sorted[Math.floor(middle)] ?? NaN;
+  return (low + high) / 2;
+}
+
+/** Where the measurements were taken. */
+export function conditions(): Readonly<Record<string, string | number>> {
+  return {
+    node: process.version,
+    system: `${platform()} ${arch()}`,
+    processor: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    date: new Date().toISOString(),
+  };
+}
+
+/** The measurements as a table for people. */
+export function table(measurements: readonly Measurement[]): string {
+  const rows = measurements.map(({ workload, contender, unit, samples, median }) => [
+    workload,
+    contender,
+    `${figure(median)} ${unit}`,
+    samples.length > 1 ? `${figure(Math.min(...samples))} to ${figure(Math.max(...samples))}` : "",
+  ]);
+  const all = [["workload", "contender", "median", "range"], ...rows];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** Three significant figures, which is more than the noise allows. */
+function figure(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+}
