@@ -11,6 +11,7 @@ mod scaffold;
 mod state;
 mod tlb;
 mod trace;
+mod x87;
 
 use platform::{Bus, Nanos, PhysAddr, RestoreError, Section, Vcpu, VcpuExit};
 use serde::{Deserialize, Serialize};

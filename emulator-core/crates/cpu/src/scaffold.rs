@@ -1,7 +1,7 @@
 //! Placeholders while the parts are written side by side: each goes when its owner's file lands.
 
 use platform::PhysAddr;
-use x86::instructions::{fpu::Fpu, system::Sys};
+use x86::instructions::system::Sys;
 use x86::{Exception, Op, Width};
 
 use crate::Cpu;
@@ -50,9 +50,6 @@ impl Exec<'_> {
         Ok(())
     }
     pub(crate) fn system_instruction(&mut self, _op: &Op, _sys: Sys) -> Result<(), Exception> {
-        Err(Exception::InvalidOpcode)
-    }
-    pub(crate) fn fpu_instruction(&mut self, _op: &Op, _fpu: Fpu) -> Result<(), Exception> {
         Err(Exception::InvalidOpcode)
     }
 }

@@ -25,27 +25,35 @@ use x86::instructions::fpu::Fpu;
 use x86::{Engine, Exception, Op, SEG_NONE, seg};
 
 use crate::exec::Exec;
+use crate::state::X87;
 use crate::state::control::{CR0_EM, CR0_MP, CR0_NE, CR0_TS};
 
 impl Exec<'_> {
     /// Runs one x87 instruction.
     pub(crate) fn fpu_instruction(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         self.check_available(fpu)?;
-        if self.control_instruction(op, fpu)? {
-            return Ok(());
+        match fpu {
+            Fpu::Fninit | Fpu::Fnclex | Fpu::Fnstcw | Fpu::Fnstsw | Fpu::FnstswAx => return self.control(op, fpu),
+            Fpu::Fnstenv => return self.store_environment(op),
+            Fpu::Fnsave => return self.save_all(op),
+            Fpu::Fxsave => return self.fxsave(op),
+            Fpu::Fxrstor => return self.fxrstor(op),
+            _ => self.check_pending_x87()?,
         }
-        self.check_pending_x87()?;
-        let pointers = self.pointers(op);
         match fpu {
             Fpu::Fwait => return Ok(()),
-            Fpu::Fldcw | Fpu::Fldenv | Fpu::Frstor => return self.load_control(op, fpu),
-            _ => self.data_instruction(op, fpu)?,
+            Fpu::Fldcw => return self.control(op, fpu),
+            Fpu::Fldenv => return self.load_environment(op),
+            Fpu::Frstor => return self.restore_all(op),
+            _ => {}
         }
-        pointers.store(&mut self.cpu.state.x87);
+        let pointers = self.pointers(op);
+        self.compute(op, fpu)?;
+        pointers.record(&mut self.cpu.state.x87);
         Ok(())
     }
 
-    /// #NM while the unit is emulated or belongs to another task (Intel SDM vol. 3, table 2-2).
+    /// #NM while the unit is emulated or may belong to another task (Intel SDM vol. 3, table 2-2).
     fn check_available(&self, fpu: Fpu) -> Result<(), Exception> {
         let cr0 = self.cpu.state.cr0;
         let unavailable = match fpu {
@@ -63,14 +71,27 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// The instructions that neither compute nor leave instruction and data pointers.
-    fn data_instruction(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
+    /// Every instruction that is not a control instruction.
+    fn compute(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
-            Fpu::Fld | Fpu::Fild | Fpu::Fbld => self.load(op, fpu)?,
-            Fpu::Fst | Fpu::Fstp | Fpu::Fist | Fpu::Fistp | Fpu::Fisttp | Fpu::Fbstp => self.store(op, fpu)?,
-            _ => {}
+            Fpu::Fld | Fpu::Fild | Fpu::Fbld => self.load_operand(op, fpu),
+            Fpu::Fst | Fpu::Fstp | Fpu::Fist | Fpu::Fistp | Fpu::Fisttp | Fpu::Fbstp => self.store_operand(op, fpu),
+            Fpu::Fcom | Fpu::Fcomp | Fpu::Fcompp | Fpu::Fucom | Fpu::Fucomp | Fpu::Fucompp => self.compare(op, fpu),
+            Fpu::Ficom | Fpu::Ficomp => self.compare(op, fpu),
+            Fpu::Fcomi | Fpu::Fcomip | Fpu::Fucomi | Fpu::Fucomip => {
+                self.compare_to_eflags(op, fpu);
+                Ok(())
+            }
+            Fpu::Fcmovb | Fpu::Fcmove | Fpu::Fcmovbe | Fpu::Fcmovu => self.conditional_move(op, fpu, true),
+            Fpu::Fcmovnb | Fpu::Fcmovne | Fpu::Fcmovnbe | Fpu::Fcmovnu => self.conditional_move(op, fpu, false),
+            _ => match arithmetic::Arithmetic::of(fpu) {
+                Some(arithmetic) => self.arithmetic(op, arithmetic),
+                None => {
+                    self.cpu.state.x87.register_instruction(fpu, op.dst);
+                    Ok(())
+                }
+            },
         }
-        Ok(())
     }
 
     /// Where `op` and its memory operand lie, for the environment.
@@ -79,11 +100,49 @@ impl Exec<'_> {
             let selector = if op.seg == SEG_NONE { 0 } else { self.cpu.state.segs[usize::from(op.seg)].selector };
             (selector, self.effective_address(op))
         });
-        Pointers {
-            opcode: op.imm as u16,
-            cs: self.cpu.state.segs[usize::from(seg::CS)].selector,
-            ip: self.address_of(op),
-            data,
+        let cs = self.cpu.state.segs[usize::from(seg::CS)].selector;
+        Pointers { opcode: op.imm as u16, cs, ip: self.address_of(op), data }
+    }
+}
+
+impl X87 {
+    /// The instructions that touch nothing but the register stack; `register` is the stack register they name, if any.
+    fn register_instruction(&mut self, fpu: Fpu, register: u8) {
+        match fpu {
+            Fpu::Fxch => self.exchange(register),
+            Fpu::Ffree => self.free(register),
+            Fpu::Ffreep => {
+                self.free(register);
+                self.pop();
+            }
+            Fpu::Fincstp => self.rotate(1),
+            Fpu::Fdecstp => self.rotate(7),
+            Fpu::Fchs | Fpu::Fabs | Fpu::Fsqrt | Fpu::Frndint | Fpu::F2xm1 => self.unary(fpu),
+            Fpu::Fscale | Fpu::Fpatan | Fpu::Fyl2x | Fpu::Fyl2xp1 => self.binary(fpu),
+            Fpu::Fprem | Fpu::Fprem1 => self.remainder(fpu),
+            Fpu::Fxtract => self.extract(),
+            Fpu::Fsin | Fpu::Fcos | Fpu::Fsincos | Fpu::Fptan => self.trigonometric(fpu),
+            Fpu::Ftst => self.test(),
+            Fpu::Fxam => self.examine(),
+            _ => self.load_constant(fpu),
+        }
+    }
+}
+
+/// Instruction and data pointers of an instruction that has completed (Intel SDM vol. 1, 8.1.8).
+struct Pointers {
+    opcode: u16,
+    cs: u16,
+    ip: u64,
+    /// Selector and offset of the memory operand.
+    data: Option<(u16, u64)>,
+}
+
+impl Pointers {
+    fn record(self, x87: &mut X87) {
+        (x87.opcode, x87.cs, x87.ip) = (self.opcode, self.cs, self.ip);
+        if let Some((selector, offset)) = self.data {
+            (x87.ds, x87.dp) = (selector, offset);
         }
     }
 }

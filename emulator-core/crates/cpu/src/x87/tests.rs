@@ -1,0 +1,1 @@
+//! x87 instructions as bytes, run on a bare processor.
