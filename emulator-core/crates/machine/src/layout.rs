@@ -51,6 +51,8 @@ pub const ZERO_PAGE: u64 = 0x7000;
 pub const MULTIBOOT_INFO: u64 = 0x8000;
 /// Identity-mapping page tables of the 64-bit entry: one PML4, one PDPT, four page directories.
 pub const BOOT_PAGE_TABLES: u64 = 0x9000;
+/// A stack for entry points that promise none: it grows down from here.
+pub const BOOT_STACK: u64 = PVH_INFO;
 /// Linux real-mode setup code: the lowest address modern loaders use, so that its heap and stack have room.
 pub const SETUP_CODE: u64 = 0x1_0000;
 /// Real-mode heap and stack end here, counted from [`SETUP_CODE`] (boot.rst, "sample boot configuration").
@@ -83,6 +85,12 @@ pub const I8042_COMMAND: u16 = 0x64;
 pub const RTC: Range<u16> = 0x70..0x72;
 /// Power-on self-test codes; also Linux's delay port.
 pub const POST_CODE: u16 = 0x80;
+/// DMA controllers: 8-bit channels, and 16-bit channels with registers two ports apart.
+pub const DMA: [Range<u16>; 2] = [0x00..0x10, 0xc0..0xe0];
+/// DMA page registers; the first shares its port with [`POST_CODE`].
+pub const DMA_PAGES: Range<u16> = 0x80..0x90;
+/// Advanced power management control and status (82371AB 4.2.3): a write asks firmware's SMI handler for a service.
+pub const APM: Range<u16> = 0xb2..0xb4;
 /// System control port A: fast A20 gate and reset (PS/2).
 pub const PORT_92: u16 = 0x92;
 /// Edge/level control of the two i8259 (82371SB 2.5.4).
@@ -104,6 +112,8 @@ pub const SERIAL: [Range<u16>; 2] = [0x3f8..0x400, 0x2f8..0x300];
 
 // --- Interrupts ---------------------------------------------------------------------------------------------------
 
+/// Interrupts of the ISA bus; I/O APIC inputs from here on belong to PCI.
+pub const ISA_IRQS: u8 = 16;
 /// ISA interrupt of timer channel 0.
 pub const IRQ_TIMER: u8 = 0;
 /// Keyboard.

@@ -1,12 +1,21 @@
 //! Boards, boot protocols, the run loop and snapshots: the only place where processor and chips meet.
 
 mod acpi;
+mod board;
 mod boot;
+mod clock;
 mod config;
+mod entry;
 mod error;
 pub mod layout;
+mod machine;
 mod memory_map;
+mod snapshot;
+mod stats;
+mod trace;
 
 pub use boot::KernelKind;
 pub use config::{Boot, Clock, Config, Entry, Module};
 pub use error::{CodeRow, MachineError, all_codes};
+pub use machine::{Machine, RunOutcome};
+pub use stats::Stats;

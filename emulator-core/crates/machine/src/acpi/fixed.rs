@@ -48,8 +48,7 @@ pub(super) fn fadt(facs: u32, dsdt: u32) -> Vec<u8> {
     fadt.p_lvl3_lat = 0xffff.into();
     fadt.century = RTC_CENTURY;
     fadt.iapc_boot_arch = BOOT_ARCH.into();
-    fadt.reset_reg =
-        GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, layout::RESET_CONTROL.into());
+    fadt.reset_reg = GAS::new(AddressSpace::SystemIo, 8, 0, AccessSize::ByteAccess, layout::RESET_CONTROL.into());
     fadt.reset_value = FULL_RESET;
     encode(&fadt.finalize())
 }

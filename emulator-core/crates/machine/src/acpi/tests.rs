@@ -69,7 +69,8 @@ fn intels_compiler_disassembles_and_compiles_every_table_without_complaint() {
     files.push(table_at(&tables, dword(files[0], 40)));
     for table in files {
         let name = String::from_utf8(table[..4].to_vec()).unwrap();
-        let run = |arguments: &[&str]| std::process::Command::new("iasl").args(arguments).current_dir(&directory).output();
+        let run =
+            |arguments: &[&str]| std::process::Command::new("iasl").args(arguments).current_dir(&directory).output();
         std::fs::write(directory.join(format!("{name}.aml")), table).unwrap();
         let Ok(disassembled) = run(&["-d", &format!("{name}.aml")]) else {
             eprintln!("skipped: no iasl on this machine (Debian: acpica-tools)");

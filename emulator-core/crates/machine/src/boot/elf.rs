@@ -119,9 +119,8 @@ where
         return Ok(None);
     }
     let needed = offset.checked_add(length).ok_or_else(|| damaged("an ELF segment wraps around"))?;
-    let bytes = header
-        .data(LE, file)
-        .map_err(|()| MachineError::KernelTruncated { needed, found: file.len() as u64 })?;
+    let bytes =
+        header.data(LE, file).map_err(|()| MachineError::KernelTruncated { needed, found: file.len() as u64 })?;
     if length > memory_bytes {
         return Err(damaged("an ELF segment is longer in the file than in memory"));
     }

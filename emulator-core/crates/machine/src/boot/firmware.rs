@@ -1,6 +1,6 @@
 //! Firmware images: the caller's own, or the small BIOS that direct kernel boots run on.
 
-use crate::{Boot, Entry, MachineError, layout};
+use crate::{Boot, MachineError, layout};
 
 /// Our own BIOS, assembled from /bios/terrarium-bios: it ends at the top of the F segment.
 const SYSTEM_BIOS: &[u8] = include_bytes!("../../../../../bios/terrarium-bios/terrarium-bios.bin");
@@ -14,11 +14,6 @@ pub(crate) fn system_rom(boot: &Boot) -> Result<&[u8], MachineError> {
         return Err(MachineError::FirmwareSizeInvalid { bytes });
     }
     Ok(rom)
-}
-
-/// Whether a boot starts at the reset vector with the chips as RESET# leaves them.
-pub(crate) fn runs_firmware(boot: &Boot) -> bool {
-    matches!(boot, Boot::Firmware { .. } | Boot::Linux { entry: Entry::Real16, .. })
 }
 
 #[cfg(test)]

@@ -90,11 +90,7 @@ impl Linux<'_> {
             Ok(EntryState::Long64 { rip: image.entry(), rsi: layout::ZERO_PAGE })
         } else {
             let eip = image.entry() as u32;
-            Ok(EntryState::Protected32(Registers32 {
-                eip,
-                esi: layout::ZERO_PAGE as u32,
-                ..Registers32::default()
-            }))
+            Ok(EntryState::Protected32(Registers32 { eip, esi: layout::ZERO_PAGE as u32, ..Registers32::default() }))
         }
     }
 

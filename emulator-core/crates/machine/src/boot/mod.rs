@@ -70,3 +70,6 @@ pub(crate) fn load(boot: &Boot, loader: &mut Loader<'_>) -> Result<EntryState, M
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

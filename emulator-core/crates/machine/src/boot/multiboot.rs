@@ -108,11 +108,7 @@ impl Header<'_> {
     }
 }
 
-fn put_modules(
-    loader: &mut Loader<'_>,
-    modules: &[(&[u8], &str)],
-    kernel_end: u64,
-) -> Result<Vec<u64>, MachineError> {
+fn put_modules(loader: &mut Loader<'_>, modules: &[(&[u8], &str)], kernel_end: u64) -> Result<Vec<u64>, MachineError> {
     let mut next = kernel_end;
     let mut placed = Vec::new();
     for (bytes, _) in modules {
@@ -171,7 +167,10 @@ fn put_information(
         let room = layout::COMMAND_LINE + layout::COMMAND_LINE_ROOM - strings;
         let entry_at = modules_at + index as u64 * 16;
         if string.len() as u64 >= room || entry_at + 16 > layout::BOOT_PAGE_TABLES {
-            return Err(MachineError::CommandLineTooLong { limit: room.saturating_sub(1), length: string.len() as u64 });
+            return Err(MachineError::CommandLineTooLong {
+                limit: room.saturating_sub(1),
+                length: string.len() as u64,
+            });
         }
         let mut entry = [0u8; 16];
         entry[..4].copy_from_slice(&(*start as u32).to_le_bytes());

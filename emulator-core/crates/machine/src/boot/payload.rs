@@ -31,9 +31,9 @@ pub(super) fn decompress(payload: &[u8]) -> Result<Vec<u8>, MachineError> {
             .map_err(|_| ())
             .and_then(|reader| read(reader, &mut unpacked)),
         [b'B', b'Z', b'h', ..] => read(bzip2::read::BzDecoder::new(packed), &mut unpacked),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            ruzstd::decoding::StreamingDecoder::new(packed).map_err(|_| ()).and_then(|reader| read(reader, &mut unpacked))
-        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ruzstd::decoding::StreamingDecoder::new(packed)
+            .map_err(|_| ())
+            .and_then(|reader| read(reader, &mut unpacked)),
         _ if packed.starts_with(&LZ4_LEGACY) => unpack_lz4(&packed[LZ4_LEGACY.len()..], length, &mut unpacked),
         _ => {
             let reason = "its payload is packed in a way only the kernel itself can unpack: \

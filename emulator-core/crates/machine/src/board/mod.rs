@@ -1,0 +1,10 @@
+//! The `pc` board. `pc.rs` says which chips there are and how their pins are wired; `ports.rs` and
+//! `address_space.rs` decode addresses; `bus.rs` is the face the processor sees.
+
+mod address_space;
+mod bus;
+mod pc;
+mod ports;
+mod snapshot;
+
+pub(crate) use pc::{BoardConfig, BoardEvent, Pc};

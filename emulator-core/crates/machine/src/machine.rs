@@ -1,0 +1,267 @@
+//! A machine: one processor on one board, and the loop that lets guest time pass.
+
+use cpu::Cpu;
+use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
+
+use crate::board::{BoardConfig, BoardEvent, Pc};
+use crate::boot::{self, Loader};
+use crate::clock::{GuestClock, Idle};
+use crate::trace::Category;
+use crate::{Boot, Config, MachineError, Stats, acpi, entry, layout};
+
+/// Frequency of the time-stamp counter: it counts guest nanoseconds.
+pub(crate) const TSC_HZ: u64 = 1_000_000_000;
+
+/// Why [`Machine::run`] returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// The budget is used up; call again.
+    Running,
+    /// The guest waits. Call again at this host time, or when there is input; without a time, only input wakes it.
+    Idle {
+        /// Host time of the next deadline, in nanoseconds.
+        until_ns: Option<u64>,
+    },
+    /// The guest switched the machine off.
+    PoweredOff,
+    /// The guest wrote an exit status to the debug exit port.
+    DebugExit(u32),
+    /// The guest reset the machine, and [`Config::no_reboot`] asks to stop there.
+    Rebooted,
+    /// The machine cannot go on: why, and the processor's state, readable.
+    Fault(String),
+}
+
+/// An x86 PC that is switched on.
+pub struct Machine {
+    config: Config,
+    cpu: Cpu,
+    board: Pc,
+    clock: GuestClock,
+    ended: Option<RunOutcome>,
+    exits: u64,
+    halts: u64,
+    resets: u64,
+}
+
+impl Machine {
+    /// Builds the board, loads what the configuration boots, and switches on.
+    ///
+    /// # Errors
+    /// Any [`MachineError`] but those of snapshots.
+    pub fn new(config: Config) -> Result<Machine, MachineError> {
+        let mut machine = Machine::assemble(config)?;
+        machine.boot()?;
+        Ok(machine)
+    }
+
+    /// Board and processor with empty memory.
+    pub(crate) fn assemble(mut config: Config) -> Result<Machine, MachineError> {
+        config.memory_bytes &= !(PAGE_BYTES - 1);
+        check_memory(config.memory_bytes)?;
+        let rom_bytes = boot::system_rom(&config.boot)?.len() as u64;
+        let mut board = Pc::new(BoardConfig {
+            ram_bytes: config.memory_bytes,
+            rom_bytes,
+            unix_seconds: config.unix_seconds.max(0) as u64,
+            tsc_hz: TSC_HZ,
+            firmware_done: !matches!(config.boot, Boot::Firmware { .. }),
+        })?;
+        let clock = GuestClock::new(config.clock);
+        let trace = config.trace.clone();
+        let mut machine = Machine { config, cpu: Cpu::new(), board, clock, ended: None, exits: 0, halts: 0, resets: 0 };
+        machine.set_trace(&trace)?;
+        Ok(machine)
+    }
+
+    /// Everything between RESET# and the first instruction of what is booted.
+    fn boot(&mut self) -> Result<(), MachineError> {
+        let ram_bytes = self.board.ram_bytes();
+        let memory = self.board.memory();
+        let rom = boot::system_rom(&self.config.boot)?;
+        memory.as_mut_slice()[ram_bytes as usize..].copy_from_slice(rom);
+        let tables = acpi::build(PhysAddr(layout::TABLES.start));
+        let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host);
+        if !matches!(self.config.boot, Boot::Firmware { .. }) {
+            loader.put(tables.rsdp.0, &tables.bytes)?;
+        }
+        let state = boot::load(&self.config.boot, &mut loader)?;
+        entry::enter(&mut self.cpu, &mut loader, state)
+    }
+
+    /// Runs until the budget of instructions is used up or there is another reason in [`RunOutcome`].
+    ///
+    /// `host_now_ns` is any clock of the caller's that never goes backwards.
+    pub fn run(&mut self, host_now_ns: u64, budget_instructions: u64) -> RunOutcome {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        let retired_before = self.cpu.instructions();
+        self.clock.begin(host_now_ns, retired_before, budget_instructions, self.board.deadline());
+        // Every turn costs at least one of the budget, so that no guest can keep the caller here.
+        let mut turns = 0;
+        loop {
+            if self.board.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+                self.board.advance(self.clock.now());
+            }
+            if let Some(outcome) = self.board.take_event().and_then(|event| self.handle(event)) {
+                self.ended = Some(outcome.clone());
+                return outcome;
+            }
+            let used = self.cpu.instructions() - retired_before + turns;
+            if used >= budget_instructions {
+                return RunOutcome::Running;
+            }
+            turns += 1;
+            if let Some(outcome) = self.turn(budget_instructions - used) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Lets the processor run until it or a chip needs the board.
+    fn turn(&mut self, budget: u64) -> Option<RunOutcome> {
+        let slice = self.clock.instructions_until(self.board.deadline()).min(budget);
+        let before = self.cpu.instructions();
+        let exit = self.cpu.run(&mut self.board, self.clock.now(), self.clock.rate(), slice);
+        self.clock.advance(self.cpu.instructions() - before);
+        self.exits += 1;
+        if self.board.trace_mut().any() {
+            let processor = self.cpu.take_trace();
+            self.board.trace_mut().finish_turn(&processor);
+        }
+        match exit {
+            VcpuExit::Yield => None,
+            VcpuExit::Halt => {
+                self.halts += 1;
+                match self.clock.idle(self.board.deadline()) {
+                    Idle::Jumped => None,
+                    Idle::Sleep(until_ns) => Some(RunOutcome::Idle { until_ns }),
+                }
+            }
+            VcpuExit::Shutdown => self.shut_down(),
+        }
+    }
+
+    /// A triple fault: the board resets the processor. Whoever wants no reboot wants to see why.
+    fn shut_down(&mut self) -> Option<RunOutcome> {
+        if self.config.no_reboot {
+            let fault = RunOutcome::Fault(format!("the guest's processor shut down\n{}", self.dump()));
+            self.ended = Some(fault.clone());
+            return Some(fault);
+        }
+        let outcome = self.handle(BoardEvent::ProcessorReset);
+        self.ended = outcome.clone();
+        outcome
+    }
+
+    fn handle(&mut self, event: BoardEvent) -> Option<RunOutcome> {
+        match event {
+            BoardEvent::PowerOff => Some(RunOutcome::PoweredOff),
+            BoardEvent::DebugExit(status) => Some(RunOutcome::DebugExit(status)),
+            // Only foreign firmware knows how to go on after the processor alone was reset: the way 80286 software
+            // left protected mode. Everybody else means a reboot.
+            BoardEvent::ProcessorReset if matches!(self.config.boot, Boot::Firmware { .. }) => {
+                self.cpu.reset();
+                self.board.reset_processor();
+                None
+            }
+            BoardEvent::ProcessorReset | BoardEvent::Reset => {
+                self.resets += 1;
+                if self.config.no_reboot {
+                    return Some(RunOutcome::Rebooted);
+                }
+                self.board.reset(self.clock.now());
+                self.boot().err().map(|error| RunOutcome::Fault(error.to_string()))
+            }
+        }
+    }
+
+    /// Sends bytes to serial port `port` (0 is COM1); says how many it took. The rest is to be sent again later.
+    pub fn serial_input(&mut self, port: usize, bytes: &[u8]) -> usize {
+        self.board.serial_input(port, bytes)
+    }
+
+    /// What the guest sent to serial port `port` since the last call.
+    pub fn serial_output(&mut self, port: usize) -> Vec<u8> {
+        self.board.serial_output(port)
+    }
+
+    /// Types on the keyboard: make and break codes of scan code set 2. Says how many bytes it took.
+    pub fn keyboard_input(&mut self, bytes: &[u8]) -> usize {
+        self.board.keyboard_input(bytes, self.clock.now())
+    }
+
+    /// Presses the power button; most guests then shut down.
+    pub fn press_power_button(&mut self) {
+        self.board.press_power_button(self.clock.now());
+    }
+
+    /// Counters since power-on.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (bus, cpu) = (self.board.counters(), self.cpu.stats());
+        Stats {
+            instructions: cpu.instructions,
+            guest_ns: self.clock.now(),
+            blocks_decoded: cpu.blocks_decoded,
+            blocks_invalidated: cpu.blocks_invalidated,
+            tlb_misses: cpu.tlb_misses,
+            interrupts: cpu.interrupts,
+            exceptions: cpu.exceptions,
+            exits: self.exits,
+            halts: self.halts,
+            resets: self.resets,
+            mmio_reads: bus.mmio_reads,
+            mmio_writes: bus.mmio_writes,
+            pio_reads: bus.pio_reads,
+            pio_writes: bus.pio_writes,
+        }
+    }
+
+    /// Chooses what is traced from now on: `exec`, `int`, `pio`, `mmio`, `irq` with commas between, or nothing.
+    ///
+    /// # Errors
+    /// [`MachineError::OptionInvalid`] for any other name; what is traced stays as it was.
+    pub fn set_trace(&mut self, categories: &str) -> Result<(), MachineError> {
+        let trace = self.board.trace_mut();
+        trace.select(categories)?;
+        self.cpu.set_trace(trace.on(Category::Exec), trace.on(Category::Int));
+        Ok(())
+    }
+
+    /// What was traced since the last call, oldest line first.
+    pub fn take_trace(&mut self) -> String {
+        self.board.trace_mut().take()
+    }
+
+    /// For those who debug firmware and kernels: the codes written to port 0x80, and the text written to port 0xe9
+    /// since the last call.
+    pub fn debug_output(&mut self) -> (Vec<u8>, Vec<u8>) {
+        self.board.debug_output()
+    }
+
+    /// The processor's state, readable.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        cpu::dump(&self.cpu.state)
+    }
+
+    pub(crate) fn parts(&self) -> (&Config, &Cpu, &Pc, &GuestClock) {
+        (&self.config, &self.cpu, &self.board, &self.clock)
+    }
+
+    pub(crate) fn parts_mut(&mut self) -> (&mut Cpu, &mut Pc, &mut GuestClock) {
+        (&mut self.cpu, &mut self.board, &mut self.clock)
+    }
+}
+
+fn check_memory(configured: u64) -> Result<(), MachineError> {
+    if configured < layout::RAM_MINIMUM {
+        return Err(MachineError::MemoryTooSmall { needed: layout::RAM_MINIMUM, configured });
+    }
+    if configured > layout::RAM_LIMIT {
+        return Err(MachineError::MemoryTooLarge { limit: layout::RAM_LIMIT, configured });
+    }
+    Ok(())
+}
