@@ -8,3 +8,6 @@ mod ports;
 mod snapshot;
 
 pub(crate) use pc::{BoardConfig, BoardEvent, Pc};
+
+#[cfg(test)]
+mod tests;

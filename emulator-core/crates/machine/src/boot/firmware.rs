@@ -27,6 +27,20 @@ mod tests {
     }
 
     #[test]
+    fn the_system_bios_is_what_its_source_assembles_to() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../bios/terrarium-bios");
+        if std::process::Command::new("as").arg("--version").output().is_err() {
+            eprintln!("skipped: no assembler on this machine (Debian: binutils)");
+            return;
+        }
+        let built = std::env::temp_dir().join(format!("terrarium-bios-{}.bin", std::process::id()));
+        let status = std::process::Command::new("sh").arg("build.sh").arg(&built).current_dir(folder).status().unwrap();
+        assert!(status.success());
+        assert!(std::fs::read(&built).unwrap() == SYSTEM_BIOS, "build.sh makes another image than the committed one");
+        std::fs::remove_file(built).unwrap();
+    }
+
+    #[test]
     fn a_firmware_image_of_an_odd_size_is_refused() {
         for bytes in [0, 4096, (64 << 10) + 1, (16 << 20) + 4096] {
             let boot = Boot::Firmware { rom: vec![0; bytes] };

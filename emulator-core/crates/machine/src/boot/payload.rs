@@ -76,3 +76,7 @@ fn unpack_lz4(mut blocks: &[u8], length: u64, unpacked: &mut Vec<u8>) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "payload_tests.rs"]
+mod tests;
