@@ -126,6 +126,7 @@ impl X87 {
 
     /// FPREM, FPREM1: the remainder replaces ST(0), the quotient's low bits go to C0, C3 and C1.
     pub(super) fn remainder(&mut self, fpu: Fpu) {
+        self.set_incomplete(false);
         if self.is_empty(0) || self.is_empty(1) {
             if self.stack_underflow() {
                 self.set_st(0, F80::INDEFINITE);
@@ -140,8 +141,10 @@ impl X87 {
             return;
         }
         self.set_st(0, remainder.value);
-        let code = |bit: u8, code: u16| if remainder.quotient & bit != 0 { code } else { 0 };
-        self.set_condition(code(4, C0) | code(2, C3) | code(1, C1));
+        if let Some(quotient) = remainder.quotient {
+            let code = |bit: u8, code: u16| if quotient & bit != 0 { code } else { 0 };
+            self.set_condition(code(4, C0) | code(2, C3) | code(1, C1));
+        }
         self.set_incomplete(!remainder.complete);
     }
 

@@ -50,7 +50,7 @@ fn used(long: bool) -> usize {
 }
 
 /// The area; `wide` stores 64-bit pointers instead of selectors and 32-bit offsets.
-fn encode(state: &State, wide: bool) -> [u8; USED] {
+pub(super) fn encode(state: &State, wide: bool) -> [u8; USED] {
     let mut area = [0; USED];
     let x87 = &state.x87;
     area[0..2].copy_from_slice(&x87.control.to_le_bytes());
@@ -76,7 +76,7 @@ fn encode(state: &State, wide: bool) -> [u8; USED] {
 }
 
 /// Loads the state from the used part of an area.
-fn decode(state: &mut State, area: &[u8], wide: bool) {
+pub(super) fn decode(state: &mut State, area: &[u8], wide: bool) {
     let x87 = &mut state.x87;
     x87.set_control(u32_at(area, 0) as u16);
     x87.set_status((u32_at(area, 0) >> 16) as u16);

@@ -37,6 +37,7 @@ impl X87 {
 
     /// An argument out of range sets C2 and changes nothing else.
     pub(super) fn trigonometric(&mut self, fpu: Fpu) {
+        self.set_incomplete(false);
         let pushes = matches!(fpu, Fpu::Fsincos | Fpu::Fptan);
         if self.is_empty(0) || (pushes && !self.is_empty(7)) {
             let masked = if self.is_empty(0) { self.stack_underflow() } else { self.stack_overflow() };

@@ -20,29 +20,29 @@ pub enum Quotient {
 pub struct Remainder {
     /// The remainder so far, in place of the dividend.
     pub value: F80,
-    /// The lowest three bits of the quotient; meaningful when complete.
-    pub quotient: u8,
+    /// The lowest three bits of the quotient (0 while incomplete); `None` when the result is a NaN.
+    pub quotient: Option<u8>,
     /// False when another execution has to continue the reduction (C2 set).
     pub complete: bool,
 }
 
 /// One reduction step of `a` by `b`.
 pub fn remainder(a: F80, b: F80, rounding: Quotient, ctx: &mut Context) -> Remainder {
-    let done = |value| Remainder { value, quotient: 0, complete: true };
+    let done = |value, quotient| Remainder { value, quotient, complete: true };
     let (dividend, divisor) = (Unpacked::from(a), Unpacked::from(b));
     if let Some(nan) = nan::binary(dividend, divisor, ctx) {
-        return done(nan);
+        return done(nan, None);
     }
     if dividend.is_infinite() || divisor.is_zero() {
-        return done(invalid(ctx));
+        return done(invalid(ctx), None);
     }
     raise_if_denormal(dividend, ctx);
     raise_if_denormal(divisor, ctx);
     if dividend.is_zero() {
-        return done(a);
+        return done(a, Some(0));
     }
     if divisor.is_infinite() {
-        return done(round(Exact::from(dividend), 64, Destination::Register, ctx));
+        return done(round(Exact::from(dividend), 64, Destination::Register, ctx), Some(0));
     }
     let difference = dividend.exponent - divisor.exponent;
     if difference < 64 { reduce_last(dividend, divisor, rounding, ctx) } else { reduce_part(dividend, divisor, ctx) }
@@ -57,7 +57,7 @@ fn reduce_last(dividend: Unpacked, divisor: Unpacked, rounding: Quotient, ctx: &
         -1 => (u128::from(dividend.significand), u128::from(divisor.significand) << 1),
         _ => {
             let value = round(Exact::from(dividend), 64, Destination::Register, ctx);
-            return Remainder { value, quotient: 0, complete: true };
+            return Remainder { value, quotient: Some(0), complete: true };
         }
     };
     let (mut quotient, mut rest) = (numerator / denominator, numerator % denominator);
@@ -70,7 +70,7 @@ fn reduce_last(dividend: Unpacked, divisor: Unpacked, rounding: Quotient, ctx: &
     }
     let value = pack(negative, rest, divisor.exponent - i32::from(difference < 0), ctx);
     let value = if rest == 0 { F80::zero(dividend.negative) } else { value };
-    Remainder { value, quotient: (quotient & 7) as u8, complete: true }
+    Remainder { value, quotient: Some((quotient & 7) as u8), complete: true }
 }
 
 /// The exponents are far apart: takes off 32 to 63 quotient bits, as many as make the rest a multiple of 32.
@@ -79,7 +79,7 @@ fn reduce_part(dividend: Unpacked, divisor: Unpacked, ctx: &mut Context) -> Rema
     let bits = 32 + difference % 32;
     let rest = (u128::from(dividend.significand) << bits) % u128::from(divisor.significand);
     let value = pack(dividend.negative, rest, divisor.exponent + difference - bits, ctx);
-    Remainder { value, quotient: 0, complete: false }
+    Remainder { value, quotient: Some(0), complete: false }
 }
 
 /// `rest / 2^63 * 2^exponent`; remainders are exact, but may be tiny.

@@ -273,7 +273,6 @@ const ALIASES: &[Row] = &[
     x87("FCOMP", "DE =D0+i", "Sti", Fpu::Fcomp),
     x87("FXCH", "DD =C8+i", "Sti+", Fpu::Fxch),
     x87("FXCH", "DF =C8+i", "Sti+", Fpu::Fxch),
-    x87("FSTP", "D9 =D8+i", "Sti=", Fpu::Fstp),
     x87("FSTP", "DF =D0+i", "Sti=", Fpu::Fstp),
     x87("FSTP", "DF =D8+i", "Sti=", Fpu::Fstp),
     // Interrupt and protection control of the 8087 and 80287, without effect since the 80387 (SDM vol. 3, 23.18.9).

@@ -1,0 +1,105 @@
+//! A processor with a little RAM and nothing else.
+
+use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr};
+use x86::decode::decode;
+use x86::{Exception, Op, Sem, Width};
+
+use crate::Cpu;
+use crate::exec::Exec;
+use crate::state::control::{CR0_NE, CR0_PE};
+
+pub(super) const RAM_BYTES: u64 = 0x10000;
+const RDX: usize = 2;
+
+pub(super) struct Board(GuestMemory);
+
+impl Bus for Board {
+    fn memory(&mut self) -> &mut GuestMemory {
+        &mut self.0
+    }
+    fn backing(&self, addr: PhysAddr) -> Backing {
+        if addr.0 < RAM_BYTES { Backing::Ram(addr.0 as usize & !0xfff) } else { Backing::Mmio }
+    }
+    fn take_map_changed(&mut self) -> bool {
+        false
+    }
+    fn mmio_read(&mut self, _: PhysAddr, size: AccessSize, _: Nanos) -> u64 {
+        size.ones()
+    }
+    fn mmio_write(&mut self, _: PhysAddr, _: AccessSize, _: u64, _: Nanos) {}
+    fn pio_read(&mut self, _: u16, size: AccessSize, _: Nanos) -> u32 {
+        size.ones() as u32
+    }
+    fn pio_write(&mut self, _: u16, _: AccessSize, _: u32, _: Nanos) {}
+    fn interrupt_asserted(&self) -> bool {
+        false
+    }
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
+    fn acknowledge_interrupt(&mut self, _: Nanos) -> Option<u8> {
+        None
+    }
+    fn apic_msr_read(&mut self, _: u32, _: u64, _: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
+    fn apic_msr_write(&mut self, _: u32, _: u64, _: u64, _: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
+    fn task_priority(&self) -> u8 {
+        0
+    }
+    fn set_task_priority(&mut self, _: u8, _: Nanos) {}
+}
+
+/// A processor in protected mode with flat segments and no paging, an initialised x87, and RDX pointing at [`Rig::OPERAND`].
+pub(super) struct Rig {
+    pub(super) cpu: Cpu,
+    pub(super) board: Board,
+}
+
+impl Rig {
+    /// Where the tests put memory operands.
+    pub(super) const OPERAND: usize = 0x2000;
+
+    pub(super) fn new() -> Rig {
+        let mut cpu = Cpu::new();
+        cpu.state.cr0 |= CR0_PE | CR0_NE;
+        for segment in &mut cpu.state.segs {
+            (segment.base, segment.limit) = (0, u32::MAX);
+        }
+        cpu.state.regs.set(RDX, Self::OPERAND as u64);
+        cpu.state_changed();
+        let mut rig = Rig { cpu, board: Board(GuestMemory::new(RAM_BYTES).expect("64 KiB")) };
+        rig.run(&[0xdb, 0xe3]).expect("FNINIT");
+        rig
+    }
+
+    /// Decodes `bytes` as 32-bit code and runs them as one x87 instruction.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> Result<(), Exception> {
+        self.run_as(bytes, Width::W32)
+    }
+
+    pub(super) fn run_as(&mut self, bytes: &[u8], code: Width) -> Result<(), Exception> {
+        let inst = decode(bytes, code).unwrap_or_else(|error| panic!("{bytes:02x?}: {error:?}"));
+        let op = Op::lower(&inst, 0);
+        let Sem::Fpu(fpu) = op.sem else { panic!("{bytes:02x?} is no x87 instruction") };
+        Exec { cpu: &mut self.cpu, bus: &mut self.board }.fpu_instruction(&op, fpu)
+    }
+
+    /// Runs instructions that must complete.
+    pub(super) fn run_all(&mut self, instructions: &[&[u8]]) {
+        for bytes in instructions {
+            self.run(bytes).unwrap_or_else(|exception| panic!("{bytes:02x?}: {exception:?}"));
+        }
+    }
+
+    /// The memory operand.
+    pub(super) fn operand(&mut self) -> &mut [u8] {
+        &mut self.board.0.as_mut_slice()[Self::OPERAND..]
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.operand()[..bytes.len()].copy_from_slice(bytes);
+    }
+}
