@@ -1,0 +1,109 @@
+//! The words of packages/core/src/core.ts, and how they turn into the machine's.
+
+use machine::{Boot, Clock, MachineError, RunOutcome};
+use serde::{Deserialize, Serialize};
+
+/// `CoreConfig`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    memory_bytes: u64,
+    command_line: String,
+    entry: String,
+    decompress_on_host: bool,
+    trace: String,
+    no_reboot: bool,
+    unix_seconds: i64,
+}
+
+/// `BootFiles`.
+pub struct Files {
+    pub kernel: Option<Vec<u8>>,
+    pub initrd: Option<Vec<u8>>,
+    pub firmware: Option<Vec<u8>>,
+}
+
+impl Config {
+    /// The machine's own configuration. Without a kernel there is a firmware ROM; an empty one where the caller gave
+    /// neither, which the machine refuses.
+    pub fn into_machine(self, files: Files) -> Result<machine::Config, MachineError> {
+        let boot = match files.kernel {
+            Some(kernel) => Boot::Linux {
+                kernel,
+                initrd: files.initrd,
+                command_line: self.command_line,
+                entry: self.entry.parse()?,
+            },
+            None => Boot::Firmware { rom: files.firmware.unwrap_or_default() },
+        };
+        Ok(machine::Config {
+            memory_bytes: self.memory_bytes,
+            boot,
+            unix_seconds: self.unix_seconds,
+            no_reboot: self.no_reboot,
+            trace: self.trace,
+            clock: Clock::Realtime,
+            decompress_on_host: self.decompress_on_host,
+        })
+    }
+}
+
+/// `RunOutcome`.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    Running,
+    Idle {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until_ns: Option<u64>,
+    },
+    PoweredOff,
+    Reset,
+    DebugExit {
+        code: u32,
+    },
+    Fault {
+        dump: String,
+    },
+}
+
+impl From<RunOutcome> for Outcome {
+    fn from(outcome: RunOutcome) -> Self {
+        match outcome {
+            RunOutcome::Running => Outcome::Running,
+            RunOutcome::Idle { until_ns } => Outcome::Idle { until_ns },
+            RunOutcome::PoweredOff => Outcome::PoweredOff,
+            RunOutcome::Rebooted => Outcome::Reset,
+            RunOutcome::DebugExit(code) => Outcome::DebugExit { code },
+            RunOutcome::Fault(dump) => Outcome::Fault { dump },
+        }
+    }
+}
+
+/// `CoreError`.
+#[derive(Serialize)]
+pub struct Thrown<'a> {
+    message: String,
+    #[serde(flatten)]
+    error: &'a MachineError,
+}
+
+impl<'a> From<&'a MachineError> for Thrown<'a> {
+    fn from(error: &'a MachineError) -> Self {
+        Thrown { message: error.to_string(), error }
+    }
+}
+
+/// What the guest wrote to the ports for debugging.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Debug {
+    post_codes: Vec<u8>,
+    console: Vec<u8>,
+}
+
+impl From<(Vec<u8>, Vec<u8>)> for Debug {
+    fn from((post_codes, console): (Vec<u8>, Vec<u8>)) -> Self {
+        Debug { post_codes, console }
+    }
+}

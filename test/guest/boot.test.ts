@@ -1,0 +1,72 @@
+import type { Image, Machine } from "@terrarium/machine";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bootToShell, debian, debianCloud, debianI386 } from "./guests.js";
+import { complaints } from "./kernel-log.js";
+
+describe.each<[Image, { machine: string; release: RegExp }]>([
+  [debianCloud, { machine: "x86_64", release: /-cloud-amd64$/ }],
+  [debian, { machine: "x86_64", release: /-amd64$/ }],
+  [debianI386, { machine: "i686", release: /-686$/ }],
+])("the stock kernel of $name", (image, { machine: architecture, release }) => {
+  let machine: Machine;
+  beforeAll(async () => {
+    machine = await bootToShell(image);
+  });
+  afterAll(async () => {
+    await machine.stop();
+  });
+
+  test("reaches a shell that answers on the console", async () => {
+    await machine.console.write("echo $((6 * 7))\n");
+    expect(await machine.console.waitFor(image.prompt)).toContain("\r\n42\r\n");
+  });
+
+  test("is Debian's, byte for byte as its name says", async () => {
+    const { stdout } = await machine.run("uname -m; uname -r; uname -v");
+    const [processor, version, build] = stdout.split("\n");
+    expect(processor).toBe(architecture);
+    expect(version).toMatch(release);
+    expect(build).toContain("Debian");
+  });
+
+  test("sees a processor with the features of x86-64-v2", async () => {
+    const { stdout } = await machine.run("cat /proc/cpuinfo");
+    const flags = /^flags\s*:\s*(.*)$/m.exec(stdout)?.[1]?.split(" ") ?? [];
+    // System V psABI for AMD64, table 3.1, in Linux's spelling; `pni` is SSE3.
+    const v2 = [
+      "cmov",
+      "cx8",
+      "fpu",
+      "fxsr",
+      "mmx",
+      "sse",
+      "sse2",
+      "cx16",
+      "lahf_lm",
+      "popcnt",
+      "pni",
+      "ssse3",
+      "sse4_1",
+      "sse4_2",
+    ];
+    expect(flags).toEqual(expect.arrayContaining([...v2, "lm", "nx", "syscall"]));
+    expect(stdout).not.toMatch(/^bugs\s*:.*f00f|coma/m);
+  });
+
+  test("complains of nothing in its log", async () => {
+    const { stdout } = await machine.run("dmesg -r");
+    expect(stdout).toContain("Linux version");
+    expect(complaints(stdout)).toEqual([]);
+  });
+
+  test("keeps the time of day", async () => {
+    const { stdout } = await machine.run("date +%s");
+    expect(Math.abs(Number(stdout) - Date.now() / 1000)).toBeLessThan(5);
+  });
+
+  // The last one: afterwards the guest is gone.
+  test("powers the machine off", async () => {
+    await machine.console.write("poweroff\n");
+    expect(await machine.exited).toEqual({ reason: "powered-off" });
+  });
+});
