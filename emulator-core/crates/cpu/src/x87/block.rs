@@ -7,17 +7,12 @@ use crate::exec::Exec;
 impl Exec<'_> {
     /// Reads the memory operand, `bytes.len()` long and at most a page.
     pub(super) fn read_block(&mut self, op: &Op, bytes: &mut [u8]) -> Result<(), Exception> {
-        let mut displacement = 0;
-        for piece in bytes.chunks_mut(8) {
-            let (mut value, mut at) = ([0; 8], 0);
-            for w in widths_of(piece.len()) {
-                let part = self.load_at(w, op, displacement + at as u64)?;
-                let length = w.bytes() as usize;
-                value[at..at + length].copy_from_slice(&part.to_le_bytes()[..length]);
-                at += length;
-            }
-            piece.copy_from_slice(&value[..piece.len()]);
-            displacement += piece.len() as u64;
+        self.load_at(Width::W8, op, bytes.len() as u64 - 1)?;
+        let start = self.linear(op, 1, false)?;
+        for (w, at) in pieces(bytes.len()) {
+            let value = self.load_linear(w, self.block_linear(start, at), op.seg)?;
+            let length = w.bytes() as usize;
+            bytes[at..at + length].copy_from_slice(&value.to_le_bytes()[..length]);
         }
         Ok(())
     }
@@ -27,24 +22,29 @@ impl Exec<'_> {
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
         self.load_rw_at(Width::W8, op, 0)?;
         self.load_rw_at(Width::W8, op, bytes.len() as u64 - 1)?;
-        let mut displacement = 0;
-        for piece in bytes.chunks(8) {
-            let mut at = 0;
-            for w in widths_of(piece.len()) {
-                let length = w.bytes() as usize;
-                let mut value = [0; 8];
-                value[..length].copy_from_slice(&piece[at..at + length]);
-                let (_, place) = self.load_rw_at(w, op, displacement + at as u64)?;
-                self.store_rw(w, place, u64::from_le_bytes(value));
-                at += length;
-            }
-            displacement += piece.len() as u64;
+        let start = self.linear(op, 1, true)?;
+        for (w, at) in pieces(bytes.len()) {
+            let length = w.bytes() as usize;
+            let mut value = [0; 8];
+            value[..length].copy_from_slice(&bytes[at..at + length]);
+            self.store_linear(w, self.block_linear(start, at), op.seg, u64::from_le_bytes(value))?;
         }
         Ok(())
     }
+
+    /// Linear address `at` bytes into a block; outside 64-bit mode it wraps at 4 GiB.
+    fn block_linear(&self, start: u64, at: usize) -> u64 {
+        let linear = start.wrapping_add(at as u64);
+        if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) }
+    }
 }
 
-/// Power-of-two accesses that make up `length` bytes (1 to 8), widest first.
-fn widths_of(length: usize) -> impl Iterator<Item = Width> {
-    [Width::W64, Width::W32, Width::W16, Width::W8].into_iter().filter(move |w| length & w.bytes() as usize != 0)
+/// The accesses that make up a block of `length` bytes and where each begins: quadwords, then what is left, widest first.
+fn pieces(length: usize) -> impl Iterator<Item = (Width, usize)> {
+    let whole = length & !7;
+    let rest = [Width::W32, Width::W16, Width::W8].into_iter().filter_map(move |w| {
+        let bytes = w.bytes() as usize;
+        (length & bytes != 0).then_some((w, length & !(2 * bytes - 1)))
+    });
+    (0..whole).step_by(8).map(|at| (Width::W64, at)).chain(rest)
 }
