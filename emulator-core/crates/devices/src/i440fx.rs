@@ -1,7 +1,6 @@
 //! The 82441FX host bridge (Intel 440FX PCIset data sheet, order 290549): who answers between 640 KiB and 1 MiB.
 //!
-//! Deliberately missing: DRAM timing and row boundaries, error reporting, the AGP-less rest of the configuration space
-//! (reads as zero).
+//! Deliberately missing: DRAM timing and row boundaries, error reporting, buffer control; their registers read as zero.
 
 use crate::pci::{ConfigSpace, PciFunction, header};
 use AccessSize::{Byte, Dword, Word};

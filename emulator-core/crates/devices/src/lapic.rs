@@ -4,86 +4,19 @@
 //! Deliberately missing: suppression of EOI broadcasts, the CMCI entry, interrupts from thermal and performance
 //! sensors (their entries are registers only), arbitration priority.
 
+mod local;
 mod message;
 mod msr;
+mod registers;
 mod timer;
 mod vectors;
 
 use crate::interrupt_message::{DeliveryMode, InterruptMessage};
 use platform::{AccessSize, Nanos, PhysAddr, RestoreError, Section};
+use registers::{VERSION_VALUE, base, entry, esr, lvt, register, svr};
 use serde::{Deserialize, Serialize};
 use timer::Timer;
 use vectors::Vectors;
-
-/// Number of a register: its offset in the page divided by 16, and its number in the x2APIC MSR range.
-mod register {
-    pub const ID: u8 = 0x02;
-    pub const VERSION: u8 = 0x03;
-    pub const TPR: u8 = 0x08;
-    pub const APR: u8 = 0x09;
-    pub const PPR: u8 = 0x0a;
-    pub const EOI: u8 = 0x0b;
-    pub const LDR: u8 = 0x0d;
-    pub const DFR: u8 = 0x0e;
-    pub const SVR: u8 = 0x0f;
-    pub const ISR: u8 = 0x10;
-    pub const TMR: u8 = 0x18;
-    pub const IRR: u8 = 0x20;
-    pub const IRR_LAST: u8 = 0x27;
-    pub const ESR: u8 = 0x28;
-    pub const ICR_LOW: u8 = 0x30;
-    pub const ICR_HIGH: u8 = 0x31;
-    pub const LVT_TIMER: u8 = 0x32;
-    pub const LVT_ERROR: u8 = 0x37;
-    pub const INITIAL_COUNT: u8 = 0x38;
-    pub const CURRENT_COUNT: u8 = 0x39;
-    pub const DIVIDE: u8 = 0x3e;
-    pub const SELF_IPI: u8 = 0x3f;
-}
-
-/// Integrated APIC, highest LVT entry number 5.
-const VERSION_VALUE: u32 = 0x0005_0014;
-
-/// Entries of the local vector table, by distance from the timer's register.
-mod entry {
-    pub const TIMER: usize = 0;
-    pub const LINT0: usize = 3;
-    pub const LINT1: usize = 4;
-    pub const ERROR: usize = 5;
-    pub const COUNT: usize = 6;
-    /// Writable bits of each (SDM vol. 3, figure 11-8).
-    pub const WRITABLE: [u32; COUNT] = [0x7_00ff, 0x1_07ff, 0x1_07ff, 0x1_a7ff, 0x1_a7ff, 0x1_00ff];
-}
-
-/// Bits of a local vector table entry.
-mod lvt {
-    pub const REMOTE_IRR: u32 = 1 << 14;
-    pub const LEVEL: u32 = 1 << 15;
-    pub const MASKED: u32 = 1 << 16;
-}
-
-/// Spurious-interrupt vector register.
-mod svr {
-    pub const ENABLED: u32 = 1 << 8;
-    /// Vector, enable and focus-processor bits.
-    pub const WRITABLE: u32 = 0x3ff;
-}
-
-/// Error status register.
-mod esr {
-    pub const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
-    pub const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
-    pub const ILLEGAL_REGISTER: u32 = 1 << 7;
-}
-
-/// IA32_APIC_BASE.
-mod base {
-    pub const BOOTSTRAP: u64 = 1 << 8;
-    pub const X2APIC: u64 = 1 << 10;
-    pub const ENABLED: u64 = 1 << 11;
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-    pub const POWER_ON: u64 = 0xfee0_0000;
-}
 
 /// Vectors below this belong to exceptions.
 const FIRST_VECTOR: u8 = 16;
@@ -427,19 +360,6 @@ impl Lapic {
         }
     }
 
-    fn write_entry(&mut self, index: usize, value: u32) {
-        let before = self.state.lvt[index];
-        // Entries cannot be unmasked while the APIC is software-disabled (SDM vol. 3, 11.4.7.2).
-        let forced = if self.is_software_enabled() { 0 } else { lvt::MASKED };
-        let after = value & entry::WRITABLE[index] | before & lvt::REMOTE_IRR | forced;
-        self.state.lvt[index] = after;
-        match index {
-            entry::TIMER => self.state.timer.mode_changed(before, after),
-            entry::LINT0 | entry::LINT1 => self.resample_level(index),
-            _ => {}
-        }
-    }
-
     fn end_of_interrupt(&mut self) {
         let Some(vector) = self.state.in_service.highest() else { return };
         self.state.in_service.remove(vector);
@@ -451,51 +371,6 @@ impl Lapic {
                     self.resample_level(index);
                 }
             }
-        }
-    }
-
-    fn set_lint(&mut self, pin: usize, level: bool) {
-        let rising = level && !self.state.lint[pin];
-        self.state.lint[pin] = level;
-        let index = entry::LINT0 + pin;
-        if rising && !self.is_enabled() {
-            // With the APIC off LINT1 is the processor's NMI pin; LINT0 is INTR, see `external_asserted`.
-            self.state.nmi_pending |= pin == 1;
-        } else if self.is_level_entry(index) {
-            self.resample_level(index);
-        } else if rising {
-            self.trigger_entry(index);
-        }
-    }
-
-    /// Only fixed delivery can be level-triggered (SDM vol. 3, 11.5.1 "Trigger Mode").
-    fn is_level_entry(&self, index: usize) -> bool {
-        let entry = self.state.lvt[index];
-        entry & lvt::LEVEL != 0 && DeliveryMode::from_bits(entry >> 8) == Some(DeliveryMode::Fixed)
-    }
-
-    fn resample_level(&mut self, index: usize) {
-        let blocked = lvt::REMOTE_IRR | lvt::MASKED;
-        let high = self.state.lint[index - entry::LINT0];
-        if high && self.is_level_entry(index) && self.state.lvt[index] & blocked == 0 {
-            self.state.lvt[index] |= lvt::REMOTE_IRR;
-            self.request(self.state.lvt[index] as u8, true);
-        }
-    }
-
-    /// A local source fired.
-    fn trigger_entry(&mut self, index: usize) {
-        let entry = self.state.lvt[index];
-        if entry & lvt::MASKED != 0 {
-            return;
-        }
-        // Timer and error entries have no delivery mode field: it reads 0, fixed.
-        match DeliveryMode::from_bits(entry >> 8) {
-            Some(DeliveryMode::Fixed) => self.request(entry as u8, false),
-            Some(DeliveryMode::Nmi) => self.state.nmi_pending = true,
-            Some(DeliveryMode::Init) => self.state.init_pending = true,
-            // ExtINT follows the pin's level; see `external_asserted`.
-            _ => {}
         }
     }
 

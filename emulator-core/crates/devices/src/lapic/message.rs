@@ -1,6 +1,7 @@
 //! Sending and receiving interrupt messages (SDM vol. 3, 11.6 and 11.8).
 
-use super::{FIRST_VECTOR, Lapic, LapicEvent, esr};
+use super::registers::esr;
+use super::{FIRST_VECTOR, Lapic, LapicEvent};
 use crate::interrupt_message::{DeliveryMode, Destination, InterruptMessage};
 
 /// Interrupt command register (SDM vol. 3, figure 11-12).

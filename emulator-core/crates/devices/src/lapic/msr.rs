@@ -1,7 +1,8 @@
 //! Model-specific registers of the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE and, in x2APIC mode, the registers
 //! themselves (SDM vol. 3, 11.4.4, 11.5.4.1 and 11.12).
 
-use super::{Lapic, base, entry, register};
+use super::Lapic;
+use super::registers::{base, entry, register};
 use platform::{MsrAnswer, Nanos};
 
 const IA32_APIC_BASE: u32 = 0x1b;
