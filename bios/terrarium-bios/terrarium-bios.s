@@ -37,6 +37,9 @@ extended_kib:   .long 0                 # RAM above 1 MiB, in KiB
 map_count:      .word 0
 map_ranges:     .fill 16 * 20, 1, 0
 
+        .org    0x0190
+smbios_anchor:  .fill 32, 1, 0          # SMBIOS entry point
+
 # --- Returning from a service: the caller's flags lie on the stack behind IP and CS -----------------------------------
 
         .macro  return_flags set, clear

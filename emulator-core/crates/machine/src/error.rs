@@ -182,3 +182,41 @@ impl From<platform::RestoreError> for MachineError {
         MachineError::SnapshotDamaged { reason: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_of_each() -> Vec<MachineError> {
+        let reason = || "reason".to_owned();
+        vec![
+            MachineError::KernelNotRecognised { bytes: 1 },
+            MachineError::KernelTruncated { needed: 2, found: 1 },
+            MachineError::KernelDamaged { reason: reason() },
+            MachineError::KernelUnsupported { reason: reason() },
+            MachineError::EntryNotOffered { entry: "pvh".to_owned() },
+            MachineError::CommandLineTooLong { limit: 1, length: 2 },
+            MachineError::InitrdDoesNotFit { needed: 2, available: 1 },
+            MachineError::MemoryTooSmall { needed: 2, configured: 1 },
+            MachineError::MemoryTooLarge { limit: 1, configured: 2 },
+            MachineError::MemoryUnavailable { bytes: 1 },
+            MachineError::FirmwareSizeInvalid { bytes: 1 },
+            MachineError::SnapshotVersion { found: 2, wanted: 1 },
+            MachineError::SnapshotDamaged { reason: reason() },
+            MachineError::OptionInvalid { option: "o".to_owned(), value: "v".to_owned(), expected: reason() },
+        ]
+    }
+
+    #[test]
+    fn messages_are_sentences_with_the_numbers_in_them() {
+        let message = MachineError::InitrdDoesNotFit { needed: 70, available: 60 }.to_string();
+        assert!(message.contains("70 bytes") && message.contains("60 are free"), "{message}");
+    }
+
+    #[test]
+    fn the_table_lists_every_code_once_and_in_order() {
+        let codes: Vec<_> = one_of_each().iter().map(MachineError::code).collect();
+        let listed: Vec<_> = all_codes().iter().map(|row| row.code).collect();
+        assert_eq!(codes, listed);
+    }
+}

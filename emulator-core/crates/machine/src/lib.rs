@@ -10,6 +10,7 @@ mod error;
 pub mod layout;
 mod machine;
 mod memory_map;
+mod smbios;
 mod snapshot;
 mod stats;
 mod trace;

@@ -7,7 +7,7 @@ use crate::board::{BoardConfig, BoardEvent, Pc};
 use crate::boot::{self, Loader};
 use crate::clock::{GuestClock, Idle};
 use crate::trace::Category;
-use crate::{Boot, Config, MachineError, Stats, acpi, entry, layout};
+use crate::{Boot, Config, MachineError, Stats, acpi, entry, layout, smbios};
 
 /// Frequency of the time-stamp counter: it counts guest nanoseconds.
 pub(crate) const TSC_HZ: u64 = 1_000_000_000;
@@ -60,7 +60,7 @@ impl Machine {
         config.memory_bytes &= !(PAGE_BYTES - 1);
         check_memory(config.memory_bytes)?;
         let rom_bytes = boot::system_rom(&config.boot)?.len() as u64;
-        let mut board = Pc::new(BoardConfig {
+        let board = Pc::new(BoardConfig {
             ram_bytes: config.memory_bytes,
             rom_bytes,
             unix_seconds: config.unix_seconds.max(0) as u64,
@@ -83,7 +83,7 @@ impl Machine {
         let tables = acpi::build(PhysAddr(layout::TABLES.start));
         let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host);
         if !matches!(self.config.boot, Boot::Firmware { .. }) {
-            loader.put(tables.rsdp.0, &tables.bytes)?;
+            put_tables(&mut loader, &tables)?;
         }
         let state = boot::load(&self.config.boot, &mut loader)?;
         entry::enter(&mut self.cpu, &mut loader, state)
@@ -254,6 +254,16 @@ impl Machine {
     pub(crate) fn parts_mut(&mut self) -> (&mut Cpu, &mut Pc, &mut GuestClock) {
         (&mut self.cpu, &mut self.board, &mut self.clock)
     }
+}
+
+/// ACPI and SMBIOS tables, as our BIOS would have left them.
+fn put_tables(loader: &mut Loader<'_>, tables: &acpi::Tables) -> Result<(), MachineError> {
+    let behind = (tables.rsdp.0 + tables.bytes.len() as u64).next_multiple_of(16);
+    let smbios = smbios::build(PhysAddr(behind));
+    loader.put(tables.rsdp.0, &tables.bytes)?;
+    loader.put(behind, &smbios.table)?;
+    loader.rom()[smbios::ANCHOR_OFFSET..][..smbios.anchor.len()].copy_from_slice(&smbios.anchor);
+    Ok(())
 }
 
 fn check_memory(configured: u64) -> Result<(), MachineError> {
