@@ -1,8 +1,9 @@
 //! Arithmetic on operands that are not NaNs, the same for all formats: what the exact result is, before rounding.
 
 use crate::context::Rounding;
-use crate::round::{Exact, shift_right_sticky};
+use crate::round::Exact;
 use crate::unpacked::Unpacked;
+use crate::wide::{divide, join, multiply, shift_right_sticky, square_root};
 
 /// The result of an operation before it is fitted into a format.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,7 @@ pub(crate) enum Outcome {
 }
 
 /// `a + b`. The rounding mode decides the sign of an exact zero.
+#[inline(always)]
 pub(crate) fn add(a: Unpacked, b: Unpacked, rounding: Rounding) -> Outcome {
     if a.is_infinite() || b.is_infinite() {
         return match (a.is_infinite(), b.is_infinite()) {
@@ -42,11 +44,12 @@ pub(crate) fn add(a: Unpacked, b: Unpacked, rounding: Rounding) -> Outcome {
     }
 }
 
+#[inline(always)]
 fn add_finite(a: Unpacked, b: Unpacked, rounding: Rounding) -> Outcome {
     let (large, small) = if (a.exponent, a.significand) >= (b.exponent, b.significand) { (a, b) } else { (b, a) };
     // One bit of headroom for the carry leaves 63 bits below the unit in the last place, enough for a sticky bit even
     // after the one-bit cancellation that a shift by more than one place allows.
-    let wide = |x: Unpacked| u128::from(x.significand) << 63;
+    let wide = |x: Unpacked| join(x.significand >> 1, x.significand << 63);
     let aligned = shift_right_sticky(wide(small), (large.exponent - small.exponent) as u32);
     let sum = if large.negative == small.negative { wide(large) + aligned } else { wide(large) - aligned };
     if sum == 0 {
@@ -56,6 +59,7 @@ fn add_finite(a: Unpacked, b: Unpacked, rounding: Rounding) -> Outcome {
 }
 
 /// `a * b`.
+#[inline(always)]
 pub(crate) fn mul(a: Unpacked, b: Unpacked) -> Outcome {
     let negative = a.negative != b.negative;
     if a.is_infinite() || b.is_infinite() {
@@ -64,11 +68,12 @@ pub(crate) fn mul(a: Unpacked, b: Unpacked) -> Outcome {
     if a.is_zero() || b.is_zero() {
         return Outcome::Zero { negative };
     }
-    let product = u128::from(a.significand) * u128::from(b.significand);
+    let product = multiply(a.significand, b.significand);
     Outcome::Finite(Exact::normalised(negative, a.exponent + b.exponent + 1, product))
 }
 
 /// `a / b`.
+#[inline(always)]
 pub(crate) fn div(a: Unpacked, b: Unpacked) -> Outcome {
     let negative = a.negative != b.negative;
     if a.is_infinite() {
@@ -86,7 +91,7 @@ pub(crate) fn div(a: Unpacked, b: Unpacked) -> Outcome {
     // Halving a dividend not smaller than the divisor keeps the quotient below 2^64 and its top bit set.
     let halve = a.significand >= b.significand;
     let (high, low) = if halve { (a.significand >> 1, a.significand << 63) } else { (a.significand, 0) };
-    let (quotient, remainder) = divide_wide(high, low, b.significand);
+    let (quotient, remainder) = divide(high, low, b.significand);
     let exponent = a.exponent - b.exponent - i32::from(!halve);
     Outcome::Finite(Exact { negative, exponent, significand: with_remainder(quotient, remainder, b.significand) })
 }
@@ -95,29 +100,7 @@ pub(crate) fn div(a: Unpacked, b: Unpacked) -> Outcome {
 fn with_remainder(quotient: u64, remainder: u64, divisor: u64) -> u128 {
     let next_bit = remainder >= divisor - remainder;
     let below = remainder != 0 && remainder != divisor - remainder;
-    u128::from(quotient) << 64 | u128::from(next_bit) << 63 | u128::from(below)
-}
-
-/// Quotient and remainder of the 128-bit `high:low` by a divisor with its top bit set, `high < divisor`.
-/// Schoolbook division with 32-bit digits (Knuth, TAOCP volume 2, algorithm 4.3.1 D): two machine divisions where the
-/// general 128-bit routine would loop.
-fn divide_wide(high: u64, low: u64, divisor: u64) -> (u64, u64) {
-    let (first, remainder) = divide_digit(high, (low >> 32) as u32, divisor);
-    let (second, remainder) = divide_digit(remainder, low as u32, divisor);
-    (first << 32 | second, remainder)
-}
-
-/// One digit: `(remainder:digit) / divisor` for `remainder < divisor`.
-fn divide_digit(remainder: u64, digit: u32, divisor: u64) -> (u64, u64) {
-    let dividend = u128::from(remainder) << 32 | u128::from(digit);
-    // The estimate from the leading digits is at most two too large.
-    let mut quotient = (remainder / (divisor >> 32)).min(u64::from(u32::MAX));
-    let mut product = u128::from(quotient) * u128::from(divisor);
-    while product > dividend {
-        quotient -= 1;
-        product -= u128::from(divisor);
-    }
-    (quotient, (dividend - product) as u64)
+    join(quotient, u64::from(next_bit) << 63 | u64::from(below))
 }
 
 /// The square root of `a`.
@@ -133,12 +116,11 @@ pub(crate) fn sqrt(a: Unpacked) -> Outcome {
     }
     // An even exponent is halved exactly; the radicand then lies in [2^126, 2^128) and its root in [2^63, 2^64).
     let odd = a.exponent & 1;
-    let radicand = u128::from(a.significand) << (63 + odd);
-    let root = radicand.isqrt();
-    let remainder = radicand - root * root;
+    let radicand = if odd == 0 { join(a.significand >> 1, a.significand << 63) } else { join(a.significand, 0) };
+    let (root, remainder) = square_root(radicand);
     // (root + 1/2)^2 = root^2 + root + 1/4 is never an integer, so a tie cannot occur.
-    let next_bit = remainder > root;
-    let significand = root << 64 | u128::from(next_bit) << 63 | u128::from(remainder != 0);
+    let next_bit = remainder > u128::from(root);
+    let significand = join(root, u64::from(next_bit) << 63 | u64::from(remainder != 0));
     Outcome::Finite(Exact { negative: false, exponent: (a.exponent - odd) / 2, significand })
 }
 
@@ -151,7 +133,7 @@ pub(crate) fn to_integer(a: Unpacked, rounding: Rounding) -> Option<Integer> {
     if !a.is_finite_nonzero() || a.exponent > 63 {
         return None;
     }
-    let fixed = shift_right_sticky(u128::from(a.significand) << 64, (63 - a.exponent) as u32);
+    let fixed = shift_right_sticky(join(a.significand, 0), (63 - a.exponent) as u32);
     let step = crate::round::Step::take(fixed, 64, a.negative, rounding);
     let magnitude = if step.carried { 1 << 64 } else { u128::from(step.significand) };
     Some(Integer { magnitude, inexact: step.inexact, up: step.up })

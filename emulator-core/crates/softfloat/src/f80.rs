@@ -95,15 +95,31 @@ impl F80 {
 }
 
 impl From<F80> for Unpacked {
+    #[inline(always)]
     fn from(value: F80) -> Self {
-        let (class, negative) = (value.class(), value.is_negative());
-        let biased = i32::from(value.sign_exponent & EXPONENT_MASK);
-        if class == Class::Denormal {
-            // Exponent field 0 has the weight of 1; a pseudo-denormal's significand is already normalised.
-            return Unpacked::finite(class, negative, 1 - BIAS, value.significand);
+        let field = value.sign_exponent & EXPONENT_MASK;
+        let is_normal = field.wrapping_sub(1) < EXPONENT_MASK - 1 && value.significand & INTEGER_BIT != 0;
+        if is_normal {
+            return Unpacked {
+                class: Class::Normal,
+                negative: value.is_negative(),
+                exponent: i32::from(field) - BIAS,
+                significand: value.significand,
+            };
         }
-        Unpacked { class, negative, exponent: biased - BIAS, significand: value.significand }
+        unpack_special(value)
     }
+}
+
+/// Takes apart an encoding that is not a normal number.
+#[inline(never)]
+fn unpack_special(value: F80) -> Unpacked {
+    let (class, negative) = (value.class(), value.is_negative());
+    if class == Class::Denormal {
+        // Exponent field 0 has the weight of 1; a pseudo-denormal's significand is already normalised.
+        return Unpacked::finite(class, negative, 1 - BIAS, value.significand);
+    }
+    Unpacked { class, negative, exponent: BIAS + 1, significand: value.significand }
 }
 
 impl Format for F80 {
@@ -111,6 +127,7 @@ impl Format for F80 {
     const MAX_EXPONENT: i32 = BIAS;
     const INDEFINITE: Self = F80::INDEFINITE;
 
+    #[inline(always)]
     fn pack_finite(value: Rounded) -> Self {
         // A significand without its integer bit only occurs at the lowest exponent, where the field is 0.
         let biased = if value.significand & INTEGER_BIT == 0 { 0 } else { (value.exponent + BIAS) as u16 };

@@ -21,6 +21,7 @@ mod f80;
 mod round;
 pub mod sse;
 mod unpacked;
+mod wide;
 pub mod x87;
 
 pub use binary::{Binary, F32, F64};

@@ -3,6 +3,7 @@
 
 use crate::context::{Context, Flags, Rounding};
 use crate::unpacked::Unpacked;
+use crate::wide::{join, shift_left, shift_right_sticky};
 
 /// A finite non-zero result before rounding: `significand / 2^127 * 2^exponent`. Bit 127 is set; bit 0 is sticky, that
 /// is, it also stands for anything not zero below it.
@@ -15,15 +16,16 @@ pub(crate) struct Exact {
 
 impl Exact {
     /// From a non-zero significand that may have leading zeros.
+    #[inline(always)]
     pub fn normalised(negative: bool, exponent: i32, significand: u128) -> Self {
         let shift = significand.leading_zeros();
-        Exact { negative, exponent: exponent - shift as i32, significand: significand << shift }
+        Exact { negative, exponent: exponent - shift as i32, significand: shift_left(significand, shift) }
     }
 }
 
 impl From<Unpacked> for Exact {
     fn from(value: Unpacked) -> Self {
-        Exact { negative: value.negative, exponent: value.exponent, significand: u128::from(value.significand) << 64 }
+        Exact { negative: value.negative, exponent: value.exponent, significand: join(value.significand, 0) }
     }
 }
 
@@ -69,6 +71,7 @@ pub(crate) enum Destination {
 const EXPONENT_ADJUSTMENT: i32 = 24576;
 
 /// Rounds `value` to `precision` bits and encodes it, raising overflow, underflow and precision.
+#[inline(always)]
 pub(crate) fn round<F: Format>(value: Exact, precision: u32, destination: Destination, ctx: &mut Context) -> F {
     let step = Step::take(value.significand, precision, value.negative, ctx.rounding);
     let exponent = value.exponent + i32::from(step.carried);
@@ -89,6 +92,7 @@ pub(crate) fn round<F: Format>(value: Exact, precision: u32, destination: Destin
     F::pack_finite(Rounded { negative: value.negative, exponent, significand: step.significand })
 }
 
+#[cold]
 fn overflow<F: Format>(
     value: Exact,
     rounded: Rounded,
@@ -127,6 +131,7 @@ fn overflow<F: Format>(
     F::pack_finite(Rounded { negative, exponent: F::MAX_EXPONENT, significand })
 }
 
+#[cold]
 fn underflow<F: Format>(
     value: Exact,
     exponent: i32,
@@ -187,6 +192,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// Keeps the top `precision` bits (1 to 64) of `significand`.
+    #[inline(always)]
     pub fn take(significand: u128, precision: u32, negative: bool, rounding: Rounding) -> Step {
         let (high, low) = ((significand >> 64) as u64, significand as u64);
         let unit = 1u64 << (64 - precision);
@@ -204,19 +210,11 @@ impl Step {
         Step { significand: if carried { 1 << 63 } else { sum }, carried, inexact, up }
     }
 
+    #[inline(always)]
     pub fn report(self, ctx: &mut Context) {
         if self.inexact {
             ctx.raise(Flags::PRECISION);
         }
         ctx.rounded_up = self.up;
-    }
-}
-
-/// `value >> distance` where every bit shifted out is kept in bit 0 as "not zero".
-pub(crate) fn shift_right_sticky(value: u128, distance: u32) -> u128 {
-    match distance {
-        0 => value,
-        1..=127 => value >> distance | u128::from(value << (128 - distance) != 0),
-        _ => u128::from(value != 0),
     }
 }

@@ -58,15 +58,23 @@ pub fn sqrt(a: F80, ctx: &mut Context) -> F80 {
     deliver(arith::sqrt(a), a.is_denormal(), precision, ctx)
 }
 
+#[inline(always)]
 fn binary(a: Unpacked, b: Unpacked, ctx: &mut Context, operation: impl FnOnce(Unpacked, Unpacked) -> Outcome) -> F80 {
-    if let Some(nan) = nan::binary(a, b, ctx) {
-        return nan;
-    }
     let precision = ctx.precision.bits();
-    deliver(operation(a, b), a.is_denormal() || b.is_denormal(), precision, ctx)
+    if a.class == Class::Normal && b.class == Class::Normal {
+        return match operation(a, b) {
+            Outcome::Finite(value) => round(value, precision, Destination::Register, ctx),
+            outcome => deliver(outcome, false, precision, ctx),
+        };
+    }
+    match nan::binary(a, b, ctx) {
+        Some(nan) => nan,
+        None => deliver(operation(a, b), a.is_denormal() || b.is_denormal(), precision, ctx),
+    }
 }
 
 /// Encodes an outcome, raising what it and the operands call for.
+#[inline(never)]
 fn deliver(outcome: Outcome, denormal_operand: bool, precision: u32, ctx: &mut Context) -> F80 {
     let flags = match outcome {
         Outcome::Invalid => Flags::INVALID,

@@ -2,19 +2,20 @@
 //!
 //! Floating values are [`Exact`]; fixed-point values ("Q127") are a `u128` with 127 fraction bits, in [0, 2).
 
-use crate::round::{Exact, shift_right_sticky};
+use crate::round::Exact;
+use crate::wide::{multiply, shift_right_sticky};
 
 /// 1.0 in Q127.
 pub(super) const ONE: u128 = 1 << 127;
 
 /// The high 128 bits of the 256-bit product, and whether the low ones are all zero.
 fn multiply_high(a: u128, b: u128) -> (u128, bool) {
-    let (a1, a0) = (a >> 64, a & u128::from(u64::MAX));
-    let (b1, b0) = (b >> 64, b & u128::from(u64::MAX));
-    let low = a0 * b0;
-    let cross = a1 * b0 + (low >> 64);
-    let middle = a0 * b1 + (cross & u128::from(u64::MAX));
-    let high = a1 * b1 + (cross >> 64) + (middle >> 64);
+    let halves = |x: u128| ((x >> 64) as u64, x as u64);
+    let ((a1, a0), (b1, b0)) = (halves(a), halves(b));
+    let low = multiply(a0, b0);
+    let cross = multiply(a1, b0) + (low >> 64);
+    let middle = multiply(a0, b1) + u128::from(cross as u64);
+    let high = multiply(a1, b1) + (cross >> 64) + (middle >> 64);
     (high, low as u64 == 0 && middle as u64 == 0)
 }
 
