@@ -1,6 +1,6 @@
 /** The root file system of an image, packed as an initramfs. */
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { packCpio, type Entry } from "./cpio.js";
@@ -37,11 +37,11 @@ export async function packInitramfs(parts: RootParts): Promise<Buffer> {
   return promisify(gzip)(packCpio(entries), { level: 9 });
 }
 
-/** Reads the files every image shares from the directory `root`, by their path in the guest. */
-export async function readSharedFiles(root: string): Promise<Map<string, Uint8Array>> {
+/** Reads all files below the directory `root`, by their path from there. */
+export async function readFiles(root: string): Promise<Map<string, Uint8Array>> {
   const listed = await readdir(root, { recursive: true, withFileTypes: true });
   const paths = listed.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files = paths.sort().map(async (path) => [path.slice(root.length + 1), await readFile(path)] as const);
+  const files = paths.sort().map(async (path) => [relative(root, path), await readFile(path)] as const);
   return new Map(await Promise.all(files));
 }
 
