@@ -66,6 +66,11 @@ impl Bus for Pc {
         if self.rtc.nmi_masked() { false } else { std::mem::take(&mut self.nmi) }
     }
 
+    fn x87_error(&mut self, _now: Nanos) {
+        self.isa_bridge.raise_coprocessor_error();
+        self.settle();
+    }
+
     fn acknowledge_interrupt(&mut self, now: Nanos) -> Option<u8> {
         let vector = match self.lapic.acknowledge() {
             Acknowledge::Vector(vector) => Some(vector),

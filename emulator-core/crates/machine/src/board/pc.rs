@@ -286,6 +286,7 @@ impl Pc {
         for port in 0..self.uarts.len() {
             self.set_isa_line(layout::IRQ_SERIAL[port], self.uarts[port].irq_asserted());
         }
+        self.set_isa_line(layout::IRQ_COPROCESSOR, self.isa_bridge.coprocessor_irq());
         self.set_isa_line(layout::IRQ_SCI, self.pm.sci_asserted());
     }
 

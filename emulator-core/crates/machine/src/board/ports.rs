@@ -89,6 +89,7 @@ impl Pc {
             }
             layout::PORT_92 => self.port92.write(value),
             _ if layout::APM.contains(&port) => self.pm.write_apm(register(&layout::APM), value),
+            layout::COPROCESSOR_ERROR => self.isa_bridge.write_coprocessor_error(),
             layout::DEBUG_CONSOLE => self.debug.write_text(value),
             _ if layout::SERIAL[0].contains(&port) => self.uarts[0].write(register(&layout::SERIAL[0]), value),
             _ if layout::SERIAL[1].contains(&port) => self.uarts[1].write(register(&layout::SERIAL[1]), value),

@@ -1,5 +1,7 @@
 //! ELF kernels of either class: their loadable segments, entry point and PVH note.
 
+use core::ops::Range;
+
 use object::elf::{self, FileHeader32, FileHeader64, PT_LOAD, PT_NOTE};
 use object::endian::LittleEndian;
 use object::read::elf::{FileHeader, ProgramHeader};
@@ -16,25 +18,34 @@ pub(super) fn is_elf(file: &[u8]) -> bool {
     file.starts_with(&elf::ELFMAG)
 }
 
-/// A segment to load: file bytes, then zeros.
-struct Segment<'f> {
+/// A segment to load: bytes of the file, which contains them, then zeros.
+struct Segment {
     virtual_address: u64,
     address: u64,
-    bytes: &'f [u8],
+    file: Range<usize>,
     memory_bytes: u64,
 }
 
-/// A checked ELF image.
-pub(super) struct Image<'f> {
+/// Where the file of an image is.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'f> {
+    /// In a buffer of the caller's.
+    File(&'f [u8]),
+    /// In guest memory, from this address on.
+    Memory(u64),
+}
+
+/// What the headers of an ELF file say, checked against its length.
+pub(super) struct Image {
     is_64: bool,
     entry: u64,
     pvh_entry: Option<u32>,
-    segments: Vec<Segment<'f>>,
+    segments: Vec<Segment>,
 }
 
-impl<'f> Image<'f> {
+impl Image {
     /// Reads headers and notes of an x86 executable.
-    pub fn parse(file: &'f [u8]) -> Result<Image<'f>, MachineError> {
+    pub fn parse(file: &[u8]) -> Result<Image, MachineError> {
         match file.get(4).map(|class| elf::FileClass(*class)) {
             Some(elf::ELFCLASS32) => parse_class::<FileHeader32<LittleEndian>>(file, elf::EM_386, false),
             Some(elf::ELFCLASS64) => parse_class::<FileHeader64<LittleEndian>>(file, elf::EM_X86_64, true),
@@ -65,25 +76,34 @@ impl<'f> Image<'f> {
         segment.map_or(self.entry, |segment| self.entry - segment.virtual_address + segment.address)
     }
 
-    /// Copies the segments to their physical addresses; returns the end of the highest.
-    pub fn load(&self, loader: &mut Loader<'_>) -> Result<u64, MachineError> {
+    /// Copies the segments from `source`, the file that was parsed, to their physical addresses, and returns the end of
+    /// the highest. A source in memory lies above all of them.
+    pub fn load(&self, loader: &mut Loader<'_>, source: Source<'_>) -> Result<u64, MachineError> {
         let mut end = 0;
         for segment in &self.segments {
-            if segment.address < layout::ONE_MIB {
-                let reason = format!("it wants to be loaded at {:#x}, below 1 MiB", segment.address);
+            let Segment { address, memory_bytes, ref file, .. } = *segment;
+            if address < layout::ONE_MIB {
+                let reason = format!("it wants to be loaded at {address:#x}, below 1 MiB");
                 return Err(MachineError::KernelUnsupported { reason });
             }
-            let place = loader.slice(segment.address, segment.memory_bytes)?;
-            let (copied, zeroed) = place.split_at_mut(segment.bytes.len());
-            copied.copy_from_slice(segment.bytes);
-            zeroed.fill(0);
-            end = end.max(segment.address + segment.memory_bytes);
+            let file_bytes = file.len() as u64;
+            loader.slice(address, memory_bytes)?[file.len()..].fill(0);
+            match source {
+                Source::File(bytes) => loader.put(address, &bytes[file.clone()])?,
+                Source::Memory(base) => loader.copy(base + file.start as u64, address, file_bytes)?,
+            }
+            end = end.max(address + memory_bytes);
         }
         Ok(end)
     }
+
+    /// End of the highest segment, in bytes; saturated where a segment wraps around.
+    pub fn end(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.address.saturating_add(segment.memory_bytes)).max().unwrap_or(0)
+    }
 }
 
-fn parse_class<'f, H>(file: &'f [u8], machine: elf::Machine, is_64: bool) -> Result<Image<'f>, MachineError>
+fn parse_class<H>(file: &[u8], machine: elf::Machine, is_64: bool) -> Result<Image, MachineError>
 where
     H: FileHeader<Endian = LittleEndian>,
     H::Word: Into<u64>,
@@ -108,7 +128,7 @@ where
     Ok(image)
 }
 
-fn segment<'f, H>(header: &H::ProgramHeader, file: &'f [u8]) -> Result<Option<Segment<'f>>, MachineError>
+fn segment<H>(header: &H::ProgramHeader, file: &[u8]) -> Result<Option<Segment>, MachineError>
 where
     H: FileHeader<Endian = LittleEndian>,
     H::Word: Into<u64>,
@@ -118,14 +138,15 @@ where
     if memory_bytes == 0 {
         return Ok(None);
     }
-    let needed = offset.checked_add(length).ok_or_else(|| damaged("an ELF segment wraps around"))?;
-    let bytes =
-        header.data(LE, file).map_err(|()| MachineError::KernelTruncated { needed, found: file.len() as u64 })?;
+    let end = offset.checked_add(length).ok_or_else(|| damaged("an ELF segment wraps around"))?;
+    if end > file.len() as u64 {
+        return Err(MachineError::KernelTruncated { needed: end, found: file.len() as u64 });
+    }
     if length > memory_bytes {
         return Err(damaged("an ELF segment is longer in the file than in memory"));
     }
     let (virtual_address, address) = (header.p_vaddr(LE).into(), header.p_paddr(LE).into());
-    Ok(Some(Segment { virtual_address, address, bytes, memory_bytes }))
+    Ok(Some(Segment { virtual_address, address, file: offset as usize..end as usize, memory_bytes }))
 }
 
 fn pvh_note<H>(header: &H::ProgramHeader, file: &[u8]) -> Option<u32>

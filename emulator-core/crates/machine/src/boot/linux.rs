@@ -34,12 +34,21 @@ pub(super) fn load(
     let linux = Linux { header, file, initrd, command_line };
     match entry {
         Entry::Real16 => real_mode::load(loader, &linux),
-        Entry::Pvh => pvh::load(loader, &linux.unpack()?, initrd, command_line),
+        Entry::Pvh => {
+            let unpacked = linux.unpack(loader)?;
+            pvh::enter(loader, &unpacked.image, unpacked.kernel_end, initrd, command_line)
+        }
         Entry::Long64 if !header.entry_64 => Err(MachineError::EntryNotOffered { entry: entry.name().to_owned() }),
         Entry::Auto if loader.decompress_on_host => linux.load_unpacked(loader),
         Entry::Auto => linux.load_packed(loader, header.entry_64),
         Entry::Long64 | Entry::Protected32 => linux.load_packed(loader, entry == Entry::Long64),
     }
+}
+
+/// A kernel taken out of its bzImage and loaded.
+struct Unpacked {
+    image: elf::Image,
+    kernel_end: u64,
 }
 
 /// A bzImage on its way into memory.
@@ -56,14 +65,28 @@ impl Linux<'_> {
         &self.file[self.header.setup_bytes..][..self.header.kernel_bytes]
     }
 
-    /// The ELF image that the payload unpacks to.
-    fn unpack(&self) -> Result<Vec<u8>, MachineError> {
+    /// Unpacks the payload at the end of RAM, loads the ELF image it turns out to be, and wipes the end again: nothing
+    /// of its size is ever allocated beside guest memory.
+    fn unpack(&self, loader: &mut Loader<'_>) -> Result<Unpacked, MachineError> {
         let (offset, length) = self.header.payload;
         if length == 0 {
             let reason = "its boot protocol is older than 2.08 and does not say where its payload is".to_owned();
             return Err(MachineError::KernelUnsupported { reason });
         }
-        payload::decompress(&self.kernel()[offset..offset + length])
+        let payload = &self.kernel()[offset..offset + length];
+        let bytes = payload::unpacked_bytes(payload)?;
+        let configured = loader.ram_bytes();
+        let base = configured.checked_sub(bytes).filter(|base| *base >= layout::KERNEL);
+        let base = base.ok_or(MachineError::MemoryTooSmall { needed: layout::KERNEL + bytes, configured })?;
+        payload::unpack(payload, loader.slice(base, bytes)?)?;
+        let image = elf::Image::parse(loader.slice(base, bytes)?)?;
+        if image.end() > base {
+            let needed = image.end().saturating_add(bytes);
+            return Err(MachineError::MemoryTooSmall { needed, configured });
+        }
+        let kernel_end = image.load(loader, elf::Source::Memory(base))?;
+        loader.slice(base, bytes)?.fill(0);
+        Ok(Unpacked { image, kernel_end })
     }
 
     fn load_packed(&self, loader: &mut Loader<'_>, long: bool) -> Result<EntryState, MachineError> {
@@ -82,9 +105,7 @@ impl Linux<'_> {
     }
 
     fn load_unpacked(&self, loader: &mut Loader<'_>) -> Result<EntryState, MachineError> {
-        let unpacked = self.unpack()?;
-        let image = elf::Image::parse(&unpacked)?;
-        let kernel_end = image.load(loader)?;
+        let Unpacked { image, kernel_end } = self.unpack(loader)?;
         self.put_zero_page(loader, image.lowest(), kernel_end)?;
         if image.is_64() {
             Ok(EntryState::Long64 { rip: image.entry(), rsi: layout::ZERO_PAGE })

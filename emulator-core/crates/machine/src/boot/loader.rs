@@ -53,6 +53,14 @@ impl<'m> Loader<'m> {
         Ok(&mut self.memory.as_mut_slice()[address as usize..end as usize])
     }
 
+    /// Copies `length` bytes within RAM.
+    pub fn copy(&mut self, from: u64, to: u64, length: u64) -> Result<(), MachineError> {
+        self.slice(from, length)?;
+        self.slice(to, length)?;
+        self.memory.as_mut_slice().copy_within(from as usize..(from + length) as usize, to as usize);
+        Ok(())
+    }
+
     /// Copies a command line with its final zero to [`layout::COMMAND_LINE`].
     pub fn put_command_line(&mut self, command_line: &str, limit: u64) -> Result<(), MachineError> {
         let limit = limit.min(layout::COMMAND_LINE_ROOM - 1);

@@ -66,7 +66,7 @@ pub(super) fn load(
         header.load_by_addresses(loader, file)?
     } else {
         let image = elf::Image::parse(file)?;
-        let kernel_end = image.load(loader)?;
+        let kernel_end = image.load(loader, elf::Source::File(file))?;
         (image.entry() as u32, kernel_end)
     };
     let placed = put_modules(loader, modules, kernel_end)?;

@@ -24,6 +24,12 @@ fn pack(command: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
+fn decompress(payload: &[u8]) -> Result<Vec<u8>, MachineError> {
+    let mut unpacked = vec![0; unpacked_bytes(payload)? as usize];
+    unpack(payload, &mut unpacked)?;
+    Ok(unpacked)
+}
+
 fn with_length(mut packed: Vec<u8>, length: usize) -> Vec<u8> {
     packed.extend((length as u32).to_le_bytes());
     packed

@@ -16,9 +16,20 @@ pub(super) fn load(
     command_line: &str,
 ) -> Result<EntryState, MachineError> {
     let image = elf::Image::parse(file)?;
+    let kernel_end = image.load(loader, elf::Source::File(file))?;
+    enter(loader, &image, kernel_end, initrd, command_line)
+}
+
+/// Starts an image that is loaded already.
+pub(super) fn enter(
+    loader: &mut Loader<'_>,
+    image: &elf::Image,
+    kernel_end: u64,
+    initrd: Option<&[u8]>,
+    command_line: &str,
+) -> Result<EntryState, MachineError> {
     let entry = image.pvh_entry();
     let eip = entry.ok_or_else(|| MachineError::EntryNotOffered { entry: Entry::Pvh.name().to_owned() })?;
-    let kernel_end = image.load(loader)?;
     loader.put_command_line(command_line, layout::COMMAND_LINE_ROOM - 1)?;
     let initrd = initrd.filter(|bytes| !bytes.is_empty());
     let module = match initrd {

@@ -240,6 +240,38 @@ fn a_pvh_kernel_starts_at_its_note_with_the_start_info_in_ebx() {
     assert_eq!(entries, 5);
 }
 
+/// A bzImage whose payload is `elf`, one literal run of an LZ4 block.
+fn bz_image_around(elf: &[u8]) -> Vec<u8> {
+    let block = lz4_flex::block::compress(elf);
+    let length = |bytes: usize| (bytes as u32).to_le_bytes();
+    let payload = [&[0x02, 0x21, 0x4c, 0x18], &length(block.len()), &block[..], &length(elf.len())].concat();
+    let mut kernel = bz_image();
+    set(&mut kernel, 0x248, &256u32.to_le_bytes());
+    set(&mut kernel, 0x24c, &length(payload.len()));
+    set(&mut kernel, 1024 + 256, &payload);
+    kernel
+}
+
+#[test]
+fn a_kernel_unpacked_on_the_host_starts_at_its_own_entry_point() {
+    let mut memory = memory(64 * MIB);
+    let boot = linux(bz_image_around(&pvh_elf()), None, "quiet");
+    let mut loader = Loader::new(&mut memory, 64 * MIB, PhysAddr(RSDP), true);
+    let entry = load(&boot, &mut loader).unwrap();
+    assert_eq!(entry, EntryState::Long64 { rip: 0x100_0000, rsi: layout::ZERO_PAGE });
+    assert_eq!(memory.get(PhysAddr(0x100_0000), 16).unwrap(), [0xcc; 16]);
+    assert!(memory.as_slice()[(64 * MIB - 4096) as usize..(64 * MIB) as usize].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn pvh_finds_its_entry_inside_a_bz_image() {
+    let boot = with_entry(&linux(bz_image_around(&pvh_elf()), None, ""), Entry::Pvh);
+    let entry = load_into(&mut memory(64 * MIB), &boot).unwrap();
+    assert!(matches!(entry, EntryState::Protected32(Registers32 { eip: 0x100_0008, .. })));
+    let error = load_into(&mut memory(16 * MIB), &boot).unwrap_err();
+    assert_eq!(error, MachineError::MemoryTooSmall { needed: 16 * MIB + 4096 + 0x200, configured: 16 * MIB });
+}
+
 #[test]
 fn an_elf_segment_outside_memory_is_refused() {
     for (address, code) in
