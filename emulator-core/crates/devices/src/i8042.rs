@@ -75,12 +75,13 @@ const PORT_TEST_PASSED: u8 = 0x00;
 const NO_PASSWORD: u8 = 0xf1;
 /// Keyboard not inhibited.
 const INPUT_PORT: u8 = 0x80;
-/// Output port: bit 0 is the processor's reset (active low), bit 1 the A20 gate, bits 4 and 5 the interrupts.
+/// Output port: bit 0 is the processor's reset (active low), bit 1 the A20 gate, bits 4 and 5 the interrupts, the others
+/// clock and data lines of keyboard and mouse, high while idle.
 const OUTPUT_NOT_RESET: u8 = 1 << 0;
 const OUTPUT_A20: u8 = 1 << 1;
 const OUTPUT_KEYBOARD_FULL: u8 = 1 << 4;
 const OUTPUT_MOUSE_FULL: u8 = 1 << 5;
-const OUTPUT_IDLE: u8 = 0xc0;
+const OUTPUT_IDLE: u8 = 0xcc;
 
 const SECTION: &str = "i8042";
 const VERSION: u16 = 1;
