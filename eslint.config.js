@@ -18,6 +18,15 @@ export default defineConfig(
     },
   },
   {
+    // The machine package runs in Node and in browsers: what only one of them has stays in hosts/.
+    files: ["packages/machine/src/**/*.ts"],
+    ignores: ["packages/machine/src/hosts/**"],
+    rules: {
+      "no-restricted-imports": ["error", { patterns: ["node:*"] }],
+      "no-restricted-globals": ["error", "process", "Buffer", "setImmediate", "document", "window"],
+    },
+  },
+  {
     // A suite's describe() is a list of tests, not one function to take in at a glance.
     files: ["**/*.test.ts", "test/**/*.ts"],
     rules: { "max-lines-per-function": "off" },
