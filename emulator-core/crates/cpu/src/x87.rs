@@ -32,6 +32,20 @@ impl Exec<'_> {
     /// Runs one x87 instruction.
     pub(crate) fn fpu_instruction(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         self.check_available(fpu)?;
+        if self.cpu.state.cr0 & CR0_NE != 0 {
+            return self.perform(op, fpu);
+        }
+        let was_pending = self.cpu.state.x87.error_pending();
+        self.perform(op, fpu)?;
+        if self.cpu.state.x87.error_pending() && !was_pending {
+            let now = self.now();
+            self.bus.x87_error(now);
+            self.cpu.leave = true;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
             Fpu::Fninit | Fpu::Fnclex | Fpu::Fnstcw | Fpu::Fnstsw | Fpu::FnstswAx => return self.control(op, fpu),
             Fpu::Fnstenv => return self.store_environment(op),

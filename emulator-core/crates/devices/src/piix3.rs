@@ -1,7 +1,9 @@
-//! The ISA bridge of the 82371SB (PIIX3) south bridge (Intel data sheet, order 290550): PCI interrupt routing.
+//! The ISA bridge of the 82371SB (PIIX3) south bridge (Intel data sheet, order 290550): PCI interrupt routing and
+//! coprocessor errors.
 //! Its reset control register is [`crate::reset_control`], its ELCR belongs to [`crate::i8259`].
 //!
-//! Deliberately missing: ISA timing, DMA routing, APM timers; their registers hold what is written to them.
+//! Deliberately missing: ISA timing, DMA routing, APM timers; their registers hold what is written to them. The enable bit of
+//! the coprocessor error function is one of them: firmware written for emulators does not know it.
 
 use crate::pci::{ConfigSpace, PciFunction, header};
 use AccessSize::{Byte, Dword, Word};
@@ -24,6 +26,8 @@ const VERSION: u16 = 1;
 #[derive(Clone, Debug)]
 pub struct Piix3 {
     config: ConfigSpace,
+    /// FERR# has fallen and the error register has not been written since.
+    coprocessor_error: bool,
 }
 
 impl Default for Piix3 {
@@ -50,7 +54,7 @@ impl Piix3 {
             .writable(PIRQ_ROUTE, Dword, 0x8f8f_8f8f)
             .with(TOP_OF_MEMORY, Byte, 0x02)
             .writable(TOP_OF_MEMORY, Byte, 0xfe);
-        Piix3 { config }
+        Piix3 { config, coprocessor_error: false }
     }
 
     /// Back to the state of [`Piix3::new`].
@@ -68,10 +72,26 @@ impl Piix3 {
         (route & PIRQ_DISABLED == 0 && ROUTABLE & 1 << irq != 0).then_some(irq)
     }
 
+    /// FERR# falls: the processor's x87 has an error.
+    pub fn raise_coprocessor_error(&mut self) {
+        self.coprocessor_error = true;
+    }
+
+    /// A write of any value to the coprocessor error register, port 0xf0.
+    pub fn write_coprocessor_error(&mut self) {
+        self.coprocessor_error = false;
+    }
+
+    /// Level of interrupt 13.
+    #[must_use]
+    pub fn coprocessor_irq(&self) -> bool {
+        self.coprocessor_error
+    }
+
     /// Writes the state.
     #[must_use]
     pub fn save(&self) -> Section {
-        Section::encode(SECTION, VERSION, &self.config.to_vec())
+        Section::encode(SECTION, VERSION, &(self.config.to_vec(), self.coprocessor_error))
     }
 
     /// Replaces the state.
@@ -79,8 +99,9 @@ impl Piix3 {
     /// # Errors
     /// The section is of another version or malformed.
     pub fn restore(&mut self, section: &Section) -> Result<(), RestoreError> {
-        let saved: Vec<u8> = section.decode(VERSION)?;
-        self.config = self.config.with_saved(&saved).ok_or_else(|| section.damaged())?;
+        let (config, coprocessor_error): (Vec<u8>, bool) = section.decode(VERSION)?;
+        self.config = self.config.with_saved(&config).ok_or_else(|| section.damaged())?;
+        self.coprocessor_error = coprocessor_error;
         Ok(())
     }
 }
@@ -105,6 +126,15 @@ mod tests {
         assert_eq!(bridge.config_read(0, Dword), 0x7000_8086);
         assert_eq!(bridge.config_read(8, Dword), 0x0601_0000);
         assert_eq!(bridge.config_read(0x0e, Byte), 0x80);
+    }
+
+    #[test]
+    fn a_coprocessor_error_holds_interrupt_13_until_its_register_is_written() {
+        let mut bridge = Piix3::new();
+        bridge.raise_coprocessor_error();
+        assert!(bridge.coprocessor_irq());
+        bridge.write_coprocessor_error();
+        assert!(!bridge.coprocessor_irq());
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub const APM: Range<u16> = 0xb2..0xb4;
 pub const PORT_92: u16 = 0x92;
 /// Edge/level control of the two i8259 (82371SB 2.5.4).
 pub const ELCR: Range<u16> = 0x4d0..0x4d2;
+/// Coprocessor error register: a write acknowledges interrupt 13.
+pub const COPROCESSOR_ERROR: u16 = 0xf0;
 /// Debug console that Bochs and QEMU made customary: writes are text, reads answer the port's own number.
 pub const DEBUG_CONSOLE: u16 = 0xe9;
 /// isa-debug-exit where QEMU's own documentation and test kernels put it.
@@ -128,6 +130,8 @@ pub const IRQ_RTC: u8 = 8;
 pub const IRQ_SCI: u8 = 9;
 /// PS/2 mouse.
 pub const IRQ_MOUSE: u8 = 12;
+/// x87 errors, where the processor leaves them to the board.
+pub const IRQ_COPROCESSOR: u8 = 13;
 /// I/O APIC input of the timer: with the 8259s in PC mode, their output takes input 0 (ACPI MADT override).
 pub const GSI_TIMER: u32 = 2;
 /// PCI interrupt pins A to D arrive at these I/O APIC inputs; PIIX3 routes the same pins to ISA interrupts.

@@ -84,6 +84,10 @@ pub trait Bus {
     /// True once when a non-maskable interrupt has arrived since the last call.
     fn take_nmi(&mut self) -> bool;
 
+    /// FERR# falls: the x87 has an unmasked error and CR0.NE leaves it to the board, which a PC answers with interrupt 13
+    /// (Intel SDM vol. 3, 9.2.1). A board without the wire does nothing.
+    fn x87_error(&mut self, _now: Nanos) {}
+
     /// Interrupt-acknowledge cycle: the vector to deliver, or `None` when the request went away
     /// (a board with an i8259 answers its spurious vector instead).
     fn acknowledge_interrupt(&mut self, now: Nanos) -> Option<u8>;

@@ -80,11 +80,15 @@ fn an_unmasked_exception_is_delivered_by_the_next_waiting_instruction() {
 }
 
 #[test]
-fn without_cr0_ne_errors_are_not_exceptions() {
+fn without_cr0_ne_the_board_hears_of_each_error_once() {
     let mut rig = Rig::new();
     rig.cpu.state.cr0 &= !CR0_NE;
     divide_by_zero(&mut rig);
+    assert_eq!(rig.board.x87_errors, 1);
     assert_eq!(rig.run(FWAIT), Ok(()));
+    assert_eq!(rig.board.x87_errors, 1);
+    rig.run_all(&[FNCLEX, FDIVP]);
+    assert_eq!(rig.board.x87_errors, 2);
 }
 
 #[test]

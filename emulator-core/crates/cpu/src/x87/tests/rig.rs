@@ -11,11 +11,15 @@ use crate::state::control::{CR0_NE, CR0_PE};
 pub(super) const RAM_BYTES: u64 = 0x10000;
 const RDX: usize = 2;
 
-pub(super) struct Board(GuestMemory);
+pub(super) struct Board {
+    memory: GuestMemory,
+    /// Times the processor reported an x87 error.
+    pub(super) x87_errors: u32,
+}
 
 impl Bus for Board {
     fn memory(&mut self) -> &mut GuestMemory {
-        &mut self.0
+        &mut self.memory
     }
     fn backing(&self, addr: PhysAddr) -> Backing {
         if addr.0 < RAM_BYTES { Backing::Ram(addr.0 as usize & !0xfff) } else { Backing::Mmio }
@@ -33,6 +37,9 @@ impl Bus for Board {
     fn pio_write(&mut self, _: u16, _: AccessSize, _: u32, _: Nanos) {}
     fn interrupt_asserted(&self) -> bool {
         false
+    }
+    fn x87_error(&mut self, _: Nanos) {
+        self.x87_errors += 1;
     }
     fn take_nmi(&mut self) -> bool {
         false
@@ -70,7 +77,7 @@ impl Rig {
         }
         cpu.state.regs.set(RDX, Self::OPERAND as u64);
         cpu.state_changed();
-        let mut rig = Rig { cpu, board: Board(GuestMemory::new(RAM_BYTES).expect("64 KiB")) };
+        let mut rig = Rig { cpu, board: Board { memory: GuestMemory::new(RAM_BYTES).expect("64 KiB"), x87_errors: 0 } };
         rig.run(&[0xdb, 0xe3]).expect("FNINIT");
         rig
     }
@@ -96,7 +103,7 @@ impl Rig {
 
     /// The memory operand.
     pub(super) fn operand(&mut self) -> &mut [u8] {
-        &mut self.board.0.as_mut_slice()[Self::OPERAND..]
+        &mut self.board.memory.as_mut_slice()[Self::OPERAND..]
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) {
