@@ -32,7 +32,9 @@ export async function fileFromDeb(deb: string, wanted: (path: string) => boolean
   const packed = createReadStream(deb, { start: member.start, end: member.start + member.size - 1 });
   const tar = extract();
   const source = decompressed(packed, member.name);
-  source.on("error", (error) => tar.destroy(error));
+  source.on("error", (error) => {
+    tar.destroy(error);
+  });
   source.pipe(tar);
   try {
     for await (const entry of tar) {

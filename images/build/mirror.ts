@@ -7,7 +7,6 @@
 import { createWriteStream } from "node:fs";
 import { copyFile, readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
-import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -45,7 +44,7 @@ export class Mirror implements PackageArchive {
     const response = await fetch(url);
     if (response.status === 404) return false;
     if (!response.ok || response.body === null) throw new Error(`${url.href}: HTTP status ${response.status}`);
-    await pipeline(Readable.fromWeb(response.body as NodeReadableStream), createWriteStream(destination));
+    await pipeline(Readable.fromWeb(response.body), createWriteStream(destination));
     return true;
   }
 

@@ -39,7 +39,9 @@ export class Agent {
     const { stdin } = options;
     const fed = process
       .write(typeof stdin === "string" ? encoder.encode(stdin) : (stdin ?? new Uint8Array()))
-      .finally(process.closeStdin);
+      .finally(() => {
+        process.closeStdin();
+      });
     const [end] = await limits.guard(Promise.all([process.ended, fed]), () => {
       kill(process);
     });
