@@ -4,11 +4,19 @@
 
 mod blocks;
 mod clock;
+mod cpuid;
+mod exceptions;
 mod exec;
 mod hot;
 mod interpreter;
+mod mmu;
+mod mode;
+mod msr;
+mod reset;
 mod scaffold;
+mod segments;
 mod state;
+mod system;
 mod tlb;
 mod trace;
 mod x87;

@@ -8,9 +8,9 @@
 //! Entries always cover 4 KiB. Where the guest maps a larger page, its 4 MiB of linear address space is marked, and
 //! invalidating any address in it drops every entry there (Intel SDM vol. 3, 4.10.4.1).
 
-use platform::PhysAddr;
-
 use core::ptr::NonNull;
+
+use platform::PhysAddr;
 
 /// Entries in each table.
 pub const ENTRIES: usize = 1024;
@@ -119,7 +119,14 @@ impl Tlb {
             .collect();
         let Ok(tables) = tables.into_boxed_slice().try_into() else { unreachable!("VIEWS tables were made") };
         let tables: NonNull<[Tables; VIEWS]> = NonNull::from(Box::leak(tables));
-        let mut tlb = Tlb { tables, selected: tables.cast(), view: 0, misses: 0, filled: Vec::new(), large: [0; LARGE_BITS / 64] };
+        let mut tlb = Tlb {
+            tables,
+            selected: tables.cast(),
+            view: 0,
+            misses: 0,
+            filled: Vec::new(),
+            large: [0; LARGE_BITS / 64],
+        };
         tlb.select(View::Supervisor);
         tlb
     }

@@ -109,6 +109,7 @@ pub struct Op {
 }
 
 const ZERO: u8 = ZERO_SLOT * 8;
+const RSI: u8 = 6;
 
 impl Op {
     /// Offset of the following instruction from the first byte of the block.
@@ -153,7 +154,9 @@ impl Op {
         let mut immediates = 0;
         for (place, operand) in inst.operands.iter().enumerate() {
             match *operand {
-                Operand::Mem(ref mem) => op.set_memory(mem, inst),
+                // Of two memory operands (string instructions) the op describes the source, DS:rSI.
+                Operand::Mem(ref mem) if op.memory_bytes == 0 || mem.base == Some(RSI) => op.set_memory(mem, inst),
+                Operand::Mem(_) => {}
                 Operand::Imm { value, .. } | Operand::Rel(value) => {
                     op.imm = if immediates == 0 { value } else { (op.imm & 0xffff) | value << 16 };
                     immediates += 1;

@@ -272,6 +272,3 @@ impl Target {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,9 +4,7 @@ use platform::PhysAddr;
 use x86::{Exception, Width};
 
 use crate::exec::Exec;
-use crate::state::control::{
-    CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE,
-};
+use crate::state::control::{CR0_PG, CR0_WP, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE};
 use crate::tlb::{PageKind, Use, View};
 
 /// Width of a physical address; CPUID leaf 0x80000008 reports it.

@@ -1,15 +1,129 @@
 //! Irregular instructions: far transfers, strings, port I/O, flag and control registers, descriptor tables, MSRs,
 //! decimal adjustment. Rows only; the processor crate runs them.
 
-use crate::{Row, Sem, row};
+mod atomic;
+mod control;
+mod descriptor;
+mod far;
+mod flags;
+mod io;
+mod legacy;
+mod msr;
+mod strings;
+
+use crate::Row;
 
 /// What an irregular instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "the names are the mnemonics")]
 pub enum Sys {
+    // Far transfers.
+    JmpFar,
+    CallFar,
+    RetFar,
+    Iret,
+    Int,
+    Int1,
+    Int3,
+    Into,
+    Bound,
+    Syscall,
+    Sysret,
+    Sysenter,
+    Sysexit,
+    // Strings.
+    Movs,
+    Cmps,
+    Stos,
+    Lods,
+    Scas,
+    Ins,
+    Outs,
+    // Flags and stack.
+    Pushf,
+    Popf,
+    Lahf,
+    Sahf,
+    Cli,
+    Sti,
+    Pusha,
+    Popa,
+    Enter,
+    PopMemory,
+    PushSegment,
+    PopSegment,
+    Clac,
+    Stac,
+    // Segments and descriptor tables.
+    StoreSegment,
+    LoadSegment,
+    /// `LES`, `LDS`, `LSS`, `LFS`, `LGS`.
+    LoadFarPointer(u8),
+    Sgdt,
+    Sidt,
+    Lgdt,
+    Lidt,
+    Sldt,
+    Str,
+    Lldt,
+    Ltr,
+    Verr,
+    Verw,
+    Lar,
+    Lsl,
+    Arpl,
+    Swapgs,
+    // Control registers and caches.
+    LoadControl,
+    StoreControl,
+    LoadDebug,
+    StoreDebug,
+    Smsw,
+    Lmsw,
+    Clts,
+    Invlpg,
+    /// `INVD`, `WBINVD`: there is no cache to lose.
+    FlushCaches,
+    Clflush,
     Hlt,
+    // Ports.
+    InByte,
+    In,
+    OutByte,
+    Out,
+    // Model-specific registers and identification.
+    Rdmsr,
+    Wrmsr,
+    Rdtsc,
+    Rdtscp,
+    Rdpmc,
+    Cpuid,
+    Rdrand,
+    // Wide compare and exchange, checksum.
+    Cmpxchg8b,
+    Cmpxchg16b,
+    Crc32Byte,
+    Crc32,
+    // Decimal adjustment and other relics.
+    Daa,
+    Das,
+    Aaa,
+    Aas,
+    Aam,
+    Aad,
+    Salc,
 }
 
 /// Rows of all irregular instructions.
-pub const ROWS: &[&[Row]] = &[&[row("HLT", "F4", "", Sem::Sys(Sys::Hlt)).notes("end")]];
+pub const ROWS: &[&[Row]] = &[
+    atomic::ROWS,
+    control::ROWS,
+    descriptor::ROWS,
+    far::ROWS,
+    flags::ROWS,
+    io::ROWS,
+    legacy::ROWS,
+    msr::ROWS,
+    strings::ROWS,
+];

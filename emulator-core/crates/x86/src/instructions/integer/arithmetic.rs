@@ -256,22 +256,37 @@ pub fn xadd<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
     })
 }
 
-/// The accumulator is written only where the comparison fails: with 32-bit operands a match must not clear its
-/// upper half. The destination is written either way (SDM vol. 2, CMPXCHG: "the processor never produces a locked
-/// read without also producing a locked write").
+/// The accumulator is written only where the comparison fails and a destination register only where it succeeds: with 32-bit
+/// operands writing the old value back would clear the upper half. A destination in memory is written either way (SDM vol. 2,
+/// CMPXCHG: "the processor never produces a locked read without also producing a locked write").
 #[inline(always)]
 pub fn cmpxchg<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
     let replacement = e.register(w, op.src);
+    if w == Width::W32 && !f.dst_is_memory() {
+        let current = e.register(w, op.dst);
+        let untouched = e.register(Width::W64, op.dst);
+        let matches = compare_with_accumulator(e, w, current);
+        let value = e.select(matches, replacement, untouched);
+        e.set_register(Width::W64, op.dst, value);
+        return Ok(());
+    }
     update_dst(e, op, w, f, |e, current| {
-        let expected = e.register(w, RAX);
-        let r = e.sub(w, expected, current);
-        set_sub(e, w, expected, current, r);
-        let matches = e.equal(expected, current);
-        let before = e.register(Width::W64, RAX);
-        e.set_register(w, RAX, current);
-        let after = e.register(Width::W64, RAX);
-        let accumulator = e.select(matches, before, after);
-        e.set_register(Width::W64, RAX, accumulator);
+        let matches = compare_with_accumulator(e, w, current);
         e.select(matches, replacement, current)
     })
+}
+
+/// Sets the flags of comparing the accumulator with `current`; where they differ the accumulator becomes `current`.
+#[inline(always)]
+fn compare_with_accumulator<E: Engine>(e: &mut E, w: Width, current: E::V) -> E::V {
+    let expected = e.register(w, RAX);
+    let r = e.sub(w, expected, current);
+    set_sub(e, w, expected, current, r);
+    let matches = e.equal(expected, current);
+    let before = e.register(Width::W64, RAX);
+    e.set_register(w, RAX, current);
+    let after = e.register(Width::W64, RAX);
+    let accumulator = e.select(matches, before, after);
+    e.set_register(Width::W64, RAX, accumulator);
+    matches
 }

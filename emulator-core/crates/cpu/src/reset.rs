@@ -1,0 +1,66 @@
+//! Power-on and INIT state (Intel SDM vol. 3, table 10-1), and which restored states are possible.
+
+use x86::seg;
+
+use crate::cpuid;
+use crate::msr;
+use crate::state::control::{CR0_CD, CR0_ET, CR0_NW, EFER_LMA};
+use crate::state::{Access, DescriptorTable, Msrs, RegisterFile, Segment, State, X87, eflags};
+
+/// MXCSR after reset: all exceptions masked.
+const MXCSR_RESET: u32 = 0x1f80;
+const RDX: usize = 2;
+
+impl State {
+    /// As after power-on.
+    pub(crate) fn at_reset() -> State {
+        let data = Segment { selector: 0, base: 0, limit: 0xffff, access: Access(0x93) };
+        let mut segs = [data; 7];
+        segs[usize::from(seg::CS)] =
+            Segment { selector: 0xf000, base: 0xffff_0000, limit: 0xffff, access: Access(0x9b) };
+        segs[6] = Segment { selector: 0, base: 0, limit: u32::MAX, access: Access(0xc093) };
+        let mut regs = RegisterFile::new();
+        regs.set(RDX, u64::from(cpuid::SIGNATURE));
+        let mut state = State {
+            regs,
+            rip: 0xfff0,
+            flag_result: 0,
+            flag_carries: 0,
+            system_flags: eflags::FIXED,
+            segs,
+            ldtr: Segment { selector: 0, base: 0, limit: 0xffff, access: Access(0x82) },
+            tr: Segment { selector: 0, base: 0, limit: 0xffff, access: Access(0x8b) },
+            gdtr: DescriptorTable { base: 0, limit: 0xffff },
+            idtr: DescriptorTable { base: 0, limit: 0xffff },
+            cpl: 0,
+            cr0: CR0_CD | CR0_NW | CR0_ET,
+            cr2: 0,
+            cr3: 0,
+            cr4: 0,
+            dr: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
+            pdptes: [0; 4],
+            msrs: Msrs { pat: msr::PAT_RESET, misc_enable: msr::MISC_ENABLE_RESET, ..Msrs::default() },
+            x87: X87::default(),
+            xmm: [0; 16],
+            mxcsr: MXCSR_RESET,
+            interrupt_shadow: false,
+            nmi_blocked: false,
+            halted: false,
+            pending_debug: 0,
+            random: RANDOM_SEED,
+        };
+        state.set_rflags(eflags::FIXED);
+        state
+    }
+
+    /// A restored state the rest of this crate can work with.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let none = &self.segs[6];
+        let flat_is_flat = none.base == 0 && none.limit == u32::MAX;
+        let long = self.msrs.efer & EFER_LMA != 0;
+        self.cpl <= 3 && flat_is_flat && (!long || self.cr0 >> 31 & 1 != 0) && self.random != 0
+    }
+}
+
+/// The generator's state until the board seeds it; anything but zero.
+const RANDOM_SEED: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,0 +1,53 @@
+//! Moves from and to segment registers.
+
+use x86::{Engine, Exception, Op, Width, seg};
+
+use crate::exec::Exec;
+
+impl Exec<'_> {
+    pub(super) fn store_segment(&mut self, op: &Op) -> Result<(), Exception> {
+        let selector = self.cpu.state.segs[usize::from(op.src)].selector;
+        self.write_word(op, u64::from(selector))
+    }
+
+    pub(super) fn load_segment_from(&mut self, op: &Op) -> Result<(), Exception> {
+        if op.dst == seg::CS {
+            return Err(Exception::InvalidOpcode);
+        }
+        let selector = self.read_word(op, op.src)?;
+        self.load_segment(op.dst, selector)?;
+        if op.dst == seg::SS {
+            self.hold_interrupts();
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_far_pointer(&mut self, op: &Op, register: u8) -> Result<(), Exception> {
+        let (selector, offset) = self.far_pointer(op)?;
+        self.load_segment(register, selector)?;
+        self.set_register(op.opsize, op.dst, offset);
+        Ok(())
+    }
+
+    pub(super) fn swapgs(&mut self) -> Result<(), Exception> {
+        self.require_privilege(0)?;
+        let state = &mut self.cpu.state;
+        core::mem::swap(&mut state.segs[usize::from(seg::GS)].base, &mut state.msrs.kernel_gs_base);
+        Ok(())
+    }
+
+    /// Writes a 16-bit value to memory, or zero-extended to a register of the operand size.
+    pub(super) fn write_word(&mut self, op: &Op, value: u64) -> Result<(), Exception> {
+        if op.form.dst_is_memory() {
+            return self.store(Width::W16, op, value & 0xffff);
+        }
+        self.set_register(op.opsize, op.dst, op.opsize.truncate(value));
+        Ok(())
+    }
+
+    /// Reads the 16-bit operand in memory, or in the register at `slot`.
+    pub(super) fn read_word(&mut self, op: &Op, slot: u8) -> Result<u16, Exception> {
+        let value = if op.form.has_memory() { self.load(Width::W16, op)? } else { self.register(Width::W16, slot) };
+        Ok(value as u16)
+    }
+}

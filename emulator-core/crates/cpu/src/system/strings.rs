@@ -1,0 +1,284 @@
+//! String instructions (Intel SDM vol. 1, 7.3.9).
+//!
+//! A repeated instruction does at most about a page of work and then, if it is not finished, stays at its own
+//! address with the registers telling how far it came: interrupts and budgets are looked at in between.
+
+use x86::instructions::system::Sys;
+use x86::{Exception, Op, Rep, SEG_NONE, Width, flags, seg};
+
+use super::{RAX, RCX, RDI, RSI};
+use crate::exec::Exec;
+use crate::mmu::Target;
+use crate::state::eflags;
+use crate::tlb::Use;
+
+/// Elements done one by one before interrupts are looked at again.
+const MOST_ELEMENTS: u64 = 1024;
+const PAGE_BYTES: u64 = 4096;
+
+/// A string instruction at work.
+#[derive(Clone, Copy)]
+struct Job {
+    sys: Sys,
+    /// Width of an element.
+    w: Width,
+    /// Address size.
+    a: Width,
+    /// Segment of the source.
+    source: u8,
+    /// Segment of the destination.
+    destination: u8,
+    /// Segments or alignment are checked.
+    checked: bool,
+    down: bool,
+}
+
+impl Exec<'_> {
+    pub(super) fn string(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
+        let job = Job {
+            sys,
+            w: Width::from_bytes(u64::from(op.memory_bytes)).unwrap_or(Width::W8),
+            a: op.address,
+            source: op.seg,
+            destination: if self.cpu.mode.code == Width::W64 { SEG_NONE } else { seg::ES },
+            checked: op.checked,
+            down: self.cpu.state.system_flags & eflags::DF != 0,
+        };
+        if op.rep == Rep::None {
+            return self.string_element(job);
+        }
+        let finished = self.repeat_string(job, op.rep)?;
+        if !finished {
+            self.cpu.state.rip = self.address_of(op);
+        }
+        Ok(())
+    }
+
+    /// Does some of a repeated instruction; true where it is finished.
+    fn repeat_string(&mut self, job: Job, rep: Rep) -> Result<bool, Exception> {
+        let count = self.string_register(job, RCX);
+        if count == 0 {
+            return Ok(true);
+        }
+        let done = self.string_bulk(job, count)?;
+        if done > 0 {
+            self.set_string_register(job, RCX, count - done);
+            return Ok(count == done);
+        }
+        let most = if self.cpu.mode.single { 1 } else { MOST_ELEMENTS.min(count) };
+        for done in 1..=most {
+            self.string_element(job)?;
+            self.set_string_register(job, RCX, count - done);
+            if matches!(job.sys, Sys::Cmps | Sys::Scas) {
+                let equal = flags::zero(self) != 0;
+                if equal != (rep == Rep::Rep) {
+                    return Ok(true);
+                }
+            }
+            if self.cpu.leave {
+                return Ok(done == count);
+            }
+        }
+        Ok(most == count)
+    }
+
+    /// One element: the memory accesses, then the index registers.
+    fn string_element(&mut self, job: Job) -> Result<(), Exception> {
+        let (sys, w) = (job.sys, job.w);
+        match sys {
+            Sys::Movs => {
+                let value = self.load_source(job)?;
+                self.store_destination(job, value)?;
+            }
+            Sys::Stos => {
+                let value = w.truncate(self.general(RAX));
+                self.store_destination(job, value)?;
+            }
+            Sys::Lods => {
+                let value = self.load_source(job)?;
+                self.cpu.state.regs.write(w, 0, value);
+            }
+            Sys::Cmps => {
+                let (a, b) = (self.load_source(job)?, self.load_destination(job)?);
+                self.compare_strings(w, a, b);
+            }
+            Sys::Scas => {
+                let (a, b) = (w.truncate(self.general(RAX)), self.load_destination(job)?);
+                self.compare_strings(w, a, b);
+            }
+            Sys::Ins => self.string_in(job)?,
+            _ => {
+                let port = self.string_port(job)?;
+                let value = self.load_source(job)?;
+                self.write_port(port, w, value);
+            }
+        }
+        if matches!(sys, Sys::Movs | Sys::Lods | Sys::Cmps | Sys::Outs) {
+            self.advance(job, RSI, 1);
+        }
+        if matches!(sys, Sys::Movs | Sys::Stos | Sys::Cmps | Sys::Scas | Sys::Ins) {
+            self.advance(job, RDI, 1);
+        }
+        Ok(())
+    }
+
+    fn compare_strings(&mut self, w: Width, a: u64, b: u64) {
+        let r = w.truncate(a.wrapping_sub(b));
+        flags::set_sub(self, w, a, b, r);
+    }
+
+    fn string_port(&mut self, job: Job) -> Result<u16, Exception> {
+        let port = self.general(super::RDX) as u16;
+        self.check_port(port, job.w)?;
+        Ok(port)
+    }
+
+    /// The destination is known to be writable before the device is asked.
+    fn string_in(&mut self, job: Job) -> Result<(), Exception> {
+        let port = self.string_port(job)?;
+        let linear = self.string_linear(job, job.destination, RDI, job.w.bytes(), true)?;
+        self.check_range(Use::Write, linear, job.w.bytes(), seg::ES)?;
+        let value = self.read_port(port, job.w);
+        self.store_linear(job.w, linear, seg::ES, value)
+    }
+
+    fn load_source(&mut self, job: Job) -> Result<u64, Exception> {
+        let linear = self.string_linear(job, job.source, RSI, job.w.bytes(), false)?;
+        self.load_linear(job.w, linear, job.source)
+    }
+
+    fn load_destination(&mut self, job: Job) -> Result<u64, Exception> {
+        let linear = self.string_linear(job, job.destination, RDI, job.w.bytes(), false)?;
+        self.load_linear(job.w, linear, job.destination)
+    }
+
+    fn store_destination(&mut self, job: Job, value: u64) -> Result<(), Exception> {
+        let linear = self.string_linear(job, job.destination, RDI, job.w.bytes(), true)?;
+        self.store_linear(job.w, linear, job.destination, value)
+    }
+
+    /// Linear address of `segment:register`.
+    fn string_linear(
+        &mut self,
+        job: Job,
+        segment: u8,
+        register: usize,
+        bytes: u64,
+        write: bool,
+    ) -> Result<u64, Exception> {
+        let offset = self.string_register(job, register);
+        if job.checked {
+            return self.checked_linear(segment, offset, bytes, write);
+        }
+        Ok(self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset))
+    }
+
+    fn string_register(&self, job: Job, register: usize) -> u64 {
+        job.a.truncate(self.general(register))
+    }
+
+    fn set_string_register(&mut self, job: Job, register: usize, value: u64) {
+        self.cpu.state.regs.write(job.a, register as u8 * 8, job.a.truncate(value));
+    }
+
+    fn advance(&mut self, job: Job, register: usize, elements: u64) {
+        let bytes = elements.wrapping_mul(job.w.bytes());
+        let step = if job.down { bytes.wrapping_neg() } else { bytes };
+        let value = self.string_register(job, register).wrapping_add(step);
+        self.set_string_register(job, register, value);
+    }
+
+    /// `REP MOVS` and `REP STOS` upwards within a page, where host memory is at both ends: the number of elements
+    /// done, or zero where they have to be done one by one.
+    fn string_bulk(&mut self, job: Job, count: u64) -> Result<u64, Exception> {
+        let moves = match job.sys {
+            Sys::Movs => true,
+            Sys::Stos => false,
+            _ => return Ok(0),
+        };
+        let mode = self.cpu.mode;
+        if job.down || mode.single || mode.aligned {
+            return Ok(0);
+        }
+        let mut elements = count.min(self.elements_in_page(job, job.destination, RDI));
+        if moves {
+            elements = elements.min(self.elements_in_page(job, job.source, RSI));
+        }
+        if elements < 2 {
+            return Ok(0);
+        }
+        let bytes = elements * job.w.bytes();
+        let Ok(to) = self.string_linear(job, job.destination, RDI, bytes, true) else { return Ok(0) };
+        if !moves {
+            let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(0) };
+            fill(to, job.w, self.general(RAX), elements);
+            self.advance(job, RDI, elements);
+            return Ok(elements);
+        }
+        let Ok(from) = self.string_linear(job, job.source, RSI, bytes, false) else { return Ok(0) };
+        let Target::Host(from) = self.bulk_target(Use::Read, from)? else { return Ok(0) };
+        let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(0) };
+        copy(from, to, job.w, elements);
+        self.advance(job, RSI, elements);
+        self.advance(job, RDI, elements);
+        Ok(elements)
+    }
+
+    /// As [`Exec::target`], after the check that the address is canonical.
+    fn bulk_target(&mut self, usage: Use, linear: u64) -> Result<Target, Exception> {
+        self.check_range(usage, linear, 1, seg::DS)?;
+        self.target(usage, linear)
+    }
+
+    /// Whole elements from `segment:register` to the end of its page, and of the address size.
+    fn elements_in_page(&self, job: Job, segment: u8, register: usize) -> u64 {
+        let offset = self.string_register(job, register);
+        let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
+        let in_page = PAGE_BYTES - (linear & (PAGE_BYTES - 1));
+        let to_wrap = (job.a.mask() - offset).saturating_add(1);
+        in_page.min(to_wrap) / job.w.bytes()
+    }
+}
+
+/// Stores `elements` copies of the low `w` bits of `value`.
+fn fill(to: *mut u8, w: Width, value: u64, elements: u64) {
+    let elements = elements as usize;
+    // SAFETY: `to` is where `Exec::target` says a writable page of guest RAM is, and the elements end in that page.
+    unsafe {
+        match w {
+            Width::W8 => to.write_bytes(value as u8, elements),
+            Width::W16 => (0..elements).for_each(|i| to.cast::<u16>().add(i).write_unaligned(value as u16)),
+            Width::W32 => (0..elements).for_each(|i| to.cast::<u32>().add(i).write_unaligned(value as u32)),
+            Width::W64 => (0..elements).for_each(|i| to.cast::<u64>().add(i).write_unaligned(value)),
+        }
+    }
+}
+
+/// Copies `elements` upwards, one after the other: where the destination overlaps the source from above, what was
+/// just written is read again.
+fn copy(from: *const u8, to: *mut u8, w: Width, elements: u64) {
+    let bytes = (elements * w.bytes()) as usize;
+    let ahead = (to as usize).wrapping_sub(from as usize);
+    // SAFETY: both ranges lie in one page of guest memory each, as in `fill`; `copy` allows them to overlap.
+    unsafe {
+        if ahead >= bytes {
+            return core::ptr::copy(from, to, bytes);
+        }
+        let elements = elements as usize;
+        match w {
+            Width::W8 => (0..elements).for_each(|i| to.add(i).write(from.add(i).read())),
+            Width::W16 => copy_elements(from.cast::<u16>(), to.cast(), elements),
+            Width::W32 => copy_elements(from.cast::<u32>(), to.cast(), elements),
+            Width::W64 => copy_elements(from.cast::<u64>(), to.cast(), elements),
+        }
+    }
+}
+
+/// # Safety
+/// Both ranges are valid for `elements`.
+unsafe fn copy_elements<T: Copy>(from: *const T, to: *mut T, elements: usize) {
+    for i in 0..elements {
+        // SAFETY: the caller's promise.
+        unsafe { to.add(i).write_unaligned(from.add(i).read_unaligned()) };
+    }
+}
