@@ -149,7 +149,7 @@ function isCoreError(thrown: unknown): thrown is ErrorWire {
 
 /** Wraps something that should not have been thrown. */
 export function internalError(thrown: unknown): MachineError<"INTERNAL"> {
-  const reason = messageOf(thrown);
+  const reason = messageOf(thrown).replace(/\s*\n\s*/g, " ");
   return new MachineError(
     "INTERNAL",
     `Terrarium failed and this machine is lost: ${reason}`,

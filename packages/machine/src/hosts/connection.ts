@@ -10,7 +10,7 @@ export interface Connection {
   readonly server: Remote<MachineServer>;
   /** Rejects if the thread behind it dies; never resolves. */
   readonly died: Promise<never>;
-  /** Ends the thread. */
+  /** Ends the thread; more than once does no harm. */
   close(): Promise<void>;
 }
 
@@ -23,12 +23,10 @@ export function connection(endpoint: Endpoint, died: Promise<never>, end: () => 
   const server = wrap<MachineServer>(endpoint);
   // Whoever makes a call races it against this; between calls nobody listens.
   died.catch(() => undefined);
-  return {
-    server,
-    died,
-    close: async () => {
-      server[releaseProxy]();
-      await end();
-    },
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    server[releaseProxy]();
+    return end();
   };
+  return { server, died, close: () => (closed ??= close()) };
 }
