@@ -47,24 +47,31 @@ impl Exec<'_> {
 
     fn perform(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
-            Fpu::Fninit | Fpu::Fnclex | Fpu::Fnstcw | Fpu::Fnstsw | Fpu::FnstswAx => return self.control(op, fpu),
-            Fpu::Fnstenv => return self.store_environment(op),
-            Fpu::Fnsave => return self.save_all(op),
-            Fpu::Fxsave => return self.fxsave(op),
-            Fpu::Fxrstor => return self.fxrstor(op),
-            _ => self.check_pending_x87()?,
+            Fpu::Fninit | Fpu::Fnclex | Fpu::Fnstcw | Fpu::Fnstsw | Fpu::FnstswAx => self.control(op, fpu),
+            Fpu::Fnstenv => self.store_environment(op),
+            Fpu::Fnsave => self.save_all(op),
+            Fpu::Fxsave => self.fxsave(op),
+            Fpu::Fxrstor => self.fxrstor(op),
+            _ => {
+                self.check_pending_x87()?;
+                self.perform_waiting(op, fpu)
+            }
         }
+    }
+
+    fn perform_waiting(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
-            Fpu::Fwait => return Ok(()),
-            Fpu::Fldcw => return self.control(op, fpu),
-            Fpu::Fldenv => return self.load_environment(op),
-            Fpu::Frstor => return self.restore_all(op),
-            _ => {}
+            Fpu::Fwait => Ok(()),
+            Fpu::Fldcw => self.control(op, fpu),
+            Fpu::Fldenv => self.load_environment(op),
+            Fpu::Frstor => self.restore_all(op),
+            _ => {
+                let pointers = self.pointers(op);
+                self.compute(op, fpu)?;
+                pointers.record(&mut self.cpu.state.x87);
+                Ok(())
+            }
         }
-        let pointers = self.pointers(op);
-        self.compute(op, fpu)?;
-        pointers.record(&mut self.cpu.state.x87);
-        Ok(())
     }
 
     /// #NM while the unit is emulated or may belong to another task (Intel SDM vol. 3, table 2-2).

@@ -24,20 +24,38 @@ pub(super) struct Arithmetic {
 
 impl Arithmetic {
     /// What `fpu` computes, if it is one of the basic operations.
+    #[inline]
     pub(super) fn of(fpu: Fpu) -> Option<Arithmetic> {
-        let operation: Operation = match fpu {
-            Fpu::Fadd | Fpu::Faddp | Fpu::Fiadd => x87::add,
-            Fpu::Fmul | Fpu::Fmulp | Fpu::Fimul => x87::mul,
-            Fpu::Fsub | Fpu::Fsubp | Fpu::Fisub | Fpu::Fsubr | Fpu::Fsubrp | Fpu::Fisubr => x87::sub,
-            Fpu::Fdiv | Fpu::Fdivp | Fpu::Fidiv | Fpu::Fdivr | Fpu::Fdivrp | Fpu::Fidivr => x87::div,
-            _ => return None,
-        };
-        Some(Arithmetic {
-            operation,
-            reversed: matches!(fpu, Fpu::Fsubr | Fpu::Fsubrp | Fpu::Fisubr | Fpu::Fdivr | Fpu::Fdivrp | Fpu::Fidivr),
-            pops: matches!(fpu, Fpu::Faddp | Fpu::Fmulp | Fpu::Fsubp | Fpu::Fsubrp | Fpu::Fdivp | Fpu::Fdivrp),
-            integer: matches!(fpu, Fpu::Fiadd | Fpu::Fimul | Fpu::Fisub | Fpu::Fisubr | Fpu::Fidiv | Fpu::Fidivr),
-        })
+        const fn plain(operation: Operation, reversed: bool) -> Option<Arithmetic> {
+            Some(Arithmetic { operation, reversed, pops: false, integer: false })
+        }
+        const fn popping(operation: Operation, reversed: bool) -> Option<Arithmetic> {
+            Some(Arithmetic { operation, reversed, pops: true, integer: false })
+        }
+        const fn integer(operation: Operation, reversed: bool) -> Option<Arithmetic> {
+            Some(Arithmetic { operation, reversed, pops: false, integer: true })
+        }
+        match fpu {
+            Fpu::Fadd => plain(x87::add, false),
+            Fpu::Fmul => plain(x87::mul, false),
+            Fpu::Fsub => plain(x87::sub, false),
+            Fpu::Fsubr => plain(x87::sub, true),
+            Fpu::Fdiv => plain(x87::div, false),
+            Fpu::Fdivr => plain(x87::div, true),
+            Fpu::Faddp => popping(x87::add, false),
+            Fpu::Fmulp => popping(x87::mul, false),
+            Fpu::Fsubp => popping(x87::sub, false),
+            Fpu::Fsubrp => popping(x87::sub, true),
+            Fpu::Fdivp => popping(x87::div, false),
+            Fpu::Fdivrp => popping(x87::div, true),
+            Fpu::Fiadd => integer(x87::add, false),
+            Fpu::Fimul => integer(x87::mul, false),
+            Fpu::Fisub => integer(x87::sub, false),
+            Fpu::Fisubr => integer(x87::sub, true),
+            Fpu::Fidiv => integer(x87::div, false),
+            Fpu::Fidivr => integer(x87::div, true),
+            _ => None,
+        }
     }
 }
 
