@@ -66,7 +66,7 @@ pub const ROWS: &[Row] = &[
     near("RET", "C3", "", Ret),
     int("NOP", "90", "", Nop).notes("b0"),
     int("PAUSE", "F3 90", "", Nop).notes("b0"),
-    int("NOP", "0F 0D /r", "Ev", Nop),
+    int("PREFETCHW", "0F 0D /r", "Mb", Nop),
     int("NOP", "0F 18 /r", "Ev", Nop),
     int("NOP", "0F 19 /r", "Ev", Nop),
     int("NOP", "0F 1A /r", "Ev", Nop),
