@@ -13,7 +13,7 @@ export type RunOutcome =
   | { readonly kind: "powered-off" }
   /** The guest asked for a reset and the configuration says that this ends the run. */
   | { readonly kind: "reset" }
-  /** The guest wrote `code` to the `isa-debug-exit` port. */
+  /** The guest wrote to the `isa-debug-exit` port; as in QEMU, `code` is twice the value plus one. */
   | { readonly kind: "debug-exit"; readonly code: number }
   /** The processor cannot go on; `dump` is its state, readable. */
   | { readonly kind: "fault"; readonly dump: string };

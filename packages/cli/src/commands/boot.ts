@@ -66,7 +66,7 @@ function attach(machine: Machine, prompt: string | undefined): Promise<Exit> {
   return stdin.isTTY && stdout.isTTY ? interact(machine) : pipe(machine, prompt, stdin, stdout);
 }
 
-/** Zero when the guest ended as it wanted to; `isa-debug-exit` as QEMU reports it. */
+/** Zero when the guest ended as it wanted to, or the status it chose. */
 function statusOf(exit: Exit): number {
   switch (exit.reason) {
     case "powered-off":
@@ -74,7 +74,7 @@ function statusOf(exit: Exit): number {
     case "reset":
       return 0;
     case "debug-exit":
-      return ((exit.code << 1) | 1) & 0xff;
+      return exit.code & 0xff;
     case "fault":
       process.stderr.write(`terrarium: the guest's processor cannot go on.\n${exit.dump}\n`);
       return 1;

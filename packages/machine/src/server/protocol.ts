@@ -12,7 +12,7 @@ export type Exit =
   | { readonly reason: "reset" }
   /** The caller called `stop()`. */
   | { readonly reason: "stopped" }
-  /** The guest wrote `code` to the `isa-debug-exit` port. */
+  /** The guest wrote to the `isa-debug-exit` port; as in QEMU, `code` is twice the value plus one. */
   | { readonly reason: "debug-exit"; readonly code: number }
   /** The guest's processor could not go on; `dump` is its state. */
   | { readonly reason: "fault"; readonly dump: string }
