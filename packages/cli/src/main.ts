@@ -13,10 +13,9 @@ export async function main(args: readonly string[]): Promise<number> {
   let status = 0;
   const program = new Command("terrarium")
     .description("Boots unmodified x86 operating systems, in WebAssembly.")
-    .showHelpAfterError("Try: terrarium --help")
     // Without this, Commander ends the process itself, with another status and an unrestored terminal.
     .exitOverride()
-    .configureOutput({ outputError: () => undefined });
+    .configureOutput({ writeErr: () => undefined });
   const report = (result: number): void => {
     status = result;
   };
