@@ -13,16 +13,23 @@ mod mmu;
 mod mode;
 mod msr;
 mod reset;
-mod scaffold;
 mod segments;
 mod state;
 mod system;
+#[cfg(test)]
+mod testing;
 mod tlb;
 mod trace;
+mod vector;
 mod x87;
 
 use platform::{Bus, Nanos, PhysAddr, RestoreError, Section, Vcpu, VcpuExit};
 use serde::{Deserialize, Serialize};
+
+/// The TLB's layout, which compiled code indexes.
+pub mod tlb_layout {
+    pub use crate::tlb::{ENTRIES, Entry, PAGE_MASK, Use};
+}
 
 pub use state::{Access, DescriptorTable, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags};
 

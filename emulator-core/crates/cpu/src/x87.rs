@@ -21,6 +21,7 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use fxsave::MXCSR_MASK;
 use x86::instructions::fpu::Fpu;
 use x86::{Engine, Exception, Op, SEG_NONE, seg};
 

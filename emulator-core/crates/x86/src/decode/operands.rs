@@ -15,7 +15,7 @@
 //!
 //! Sizes: `b w d q dq t` (1, 2, 4, 8, 16, 10 bytes), `v` (operand size), `z` (the same, at most 32 bits), `y` (32 or 64 bits), `p` (far
 //! pointer of the operand size); none where the instruction knows. `Rd/Mb` names register and memory forms of different size. Fixed operands:
-//! `AL CL AX DX rAX eAX`, `1`, `ES CS SS DS FS GS`, `St0`, `Sti`, `XMM0`, `Xlat` (memory at rBX).
+//! `AL CL AX DX rAX eAX`, `1`, `ES CS SS DS FS GS`, `St0`, `Sti`, `XMM0`, `Xlat` (memory at rBX), `Masked` (memory at rDI).
 
 use super::modrm::ModRm;
 use super::{Cursor, DecodeError, Prefixes};
@@ -41,6 +41,7 @@ enum Kind {
     StackTop,
     StackRegister,
     Xlat,
+    Masked,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,6 +172,7 @@ impl Spec {
             Kind::Source => memory_at(Some(6), None, prefixes.segment.unwrap_or(seg::DS), bytes),
             Kind::Destination => memory_at(Some(7), None, seg::ES, bytes),
             Kind::Xlat => memory_at(Some(3), None, prefixes.segment.unwrap_or(seg::DS), 1),
+            Kind::Masked => memory_at(Some(7), None, prefixes.segment.unwrap_or(seg::DS), 0),
             Kind::Fixed(operand) => operand,
             Kind::FixedRegister(reg) => bank_register(Bank::General, reg, bytes, Prefixes::default()),
             Kind::StackTop => Operand::St(0),
@@ -227,6 +229,7 @@ fn fixed(body: &str) -> Option<Kind> {
         "Sti" => Kind::StackRegister,
         "XMM0" => Kind::Fixed(Operand::Xmm(0)),
         "Xlat" => Kind::Xlat,
+        "Masked" => Kind::Masked,
         _ => return None,
     })
 }

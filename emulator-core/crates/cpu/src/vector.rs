@@ -1,0 +1,174 @@
+//! MMX and SSE as the interpreter runs them: an engine whose vectors are `u128`.
+
+mod float;
+
+use softfloat::Context;
+use x86::instructions::simd::{
+    BlendOp, ConvertOp, FloatOp, Lanes, PackedImmOp, PackedOp, StringOp, VectorEngine, lanes,
+};
+use x86::{Exception, Op, Width};
+
+use crate::exec::Exec;
+use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT};
+use crate::tlb::Use;
+use crate::x87::MXCSR_MASK;
+
+/// Sign and exponent of an x87 register whose significand an MMX instruction wrote.
+const MMX_EXPONENT: u16 = 0xffff;
+
+impl Exec<'_> {
+    /// Runs a floating-point operation in the environment MXCSR describes and reports what it raised there.
+    fn with_mxcsr<T>(&mut self, operation: impl FnOnce(&mut Context) -> T) -> Result<T, Exception> {
+        let state = &mut self.cpu.state;
+        let mut ctx = Context::sse(state.mxcsr);
+        let result = operation(&mut ctx);
+        state.mxcsr |= u32::from(ctx.raised().bits());
+        if ctx.unmasked().is_empty() {
+            return Ok(result);
+        }
+        Err(if state.cr4 & CR4_OSXMMEXCPT != 0 { Exception::Simd } else { Exception::InvalidOpcode })
+    }
+}
+
+impl VectorEngine for Exec<'_> {
+    type X = u128;
+
+    #[inline(always)]
+    fn sse_enabled(&mut self) -> Result<(), Exception> {
+        let state = &self.cpu.state;
+        if state.cr0 & (CR0_EM | CR0_TS) == 0 && state.cr4 & CR4_OSFXSR != 0 {
+            return Ok(());
+        }
+        let undefined = state.cr0 & CR0_EM != 0 || state.cr4 & CR4_OSFXSR == 0;
+        Err(if undefined { Exception::InvalidOpcode } else { Exception::DeviceNotAvailable })
+    }
+
+    fn mmx_enabled(&mut self) -> Result<(), Exception> {
+        match self.cpu.state.cr0 {
+            cr0 if cr0 & CR0_EM != 0 => Err(Exception::InvalidOpcode),
+            cr0 if cr0 & CR0_TS != 0 => Err(Exception::DeviceNotAvailable),
+            _ => self.check_pending_x87(),
+        }
+    }
+
+    #[inline(always)]
+    fn xmm(&mut self, register: u8) -> u128 {
+        self.cpu.state.xmm[usize::from(register & 15)]
+    }
+
+    #[inline(always)]
+    fn set_xmm(&mut self, register: u8, value: u128) {
+        self.cpu.state.xmm[usize::from(register & 15)] = value;
+    }
+
+    fn mmx(&mut self, register: u8) -> u64 {
+        self.cpu.state.x87.registers[usize::from(register & 7)].0
+    }
+
+    fn set_mmx(&mut self, register: u8, value: u64) {
+        self.cpu.state.x87.registers[usize::from(register & 7)] = (value, MMX_EXPONENT);
+    }
+
+    fn enter_mmx(&mut self) {
+        self.cpu.state.x87.enter_mmx();
+    }
+
+    fn leave_mmx(&mut self) {
+        self.cpu.state.x87.leave_mmx();
+    }
+
+    #[inline(always)]
+    fn load_vector(&mut self, op: &Op, aligned: bool) -> Result<u128, Exception> {
+        let linear = self.linear(op, 16, false)?;
+        self.load128(linear, op.seg, aligned)
+    }
+
+    #[inline(always)]
+    fn store_vector(&mut self, op: &Op, aligned: bool, value: u128) -> Result<(), Exception> {
+        let linear = self.linear(op, 16, true)?;
+        self.store128(linear, op.seg, aligned, value)
+    }
+
+    fn store_masked(&mut self, op: &Op, bytes: u8, value: u128, mask: u128) -> Result<(), Exception> {
+        // With no byte selected nothing is accessed (SDM vol. 2, MASKMOVDQU: faults are then up to the implementation).
+        let chosen = lanes::sign_mask(8, mask);
+        if chosen == 0 {
+            return Ok(());
+        }
+        let linear = self.linear(op, u64::from(bytes), true)?;
+        self.check_range(Use::Write, linear, u64::from(bytes), op.seg)?;
+        for n in (0..bytes).filter(|n| chosen >> n & 1 != 0) {
+            let address = self.wrap(linear.wrapping_add(u64::from(n)));
+            self.store_linear(Width::W8, address, op.seg, (value >> (8 * n)) as u64 & 0xff)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn join(&mut self, low: u64, high: u64) -> u128 {
+        u128::from(high) << 64 | u128::from(low)
+    }
+
+    #[inline(always)]
+    fn low(&mut self, value: u128) -> u64 {
+        value as u64
+    }
+
+    #[inline(always)]
+    fn high(&mut self, value: u128) -> u64 {
+        (value >> 64) as u64
+    }
+
+    fn sign_mask(&mut self, bits: u8, value: u128) -> u64 {
+        lanes::sign_mask(bits, value)
+    }
+
+    fn packed(&mut self, op: PackedOp, a: u128, b: u128) -> u128 {
+        lanes::packed(op, a, b)
+    }
+
+    fn packed_imm(&mut self, op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {
+        lanes::packed_imm(op, a, b, imm)
+    }
+
+    fn blend(&mut self, op: BlendOp, a: u128, b: u128, mask: u128) -> u128 {
+        lanes::blend(op, a, b, mask)
+    }
+
+    fn string_compare(&mut self, op: StringOp, a: (u128, u64), b: (u128, u64), imm: u8) -> (u128, u64) {
+        lanes::string_compare(op, a, b, imm)
+    }
+
+    fn float(&mut self, op: FloatOp, a: u128, b: u128, imm: u8) -> Result<u128, Exception> {
+        self.with_mxcsr(|ctx| float::operate(op, a, b, imm, ctx))
+    }
+
+    fn compare(&mut self, lanes: Lanes, quiet: bool, a: u128, b: u128) -> Result<u64, Exception> {
+        self.with_mxcsr(|ctx| float::compare_to_eflags(lanes, quiet, a, b, ctx))
+    }
+
+    fn convert(&mut self, op: ConvertOp, a: u128, b: u128) -> Result<u128, Exception> {
+        self.with_mxcsr(|ctx| float::convert(op, a, b, ctx))
+    }
+
+    fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: u128, integer: u64) -> Result<u128, Exception> {
+        let integer = w.sign_extend(integer) as i64;
+        self.with_mxcsr(|ctx| float::from_integer(lanes, a, integer, ctx))
+    }
+
+    fn lane_to_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: u128) -> Result<u64, Exception> {
+        self.with_mxcsr(|ctx| float::to_integer(lanes, w, truncate, a, ctx))
+    }
+
+    fn mxcsr(&mut self) -> u64 {
+        u64::from(self.cpu.state.mxcsr)
+    }
+
+    fn set_mxcsr(&mut self, value: u64) -> Result<(), Exception> {
+        if value & !u64::from(MXCSR_MASK) != 0 {
+            return Err(Exception::GeneralProtection(0));
+        }
+        self.cpu.state.mxcsr = value as u32;
+        Ok(())
+    }
+}

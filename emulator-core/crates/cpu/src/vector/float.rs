@@ -1,0 +1,133 @@
+//! Floating-point lanes by software (`softfloat` takes the host's arithmetic where it provably agrees).
+
+mod approximate;
+mod convert;
+
+use softfloat::{Binary, Context, F32, F64, Relation, Rounding, sse};
+use x86::flags::{CF, PF, ZF};
+use x86::instructions::simd::{FloatOp, FpOp, Lanes};
+
+pub(super) use convert::{convert, from_integer, to_integer};
+
+/// Bits of a lane of format `B`.
+const fn lane_bits<B: Binary>() -> u32 {
+    B::SIGN.trailing_zeros() + 1
+}
+
+/// Lane `n`.
+#[inline(always)]
+fn lane<B: Binary>(value: u128, n: u32) -> B {
+    let mask = u64::MAX >> (64 - lane_bits::<B>());
+    B::from_bits((value >> (n * lane_bits::<B>())) as u64 & mask)
+}
+
+/// `value` with lane `n` replaced.
+#[inline(always)]
+fn with_lane<B: Binary>(value: u128, n: u32, new: B) -> u128 {
+    let shift = n * lane_bits::<B>();
+    let mask = u128::from(u64::MAX >> (64 - lane_bits::<B>())) << shift;
+    value & !mask | u128::from(new.bits()) << shift
+}
+
+/// The lowest `count` lanes of `a` replaced by what `f` makes of their number.
+#[inline(always)]
+fn fill<B: Binary>(a: u128, count: u32, mut f: impl FnMut(u32) -> B) -> u128 {
+    (0..count).fold(a, |value, n| {
+        let new = f(n);
+        with_lane(value, n, new)
+    })
+}
+
+/// Runs `op`; scalar forms keep the rest of `a`.
+pub(super) fn operate(op: FloatOp, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+    match op.lanes() {
+        Lanes::Ps => packed::<F32>(op.op(), 4, a, b, imm, ctx),
+        Lanes::Pd => packed::<F64>(op.op(), 2, a, b, imm, ctx),
+        Lanes::Ss => packed::<F32>(op.op(), 1, a, b, imm, ctx),
+        Lanes::Sd => packed::<F64>(op.op(), 1, a, b, imm, ctx),
+    }
+}
+
+fn packed<B: Binary>(op: FpOp, count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+    let mut each = |f: fn(B, B, &mut Context) -> B| fill(a, count, |n| f(lane(a, n), lane(b, n), ctx));
+    match op {
+        FpOp::Add => each(sse::add),
+        FpOp::Sub => each(sse::sub),
+        FpOp::Mul => each(sse::mul),
+        FpOp::Div => each(sse::div),
+        FpOp::Min => each(sse::min),
+        FpOp::Max => each(sse::max),
+        FpOp::Sqrt => each(|_, b, ctx| sse::sqrt(b, ctx)),
+        FpOp::Rcp => each(|_, b, _| approximate::reciprocal(b)),
+        FpOp::Rsqrt => each(|_, b, _| approximate::reciprocal_root(b)),
+        FpOp::Compare => fill(a, count, |n| predicate::<B>(imm, lane(a, n), lane(b, n), ctx)),
+        FpOp::Round => round::<B>(count, a, b, imm, ctx),
+        FpOp::DotProduct => dot_product::<B>(count, a, b, imm, ctx),
+        FpOp::AddSub => fill(a, count, |n| {
+            let (a, b) = (lane::<B>(a, n), lane(b, n));
+            if n % 2 == 0 { sse::sub(a, b, ctx) } else { sse::add(a, b, ctx) }
+        }),
+        FpOp::HorizontalAdd => neighbours(count, a, b, |x, y| sse::add::<B>(x, y, ctx)),
+        FpOp::HorizontalSub => neighbours(count, a, b, |x, y| sse::sub::<B>(x, y, ctx)),
+    }
+}
+
+/// Pairs of neighbouring lanes of `a`, then of `b`.
+fn neighbours<B: Binary>(count: u32, a: u128, b: u128, mut f: impl FnMut(B, B) -> B) -> u128 {
+    fill(a, count, |n| {
+        let (from, pair) = if n < count / 2 { (a, n) } else { (b, n - count / 2) };
+        f(lane(from, 2 * pair), lane(from, 2 * pair + 1))
+    })
+}
+
+/// `CMPccPS`: all ones where the predicate holds (Intel SDM vol. 2, table 3-1).
+fn predicate<B: Binary>(imm: u8, a: B, b: B, ctx: &mut Context) -> B {
+    // LT and LE, and their negations, signal for every NaN.
+    let quiet = !matches!(imm & 3, 1 | 2);
+    let relation = sse::compare(a, b, quiet, ctx);
+    let holds = match imm & 3 {
+        0 => relation == Relation::Equal,
+        1 => relation == Relation::Less,
+        2 => matches!(relation, Relation::Less | Relation::Equal),
+        _ => relation == Relation::Unordered,
+    };
+    let negated = imm & 4 != 0;
+    B::from_bits(if holds != negated { u64::MAX >> (64 - lane_bits::<B>()) } else { 0 })
+}
+
+fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+    const BY_MXCSR: u8 = 4;
+    const NO_PRECISION: u8 = 8;
+    if imm & BY_MXCSR == 0 {
+        ctx.rounding = Rounding::from_bits(u32::from(imm));
+    }
+    fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
+}
+
+/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say.
+fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+    let mut products = [B::from_bits(0); 4];
+    for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
+        products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
+    }
+    let mut sum = sse::add(products[0], products[1], ctx);
+    if count == 4 {
+        let upper = sse::add(products[2], products[3], ctx);
+        sum = sse::add(sum, upper, ctx);
+    }
+    fill(0, count, |n| if imm >> n & 1 != 0 { sum } else { B::from_bits(0) })
+}
+
+/// `COMISS` and its family: ZF, PF and CF by the relation of the lowest lanes.
+pub(super) fn compare_to_eflags(lanes: Lanes, quiet: bool, a: u128, b: u128, ctx: &mut Context) -> u64 {
+    let relation = match lanes {
+        Lanes::Ps | Lanes::Ss => sse::compare::<F32>(lane(a, 0), lane(b, 0), quiet, ctx),
+        Lanes::Pd | Lanes::Sd => sse::compare::<F64>(lane(a, 0), lane(b, 0), quiet, ctx),
+    };
+    match relation {
+        Relation::Greater => 0,
+        Relation::Less => CF,
+        Relation::Equal => ZF,
+        Relation::Unordered => ZF | PF | CF,
+    }
+}

@@ -1,0 +1,49 @@
+//! Shuffles and blends chosen by an immediate or by another operand.
+
+use super::*;
+
+/// `PSHUFB`: each byte of `index` picks a byte, or zero where its top bit is set.
+#[inline(always)]
+pub(super) fn bytes_by(value: u128, index: u128) -> u128 {
+    let lanes = bytes(value);
+    from_bytes(bytes(index).map(|i| if i & 0x80 != 0 { 0 } else { lanes[usize::from(i & 15)] }))
+}
+
+#[inline(always)]
+pub(super) fn duplicate(op: PackedOp, a: u128, b: u128) -> u128 {
+    let lanes = dwords(b);
+    match op {
+        PackedOp::Movddup => from_qwords([b as u64; 2]),
+        PackedOp::Movsldup => from_dwords([lanes[0], lanes[0], lanes[2], lanes[2]]),
+        PackedOp::Movshdup => from_dwords([lanes[1], lanes[1], lanes[3], lanes[3]]),
+        PackedOp::Movhlps => from_qwords([qwords(b)[1], qwords(a)[1]]),
+        _ => unreachable!("{op:?} does not duplicate"),
+    }
+}
+
+/// Field `n` of an immediate of two-bit fields.
+fn field(imm: u8, n: usize) -> usize {
+    usize::from(imm >> (2 * n) & 3)
+}
+
+#[inline(always)]
+pub(super) fn by_immediate(op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {
+    use PackedImmOp as P;
+    let bit = |n: usize| usize::from(imm >> n & 1);
+    match op {
+        P::Pshufd => from_dwords(core::array::from_fn(|n| dwords(b)[field(imm, n)])),
+        P::Pshuflw => from_words(core::array::from_fn(|n| words(b)[if n < 4 { field(imm, n) } else { n }])),
+        P::Pshufhw => from_words(core::array::from_fn(|n| words(b)[if n < 4 { n } else { 4 + field(imm, n - 4) }])),
+        P::Shufps => from_dwords(core::array::from_fn(|n| dwords(if n < 2 { a } else { b })[field(imm, n)])),
+        P::Shufpd => from_qwords(core::array::from_fn(|n| qwords(if n == 0 { a } else { b })[bit(n)])),
+        P::Pblendw => from_words(core::array::from_fn(|n| words(if bit(n) == 0 { a } else { b })[n])),
+        P::Blendps => from_dwords(core::array::from_fn(|n| dwords(if bit(n) == 0 { a } else { b })[n])),
+        P::Blendpd => from_qwords(core::array::from_fn(|n| qwords(if bit(n) == 0 { a } else { b })[n])),
+        P::Insertps => {
+            let mut lanes = dwords(a);
+            lanes[field(imm, 2)] = dwords(b)[field(imm, 3)];
+            from_dwords(core::array::from_fn(|n| if bit(n) == 0 { lanes[n] } else { 0 }))
+        }
+        _ => unreachable!("{op:?} is no shuffle"),
+    }
+}
