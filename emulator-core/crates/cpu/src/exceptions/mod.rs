@@ -165,3 +165,6 @@ impl Exec<'_> {
         if event.resume { flags | eflags::RF } else { flags }
     }
 }
+
+#[cfg(test)]
+mod tests;
