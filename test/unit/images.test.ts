@@ -2,7 +2,10 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -220,6 +223,22 @@ describe.runIf(hasDpkg)("building an image", () => {
     writeFileSync(join(scratch, "mirror/pool/linux-image-6.1-cloud_6.1_amd64.deb"), "something else");
     await expect(build()).rejects.toThrow(/SHA-256 .* expected/);
     expect(() => kernel()).toThrow(/ENOENT/);
+  });
+
+  test("works the same from a mirror behind HTTP, where a file that is gone is a 404", async () => {
+    publishKernel("6.1");
+    await build();
+    publishKernel("6.2");
+    rmSync(repositoryFile(".cache/images"), { recursive: true });
+    await using server = createServer((request, response) => {
+      const file = join(scratch, "mirror", decodeURIComponent(request.url ?? ""));
+      if (existsSync(file)) response.end(readFileSync(file));
+      else response.writeHead(404).end();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    vi.stubEnv("TERRARIUM_DEBIAN_MIRROR", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    expect(await build()).toContain("the archive no longer has linux-image-6.1-cloud 6.1, taking the newest instead");
+    expect(kernel()).toBe(`${KERNEL} 6.2`);
   });
 
   test("says what to do where the archive has no such package", async () => {
