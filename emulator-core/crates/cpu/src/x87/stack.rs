@@ -114,8 +114,9 @@ impl X87 {
         self.tags = 0;
     }
 
-    /// EMMS: all registers are empty.
+    /// EMMS: TOP is 0 and all registers are empty (Intel SDM vol. 3, table 12-2).
     pub(crate) fn leave_mmx(&mut self) {
+        self.set_top(0);
         self.tags = u16::MAX;
     }
 }

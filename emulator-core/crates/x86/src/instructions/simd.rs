@@ -103,8 +103,6 @@ pub enum Simd {
     Ldmxcsr,
     /// `STMXCSR`.
     Stmxcsr,
-    /// `CLFLUSH`.
-    Clflush,
 }
 
 /// A floating-point operation in some lanes, in one byte: the operation times four, plus the lanes.
@@ -297,7 +295,6 @@ pub fn execute<E: VectorEngine>(e: &mut E, op: &Op, simd: Simd) -> Result<(), E:
         Simd::Emms => state::emms(e),
         Simd::Ldmxcsr => state::ldmxcsr(e, op),
         Simd::Stmxcsr => state::stmxcsr(e, op),
-        Simd::Clflush => state::clflush(e, op),
     }
 }
 

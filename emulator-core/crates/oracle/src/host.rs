@@ -1,0 +1,236 @@
+//! The host processor, in user mode.
+//!
+//! The code page is filled with INT3, so wherever the instruction under test continues, the kernel sends a signal; so does
+//! every exception. The handler notes which and where, and leads the thread back into [`leave`], which stores
+//! the registers. While the instruction runs all general registers are its own; GS:0 is where ours are kept.
+
+use core::arch::naked_asm;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::case::{Case, Outcome, Registers};
+use crate::{CODE, DATA, DATA_WINDOW, ENTRY, PAGE, STACK, STACK_WINDOW};
+
+const INT3: u8 = 0xcc;
+const BREAKPOINT_VECTOR: u64 = 3;
+const MAX_LENGTH: usize = 15;
+
+/// What GS points to; offsets are written out in [`enter`] and [`leave`].
+#[repr(C, align(64))]
+struct Frame {
+    registers: Registers,
+    /// Stack pointer of the caller of [`enter`].
+    host_rsp: u64,
+    /// Address of this frame, so that code which only knows GS finds it.
+    this: *mut Frame,
+    /// Vector of the exception that ended the run.
+    vector: u64,
+}
+
+const _: () = {
+    assert!(core::mem::offset_of!(Registers, gpr) == 512);
+    assert!(core::mem::offset_of!(Registers, rflags) == 640);
+    assert!(core::mem::offset_of!(Registers, rip) == 648);
+    assert!(core::mem::offset_of!(Frame, host_rsp) == 704);
+    assert!(core::mem::offset_of!(Frame, this) == 712);
+};
+
+/// Loads every register from the frame and jumps to its RIP.
+#[unsafe(naked)]
+unsafe extern "C" fn enter() {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov gs:[704], rsp",
+        "fxrstor64 gs:[0]",
+        "push qword ptr gs:[640]",
+        "popfq",
+        "mov rax, gs:[512]",
+        "mov rcx, gs:[520]",
+        "mov rdx, gs:[528]",
+        "mov rbx, gs:[536]",
+        "mov rsp, gs:[544]",
+        "mov rbp, gs:[552]",
+        "mov rsi, gs:[560]",
+        "mov rdi, gs:[568]",
+        "mov r8, gs:[576]",
+        "mov r9, gs:[584]",
+        "mov r10, gs:[592]",
+        "mov r11, gs:[600]",
+        "mov r12, gs:[608]",
+        "mov r13, gs:[616]",
+        "mov r14, gs:[624]",
+        "mov r15, gs:[632]",
+        "jmp qword ptr gs:[648]",
+    )
+}
+
+/// Where the signal handler leads: stores every register but RIP in the frame and returns from [`enter`].
+#[unsafe(naked)]
+unsafe extern "C" fn leave() {
+    naked_asm!(
+        "mov gs:[512], rax",
+        "mov gs:[520], rcx",
+        "mov gs:[528], rdx",
+        "mov gs:[536], rbx",
+        "mov gs:[544], rsp",
+        "mov gs:[552], rbp",
+        "mov gs:[560], rsi",
+        "mov gs:[568], rdi",
+        "mov gs:[576], r8",
+        "mov gs:[584], r9",
+        "mov gs:[592], r10",
+        "mov gs:[600], r11",
+        "mov gs:[608], r12",
+        "mov gs:[616], r13",
+        "mov gs:[624], r14",
+        "mov gs:[632], r15",
+        "mov rsp, gs:[704]",
+        "pushfq",
+        "pop qword ptr gs:[640]",
+        "cld",
+        "fxsave64 gs:[0]",
+        "fninit",
+        "push 0x1f80",
+        "ldmxcsr [rsp]",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    )
+}
+
+extern "C" fn on_signal(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the handler is only installed while a `Host` exists, whose thread has GS point to its frame; signals of the kinds
+    // caught are synchronous, so they come from that thread while it runs the instruction. The kernel hands a valid context.
+    unsafe {
+        let frame: *mut Frame;
+        core::arch::asm!("mov {}, gs:[712]", out(reg) frame, options(nostack, readonly));
+        let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
+        (*frame).vector = registers[libc::REG_TRAPNO as usize] as u64;
+        (*frame).registers.rip = registers[libc::REG_RIP as usize] as u64;
+        registers[libc::REG_RIP as usize] = leave as *const () as i64;
+    }
+}
+
+/// The low addresses can be mapped once in a process, so there is one host processor at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The host processor, held by one thread.
+pub struct Host {
+    frame: Box<Frame>,
+    _alternate_stack: Vec<u8>,
+    _exclusive: MutexGuard<'static, ()>,
+    _not_send: core::marker::PhantomData<*mut ()>,
+}
+
+const MAPPINGS: [(u64, u64); 3] = [(CODE, PAGE), (DATA, 2 * PAGE), (STACK, PAGE)];
+const SIGNALS: [libc::c_int; 5] = [libc::SIGTRAP, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGBUS];
+const ALTERNATE_STACK_BYTES: usize = 1 << 16;
+
+impl Host {
+    /// Maps the pages and takes over the signals; waits while another thread has it.
+    ///
+    /// # Panics
+    /// The kernel refuses a mapping.
+    #[must_use]
+    pub fn new() -> Host {
+        let exclusive = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, bytes) in MAPPINGS {
+            map(address, bytes);
+        }
+        // SAFETY: the code page was just mapped writable.
+        unsafe { core::ptr::write_bytes(CODE as *mut u8, INT3, PAGE as usize) };
+        let mut alternate_stack = vec![0u8; ALTERNATE_STACK_BYTES];
+        let registers = Registers::new();
+        let mut frame = Box::new(Frame { registers, host_rsp: 0, this: core::ptr::null_mut(), vector: 0 });
+        frame.this = &raw mut *frame;
+        let stack =
+            libc::stack_t { ss_sp: alternate_stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: ALTERNATE_STACK_BYTES };
+        // SAFETY: the stack lives as long as the host; the handler has the signature SA_SIGINFO asks for; nothing else in
+        // this process uses GS (64-bit Linux keeps thread-local storage at FS).
+        unsafe {
+            libc::sigaltstack(&raw const stack, core::ptr::null_mut());
+            let mut action: libc::sigaction = core::mem::zeroed();
+            action.sa_sigaction = on_signal as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            for signal in SIGNALS {
+                libc::sigaction(signal, &raw const action, core::ptr::null_mut());
+            }
+            const ARCH_SET_GS: libc::c_int = 0x1001;
+            libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, frame.this);
+        }
+        Host { frame, _alternate_stack: alternate_stack, _exclusive: exclusive, _not_send: core::marker::PhantomData }
+    }
+
+    /// Runs the one instruction of `case`.
+    pub fn run(&mut self, case: &Case) -> Outcome {
+        let length = case.code.len().min(MAX_LENGTH);
+        write(ENTRY, &case.code[..length]);
+        write(DATA_WINDOW.start, &case.data);
+        write(STACK_WINDOW.start, &case.stack);
+        self.frame.registers = case.registers;
+        self.frame.registers.rip = ENTRY;
+        // SAFETY: GS points to the frame; the handler catches whatever the instruction does, and `leave` restores what
+        // the C calling convention keeps. The instruction is one of the cases' own: it makes no system call and writes only
+        // through the addresses they set up.
+        unsafe { enter() };
+        write(ENTRY, &[INT3; MAX_LENGTH][..length]);
+        let mut registers = self.frame.registers;
+        let trapped = self.frame.vector == BREAKPOINT_VECTOR;
+        if trapped {
+            registers.rip -= 1;
+        }
+        Outcome {
+            exception: (!trapped).then_some(self.frame.vector as u8),
+            registers,
+            data: read(DATA_WINDOW),
+            stack: read(STACK_WINDOW),
+        }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host::new()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // SAFETY: back to the default actions; the pages were mapped by `new` and nothing points into them any more.
+        unsafe {
+            for signal in SIGNALS {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            for (address, bytes) in MAPPINGS {
+                libc::munmap(address as *mut libc::c_void, bytes as usize);
+            }
+        }
+    }
+}
+
+fn map(address: u64, bytes: u64) {
+    let protection = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: MAP_FIXED_NOREPLACE never takes the place of something mapped.
+    let at = unsafe { libc::mmap(address as *mut libc::c_void, bytes as usize, protection, flags, -1, 0) };
+    assert_eq!(at as u64, address, "cannot map {address:#x}: {}", std::io::Error::last_os_error());
+}
+
+fn write(address: u64, bytes: &[u8]) {
+    // SAFETY: callers pass ranges inside the pages `Host::new` mapped.
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) }
+}
+
+fn read(range: core::ops::Range<u64>) -> Vec<u8> {
+    // SAFETY: as in `write`.
+    unsafe { core::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) }.to_vec()
+}
