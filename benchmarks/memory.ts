@@ -73,7 +73,7 @@ async function look(pid: number): Promise<Peak | undefined> {
 
 /** Resident KiB of the process's largest writable mapping, which is the linear memory. */
 function largestMapping(maps: string): number {
-  const writable = [...maps.matchAll(/^[0-9a-f]+-[0-9a-f]+ rw.*\nSize:\s+(\d+) kB\n(?:.*\n)*?Rss:\s+(\d+) kB/gm)];
+  const writable = [...maps.matchAll(/^[0-9a-f]+-[0-9a-f]+ rw-p.*\nSize:\s+(\d+) kB\n(?:.*\n)*?Rss:\s+(\d+) kB/gm)];
   const largest = writable.reduce((best, next) => (Number(next[1]) > Number(best[1]) ? next : best), ["", "0", "0"]);
   return Number(largest[2]);
 }

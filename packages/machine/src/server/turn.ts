@@ -1,13 +1,23 @@
 /**
  * Giving way to the event loop. A promise alone never does (microtasks run first), `setTimeout` waits for
- * milliseconds once nested (HTML, "timers"), so a message to oneself it is: about 10 microseconds.
+ * milliseconds once nested (HTML, "timers"), so a message to oneself it is: some 20 microseconds.
+ *
+ * There and back, not one way: Node empties a port's queue before it looks at any other, up to a thousand messages,
+ * and a port whose message posts the next to the same port keeps everybody else waiting for that long.
  */
 export class Turn {
-  readonly #channel = new MessageChannel();
+  readonly #near: MessagePort;
+  readonly #far: MessagePort;
   #resume: () => void = () => undefined;
 
   constructor() {
-    this.#channel.port1.onmessage = () => {
+    const { port1, port2 } = new MessageChannel();
+    this.#near = port1;
+    this.#far = port2;
+    this.#far.onmessage = () => {
+      this.#far.postMessage(0);
+    };
+    this.#near.onmessage = () => {
       this.#resume();
     };
   }
@@ -16,12 +26,12 @@ export class Turn {
   async give(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#resume = resolve;
-      this.#channel.port2.postMessage(0);
+      this.#near.postMessage(0);
     });
   }
 
   /** Lets the thread end. */
   close(): void {
-    this.#channel.port1.close();
+    this.#near.close();
   }
 }
