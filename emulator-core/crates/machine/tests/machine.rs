@@ -144,8 +144,11 @@ fn damaged_snapshots_are_refused_with_a_code() {
     for offset in (12..snapshot.len()).step_by(5) {
         let mut damaged = snapshot.clone();
         damaged[offset] ^= 0x55;
-        let error = Machine::restore(&damaged).err().expect("a changed snapshot is refused");
-        assert_eq!(error.code(), "SNAPSHOT_DAMAGED", "byte {offset}: {error}");
+        match Machine::restore(&damaged) {
+            Err(error) => assert_eq!(error.code(), "SNAPSHOT_DAMAGED", "byte {offset}: {error}"),
+            // Within a run of zeros, LZ4 can say the same thing in two ways.
+            Ok(mut machine) => assert!(machine.snapshot() == snapshot, "byte {offset}"),
+        }
     }
     let mut newer = snapshot;
     newer[8] = 99;

@@ -161,6 +161,19 @@ fn the_two_serial_ports_talk_and_interrupt_on_lines_4_and_3() {
 }
 
 #[test]
+fn an_x87_error_is_interrupt_13_until_port_0xf0_is_written() {
+    let mut board = board(true);
+    program_interrupt_controllers(&mut board, !(1 << 2));
+    out(&mut board, 0xa1, !(1 << 5));
+    board.x87_error(0);
+    assert_eq!(board.acknowledge_interrupt(0), Some(0x75));
+    out(&mut board, 0xf0, 0);
+    out(&mut board, 0xa0, 0x20);
+    out(&mut board, 0x20, 0x20);
+    assert!(!board.interrupt_asserted());
+}
+
+#[test]
 fn a_wide_access_to_byte_ports_reaches_ascending_ports() {
     let mut board = board(true);
     board.pio_write(0x80, Word, 0x2211, 0);
