@@ -199,7 +199,7 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn mul_high_unsigned(&mut self, w: Width, a: u64, b: u64) -> u64 {
         match w {
-            Width::W64 => (u128::from(a) * u128::from(b) >> 64) as u64,
+            Width::W64 => ((u128::from(a) * u128::from(b)) >> 64) as u64,
             _ => a.wrapping_mul(b) >> w.bits(),
         }
     }
@@ -208,7 +208,7 @@ impl Engine for Exec<'_> {
     fn mul_high_signed(&mut self, w: Width, a: u64, b: u64) -> u64 {
         let (a, b) = (w.sign_extend(a) as i64, w.sign_extend(b) as i64);
         match w {
-            Width::W64 => (i128::from(a) * i128::from(b) >> 64) as u64,
+            Width::W64 => ((i128::from(a) * i128::from(b)) >> 64) as u64,
             _ => w.truncate((a.wrapping_mul(b) >> w.bits()) as u64),
         }
     }

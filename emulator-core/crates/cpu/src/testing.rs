@@ -164,7 +164,7 @@ impl Machine {
         });
         machine.cpu.state.regs.set(4, 0xf000);
         for vector in 0..256u64 {
-            let far = (HANDLERS >> 4) << 16 | vector * 16;
+            let far = ((HANDLERS >> 4) << 16) | (vector * 16);
             machine.write(vector * 4, &(far as u32).to_le_bytes());
         }
         machine

@@ -272,3 +272,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

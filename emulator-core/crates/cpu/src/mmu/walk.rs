@@ -10,7 +10,7 @@ use crate::tlb::{PageKind, Use, View};
 /// Width of a physical address; CPUID leaf 0x80000008 reports it.
 pub(crate) const PHYSICAL_BITS: u32 = 39;
 /// Physical address bits of an entry's page frame.
-const FRAME: u64 = (1 << PHYSICAL_BITS) - 1 & !0xfff;
+const FRAME: u64 = ((1 << PHYSICAL_BITS) - 1) & !0xfff;
 /// Physical address bits a processor of this width does not have, up to bit 51.
 const ABOVE_WIDTH: u64 = (1 << 52) - (1 << PHYSICAL_BITS);
 

@@ -238,3 +238,6 @@ pub(crate) fn segment_allows(segment: &Segment, offset: u64, bytes: u64, write: 
     }
     last <= limit && offset <= last
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ impl Exec<'_> {
         self.enter_handler(Event { vector, source, error: None, return_rip, resume: false })
     }
 
-    pub(super) fn into_overflow(&mut self, op: &Op) -> Result<(), Exception> {
+    pub(super) fn interrupt_on_overflow(&mut self, op: &Op) -> Result<(), Exception> {
         if self.cpu.state.rflags() & x86::flags::OF == 0 {
             return Ok(());
         }

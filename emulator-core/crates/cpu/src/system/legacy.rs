@@ -39,7 +39,7 @@ impl Exec<'_> {
             (flags::AF, auxiliary),
             (flags::ZF, al == 0),
             (flags::SF, al & 0x80 != 0),
-            (flags::PF, al.count_ones() % 2 == 0),
+            (flags::PF, al.count_ones().is_multiple_of(2)),
         ] {
             status |= if set { flag } else { 0 };
         }

@@ -32,7 +32,7 @@ impl Exec<'_> {
             Sys::Int => self.software_interrupt(op, op.imm as u8),
             Sys::Int1 => self.int1(op),
             Sys::Int3 => self.trap_interrupt(op, 3),
-            Sys::Into => self.into_overflow(op),
+            Sys::Into => self.interrupt_on_overflow(op),
             Sys::Bound => self.bound(op),
             Sys::Syscall => self.syscall(op),
             Sys::Sysret => self.sysret(op),

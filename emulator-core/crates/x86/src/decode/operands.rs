@@ -54,8 +54,9 @@ enum Bank {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Size {
     Bytes(u8),
-    OperandSize,
-    OperandSizeTo32,
+    /// The effective operand size.
+    Effective,
+    EffectiveTo32,
     Doubleword64,
     FarPointer,
     Unspecified,
@@ -70,8 +71,8 @@ impl Size {
             "q" => Size::Bytes(8),
             "t" => Size::Bytes(10),
             "dq" => Size::Bytes(16),
-            "v" => Size::OperandSize,
-            "z" => Size::OperandSizeTo32,
+            "v" => Size::Effective,
+            "z" => Size::EffectiveTo32,
             "y" => Size::Doubleword64,
             "p" => Size::FarPointer,
             "" => Size::Unspecified,
@@ -83,8 +84,8 @@ impl Size {
         let opsize = opsize.bytes() as u8;
         match self {
             Size::Bytes(bytes) => bytes,
-            Size::OperandSize => opsize,
-            Size::OperandSizeTo32 => opsize.min(4),
+            Size::Effective => opsize,
+            Size::EffectiveTo32 => opsize.min(4),
             Size::Doubleword64 => opsize.max(4),
             Size::FarPointer => opsize + 2,
             Size::Unspecified => 0,
@@ -238,8 +239,8 @@ fn fixed_size(body: &str) -> Size {
     match body {
         "AL" | "CL" => Size::Bytes(1),
         "AX" | "DX" => Size::Bytes(2),
-        "rAX" => Size::OperandSize,
-        "eAX" => Size::OperandSizeTo32,
+        "rAX" => Size::Effective,
+        "eAX" => Size::EffectiveTo32,
         _ => Size::Unspecified,
     }
 }

@@ -78,7 +78,7 @@ impl Candidate {
             ModRmRule::Extension(digit) => byte >> 3 & 7 == digit,
             ModRmRule::Fixed { first, count } => return byte >= first && byte - first < count,
         };
-        rule_fits && !(register && self.memory_only) && !(!register && self.register_only)
+        rule_fits && !(if register { self.memory_only } else { self.register_only })
     }
 
     /// How narrowly this row matches; higher first.
@@ -116,8 +116,8 @@ fn build() -> Table {
     for (index, row) in instructions::rows().iter().enumerate() {
         let encoding = Encoding::parse(row.encoding);
         let first = usize::from(encoding.map) * 256 + usize::from(encoding.opcode);
-        for slot in first..first + usize::from(encoding.opcodes) {
-            maps[slot].push(encoding.candidate(index as u16, row));
+        for candidates in &mut maps[first..first + usize::from(encoding.opcodes)] {
+            candidates.push(encoding.candidate(index as u16, row));
         }
     }
     for candidates in &mut maps {

@@ -85,6 +85,10 @@ pub const ROWS: &[Row] = &[
     int("UD0", "0F FF /r", "Gv Ev", Ud).notes("end"),
 ];
 
+/// `Jcc` on condition `cc`.
+///
+/// # Errors
+/// The target is not in the code segment.
 #[inline(always)]
 pub fn jcc<E: Engine>(e: &mut E, op: &Op, cc: u8) -> Result<(), E::Stop> {
     let holds = condition(e, cc);

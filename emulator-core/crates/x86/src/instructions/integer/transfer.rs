@@ -231,6 +231,10 @@ pub fn xlat<E: Engine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
     Ok(())
 }
 
+/// `SETcc` on condition `cc`.
+///
+/// # Errors
+/// The store faults.
 #[inline(always)]
 pub fn setcc<E: Engine>(e: &mut E, op: &Op, cc: u8, f: Form) -> Result<(), E::Stop> {
     let holds = condition(e, cc);
