@@ -1,0 +1,128 @@
+//! The values of a block: equal ones are made once, constants are folded, and for each it is known which bits can be set.
+
+mod compare;
+mod fold;
+
+use rustc_hash::FxHashMap;
+use x86::Width;
+
+use crate::ir::{Binary, Cell, Node, Unary, Value};
+
+/// All values of a block.
+#[derive(Default)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    /// For every value, the bits that may be one.
+    possible: Vec<u64>,
+    known: FxHashMap<Node, Value>,
+}
+
+/// All ones up to the highest set bit of `bits`.
+fn fill_down(bits: u64) -> u64 {
+    u64::MAX.checked_shr(bits.leading_zeros()).unwrap_or(0)
+}
+
+impl Graph {
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn node(&self, value: Value) -> Node {
+        self.nodes[value.index()]
+    }
+
+    /// The bits of `value` that may be one.
+    pub(crate) fn possible(&self, value: Value) -> u64 {
+        self.possible[value.index()]
+    }
+
+    /// The constant `value` is.
+    pub(crate) fn constant_of(&self, value: Value) -> Option<u64> {
+        match self.node(value) {
+            Node::Const(constant) => Some(constant),
+            _ => None,
+        }
+    }
+
+    fn binary_of(&self, value: Value) -> Option<(Binary, Value, Value)> {
+        match self.node(value) {
+            Node::Binary(op, a, b) => Some((op, a, b)),
+            _ => None,
+        }
+    }
+
+    /// The operands of `value` where it is an `op`.
+    fn operands_of(&self, value: Value, op: Binary) -> Option<(Value, Value)> {
+        self.binary_of(value).and_then(|(found, a, b)| (found == op).then_some((a, b)))
+    }
+
+    pub(crate) fn constant(&mut self, constant: u64) -> Value {
+        self.intern(Node::Const(constant))
+    }
+
+    pub(crate) fn input(&mut self, cell: Cell) -> Value {
+        self.intern(Node::Input(cell))
+    }
+
+    pub(crate) fn segment_base(&mut self, segment: u8) -> Value {
+        self.intern(Node::SegmentBase(segment))
+    }
+
+    /// A new value that a step makes, with its possible bits.
+    pub(crate) fn product(&mut self, possible: u64) -> Value {
+        self.push(Node::Product, possible)
+    }
+
+    pub(crate) fn truncate(&mut self, w: Width, a: Value) -> Value {
+        let mask = self.constant(w.mask());
+        self.binary(Binary::And, a, mask)
+    }
+
+    pub(crate) fn sign_extend(&mut self, from: Width, a: Value) -> Value {
+        if from == Width::W64 { a } else { self.unary(Unary::SignExtend(from), a) }
+    }
+
+    fn intern(&mut self, node: Node) -> Value {
+        if let Some(&value) = self.known.get(&node) {
+            return value;
+        }
+        let possible = self.possible_of(&node);
+        let value = self.push(node, possible);
+        self.known.insert(node, value);
+        value
+    }
+
+    fn push(&mut self, node: Node, possible: u64) -> Value {
+        let value = Value(self.nodes.len() as u32);
+        self.nodes.push(node);
+        self.possible.push(possible);
+        value
+    }
+
+    fn possible_of(&self, node: &Node) -> u64 {
+        match *node {
+            Node::Const(constant) => constant,
+            Node::Input(_) | Node::SegmentBase(_) | Node::Product | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
+            Node::Unary(_, _) => 0x7f,
+            Node::Binary(op, a, b) => self.possible_of_binary(op, a, b),
+            Node::Select(_, a, b) => self.possible(a) | self.possible(b),
+        }
+    }
+
+    fn possible_of_binary(&self, op: Binary, a: Value, b: Value) -> u64 {
+        let (bits_a, bits_b) = (self.possible(a), self.possible(b));
+        let count = self.constant_of(b).map(|count| count & 63);
+        match op {
+            Binary::And => bits_a & bits_b,
+            Binary::Or | Binary::Xor => bits_a | bits_b,
+            Binary::Add => fill_down(bits_a).checked_add(fill_down(bits_b)).map_or(u64::MAX, fill_down),
+            Binary::Mul => fill_down(bits_a).checked_mul(fill_down(bits_b)).map_or(u64::MAX, fill_down),
+            Binary::Shl => count.map_or(u64::MAX, |count| bits_a << count),
+            Binary::ShrUnsigned => count.map_or(fill_down(bits_a), |count| bits_a >> count),
+            Binary::DivUnsigned => fill_down(bits_a),
+            Binary::RemUnsigned => fill_down(bits_a) & fill_down(bits_b),
+            _ if op.is_comparison() => 1,
+            _ => u64::MAX,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The intermediate form of one straight-line block: pure values, and the steps between which their order matters.
+//!
+//! Values are in single-assignment form and numbered in order of creation; a value refers only to older ones. Guest
+//! registers and lazy flags are not variables here: the emitter keeps which value each [`Cell`] holds, and writes
+//! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
+//! therefore dead, or needed only by a stop, without anyone having to look for it.
+
+use x86::Width;
+
+/// A 64-bit value, always zero-extended from the width it was made in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Value(pub(crate) u32);
+
+impl Value {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A piece of guest state that compiled code changes: sixteen general registers, then the others.
+pub(crate) type Cell = usize;
+pub(crate) const FLAG_RESULT: Cell = 16;
+pub(crate) const FLAG_CARRIES: Cell = 17;
+pub(crate) const SYSTEM_FLAGS: Cell = 18;
+pub(crate) const RIP: Cell = 19;
+/// Number of cells.
+pub(crate) const CELLS: usize = 20;
+
+/// The value of every cell at one point of the block.
+pub(crate) type Cells = [Value; CELLS];
+
+/// How a value comes about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Node {
+    Const(u64),
+    /// A cell as the block found it.
+    Input(Cell),
+    /// Base of segment register `0`.
+    SegmentBase(u8),
+    /// Made by a step.
+    Product,
+    Unary(Unary, Value),
+    Binary(Binary, Value, Value),
+    /// The second where the first is not zero, else the third.
+    Select(Value, Value, Value),
+}
+
+/// One operand.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Unary {
+    /// Sign-extends from this width (not 64) to 64 bits.
+    SignExtend(Width),
+    TrailingZeros,
+    LeadingZeros,
+    Ones,
+}
+
+/// Two operands, in 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Binary {
+    Add,
+    Sub,
+    Mul,
+    MulHighUnsigned,
+    MulHighSigned,
+    /// Division: only behind a guard that the divisor is not zero (and the quotient fits).
+    DivUnsigned,
+    DivSigned,
+    RemUnsigned,
+    RemSigned,
+    And,
+    Or,
+    Xor,
+    Shl,
+    ShrUnsigned,
+    ShrSigned,
+    Equal,
+    NotEqual,
+    Below,
+    BelowOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Binary {
+    /// Gives 0 or 1.
+    pub(crate) fn is_comparison(self) -> bool {
+        use Binary::{Below, BelowOrEqual, Equal, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Below | BelowOrEqual | Less | LessOrEqual)
+    }
+}
+
+/// A memory access: width, linear address, and the segment that chooses between #GP and #SS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    pub(crate) width: Width,
+    pub(crate) address: Value,
+    pub(crate) segment: u8,
+}
+
+/// Something that must happen in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Load {
+        access: Access,
+        value: Value,
+        fault: StopId,
+    },
+    /// First half of a read-modify-write; faults as a write would.
+    LoadForWrite {
+        access: Access,
+        value: Value,
+        fault: StopId,
+    },
+    /// `after` is where the block stops when the store has hit code: behind the instruction.
+    Store {
+        access: Access,
+        value: Value,
+        fault: StopId,
+        after: StopId,
+    },
+    /// Second half of the read-modify-write that came last.
+    StoreBack {
+        access: Access,
+        value: Value,
+        after: StopId,
+    },
+    /// Stops where `condition` is not zero.
+    Guard {
+        condition: Value,
+        stop: StopId,
+    },
+    /// The 128-by-64-bit division, which WebAssembly does not have.
+    DivideWide {
+        signed: bool,
+        operands: [Value; 3],
+        quotient: Value,
+        remainder: Value,
+        fault: StopId,
+    },
+}
+
+/// Index of a [`Stop`].
+pub(crate) type StopId = usize;
+
+/// A point where compiled code may leave the block: the guest state it leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    pub(crate) cells: Cells,
+}
+
+impl Step {
+    /// The values the step uses.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
+        let operands = match *self {
+            Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
+            Step::Store { access, value, .. } | Step::StoreBack { access, value, .. } => {
+                [Some(access.address), Some(value), None]
+            }
+            Step::Guard { condition, .. } => [Some(condition), None, None],
+            Step::DivideWide { operands, .. } => operands.map(Some),
+        };
+        operands.into_iter().flatten()
+    }
+
+    /// Where the step may leave the block.
+    pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
+        let stops = match *self {
+            Step::Load { fault, .. } | Step::LoadForWrite { fault, .. } | Step::DivideWide { fault, .. } => {
+                [Some(fault), None]
+            }
+            Step::Store { fault, after, .. } => [Some(fault), Some(after)],
+            Step::StoreBack { after, .. } => [Some(after), None],
+            Step::Guard { stop, .. } => [Some(stop), None],
+        };
+        stops.into_iter().flatten()
+    }
+}
+
+impl Node {
+    /// The values the node is made of.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
+        let operands = match *self {
+            Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) | Node::Product => [None; 3],
+            Node::Unary(_, a) => [Some(a), None, None],
+            Node::Binary(_, a, b) => [Some(a), Some(b), None],
+            Node::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
+        };
+        operands.into_iter().flatten()
+    }
+}

@@ -1,0 +1,39 @@
+//! Where compiled code finds the guest's state.
+
+use core::mem::{offset_of, size_of};
+
+use cpu::{Segment, State, tlb_layout as tlb};
+use x86::Width;
+
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, SYSTEM_FLAGS};
+
+/// Byte offset of a cell from the address of [`State`].
+pub(crate) fn cell_offset(cell: Cell) -> u64 {
+    let offset = match cell {
+        FLAG_RESULT => offset_of!(State, flag_result),
+        FLAG_CARRIES => offset_of!(State, flag_carries),
+        SYSTEM_FLAGS => offset_of!(State, system_flags),
+        RIP => offset_of!(State, rip),
+        register => offset_of!(State, regs) + register * size_of::<u64>(),
+    };
+    offset as u64
+}
+
+/// Byte offset of a segment's base from the address of [`State`].
+pub(crate) fn segment_base_offset(segment: u8) -> u64 {
+    (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, base)) as u64
+}
+
+/// Byte offset of the tag of the first entry for reading or writing, from the address of the view's tables; the addend
+/// follows 8 bytes behind.
+pub(crate) fn tlb_offset(usage: tlb::Use) -> u64 {
+    (usage as usize * tlb::ENTRIES * size_of::<tlb::Entry>()) as u64
+}
+
+/// Byte offset of a helper's first and second answer in the context, see [`crate::compile`].
+pub(crate) const ANSWERS: [u64; 2] = [0, 8];
+
+/// A memory access as helpers are told of it: bits 1:0 the width (0 to 3: 1 to 8 bytes), bits 7:4 the segment register.
+pub(crate) fn describe_access(width: Width, segment: u8) -> i32 {
+    i32::from(segment) << 4 | width as i32
+}

@@ -1,0 +1,75 @@
+//! Which values the block computes, and which only a stop needs.
+//!
+//! A value is *hot* when a step or the end of the block is made of it. Everything else is dead on the way
+//! through the block: most flags are. Where a stop's state names such a value it is computed there, off the way, out
+//! of hot values; those must then already be in locals, or be cheap to read again.
+
+use crate::emitter::Block;
+use crate::ir::{Cell, Node, StopId, Value};
+
+/// See the module.
+pub(crate) struct Liveness {
+    hot: Vec<bool>,
+    /// How often a hot value is asked for: by hot values, by steps, and by stops.
+    uses: Vec<u32>,
+}
+
+impl Liveness {
+    pub(crate) fn of(block: &Block) -> Liveness {
+        let count = block.graph.len();
+        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count] };
+        for root in block.steps.iter().flat_map(|step| step.operands()) {
+            liveness.ask(root);
+        }
+        for (_, root) in changed(block, block.end()) {
+            liveness.ask(root);
+        }
+        // Operands are older than what is made of them: one pass from the youngest reaches everything.
+        for index in (0..count).rev() {
+            if liveness.hot[index] {
+                block.graph.node(Value(index as u32)).operands().for_each(|operand| liveness.ask(operand));
+            }
+        }
+        for stop in 0..block.end() {
+            for value in liveness.frontier(block, stop) {
+                liveness.uses[value.index()] += 1;
+            }
+        }
+        liveness
+    }
+
+    fn ask(&mut self, value: Value) {
+        self.hot[value.index()] = true;
+        self.uses[value.index()] += 1;
+    }
+
+    /// How often a value is asked for on the way through the block, or by stops.
+    pub(crate) fn uses(&self, value: Value) -> u32 {
+        self.uses[value.index()]
+    }
+
+    /// The values that the state at `stop` is computed from and that must be in locals for it.
+    pub(crate) fn frontier(&self, block: &Block, stop: StopId) -> Vec<Value> {
+        let mut pending: Vec<Value> = changed(block, stop).map(|(_, value)| value).collect();
+        let mut seen = vec![false; block.graph.len()];
+        let mut found = Vec::new();
+        while let Some(value) = pending.pop() {
+            if core::mem::replace(&mut seen[value.index()], true) {
+                continue;
+            }
+            match block.graph.node(value) {
+                Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) => {}
+                Node::Product => found.push(value),
+                _ if self.hot[value.index()] => found.push(value),
+                node => pending.extend(node.operands()),
+            }
+        }
+        found
+    }
+}
+
+/// The cells that hold something new at `stop`, with their values.
+pub(crate) fn changed(block: &Block, stop: StopId) -> impl Iterator<Item = (Cell, Value)> {
+    let cells = block.stops[stop].cells;
+    cells.into_iter().enumerate().filter(|&(cell, value)| block.graph.node(value) != Node::Input(cell))
+}

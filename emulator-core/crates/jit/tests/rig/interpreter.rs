@@ -1,0 +1,177 @@
+//! The interpreter, through the processor's public face.
+
+use cpu::{Access, Cpu, DescriptorTable, Segment, control};
+use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
+use x86::seg;
+
+use super::{CODE, Case, DATA, DATA_BYTES, End, FLAGS, FS_BASE, GS_BASE, Outcome, READ_ONLY};
+
+const RAM_BYTES: u64 = 2 << 20;
+/// Supervisor's own pages, where no case reaches: page tables, descriptors, handlers, the exception stack.
+const TABLES: u64 = 0x1f_0000;
+const GDT: u64 = 0x1f_4000;
+const IDT: u64 = 0x1f_5000;
+const TSS: u64 = 0x1f_6000;
+/// A `HLT` every 16 bytes, for each vector.
+const HANDLERS: u64 = 0x1f_7000;
+const STACK_TOP: u64 = 0x1f_9000;
+const CODE_SELECTOR: u16 = 8;
+
+/// A processor in 64-bit mode.
+pub struct Interpreter {
+    cpu: Cpu,
+    board: Board,
+}
+
+impl Interpreter {
+    pub fn new() -> Interpreter {
+        let mut board = Board { memory: GuestMemory::new(RAM_BYTES).unwrap() };
+        write_tables(&mut board);
+        let mut cpu = Cpu::new();
+        let state = &mut cpu.state;
+        state.cr0 = control::CR0_PE | control::CR0_PG | control::CR0_WP | control::CR0_ET;
+        state.cr4 = control::CR4_PAE;
+        state.cr3 = TABLES;
+        state.msrs.efer = control::EFER_LME | control::EFER_LMA;
+        let data = Segment { selector: 0x10, base: 0, limit: u32::MAX, access: Access(0xc093) };
+        for number in [seg::ES, seg::SS, seg::DS, seg::FS, seg::GS] {
+            state.segs[usize::from(number)] = data;
+        }
+        state.segs[usize::from(seg::CS)] =
+            Segment { selector: CODE_SELECTOR, base: 0, limit: u32::MAX, access: Access(0xa09b) };
+        state.segs[usize::from(seg::FS)].base = FS_BASE;
+        state.segs[usize::from(seg::GS)].base = GS_BASE;
+        state.idtr = DescriptorTable { base: IDT, limit: 0xfff };
+        state.gdtr = DescriptorTable { base: GDT, limit: 0xff };
+        state.tr = Segment { selector: 0x20, base: TSS, limit: 0x67, access: Access(0x8b) };
+        Interpreter { cpu, board }
+    }
+
+    /// Runs the block of `case`, and says how it ended.
+    pub fn run(&mut self, case: &Case) -> Outcome {
+        self.board.put(CODE, &case.code);
+        self.board.put(DATA, &case.data);
+        for (number, &value) in case.registers.iter().enumerate() {
+            self.cpu.state.regs.set(number, value);
+        }
+        self.cpu.state.set_rflags(case.rflags);
+        self.cpu.state.rip = CODE;
+        self.cpu.state.halted = false;
+        self.cpu.forget_derived();
+        self.cpu.state_changed();
+        let exit = self.cpu.run(&mut self.board, 0, 1000, 1);
+        assert_ne!(exit, VcpuExit::Shutdown, "{case:x?}");
+        let mut registers = core::array::from_fn(|number| self.cpu.state.regs.get(number));
+        let mut rflags = self.cpu.state.rflags();
+        let rip = self.cpu.state.rip;
+        let mut end = End::At(rip);
+        if (HANDLERS..HANDLERS + 0x200).contains(&rip) {
+            let vector = ((rip - HANDLERS) / 16) as u8;
+            // The frame is RIP, CS, RFLAGS, RSP, SS, below it an error code where the vector has one.
+            let frame = STACK_TOP - 40;
+            end = End::Exception(vector, self.board.word(frame));
+            rflags = self.board.word(frame + 16);
+            registers[4] = self.board.word(frame + 24);
+        }
+        let data = self.board.memory.get(PhysAddr(DATA), DATA_BYTES as usize).unwrap().to_vec();
+        Outcome { registers, rflags: rflags & FLAGS, data, end }
+    }
+}
+
+/// Page tables, descriptors, and a handler for every exception.
+fn write_tables(board: &mut Board) {
+    const PRESENT_WRITABLE: u64 = 3;
+    for level in 0..3 {
+        board.put_word(TABLES + level * 0x1000, (TABLES + (level + 1) * 0x1000) | PRESENT_WRITABLE);
+    }
+    let mut map = |page: u64, flags: u64| board.put_word(TABLES + 0x3000 + (page >> 12) * 8, page | flags);
+    for page in (DATA..DATA + DATA_BYTES).step_by(0x1000) {
+        map(page, if page < READ_ONLY { PRESENT_WRITABLE } else { 1 });
+    }
+    // Execute-only does not exist: stores to the code page stay out because no case aims at it.
+    map(CODE, 1);
+    for page in (TABLES..RAM_BYTES).step_by(0x1000) {
+        map(page, PRESENT_WRITABLE);
+    }
+    board.put_word(GDT + u64::from(CODE_SELECTOR), 0x00af_9b00_0000_ffff);
+    board.put_word(TSS + 36, STACK_TOP);
+    for vector in 0..32 {
+        let handler = HANDLERS + vector * 16;
+        board.put(handler, &[0xf4]);
+        // A present interrupt gate with IST 1.
+        let low = handler & 0xffff | u64::from(CODE_SELECTOR) << 16 | 0x8e01 << 32 | (handler >> 16 & 0xffff) << 48;
+        board.put_word(IDT + vector * 16, low);
+        board.put_word(IDT + vector * 16 + 8, handler >> 32);
+    }
+}
+
+/// Memory and nothing else.
+struct Board {
+    memory: GuestMemory,
+}
+
+impl Board {
+    fn put(&mut self, address: u64, bytes: &[u8]) {
+        self.memory.get_mut(PhysAddr(address), bytes.len()).unwrap().copy_from_slice(bytes);
+    }
+
+    fn put_word(&mut self, address: u64, value: u64) {
+        self.put(address, &value.to_le_bytes());
+    }
+
+    fn word(&self, address: u64) -> u64 {
+        u64::from_le_bytes(self.memory.get(PhysAddr(address), 8).unwrap().try_into().unwrap())
+    }
+}
+
+impl Bus for Board {
+    fn memory(&mut self) -> &mut GuestMemory {
+        &mut self.memory
+    }
+
+    fn backing(&self, addr: PhysAddr) -> Backing {
+        if addr.0 < RAM_BYTES { Backing::Ram(addr.page().0 as usize) } else { Backing::Mmio }
+    }
+
+    fn take_map_changed(&mut self) -> bool {
+        false
+    }
+
+    fn mmio_read(&mut self, _addr: PhysAddr, size: AccessSize, _now: Nanos) -> u64 {
+        size.ones()
+    }
+
+    fn mmio_write(&mut self, _addr: PhysAddr, _size: AccessSize, _value: u64, _now: Nanos) {}
+
+    fn pio_read(&mut self, _port: u16, size: AccessSize, _now: Nanos) -> u32 {
+        size.ones() as u32
+    }
+
+    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _now: Nanos) {}
+
+    fn interrupt_asserted(&self) -> bool {
+        false
+    }
+
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
+
+    fn acknowledge_interrupt(&mut self, _now: Nanos) -> Option<u8> {
+        None
+    }
+
+    fn apic_msr_read(&mut self, _msr: u32, _tsc: u64, _now: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
+
+    fn apic_msr_write(&mut self, _msr: u32, _value: u64, _tsc: u64, _now: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
+
+    fn task_priority(&self) -> u8 {
+        0
+    }
+
+    fn set_task_priority(&mut self, _cr8: u8, _now: Nanos) {}
+}
