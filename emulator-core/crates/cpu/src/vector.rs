@@ -1,6 +1,8 @@
 //! MMX and SSE as the interpreter runs them: an engine whose vectors are `u128`.
 
 mod float;
+#[cfg(test)]
+mod tests;
 
 use softfloat::Context;
 use x86::instructions::simd::{

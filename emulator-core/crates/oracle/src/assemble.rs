@@ -13,7 +13,7 @@ const RSP: usize = 4;
 
 /// One encoding of `row`, or `None` where the random choice is not that row (another one is more specific, or
 /// the choice is illegal): try again.
-pub fn instruction(row: &'static Row, index: u16, random: &mut Random) -> Option<(Vec<u8>, Inst)> {
+pub fn instruction(row: &'static Row, index: u16, mode: Width, random: &mut Random) -> Option<(Vec<u8>, Inst)> {
     let mut bytes = Vec::new();
     let mut tokens: Vec<&str> = row.encoding.split(' ').collect();
     let mandatory = matches!(tokens[0], "NP" | "66" | "F2" | "F3").then(|| tokens.remove(0));
@@ -22,7 +22,7 @@ pub fn instruction(row: &'static Row, index: u16, random: &mut Random) -> Option
         Some("F2") => bytes.push(0xf2),
         Some("F3") => bytes.push(0xf3),
         // Intel processors ignore an operand-size prefix on near branches in 64-bit mode, AMD's do not.
-        None if random.one_in(3) && !row.has_note("f64") => bytes.push(0x66),
+        None if random.one_in(3) && !(mode == Width::W64 && row.has_note("f64")) => bytes.push(0x66),
         _ => {}
     }
     // With REP-mandatory rows an operand size may be asked for as well (POPCNT r16).
@@ -32,7 +32,10 @@ pub fn instruction(row: &'static Row, index: u16, random: &mut Random) -> Option
     if random.one_in(8) {
         bytes.insert(0, 0x67);
     }
-    push_rex(&mut tokens, &mut bytes, random);
+    if row.has_note("rep") && random.one_in(2) {
+        bytes.push(random.pick(&[0xf2, 0xf3]));
+    }
+    push_rex(&mut tokens, &mut bytes, mode, random);
     let modrm_rule: Vec<&str> = tokens.iter().copied().filter(|t| t.starts_with(['/', '='])).collect();
     for token in tokens.iter().filter(|t| !t.starts_with(['/', '='])) {
         let digits = token.strip_suffix("+r").unwrap_or(token);
@@ -44,13 +47,16 @@ pub fn instruction(row: &'static Row, index: u16, random: &mut Random) -> Option
     }
     bytes.extend(random.integer().to_le_bytes());
     bytes.extend(random.integer().to_le_bytes());
-    let inst = decode(&bytes, Width::W64).ok().filter(|inst| inst.row == index)?;
+    let inst = decode(&bytes, mode).ok().filter(|inst| inst.row == index)?;
     bytes.truncate(usize::from(inst.len));
     Some((bytes, inst))
 }
 
-fn push_rex(tokens: &mut Vec<&str>, bytes: &mut Vec<u8>, random: &mut Random) {
+fn push_rex(tokens: &mut Vec<&str>, bytes: &mut Vec<u8>, mode: Width, random: &mut Random) {
     let forced = tokens.iter().position(|t| matches!(*t, "W0" | "W1")).map(|at| tokens.remove(at));
+    if mode != Width::W64 {
+        return;
+    }
     let wide = match forced {
         Some(token) => token == "W1",
         None => random.one_in(3),
@@ -115,25 +121,30 @@ pub fn place_memory_operand(case: &mut Case, inst: &mut Inst, mem: Mem, random: 
             gpr[base] = target.wrapping_sub(disp).wrapping_sub(gpr[index].wrapping_mul(scale));
         }
     }
-    Some(if inst.address_size == Width::W32 { target & 0xffff_ffff } else { target })
+    Some(inst.address_size.truncate(target))
 }
 
 /// `offset / divisor`, signed so that a register below zero can reach the window.
 fn divide(inst: &Inst, offset: u64, divisor: u64) -> Option<u64> {
-    let offset = if inst.address_size == Width::W32 { offset & 0xffff_ffff } else { offset };
-    // A negative quotient would be truncated to another address in 32 bits.
-    (inst.address_size == Width::W64 || offset < 1 << 31).then(|| (offset as i64).div_euclid(divisor as i64) as u64)
+    let width = inst.address_size;
+    let offset = width.truncate(offset);
+    // A negative quotient would be truncated to another address in fewer than 64 bits.
+    (width == Width::W64 || offset < width.sign()).then(|| (offset as i64).div_euclid(divisor as i64) as u64)
 }
 
 /// Finds the displacement in the bytes and makes it reach `target`.
 fn patch_displacement(case: &mut Case, inst: &mut Inst, mem: Mem, target: u64) -> Option<u64> {
-    let absolute = inst.opcode & 0xfc == 0xa0 && case.code.len() >= 9;
+    let absolute = inst.row().operands.contains(['O']);
     let new = if mem.rip_relative { target.wrapping_sub(ENTRY + u64::from(inst.len)) } else { target };
-    let width = if absolute && inst.address_size == Width::W64 { 8 } else { 4 };
+    let width = match inst.address_size {
+        Width::W64 if absolute => 8,
+        Width::W16 => 2,
+        _ => 4,
+    };
     let old = (mem.disp as u64).to_le_bytes();
     let at = case.code.windows(width).position(|window| *window == old[..width])?;
     case.code[at..at + width].copy_from_slice(&new.to_le_bytes()[..width]);
-    *inst = decode(&case.code, Width::W64).ok()?;
+    *inst = decode(&case.code, case.mode).ok()?;
     Some(target)
 }
 
@@ -144,6 +155,9 @@ pub fn randomise(case: &mut Case, random: &mut Random) {
     }
     case.registers.gpr[RSP] = STACK_WINDOW.start + MARGIN + 8 * random.below(24);
     const STATUS: u64 = 0x8d5;
+    if case.mode != Width::W64 {
+        case.registers.gpr = case.registers.gpr.map(|value| Width::W32.truncate(value));
+    }
     case.registers.rflags = 2 | random.bits() & STATUS;
     for memory in [&mut case.data, &mut case.stack] {
         for chunk in memory.chunks_mut(16) {

@@ -1,5 +1,7 @@
 //! One instruction with everything it can see, and what became of it.
 
+use x86::Width;
+
 use crate::{DATA_WINDOW, STACK_WINDOW};
 
 /// Registers in the layout the host's entry code uses; the first part is an FXSAVE image in its 64-bit form (Intel SDM
@@ -97,6 +99,8 @@ impl Default for Registers {
 pub struct Case {
     /// The instruction's bytes, put at [`crate::ENTRY`].
     pub code: Vec<u8>,
+    /// Width of the code segment: 64-bit mode, or 32 or 16 bits in compatibility mode.
+    pub mode: Width,
     /// Registers before.
     pub registers: Registers,
     /// Contents of [`DATA_WINDOW`].
@@ -108,9 +112,9 @@ pub struct Case {
 impl Case {
     /// A case with memory all zero.
     #[must_use]
-    pub fn new(code: Vec<u8>) -> Case {
+    pub fn new(code: Vec<u8>, mode: Width) -> Case {
         let window = |range: core::ops::Range<u64>| vec![0; (range.end - range.start) as usize];
-        Case { code, registers: Registers::new(), data: window(DATA_WINDOW), stack: window(STACK_WINDOW) }
+        Case { code, mode, registers: Registers::new(), data: window(DATA_WINDOW), stack: window(STACK_WINDOW) }
     }
 
     /// The bytes of the windows from linear address `at` on, or `None` where they are not all inside one.

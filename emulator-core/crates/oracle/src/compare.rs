@@ -5,7 +5,7 @@ use core::fmt::Write;
 use x86::decode::decode;
 use x86::{Disassembly, Row, Width};
 
-use crate::case::{Case, Outcome};
+use crate::case::{Case, Outcome, Registers};
 use crate::{DATA_WINDOW, ENTRY, STACK_WINDOW};
 
 /// The status flags and DF, by the letters rows use.
@@ -28,9 +28,20 @@ pub struct Tolerance {
     pub x87: bool,
 }
 
+/// The part of general register `n` that exists in the mode: leaving 64-bit mode makes the rest undefined (Intel SDM vol. 1,
+/// 3.4.1.1).
+fn visible(mode: Width, registers: &Registers, n: u8) -> u128 {
+    let value = registers.gpr[usize::from(n)];
+    match mode {
+        Width::W64 => value.into(),
+        _ if n < 8 => Width::W32.truncate(value).into(),
+        _ => 0,
+    }
+}
+
 /// A line for each difference between the host's outcome and ours.
 #[must_use]
-pub fn differences(host: &Outcome, ours: &Outcome, tolerance: Tolerance) -> Vec<String> {
+pub fn differences(mode: Width, host: &Outcome, ours: &Outcome, tolerance: Tolerance) -> Vec<String> {
     let mut lines = Vec::new();
     let mut compare = |what: String, host: u128, ours: u128| {
         if host != ours {
@@ -42,7 +53,7 @@ pub fn differences(host: &Outcome, ours: &Outcome, tolerance: Tolerance) -> Vec<
     let (h, o) = (&host.registers, &ours.registers);
     for n in 0..16u8 {
         let name = x86::register_name(Width::W64, n);
-        compare(name.into(), h.gpr[usize::from(n)].into(), o.gpr[usize::from(n)].into());
+        compare(name.into(), visible(mode, h, n), visible(mode, o, n));
     }
     compare("rip".into(), h.rip.into(), o.rip.into());
     compare("flags".into(), (h.rflags & tolerance.flags).into(), (o.rflags & tolerance.flags).into());
@@ -74,7 +85,7 @@ pub fn differences(host: &Outcome, ours: &Outcome, tolerance: Tolerance) -> Vec<
 #[must_use]
 pub fn describe(case: &Case) -> String {
     let mut text = format!("{:02x?}", case.code);
-    if let Ok(inst) = decode(&case.code, Width::W64) {
+    if let Ok(inst) = decode(&case.code, case.mode) {
         let _ = write!(text, "  {}", Disassembly { inst: &inst, rip: ENTRY });
     }
     for (n, value) in case.registers.gpr.iter().enumerate() {

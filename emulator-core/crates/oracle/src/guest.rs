@@ -6,20 +6,22 @@
 use cpu::{Cpu, DescriptorTable, Segment, control};
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
 
+use x86::Width;
+
 use crate::case::{Case, Outcome, Registers};
 use crate::{CODE, DATA, DATA_WINDOW, ENTRY, PAGE, STACK, STACK_WINDOW};
 
 const HLT: u8 = 0xf4;
-const MEMORY_BYTES: u64 = 0x4_0000;
-const PML4: u64 = 0x1000;
-const PDPT: u64 = 0x2000;
-const DIRECTORY: u64 = 0x3000;
-const TABLE: u64 = 0x4000;
-const GDT: u64 = 0x5000;
-const TSS: u64 = 0x5100;
-const IDT: u64 = 0x6000;
-const HANDLERS: u64 = 0x7000;
-const INTERRUPT_STACK: u64 = 0x8000;
+const MEMORY_BYTES: u64 = 0x2_0000;
+const PML4: u64 = 0x1_0000;
+const PDPT: u64 = 0x1_1000;
+const DIRECTORY: u64 = 0x1_2000;
+const TABLE: u64 = 0x1_3000;
+const GDT: u64 = 0x1_4000;
+const TSS: u64 = 0x1_4100;
+const IDT: u64 = 0x1_5000;
+const HANDLERS: u64 = 0x1_6000;
+const INTERRUPT_STACK: u64 = 0x1_7000;
 const CODE_SELECTOR: u16 = 8;
 const DATA_SELECTOR: u16 = 16;
 const VECTORS: u64 = 32;
@@ -100,6 +102,7 @@ impl Guest {
         self.write(DATA_WINDOW.start, &case.data);
         self.write(STACK_WINDOW.start, &case.stack);
         self.load(&case.registers);
+        self.enter_mode(case.mode);
         self.cpu.forget_derived();
         self.cpu.state_changed();
         let exit = self.cpu.run(&mut self.board, 0, 0, BUDGET);
@@ -165,7 +168,9 @@ impl Guest {
         self.write_qword(TSS + IST1, INTERRUPT_STACK + PAGE);
         const PRESENT_INTERRUPT_GATE_IST1: u64 = 0x8e01 << 32;
         for vector in 0..VECTORS {
-            let gate = (HANDLERS + vector) & 0xffff | u64::from(CODE_SELECTOR) << 16 | PRESENT_INTERRUPT_GATE_IST1;
+            let handler = HANDLERS + vector;
+            let offset = handler & 0xffff | handler >> 16 << 48;
+            let gate = offset | u64::from(CODE_SELECTOR) << 16 | PRESENT_INTERRUPT_GATE_IST1;
             self.write_qword(IDT + 16 * vector, gate);
         }
         self.bytes(HANDLERS, PAGE).fill(HLT);
@@ -174,13 +179,11 @@ impl Guest {
     fn enter_long_mode(&mut self) {
         let state = &mut self.cpu.state;
         let segment = |selector, rights| Segment { selector, base: 0, limit: u32::MAX, access: cpu::Access(rights) };
-        const CODE_64: u32 = 0xa09b;
         const DATA_FLAT: u32 = 0xc093;
         const TSS_BUSY: u32 = 0x8b;
         for place in [0, 2, 3, 4, 5] {
             state.segs[place] = segment(DATA_SELECTOR, DATA_FLAT);
         }
-        state.segs[1] = segment(CODE_SELECTOR, CODE_64);
         state.tr = Segment { selector: 0x18, base: TSS, limit: 0x67, access: cpu::Access(TSS_BUSY) };
         state.gdtr = DescriptorTable { base: GDT, limit: 0x27 };
         state.idtr = DescriptorTable { base: IDT, limit: (16 * VECTORS - 1) as u16 };
@@ -189,6 +192,20 @@ impl Guest {
         state.cr3 = PML4;
         state.cr4 = control::CR4_PAE | control::CR4_OSFXSR | control::CR4_OSXMMEXCPT;
         state.msrs.efer = control::EFER_LME | control::EFER_LMA | control::EFER_SCE | control::EFER_NXE;
+    }
+
+    /// Loads a flat code segment of the width; handlers run in the one of the descriptor table.
+    fn enter_mode(&mut self, mode: Width) {
+        const CODE: u32 = 0x809b;
+        const BIG: u32 = 1 << 14;
+        const LONG: u32 = 1 << 13;
+        let width = match mode {
+            Width::W64 => LONG,
+            Width::W32 => BIG,
+            _ => 0,
+        };
+        let access = cpu::Access(CODE | width);
+        self.cpu.state.segs[1] = Segment { selector: CODE_SELECTOR, base: 0, limit: u32::MAX, access };
     }
 
     fn load(&mut self, registers: &Registers) {

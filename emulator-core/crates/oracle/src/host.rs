@@ -7,9 +7,23 @@
 use core::arch::naked_asm;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use x86::Width;
+
 use crate::case::{Case, Outcome, Registers};
 use crate::{CODE, DATA, DATA_WINDOW, ENTRY, PAGE, STACK, STACK_WINDOW};
 
+/// Selector of a code segment of the given width. Linux has the first two ready; [`make_16_bit_segment`] makes the third.
+fn selector(mode: Width) -> u16 {
+    match mode {
+        Width::W64 => 0x33,
+        Width::W32 => 0x23,
+        _ => LOCAL_TABLE_USER,
+    }
+}
+
+/// Entry 0 of the local descriptor table, at privilege level 3.
+const LOCAL_TABLE_USER: u16 = 0b111;
+const FLAT_DATA: u16 = 0x2b;
 const INT3: u8 = 0xcc;
 const BREAKPOINT_VECTOR: u64 = 3;
 const MAX_LENGTH: usize = 15;
@@ -34,7 +48,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Frame, this) == 712);
 };
 
-/// Loads every register from the frame and jumps to its RIP.
+/// Loads every register from the frame and jumps to its RIP, far, because the code segment may be another.
 #[unsafe(naked)]
 unsafe extern "C" fn enter() {
     naked_asm!(
@@ -64,7 +78,8 @@ unsafe extern "C" fn enter() {
         "mov r13, gs:[616]",
         "mov r14, gs:[624]",
         "mov r15, gs:[632]",
-        "jmp qword ptr gs:[648]",
+        // JMP FAR m16:32 at GS:648.
+        ".byte 0x65, 0xff, 0x2c, 0x25, 0x88, 0x02, 0x00, 0x00",
     )
 }
 
@@ -117,6 +132,9 @@ extern "C" fn on_signal(_signal: libc::c_int, _info: *mut libc::siginfo_t, conte
         (*frame).vector = registers[libc::REG_TRAPNO as usize] as u64;
         (*frame).registers.rip = registers[libc::REG_RIP as usize] as u64;
         registers[libc::REG_RIP as usize] = leave as *const () as i64;
+        // CS is the lowest of the four selectors in this word.
+        let selectors = &mut registers[libc::REG_CSGSFS as usize];
+        *selectors = *selectors & !0xffff | i64::from(selector(Width::W64));
     }
 }
 
@@ -166,7 +184,10 @@ impl Host {
             }
             const ARCH_SET_GS: libc::c_int = 0x1001;
             libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, frame.this);
+            // 64-bit processes start with null data segments, which compatibility mode cannot use.
+            core::arch::asm!("mov ds, {0:e}", "mov es, {0:e}", in(reg) u32::from(FLAT_DATA), options(nostack));
         }
+        make_16_bit_segment();
         Host { frame, _alternate_stack: alternate_stack, _exclusive: exclusive, _not_send: core::marker::PhantomData }
     }
 
@@ -177,7 +198,7 @@ impl Host {
         write(DATA_WINDOW.start, &case.data);
         write(STACK_WINDOW.start, &case.stack);
         self.frame.registers = case.registers;
-        self.frame.registers.rip = ENTRY;
+        self.frame.registers.rip = ENTRY | u64::from(selector(case.mode)) << 32;
         // SAFETY: GS points to the frame; the handler catches whatever the instruction does, and `leave` restores what
         // the C calling convention keeps. The instruction is one of the cases' own: it makes no system call and writes only
         // through the addresses they set up.
@@ -215,6 +236,25 @@ impl Drop for Host {
             }
         }
     }
+}
+
+/// Asks the kernel for a flat 16-bit code segment in this process's local descriptor table.
+fn make_16_bit_segment() {
+    /// `struct user_desc` of modify_ldt(2).
+    #[repr(C)]
+    struct UserDescriptor {
+        entry: u32,
+        base: u32,
+        limit: u32,
+        flags: u32,
+    }
+    const CONTENTS_CODE: u32 = 2 << 1;
+    const LIMIT_IN_PAGES: u32 = 1 << 4;
+    const WRITE: libc::c_int = 0x11;
+    let segment = UserDescriptor { entry: 0, base: 0, limit: 0xf_ffff, flags: CONTENTS_CODE | LIMIT_IN_PAGES };
+    // SAFETY: the kernel reads the descriptor during the call.
+    let done = unsafe { libc::syscall(libc::SYS_modify_ldt, WRITE, &raw const segment, size_of::<UserDescriptor>()) };
+    assert_eq!(done, 0, "no 16-bit segment: {}", std::io::Error::last_os_error());
 }
 
 fn map(address: u64, bytes: u64) {

@@ -12,14 +12,15 @@ pub mod host;
 pub mod random;
 pub mod runner;
 
-/// Linear address of the page the instruction under test lies in; the rest of the page traps.
-pub const CODE: u64 = 0x1_0000;
+/// Linear address of the page the instruction under test lies in; the rest of the page traps. All pages are below 64 KiB, where
+/// 16-bit addresses reach them.
+pub const CODE: u64 = 0x4000;
 /// Offset in the code page of the instruction under test: branches reach 2 KiB either way.
 pub const ENTRY: u64 = CODE + 0x800;
 /// Linear address of the two pages memory operands lie in.
-pub const DATA: u64 = 0x2_0000;
+pub const DATA: u64 = 0x6000;
 /// Linear address of the stack page.
-pub const STACK: u64 = 0x3_0000;
+pub const STACK: u64 = 0x9000;
 /// Bytes of the code and stack pages.
 pub const PAGE: u64 = 0x1000;
 /// The part of the data pages that is set before and compared after each case: it straddles the page boundary.

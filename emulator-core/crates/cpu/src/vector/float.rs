@@ -1,6 +1,6 @@
 //! Floating-point lanes by software (`softfloat` takes the host's arithmetic where it provably agrees).
 
-mod approximate;
+pub(super) mod approximate;
 mod convert;
 
 use softfloat::{Binary, Context, F32, F64, Relation, Rounding, sse};

@@ -10,11 +10,11 @@ const INDEFINITE: u32 = 0xffc0_0000;
 /// Below this, a number is denormal: read as zero, and written as zero.
 const SMALLEST_NORMAL: u32 = 0x0080_0000;
 
-pub(super) fn reciprocal<B: Binary>(value: B) -> B {
+pub(crate) fn reciprocal<B: Binary>(value: B) -> B {
     estimate(value, |x| 1.0 / x)
 }
 
-pub(super) fn reciprocal_root<B: Binary>(value: B) -> B {
+pub(crate) fn reciprocal_root<B: Binary>(value: B) -> B {
     let bits = value.bits() as u32;
     let negative_number = bits & SIGN != 0 && (SMALLEST_NORMAL..=INFINITY).contains(&(bits & !SIGN));
     if negative_number {
