@@ -10,6 +10,7 @@ import { setUp } from "./setup.mjs";
 import { imageNames, root } from "./steps.mjs";
 
 const DEFAULT_IMAGE = "debian-cloud";
+const OLDEST_NODE = 20;
 const [task, ...args] = process.argv.slice(2);
 
 /** What each task runs, and the guest images it needs. */
@@ -37,6 +38,9 @@ async function main() {
   const chosen = tasks[task];
   if (chosen === undefined)
     throw new SetupError(`There is no task ${task}.`, `The tasks are ${Object.keys(tasks).join(", ")}.`);
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+    throw new SetupError(`This is Node ${process.versions.node}.`, `Install Node ${OLDEST_NODE} or newer.`);
+  }
   await setUp(chosen.images());
   if (chosen.program === undefined) return 0;
   const [script, ...first] = chosen.program;

@@ -56,6 +56,12 @@ const rust = {
         "Install stable Rust 1.95 or newer with rustup, then start again.",
       );
     }
+    if (!onPath("cc", step.env)) {
+      throw new SetupError(
+        "There is no C linker here, which cargo needs.",
+        "Install gcc and libc6-dev, then start again.",
+      );
+    }
     const wanted = [WASM_TARGET, ...Object.values(AGENT_TARGETS)];
     if (!onPath("rustup", step.env)) return;
     const installed = (
