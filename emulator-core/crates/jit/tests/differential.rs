@@ -70,3 +70,45 @@ fn straight_lines_of_instructions_do_the_same_compiled_and_interpreted() {
         pair.compare(&case, cached, "sequence");
     }
 }
+
+#[test]
+fn every_condition_holds_after_every_kind_of_flags_exactly_where_interpreted() {
+    let mut pair = Pair::new();
+    let mut random = Random::new(0xf1a6_5e77);
+    for setter in generate::flag_setters() {
+        for cc in 0..16 {
+            let reader = generate::readers_of(cc)[random.below(4) as usize];
+            let mut code = generate::instruction(&mut random, setter);
+            code.extend(generate::instruction(&mut random, reader));
+            if !generate::ends_block(reader) {
+                code.extend(END);
+            }
+            let case = generate::case(&mut random, code);
+            pair.compare(&case, u64::MAX, setter.mnemonic);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_hits_code_leaves_the_block_behind_its_instruction() {
+    let mut runner = Runner::new();
+    // PUSH RAX; MOV RAX, 7: the store is done and RSP moved, but RAX not yet overwritten.
+    let code = [&[0x50, 0x48, 0xc7, 0xc0, 7, 0, 0, 0], &END[..]].concat();
+    let mut case = generate::case(&mut Random::new(1), code);
+    (case.registers[0], case.registers[4]) = (0x1234, rig::DATA + 0x108);
+    runner.helpers().stored = 2;
+    let outcome = runner.run(&case, 0);
+    assert_eq!(outcome.end, End::At(rig::CODE + 1));
+    assert_eq!((outcome.registers[0], outcome.registers[4]), (0x1234, rig::DATA + 0x100));
+    assert_eq!(outcome.data[0x100..0x108], 0x1234u64.to_le_bytes());
+}
+
+#[test]
+fn a_block_ends_before_the_first_instruction_that_is_not_compiled() {
+    // INC EAX; HLT
+    let ops = rig::compiled::lower(&[0xff, 0xc0, 0xf4]);
+    let compiled = jit::compile(&ops, rig::compiled::MODE).expect("it starts with one that is");
+    assert_eq!(compiled.instructions, 1);
+    assert_eq!(compiled.exits.last().unwrap().next_offset, Some(2));
+    assert!(jit::compile(&ops[1..], rig::compiled::MODE).is_none());
+}

@@ -44,6 +44,21 @@ pub fn ends_block(row: &Row) -> bool {
     row.has_note("end")
 }
 
+/// The rows that set status flags and let control pass on.
+pub fn flag_setters() -> Vec<&'static Row> {
+    rows().into_iter().filter(|row| !row.flags.is_empty()).collect()
+}
+
+/// The rows that look at condition `cc`: `SETcc`, `CMOVcc` and the two forms of `Jcc`.
+pub fn readers_of(cc: u8) -> [&'static Row; 4] {
+    [0x90, 0x40, 0x80, 0x70].map(|base| {
+        let opcode = base | cc;
+        let encoding = if base == 0x70 { format!("{opcode:02X}") } else { format!("0F {opcode:02X}") };
+        let wanted = |row: &&Row| row.encoding.strip_suffix(" /r").unwrap_or(row.encoding) == encoding;
+        instructions::rows().iter().copied().find(wanted).expect("all conditions have rows")
+    })
+}
+
 /// Bytes of an instruction of `row`, operands at random.
 pub fn instruction(random: &mut Random, row: &'static Row) -> Vec<u8> {
     loop {
@@ -142,11 +157,22 @@ fn value(random: &mut Random) -> u64 {
     }
 }
 
+/// Register values; one in four is that of another register, so that comparisons also meet equal operands.
+fn registers(random: &mut Random) -> [u64; 16] {
+    let mut registers = std::array::from_fn(|_| value(random));
+    for number in 0..16 {
+        if random.one_in(4) {
+            registers[number] = random.pick(&registers);
+        }
+    }
+    registers
+}
+
 /// A state for `code` to run in.
 pub fn case(random: &mut Random, code: Vec<u8>) -> Case {
     Case {
         code,
-        registers: std::array::from_fn(|_| value(random)),
+        registers: registers(random),
         rflags: random.next() & FLAGS | cpu::eflags::FIXED,
         data: (0..DATA_BYTES / 8).flat_map(|_| value(random).to_le_bytes()).collect(),
     }

@@ -90,7 +90,7 @@ fn write_tables(board: &mut Board) {
     }
     // Execute-only does not exist: stores to the code page stay out because no case aims at it.
     map(CODE, 1);
-    for page in (TABLES..RAM_BYTES).step_by(0x1000) {
+    for page in (TABLES..STACK_TOP).step_by(0x1000) {
         map(page, PRESENT_WRITABLE);
     }
     board.put_word(GDT + u64::from(CODE_SELECTOR), 0x00af_9b00_0000_ffff);
