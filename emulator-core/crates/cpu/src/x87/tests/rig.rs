@@ -2,11 +2,11 @@
 
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr};
 use x86::decode::decode;
-use x86::{Exception, Op, Sem, Width};
+use x86::{Exception, Op, Sem, Width, seg};
 
-use crate::Cpu;
 use crate::exec::Exec;
 use crate::state::control::{CR0_NE, CR0_PE};
+use crate::{Access, Cpu, Segment};
 
 pub(super) const RAM_BYTES: u64 = 0x10000;
 const RDX: usize = 2;
@@ -72,8 +72,9 @@ impl Rig {
     pub(super) fn new() -> Rig {
         let mut cpu = Cpu::new();
         cpu.state.cr0 |= CR0_PE | CR0_NE;
-        for segment in &mut cpu.state.segs {
-            (segment.base, segment.limit) = (0, u32::MAX);
+        for (number, segment) in cpu.state.segs.iter_mut().enumerate() {
+            let access = Access(if number == usize::from(seg::CS) { 0xc09b } else { 0xc093 });
+            *segment = Segment { selector: 0, base: 0, limit: u32::MAX, access };
         }
         cpu.state.regs.set(RDX, Self::OPERAND as u64);
         cpu.state_changed();
