@@ -7,6 +7,8 @@ mod clock;
 mod cpuid;
 mod exceptions;
 mod exec;
+#[cfg(test)]
+mod hostile_tests;
 mod hot;
 mod interpreter;
 mod mmu;

@@ -63,12 +63,12 @@ impl Exec<'_> {
         if u64::from(tr.limit) < IO_MAP_BASE + 1 {
             return Err(Exception::GeneralProtection(0));
         }
-        let map = self.load_system(Width::W16, tr.base + IO_MAP_BASE)?;
+        let map = self.load_system(Width::W16, tr.base.wrapping_add(IO_MAP_BASE))?;
         let at = map.wrapping_sub(32).wrapping_add(u64::from(vector) / 8);
         if at > u64::from(tr.limit) {
             return Err(Exception::GeneralProtection(0));
         }
-        Ok(self.load_system(Width::W8, tr.base + at)? >> (vector % 8) & 1 != 0)
+        Ok(self.load_system(Width::W8, tr.base.wrapping_add(at))? >> (vector % 8) & 1 != 0)
     }
 
     /// Goes to the task's own real-mode handler; below IOPL 3, VIF stands in for IF.

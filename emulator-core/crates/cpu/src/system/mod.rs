@@ -120,3 +120,6 @@ const RBP: usize = 5;
 const RSI: usize = 6;
 const RDI: usize = 7;
 const R11: usize = 11;
+
+#[cfg(test)]
+mod tests;

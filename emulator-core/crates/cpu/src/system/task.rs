@@ -177,17 +177,17 @@ impl Exec<'_> {
     /// Saves the running task into its segment.
     fn save_task(&mut self, next: u64, flags: u64) -> Result<(), Exception> {
         let tr = self.cpu.state.tr;
-        let layout = layout(tr.access.kind());
+        let (layout, base) = (layout(tr.access.kind()), Width::W32.truncate(tr.base));
         let w = layout.width;
-        self.store_system(w, tr.base + layout.ip, next)?;
-        self.store_system(w, tr.base + layout.flags, flags)?;
+        self.store_system(w, base + layout.ip, next)?;
+        self.store_system(w, base + layout.flags, flags)?;
         for number in 0..8 {
             let value = self.cpu.state.regs.get(number);
-            self.store_system(w, tr.base + layout.registers + number as u64 * w.bytes(), value)?;
+            self.store_system(w, base + layout.registers + number as u64 * w.bytes(), value)?;
         }
         for number in 0..layout.segment_count {
             let selector = self.cpu.state.segs[usize::from(number)].selector;
-            let at = tr.base + layout.segments + u64::from(number) * w.bytes();
+            let at = base + layout.segments + u64::from(number) * w.bytes();
             self.store_system(Width::W16, at, u64::from(selector))?;
         }
         Ok(())

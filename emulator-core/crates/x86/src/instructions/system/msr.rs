@@ -1,5 +1,5 @@
-//! Model-specific registers, time, identification and random numbers. What reads time ends its block, so that the
-//! time it reads is that of the instruction.
+//! Model-specific registers, time, identification and random numbers. Time stands still within a block: what reads it
+//! ends its block, so that it is seen to pass between two readings.
 
 use crate::instructions::system::Sys;
 use crate::{Feature, Row, Sem::Sys as Run, row};
