@@ -15,8 +15,10 @@ export default defineConfig({
           include: ["guest/**/*.test.ts"],
           // A guest keeps a core busy: two at a time on a small machine would time each other out.
           fileParallelism: false,
-          testTimeout: 120 * SECOND,
-          hookTimeout: 120 * SECOND,
+          // All files share the modules, and with them the guest that is booted once.
+          isolate: false,
+          testTimeout: 300 * SECOND,
+          hookTimeout: 300 * SECOND,
         },
       },
       {
@@ -25,7 +27,7 @@ export default defineConfig({
           root: import.meta.dirname,
           include: ["web/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 180 * SECOND,
+          testTimeout: 300 * SECOND,
           hookTimeout: 60 * SECOND,
         },
       },

@@ -1,5 +1,5 @@
 import type { Image, Machine } from "@terrarium/machine";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { bootToShell, debian, debianCloud, debianI386 } from "./guests.js";
 import { complaints } from "./kernel-log.js";
 
@@ -11,9 +11,7 @@ describe.each<[Image, { machine: string; release: RegExp }]>([
   let machine: Machine;
   beforeAll(async () => {
     machine = await bootToShell(image);
-  });
-  afterAll(async () => {
-    await machine.stop();
+    return () => machine.stop();
   });
 
   test("reaches a shell that answers on the console", async () => {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { bootToShell, debianCloud } from "./guests.js";
+import { cloudGuest, debianCloud } from "./guests.js";
 
 test("an idle guest uses next to no processor time", async () => {
-  await using machine = await bootToShell(debianCloud);
+  await using machine = await cloudGuest();
   // The kernel has things to finish after the prompt.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
   const before = process.cpuUsage();
@@ -13,7 +13,7 @@ test("an idle guest uses next to no processor time", async () => {
 });
 
 test("while the guest is busy the caller's event loop stays free and the machine answers at once", async () => {
-  await using machine = await bootToShell(debianCloud);
+  await using machine = await cloudGuest();
   await machine.console.write("while :; do :; done\n");
   let longest = 0;
   for (let turn = 0; turn < 50; turn += 1) {

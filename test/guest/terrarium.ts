@@ -14,9 +14,9 @@ export interface Outcome {
   readonly status: number | null;
 }
 
-/** Runs `terrarium` with `args` and `stdin`; ends it if it takes longer than two minutes. */
+/** Runs `terrarium` with `args` and `stdin`; ends it if it takes longer than five minutes. */
 export async function terrarium(args: readonly string[], stdin = ""): Promise<Outcome> {
-  const child = spawn(process.execPath, [TERRARIUM, ...args], { timeout: 120_000 });
+  const child = spawn(process.execPath, [TERRARIUM, ...args], { timeout: 290_000 });
   child.stdin.on("error", () => undefined);
   child.stdin.end(stdin);
   const closed = new Promise<number | null>((resolve) => {

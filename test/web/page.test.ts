@@ -44,7 +44,7 @@ describe.skipIf(!installed)("the page", () => {
     page.on("pageerror", (error) => problems.push(error.message));
     await page.goto(site.url);
     const screen = page.locator(".xterm-rows");
-    await screen.getByText(prompt).first().waitFor({ timeout: 150_000 });
+    await screen.getByText(prompt).first().waitFor({ timeout: 240_000 });
     await page.keyboard.type("echo $((6 * 7)) from $(uname -s)\n");
     await screen.getByText("42 from Linux").waitFor({ timeout: 30_000 });
     await page.keyboard.type("poweroff\n");
