@@ -2,7 +2,9 @@
 //!
 //! `cargo run --release --example boot -- --kernel F [--initrd F] [--append S] [--bios F] [--entry E] [--memory MIB]
 //! [--trace exec,int,pio,mmio,irq] [--trace-from N] [--max-instructions N] [--instruction-clock NS] [--unpack]
-//! [--input TEXT] [--input-after TEXT]`
+//! [--input TEXT] [--input-after TEXT] [--restore-at N]`
+//!
+//! `--restore-at` replaces the machine by its own snapshot after N instructions.
 
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +21,7 @@ struct Options {
     max_instructions: u64,
     input: String,
     input_after: String,
+    restore_at: u64,
 }
 
 type AnyError = Box<dyn std::error::Error>;
@@ -34,6 +37,7 @@ fn options() -> Result<Options, AnyError> {
         max_instructions: u64::MAX,
         input: String::new(),
         input_after: String::new(),
+        restore_at: u64::MAX,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -51,6 +55,7 @@ fn options() -> Result<Options, AnyError> {
             "--instruction-clock" => {
                 options.config.clock = Clock::Instructions { ns_per_kilo_instruction: value()?.parse()? };
             }
+            "--restore-at" => options.restore_at = value()?.parse()?,
             "--unpack" => options.config.decompress_on_host = true,
             "--input" => options.input = value()?.replace("\\n", "\n"),
             "--input-after" => options.input_after = value()?,
@@ -73,6 +78,10 @@ fn main() -> Result<(), AnyError> {
         let retired = machine.stats().instructions;
         if retired >= options.max_instructions {
             break RunOutcome::Running;
+        }
+        if retired >= options.restore_at {
+            options.restore_at = u64::MAX;
+            machine = Machine::restore(&machine.snapshot())?;
         }
         if retired >= options.trace_from && !options.trace.is_empty() {
             machine.set_trace(&std::mem::take(&mut options.trace))?;

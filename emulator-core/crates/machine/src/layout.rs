@@ -23,7 +23,10 @@ pub const ONE_MIB: u64 = 0x10_0000;
 /// Address line 20, which the gate in the keyboard controller masks.
 pub const A20: u64 = 1 << 20;
 /// The 32-bit window PCI devices may be given: from the end of RAM's range to the first chip.
-pub const PCI_WINDOW: Range<u64> = RAM_LIMIT..0xfec0_0000;
+pub const PCI_WINDOW: Range<u64> = RAM_LIMIT..ECAM.start;
+/// Memory-mapped configuration space of PCI bus 0, 4 KiB a function (PCI Firmware Specification 3.0, 4.1). The 82441FX
+/// had none; but a kernel that finds an ACPI host bridge without it warns that something is missing.
+pub const ECAM: Range<u64> = 0xfeb0_0000..0xfec0_0000;
 /// 82093AA I/O APIC at its reset address.
 pub const IOAPIC: Range<u64> = 0xfec0_0000..0xfec0_1000;
 /// Event timers where every PC chipset puts them (ICH datasheets).

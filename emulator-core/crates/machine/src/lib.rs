@@ -20,3 +20,10 @@ pub use config::{Boot, Clock, Config, Entry, Module};
 pub use error::{CodeRow, MachineError, all_codes};
 pub use machine::{Machine, RunOutcome};
 pub use stats::Stats;
+
+/// Says why a test proves nothing on this machine.
+#[cfg(test)]
+#[allow(clippy::print_stderr, reason = "a test's own report")]
+fn skipped(cause: &str) {
+    eprintln!("skipped: {cause}");
+}

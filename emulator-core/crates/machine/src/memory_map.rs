@@ -26,7 +26,7 @@ pub struct MapRange {
 
 /// The map of a machine with `ram_bytes` of RAM, lowest range first.
 #[must_use]
-pub fn memory_map(ram_bytes: u64) -> [MapRange; 5] {
+pub fn memory_map(ram_bytes: u64) -> [MapRange; 6] {
     use RangeKind::{Reserved, Usable};
     let range = |start: u64, end: u64, kind| MapRange { start, bytes: end - start, kind };
     [
@@ -34,6 +34,7 @@ pub fn memory_map(ram_bytes: u64) -> [MapRange; 5] {
         range(layout::EBDA, layout::VGA_HOLE.start, Reserved),
         range(layout::TABLES.start, layout::ONE_MIB, Reserved),
         range(layout::ONE_MIB, ram_bytes, Usable),
+        range(layout::ECAM.start, layout::ECAM.end, Reserved),
         range(layout::FOUR_GIB - layout::FIRMWARE_LOW, layout::FOUR_GIB, Reserved),
     ]
 }

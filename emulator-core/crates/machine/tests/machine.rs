@@ -197,7 +197,7 @@ fn our_bios_tells_16_bit_setup_code_the_address_map() {
     let mut machine = Machine::new(Config { boot: real_mode_kernel(&code), ..config(&[]) }).unwrap();
     assert_eq!(machine.run(0, BUDGET), RunOutcome::DebugExit(1));
     let (post_codes, debug) = machine.debug_output();
-    assert_eq!(debug, [5, 0x7f, 0x02], "five ranges, 639 KiB of conventional memory");
+    assert_eq!(debug, [6, 0x7f, 0x02], "six ranges, 639 KiB of conventional memory");
     assert_eq!(post_codes, [1, 2]);
 }
 

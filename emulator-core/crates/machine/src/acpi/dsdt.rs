@@ -173,6 +173,8 @@ fn serial(index: usize) -> Encoded {
 fn board_ports() -> Encoded {
     let range = |range: core::ops::Range<u16>| IO::new(range.start, range.start, 1, (range.end - range.start) as u8);
     let io_apic = Memory32Fixed::new(true, layout::IOAPIC.start as u32, 0x1000);
+    let configuration =
+        Memory32Fixed::new(true, layout::ECAM.start as u32, (layout::ECAM.end - layout::ECAM.start) as u32);
     let local_apic = Memory32Fixed::new(true, layout::LAPIC as u32, 0x1000);
     device(
         "SYSR",
@@ -183,6 +185,7 @@ fn board_ports() -> Encoded {
             &range(layout::PORT_92..layout::PORT_92 + 1),
             &range(layout::ELCR),
             &range(layout::PM_BLOCK..layout::PM_BLOCK + devices::piix4_pm::PM_BYTES),
+            &configuration,
             &io_apic,
             &local_apic,
         ],

@@ -2,6 +2,7 @@
 
 use acpi_tables::fadt::{FADTBuilder, Flags, PmProfile};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
+use acpi_tables::mcfg::MCFG;
 
 use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID, encode, header};
 use crate::layout;
@@ -113,4 +114,12 @@ pub(super) fn hpet() -> Vec<u8> {
     hpet.append_slice(&MINIMUM_TICK.to_le_bytes());
     hpet.append_slice(&[protection]);
     encode(&hpet)
+}
+
+/// Where PCI's configuration space is mapped (PCI Firmware Specification 3.0, 4.1.2).
+pub(super) fn mcfg() -> Vec<u8> {
+    let mut mcfg = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    let (segment, first_bus, last_bus) = (0, 0, 0);
+    mcfg.add_ecam(layout::ECAM.start, segment, first_bus, last_bus);
+    encode(&mcfg)
 }

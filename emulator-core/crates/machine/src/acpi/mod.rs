@@ -27,7 +27,8 @@ pub(crate) fn build(base: PhysAddr) -> Tables {
     let mut block = Block { base, bytes: vec![0; RSDP_BYTES] };
     let facs = block.append(&fixed::facs());
     let dsdt = block.append(&dsdt::dsdt());
-    let tables = [fixed::fadt(facs, dsdt), fixed::madt(), fixed::hpet()].map(|table| block.append(&table));
+    let tables =
+        [fixed::fadt(facs, dsdt), fixed::madt(), fixed::hpet(), fixed::mcfg()].map(|table| block.append(&table));
     let rsdt = block.append(&rsdt(&tables));
     let xsdt = block.append(&xsdt(&tables));
     block.bytes[..RSDP_BYTES].copy_from_slice(&rsdp(rsdt, xsdt));

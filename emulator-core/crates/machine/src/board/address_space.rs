@@ -10,6 +10,7 @@ enum Chip {
     Lapic(u64),
     IoApic(u64),
     Hpet(u64),
+    Ecam(u64),
 }
 
 impl Pc {
@@ -59,6 +60,7 @@ impl Pc {
         }
         match addr.0 {
             address if layout::IOAPIC.contains(&address) => Some(Chip::IoApic(address - layout::IOAPIC.start)),
+            address if layout::ECAM.contains(&address) => Some(Chip::Ecam(address - layout::ECAM.start)),
             address if layout::HPET.contains(&address) => Some(Chip::Hpet(address - layout::HPET.start)),
             _ => None,
         }
@@ -70,6 +72,7 @@ impl Pc {
             Some(Chip::Lapic(offset)) => self.lapic.read(offset, size, now),
             Some(Chip::IoApic(offset)) => self.ioapic.read(offset, size),
             Some(Chip::Hpet(offset)) => self.hpet.read(offset, size, now),
+            Some(Chip::Ecam(offset)) => self.read_ecam(offset, size),
             None => self.read_backed(addr, size).unwrap_or(size.ones()),
         }
     }
@@ -80,6 +83,7 @@ impl Pc {
             Some(Chip::Lapic(offset)) => self.lapic.write(offset, size, value, now),
             Some(Chip::IoApic(offset)) => self.ioapic.write(offset, size, value),
             Some(Chip::Hpet(offset)) => self.hpet.write(offset, size, value, now),
+            Some(Chip::Ecam(offset)) => self.write_ecam(offset, size, value),
             None => self.write_shadow(addr, size, value),
         }
     }

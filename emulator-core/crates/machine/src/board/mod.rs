@@ -3,6 +3,7 @@
 
 mod address_space;
 mod bus;
+mod ecam;
 mod pc;
 mod ports;
 mod snapshot;

@@ -105,7 +105,7 @@ impl Pc {
         (offset < devices::piix4_pm::PM_BYTES).then_some(offset)
     }
 
-    fn pci_bus(&mut self) -> (&mut devices::pci::ConfigMechanism, Slots<'_>) {
+    pub(super) fn pci_bus(&mut self) -> (&mut devices::pci::ConfigMechanism, Slots<'_>) {
         let slots = Slots { host_bridge: &mut self.host_bridge, isa_bridge: &mut self.isa_bridge, pm: &mut self.pm };
         (&mut self.pci, slots)
     }
@@ -124,7 +124,7 @@ fn elcr_chip(port: u16) -> Chip {
 }
 
 /// The PCI functions of the board: 82441FX in slot 0; PIIX3 and power management in slot 1.
-struct Slots<'b> {
+pub(super) struct Slots<'b> {
     host_bridge: &'b mut devices::i440fx::I440fx,
     isa_bridge: &'b mut devices::piix3::Piix3,
     pm: &'b mut devices::piix4_pm::Piix4Pm,

@@ -196,6 +196,20 @@ fn pci_shows_host_bridge_isa_bridge_and_power_management() {
 }
 
 #[test]
+fn configuration_space_in_memory_shows_the_same_functions() {
+    let mut board = board(true);
+    let mut dword = |offset: u64| board.mmio_read(PhysAddr(0xfeb0_0000 + offset), Dword, 0);
+    assert_eq!(dword(1 << 15), 0x7000_8086, "device 1, function 0");
+    assert_eq!(dword(1 << 15 | 3 << 12), 0x7113_8086, "device 1, function 3");
+    assert_eq!(dword(2 << 15), 0xffff_ffff, "no device 2");
+    assert_eq!(dword(0x100), 0xffff_ffff, "no extended registers");
+    // PIRQA routing of the ISA bridge, written here and read through the ports.
+    board.mmio_write(PhysAddr(0xfeb0_8060), Byte, 0x0b, 0);
+    board.pio_write(0xcf8, Dword, 0x8000_0860, 0);
+    assert_eq!(board.pio_read(0xcfc, Byte, 0), 0x0b);
+}
+
+#[test]
 fn reset_control_is_the_byte_inside_the_pci_address_register() {
     let mut board = board(true);
     board.pio_write(0xcf8, Dword, 0x8000_0600, 0);

@@ -30,7 +30,7 @@ mod tests {
     fn the_system_bios_is_what_its_source_assembles_to() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../bios/terrarium-bios");
         if std::process::Command::new("as").arg("--version").output().is_err() {
-            eprintln!("skipped: no assembler on this machine (Debian: binutils)");
+            crate::skipped("no assembler on this machine (Debian: binutils)");
             return;
         }
         let built = std::env::temp_dir().join(format!("terrarium-bios-{}.bin", std::process::id()));

@@ -32,7 +32,7 @@ impl<'m> Loader<'m> {
     }
 
     /// The board's address map.
-    pub fn memory_map(&self) -> [memory_map::MapRange; 5] {
+    pub fn memory_map(&self) -> [memory_map::MapRange; 6] {
         memory_map::memory_map(self.ram_bytes)
     }
 

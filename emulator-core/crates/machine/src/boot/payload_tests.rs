@@ -13,7 +13,7 @@ fn pack(command: &[&str], bytes: &[u8]) -> Option<Vec<u8>> {
     let mut command_line = Command::new(command[0]);
     let child = command_line.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
-        eprintln!("skipped: no {} on this machine", command[0]);
+        crate::skipped(&format!("no {} on this machine", command[0]));
         return None;
     };
     let mut stdin = child.stdin.take().unwrap();

@@ -237,7 +237,7 @@ fn a_pvh_kernel_starts_at_its_note_with_the_start_info_in_ebx() {
     assert_eq!(qword(&memory, info + 32), RSDP);
     let (map, entries) = (qword(&memory, info + 40), dword(&memory, info + 48));
     assert_eq!((qword(&memory, map), qword(&memory, map + 8), dword(&memory, map + 16)), (0, 0x9_fc00, 1));
-    assert_eq!(entries, 5);
+    assert_eq!(entries, 6);
 }
 
 /// A bzImage whose payload is `elf`, one literal run of an LZ4 block.
