@@ -74,11 +74,7 @@ impl Codegen<'_> {
     fn step(&mut self, step: &Step) {
         for stop in step.stops() {
             for value in self.liveness.frontier(self.block, stop) {
-                // What the step itself makes, or comes behind a store, is not there yet: the stop behind the
-                // instruction computes it.
-                if !matches!(self.block.graph.node(value), Node::Product) {
-                    self.settle(value);
-                }
+                self.settle(value);
             }
         }
         match *step {

@@ -18,8 +18,10 @@ const DATA_COPY: usize = 0x2_0000;
 const PAGES: u32 = 4;
 const TLB_TABLE_BYTES: usize = 1024 * 16;
 
-pub const MODE: Mode =
-    Mode { code: Width::W64, stack: Width::W64, flat: true, user: false, aligned: false, single: false };
+/// A flat mode of this width.
+pub fn mode(width: Width) -> Mode {
+    Mode { code: width, stack: width, flat: true, user: false, aligned: false, single: false }
+}
 
 /// What helpers share.
 pub struct Helpers {
@@ -40,11 +42,11 @@ pub struct Runner {
 }
 
 /// Decodes a block as the interpreter does.
-pub fn lower(code: &[u8]) -> Vec<Op> {
+pub fn lower(code: &[u8], mode: Width) -> Vec<Op> {
     let mut ops = Vec::new();
     let mut at = 0;
     while at < code.len() {
-        let inst = decode(&code[at..], Width::W64).expect("generated code decodes");
+        let inst = decode(&code[at..], mode).expect("generated code decodes");
         ops.push(Op::lower(&inst, at as u16));
         at += usize::from(inst.len);
     }
@@ -70,8 +72,8 @@ impl Runner {
 
     /// Compiles and runs the block of `case`. Bit n of `cached` says whether the TLB knows the data area's nth page.
     pub fn run(&mut self, case: &Case, cached: u64) -> Outcome {
-        let ops = lower(&case.code);
-        let compiled = jit::compile(&ops, MODE).expect("the block compiles");
+        let ops = lower(&case.code, case.mode);
+        let compiled = jit::compile(&ops, mode(case.mode)).expect("the block compiles");
         assert_eq!(compiled.instructions, ops.len(), "the whole block compiles");
         self.write_state(case, cached);
         let module =

@@ -33,9 +33,10 @@ impl Random {
     }
 }
 
-/// Every row of the general-purpose instructions that exists in 64-bit mode.
-pub fn rows() -> Vec<&'static Row> {
-    let general = |row: &&Row| matches!(row.sem, Sem::Int(_)) && !row.has_note("i64");
+/// Every row of the general-purpose instructions that exists in `mode`.
+pub fn rows(mode: Width) -> Vec<&'static Row> {
+    let missing = if mode == Width::W64 { "i64" } else { "o64" };
+    let general = |row: &&Row| matches!(row.sem, Sem::Int(_)) && !row.has_note(missing);
     instructions::rows().iter().copied().filter(general).collect()
 }
 
@@ -46,7 +47,7 @@ pub fn ends_block(row: &Row) -> bool {
 
 /// The rows that set status flags and let control pass on.
 pub fn flag_setters() -> Vec<&'static Row> {
-    rows().into_iter().filter(|row| !row.flags.is_empty()).collect()
+    rows(Width::W64).into_iter().filter(|row| !row.flags.is_empty()).collect()
 }
 
 /// The rows that look at condition `cc`: `SETcc`, `CMOVcc` and the two forms of `Jcc`.
@@ -60,10 +61,10 @@ pub fn readers_of(cc: u8) -> [&'static Row; 4] {
 }
 
 /// Bytes of an instruction of `row`, operands at random.
-pub fn instruction(random: &mut Random, row: &'static Row) -> Vec<u8> {
+pub fn instruction(random: &mut Random, row: &'static Row, mode: Width) -> Vec<u8> {
     loop {
-        let bytes = encode(random, row);
-        let Ok(inst) = decode(&bytes, Width::W64) else { continue };
+        let bytes = encode(random, row, mode == Width::W64);
+        let Ok(inst) = decode(&bytes, mode) else { continue };
         // A RIP-relative operand would lie anywhere but in the data area.
         let relative = |operand: &Operand| matches!(operand, Operand::Mem(mem) if mem.rip_relative);
         if !std::ptr::eq(inst.row(), row) || inst.operands.iter().any(relative) {
@@ -73,7 +74,7 @@ pub fn instruction(random: &mut Random, row: &'static Row) -> Vec<u8> {
     }
 }
 
-fn encode(random: &mut Random, row: &Row) -> Vec<u8> {
+fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mandatory: Vec<&str> = row.encoding.split(' ').filter(|t| ["66", "F2", "F3"].contains(t)).collect();
     let none = row.encoding.split(' ').any(|t| t == "NP");
@@ -83,14 +84,15 @@ fn encode(random: &mut Random, row: &Row) -> Vec<u8> {
     if random.one_in(12) {
         bytes.push(0x67);
     }
-    if random.one_in(10) {
+    // FS and GS are checked outside 64-bit mode, and so not compiled.
+    if random.one_in(10) && long {
         bytes.push(random.pick(&[0x64, 0x65]));
     }
     if random.one_in(16) && row.has_note("lock") {
         bytes.push(0xf0);
     }
     bytes.extend(mandatory.iter().map(|t| u8::from_str_radix(t, 16).unwrap()));
-    if random.one_in(2) {
+    if random.one_in(2) && long {
         bytes.push(0x40 | random.below(16) as u8);
     }
     let mut has_modrm = false;
@@ -169,10 +171,11 @@ fn registers(random: &mut Random) -> [u64; 16] {
 }
 
 /// A state for `code` to run in.
-pub fn case(random: &mut Random, code: Vec<u8>) -> Case {
+pub fn case(random: &mut Random, code: Vec<u8>, mode: Width) -> Case {
     Case {
+        mode,
         code,
-        registers: registers(random),
+        registers: registers(random).map(|value| mode.truncate(value)),
         rflags: random.next() & FLAGS | cpu::eflags::FIXED,
         data: (0..DATA_BYTES / 8).flat_map(|_| value(random).to_le_bytes()).collect(),
     }

@@ -2,7 +2,7 @@
 
 use cpu::{Access, Cpu, DescriptorTable, Segment, control};
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
-use x86::seg;
+use x86::{Width, seg};
 
 use super::{CODE, Case, DATA, DATA_BYTES, End, FLAGS, FS_BASE, GS_BASE, Outcome, READ_ONLY};
 
@@ -17,31 +17,39 @@ const HANDLERS: u64 = 0x1f_7000;
 const STACK_TOP: u64 = 0x1f_9000;
 const CODE_SELECTOR: u16 = 8;
 
-/// A processor in 64-bit mode.
+/// A processor that stays in one mode.
 pub struct Interpreter {
     cpu: Cpu,
     board: Board,
 }
 
 impl Interpreter {
-    pub fn new() -> Interpreter {
+    pub fn new(mode: Width) -> Interpreter {
         let mut board = Board { memory: GuestMemory::new(RAM_BYTES).unwrap() };
-        write_tables(&mut board);
+        let long = mode == Width::W64;
+        write_page_tables(&mut board, long);
+        write_descriptors(&mut board);
         let mut cpu = Cpu::new();
         let state = &mut cpu.state;
         state.cr0 = control::CR0_PE | control::CR0_PG | control::CR0_WP | control::CR0_ET;
-        state.cr4 = control::CR4_PAE;
         state.cr3 = TABLES;
-        state.msrs.efer = control::EFER_LME | control::EFER_LMA;
+        if long {
+            state.cr4 = control::CR4_PAE;
+            state.msrs.efer = control::EFER_LME | control::EFER_LMA;
+        }
         let data = Segment { selector: 0x10, base: 0, limit: u32::MAX, access: Access(0xc093) };
         for number in [seg::ES, seg::SS, seg::DS, seg::FS, seg::GS] {
             state.segs[usize::from(number)] = data;
         }
-        state.segs[usize::from(seg::CS)] =
-            Segment { selector: CODE_SELECTOR, base: 0, limit: u32::MAX, access: Access(0xa09b) };
+        state.segs[usize::from(seg::CS)] = Segment {
+            selector: CODE_SELECTOR,
+            base: 0,
+            limit: u32::MAX,
+            access: Access(if long { 0xa09b } else { 0xc09b }),
+        };
         state.segs[usize::from(seg::FS)].base = FS_BASE;
         state.segs[usize::from(seg::GS)].base = GS_BASE;
-        state.idtr = DescriptorTable { base: IDT, limit: 0xfff };
+        state.idtr = DescriptorTable { base: IDT, limit: if long { 0xfff } else { 0 } };
         state.gdtr = DescriptorTable { base: GDT, limit: 0xff };
         state.tr = Segment { selector: 0x20, base: TSS, limit: 0x67, access: Access(0x8b) };
         Interpreter { cpu, board }
@@ -60,11 +68,10 @@ impl Interpreter {
         self.cpu.forget_derived();
         self.cpu.state_changed();
         let exit = self.cpu.run(&mut self.board, 0, 1000, 1);
-        assert_ne!(exit, VcpuExit::Shutdown, "{case:x?}");
         let mut registers = core::array::from_fn(|number| self.cpu.state.regs.get(number));
         let mut rflags = self.cpu.state.rflags();
         let rip = self.cpu.state.rip;
-        let mut end = End::At(rip);
+        let mut end = if exit == VcpuExit::Shutdown { End::Shutdown } else { End::At(rip) };
         if (HANDLERS..HANDLERS + 0x200).contains(&rip) {
             let vector = ((rip - HANDLERS) / 16) as u8;
             // The frame is RIP, CS, RFLAGS, RSP, SS, below it an error code where the vector has one.
@@ -73,26 +80,38 @@ impl Interpreter {
             rflags = self.board.word(frame + 16);
             registers[4] = self.board.word(frame + 24);
         }
+        if end == End::Shutdown {
+            // Only a reset leads out of it.
+            *self = Interpreter::new(case.mode);
+        }
         let data = self.board.memory.get(PhysAddr(DATA), DATA_BYTES as usize).unwrap().to_vec();
         Outcome { registers, rflags: rflags & FLAGS, data, end }
     }
 }
 
-/// Page tables, descriptors, and a handler for every exception.
-fn write_tables(board: &mut Board) {
+/// 4-level page tables, or those of 32-bit paging; the last level maps the first 2 MiB either way.
+fn write_page_tables(board: &mut Board, long: bool) {
     const PRESENT_WRITABLE: u64 = 3;
-    for level in 0..3 {
+    let (upper_levels, entry_bytes) = if long { (3, 8) } else { (1, 4) };
+    for level in 0..upper_levels {
         board.put_word(TABLES + level * 0x1000, (TABLES + (level + 1) * 0x1000) | PRESENT_WRITABLE);
     }
-    let mut map = |page: u64, flags: u64| board.put_word(TABLES + 0x3000 + (page >> 12) * 8, page | flags);
+    let mut map = |page: u64, flags: u64| {
+        let entry = (page | flags).to_le_bytes();
+        let at = TABLES + upper_levels * 0x1000 + (page >> 12) * entry_bytes;
+        board.put(at, &entry[..entry_bytes as usize]);
+    };
     for page in (DATA..DATA + DATA_BYTES).step_by(0x1000) {
         map(page, if page < READ_ONLY { PRESENT_WRITABLE } else { 1 });
     }
-    // Execute-only does not exist: stores to the code page stay out because no case aims at it.
     map(CODE, 1);
     for page in (TABLES..STACK_TOP).step_by(0x1000) {
         map(page, PRESENT_WRITABLE);
     }
+}
+
+/// Descriptors and, for 64-bit mode, a handler for every exception.
+fn write_descriptors(board: &mut Board) {
     board.put_word(GDT + u64::from(CODE_SELECTOR), 0x00af_9b00_0000_ffff);
     board.put_word(TSS + 36, STACK_TOP);
     for vector in 0..32 {

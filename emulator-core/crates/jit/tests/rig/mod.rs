@@ -1,11 +1,13 @@
 //! Runs the same instructions, from the same state, through the interpreter and as compiled code.
 //!
-//! Both see one 64-bit address space: the data area, of which two pages are writable, one is read-only and all
+//! Both see one address space: the data area, of which two pages are writable, one is read-only and all
 //! around is missing, and the code. The interpreter has page tables that say so, the compiled code's helpers know it.
 
 pub mod compiled;
 pub mod generate;
 pub mod interpreter;
+
+use x86::Width;
 
 /// Address of the block.
 pub const CODE: u64 = 0x1e_0000;
@@ -20,6 +22,8 @@ pub const GS_BASE: u64 = (DATA + 0x1000).wrapping_sub(0xffff_ffff);
 /// What both start from.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// Width of the code segment: 64 bits, or 32 with flat segments.
+    pub mode: Width,
     /// One block; its last instruction ends it.
     pub code: Vec<u8>,
     pub registers: [u64; 16],
@@ -34,6 +38,8 @@ pub enum End {
     At(u64),
     /// An exception: vector, and RIP of the instruction that raised it.
     Exception(u8, u64),
+    /// An exception, and no handler: 32-bit cases have none.
+    Shutdown,
 }
 
 /// What both must agree on.
