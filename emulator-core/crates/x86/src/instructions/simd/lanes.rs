@@ -1,6 +1,7 @@
 //! What each lane operation computes: pure functions of 128-bit values.
 //!
-//! Lanes are arrays and operations plain loops over them, so that the compiler can turn them into vector instructions.
+//! Lanes are arrays and operations plain loops over them, which the compiler turns into vector instructions: in WebAssembly nearly every
+//! operation is the one instruction it is named after.
 
 mod arithmetic;
 mod multiply;
@@ -13,12 +14,14 @@ pub use string::string_compare;
 
 use super::{BlendOp, PackedImmOp, PackedOp};
 
+/// A value in memory, lowest byte first.
+type Bytes = [u8; 16];
+
 macro_rules! lane_type {
     ($load:ident, $store:ident, $lane:ty, $count:literal) => {
         #[doc = concat!("The value as ", stringify!($count), " lanes, lowest first.")]
         #[inline(always)]
-        fn $load(value: u128) -> [$lane; $count] {
-            let bytes = value.to_le_bytes();
+        fn $load(bytes: &Bytes) -> [$lane; $count] {
             core::array::from_fn(|n| {
                 const BYTES: usize = size_of::<$lane>();
                 let mut lane = [0; BYTES];
@@ -29,12 +32,12 @@ macro_rules! lane_type {
 
         #[doc = concat!("The value made of ", stringify!($count), " lanes, lowest first.")]
         #[inline(always)]
-        fn $store(lanes: [$lane; $count]) -> u128 {
+        fn $store(lanes: [$lane; $count]) -> Bytes {
             let mut bytes = [0; 16];
             for (place, lane) in bytes.chunks_exact_mut(size_of::<$lane>()).zip(lanes) {
                 place.copy_from_slice(&lane.to_le_bytes());
             }
-            u128::from_le_bytes(bytes)
+            bytes
         }
     };
 }
@@ -60,14 +63,22 @@ use each;
 /// See [`PackedOp`].
 #[must_use]
 pub fn packed(op: PackedOp, a: u128, b: u128) -> u128 {
+    match op {
+        PackedOp::Pand => a & b,
+        PackedOp::Pandn => !a & b,
+        PackedOp::Por => a | b,
+        PackedOp::Pxor => a ^ b,
+        _ => u128::from_le_bytes(in_memory(op, &a.to_le_bytes(), &b.to_le_bytes())),
+    }
+}
+
+/// Not inlined, because the compiler finds the vector instructions only where the lanes come from memory.
+#[inline(never)]
+fn in_memory(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     use PackedOp as P;
     match op {
-        P::Pand => a & b,
-        P::Pandn => !a & b,
-        P::Por => a | b,
-        P::Pxor => a ^ b,
         P::Psllw | P::Pslld | P::Psllq | P::Psrlw | P::Psrld | P::Psrlq | P::Psraw | P::Psrad => {
-            shift::shift(op, a, b as u64)
+            shift::shift(op, a, qwords(b)[0])
         }
         P::Packsswb | P::Packssdw | P::Packuswb | P::Packusdw => pack::pack(op, a, b),
         P::Punpcklbw | P::Punpcklwd | P::Punpckldq | P::Punpcklqdq => pack::unpack(op, a, b),
@@ -87,31 +98,45 @@ pub fn packed(op: PackedOp, a: u128, b: u128) -> u128 {
 /// See [`PackedImmOp`].
 #[must_use]
 pub fn packed_imm(op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {
-    match op {
-        PackedImmOp::Pslldq | PackedImmOp::Psrldq | PackedImmOp::Palignr => shift::bytes(op, a, b, imm),
-        PackedImmOp::Mpsadbw => multiply::sliding_differences(a, b, imm),
-        _ => shuffle::by_immediate(op, a, b, imm),
-    }
+    let lanes = match op {
+        PackedImmOp::Pslldq | PackedImmOp::Psrldq | PackedImmOp::Palignr => return shift::bytes(op, a, b, imm),
+        PackedImmOp::Mpsadbw => multiply::sliding_differences(&a.to_le_bytes(), &b.to_le_bytes(), imm),
+        _ => shuffle::by_immediate(op, &a.to_le_bytes(), &b.to_le_bytes(), imm),
+    };
+    u128::from_le_bytes(lanes)
 }
 
 /// See [`BlendOp`].
 #[must_use]
 pub fn blend(op: BlendOp, a: u128, b: u128, mask: u128) -> u128 {
-    let chosen = match op {
+    let mask = &mask.to_le_bytes();
+    let chosen = u128::from_le_bytes(match op {
         BlendOp::Pblendvb => from_signed_bytes(signed_bytes(mask).map(|lane| lane >> 7)),
         BlendOp::Blendvps => from_signed_dwords(signed_dwords(mask).map(|lane| lane >> 31)),
         BlendOp::Blendvpd => from_signed_qwords(signed_qwords(mask).map(|lane| lane >> 63)),
-    };
+    });
     (a & !chosen) | (b & chosen)
 }
 
 /// The sign bits of the lanes, `bits` (8, 32 or 64) wide, in order.
 #[must_use]
 pub fn sign_mask(bits: u8, value: u128) -> u64 {
-    let gather = |signs: &[bool]| signs.iter().rev().fold(0, |mask, &sign| mask << 1 | u64::from(sign));
+    let (low, high) = (value as u64, (value >> 64) as u64);
     match bits {
-        8 => gather(&signed_bytes(value).map(|lane| lane < 0)),
-        32 => gather(&signed_dwords(value).map(|lane| lane < 0)),
-        _ => gather(&signed_qwords(value).map(|lane| lane < 0)),
+        8 => byte_signs(low) | byte_signs(high) << 8,
+        32 => dword_signs(low) | dword_signs(high) << 2,
+        _ => low >> 63 | (high >> 63) << 1,
     }
+}
+
+/// Bit n is the sign of byte n: the multiplication moves bit 8n + 7 to bit 56 + n, and no two partial products meet.
+fn byte_signs(half: u64) -> u64 {
+    const SIGNS: u64 = 0x8080_8080_8080_8080;
+    const GATHER: u64 = 0x0002_0408_1020_4081;
+    (half & SIGNS).wrapping_mul(GATHER) >> 56
+}
+
+/// Bit n is the sign of doubleword n.
+fn dword_signs(half: u64) -> u64 {
+    half >> 31 & 1 | half >> 63 << 1
 }

@@ -15,7 +15,7 @@ macro_rules! neighbours {
 
 /// Lanes are wrapping or saturating, signed or unsigned, as the mnemonic says (Intel SDM vol. 1, 9.3.2).
 #[inline(always)]
-pub(super) fn arithmetic(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn arithmetic(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     use PackedOp as P;
     match op {
         P::Paddb => each!(bytes, from_bytes, a, b, u8::wrapping_add),

@@ -3,12 +3,12 @@
 use super::*;
 
 /// Even dwords, the ones `PMULUDQ` and `PMULDQ` take.
-fn even(value: u128) -> [u32; 2] {
+fn even(value: &Bytes) -> [u32; 2] {
     qwords(value).map(|lane| lane as u32)
 }
 
 #[inline(always)]
-pub(super) fn multiply(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn multiply(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     use PackedOp as P;
     match op {
         P::Pmullw => each!(words, from_words, a, b, u16::wrapping_mul),
@@ -34,7 +34,7 @@ pub(super) fn multiply(op: PackedOp, a: u128, b: u128) -> u128 {
 }
 
 #[inline(always)]
-pub(super) fn sum(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn sum(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     match op {
         PackedOp::Pmaddwd => {
             let (a, b) = (signed_words(a), signed_words(b));
@@ -56,14 +56,14 @@ pub(super) fn sum(op: PackedOp, a: u128, b: u128) -> u128 {
         PackedOp::Phminposuw => {
             let lanes = words(b);
             let (place, least) = lanes.iter().enumerate().min_by_key(|(_, lane)| **lane).unwrap_or((0, &0));
-            u128::from(*least) | (place as u128) << 16
+            from_qwords([u64::from(*least) | (place as u64) << 16, 0])
         }
         _ => unreachable!("{op:?} is no sum"),
     }
 }
 
 /// `MPSADBW`: sums of differences of four bytes of `b` with the eight runs of four that start one byte apart in `a`.
-pub(super) fn sliding_differences(a: u128, b: u128, imm: u8) -> u128 {
+pub(super) fn sliding_differences(a: &Bytes, b: &Bytes, imm: u8) -> Bytes {
     let (a, b) = (bytes(a), bytes(b));
     let (first, block) = (usize::from(imm >> 2 & 1) * 4, usize::from(imm & 3) * 4);
     from_words(core::array::from_fn(|n| (0..4).map(|i| u16::from(a[first + n + i].abs_diff(b[block + i]))).sum()))

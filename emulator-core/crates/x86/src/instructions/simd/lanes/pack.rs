@@ -3,7 +3,7 @@
 use super::*;
 
 #[inline(always)]
-pub(super) fn pack(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn pack(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     let word = |n: usize| {
         if n < 8 { signed_words(a)[n] } else { signed_words(b)[n - 8] }
     };
@@ -27,7 +27,7 @@ macro_rules! interleave {
 }
 
 #[inline(always)]
-pub(super) fn unpack(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn unpack(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     match op {
         PackedOp::Punpcklbw => interleave!(bytes, from_bytes, a, b, 0),
         PackedOp::Punpckhbw => interleave!(bytes, from_bytes, a, b, 8),
@@ -42,7 +42,7 @@ pub(super) fn unpack(op: PackedOp, a: u128, b: u128) -> u128 {
 }
 
 #[inline(always)]
-pub(super) fn widen(op: PackedOp, value: u128) -> u128 {
+pub(super) fn widen(op: PackedOp, value: &Bytes) -> Bytes {
     use PackedOp as P;
     match op {
         P::Pmovsxbw => from_signed_words(core::array::from_fn(|n| signed_bytes(value)[n].into())),

@@ -4,7 +4,7 @@ use super::*;
 
 /// Counts of the lane's width or more shift everything out (arithmetic shifts: leave the sign).
 #[inline(always)]
-pub(super) fn shift(op: PackedOp, a: u128, count: u64) -> u128 {
+pub(super) fn shift(op: PackedOp, a: &Bytes, count: u64) -> Bytes {
     use PackedOp as P;
     let n = count.min(64) as u32;
     match op {

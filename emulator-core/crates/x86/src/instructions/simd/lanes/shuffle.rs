@@ -4,16 +4,16 @@ use super::*;
 
 /// `PSHUFB`: each byte of `index` picks a byte, or zero where its top bit is set.
 #[inline(always)]
-pub(super) fn bytes_by(value: u128, index: u128) -> u128 {
+pub(super) fn bytes_by(value: &Bytes, index: &Bytes) -> Bytes {
     let lanes = bytes(value);
     from_bytes(bytes(index).map(|i| if i & 0x80 != 0 { 0 } else { lanes[usize::from(i & 15)] }))
 }
 
 #[inline(always)]
-pub(super) fn duplicate(op: PackedOp, a: u128, b: u128) -> u128 {
+pub(super) fn duplicate(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     let lanes = dwords(b);
     match op {
-        PackedOp::Movddup => from_qwords([b as u64; 2]),
+        PackedOp::Movddup => from_qwords([qwords(b)[0]; 2]),
         PackedOp::Movsldup => from_dwords([lanes[0], lanes[0], lanes[2], lanes[2]]),
         PackedOp::Movshdup => from_dwords([lanes[1], lanes[1], lanes[3], lanes[3]]),
         PackedOp::Movhlps => from_qwords([qwords(b)[1], qwords(a)[1]]),
@@ -27,7 +27,7 @@ fn field(imm: u8, n: usize) -> usize {
 }
 
 #[inline(always)]
-pub(super) fn by_immediate(op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {
+pub(super) fn by_immediate(op: PackedImmOp, a: &Bytes, b: &Bytes, imm: u8) -> Bytes {
     use PackedImmOp as P;
     let bit = |n: usize| usize::from(imm >> n & 1);
     match op {

@@ -1,6 +1,6 @@
 //! The string comparison of SSE4.2 (Intel SDM vol. 2, 4.1).
 
-use super::{bytes, from_bytes, from_words, signed_bytes, signed_words, words};
+use super::{Bytes, bytes, from_bytes, from_words, signed_bytes, signed_words, words};
 use crate::flags::{CF, OF, SF, ZF};
 use crate::instructions::simd::StringOp;
 
@@ -12,7 +12,7 @@ struct Text {
 
 impl Text {
     /// `length` is `None` where the string ends at its first zero element.
-    fn new(value: u128, length: Option<u64>, imm: u8) -> Text {
+    fn new(value: &Bytes, length: Option<u64>, imm: u8) -> Text {
         let mut elements = [0; 16];
         let widened: [i32; 16] = match imm & 3 {
             0 => bytes(value).map(i32::from),
@@ -82,7 +82,7 @@ fn apply_polarity(bits: u32, b: &Text, imm: u8) -> u32 {
 #[must_use]
 pub fn string_compare(op: StringOp, a: (u128, u64), b: (u128, u64), imm: u8) -> (u128, u64) {
     let explicit = matches!(op, StringOp::Pcmpestri | StringOp::Pcmpestrm);
-    let text = |(value, length): (u128, u64)| Text::new(value, explicit.then_some(length), imm);
+    let text = |(value, length): (u128, u64)| Text::new(&value.to_le_bytes(), explicit.then_some(length), imm);
     let (a, b) = (text(a), text(b));
     let bits = apply_polarity(intermediate(&a, &b, imm), &b, imm);
     let count = elements_in(imm);
@@ -108,9 +108,9 @@ fn mask(bits: u32, imm: u8) -> u128 {
     if imm & 0x40 == 0 {
         return u128::from(bits);
     }
-    if imm & 1 == 0 {
+    u128::from_le_bytes(if imm & 1 == 0 {
         from_bytes(core::array::from_fn(|n| if bits >> n & 1 != 0 { u8::MAX } else { 0 }))
     } else {
         from_words(core::array::from_fn(|n| if bits >> n & 1 != 0 { u16::MAX } else { 0 }))
-    }
+    })
 }
