@@ -73,3 +73,15 @@ fn random_programs_in_every_mode_end_in_exceptions_at_worst() {
         }
     }
 }
+
+#[test]
+fn a_handler_that_faults_for_ever_uses_up_the_budget() {
+    // Every vector of real mode leads to an undefined instruction, and the 16-bit stack wraps without end.
+    let mut machine = Machine::real(&[0x0f, 0x0b]);
+    for vector in 0..256 {
+        machine.write(HANDLERS + vector * 16, &[0x0f, 0x0b]);
+    }
+    machine.cpu.state.load_real_segment(x86::seg::SS, 0x3000);
+    machine.cpu.state_changed();
+    assert_eq!(machine.cpu.run(&mut machine.bus, 0, 1000, 100_000), platform::VcpuExit::Yield);
+}

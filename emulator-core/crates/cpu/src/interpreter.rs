@@ -73,6 +73,8 @@ impl Exec<'_> {
 
     fn fault(&mut self, exception: Exception) {
         self.cpu.faults += 1;
+        // It counts as an instruction: a handler that itself faults must not keep the caller here for ever.
+        self.cpu.retired += 1;
         self.deliver_exception(exception);
         self.cpu.attention = true;
     }
@@ -248,7 +250,7 @@ impl Exec<'_> {
     fn lower(&self, inst: &Inst, offset: u16) -> Op {
         let mut op = Op::lower(inst, offset);
         let mode = self.cpu.mode;
-        let by_segment = mode.code != Width::W64 && (!mode.flat || matches!(op.seg, seg::FS | seg::GS));
+        let by_segment = mode.code != Width::W64 && (!mode.flat || matches!(op.seg, seg::CS | seg::FS | seg::GS));
         op.checked = mode.aligned || by_segment;
         op.code.set(code_of(&op));
         op

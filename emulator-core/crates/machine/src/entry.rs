@@ -30,10 +30,12 @@ pub(crate) fn enter(cpu: &mut Cpu, loader: &mut Loader<'_>, entry: EntryState) -
     match entry {
         EntryState::ResetVector => {}
         EntryState::Protected32(registers) => {
+            set_memory_types(&mut cpu.state.msrs);
             flat_segments(cpu, loader, CODE_32)?;
             protected_32(cpu, registers);
         }
         EntryState::Long64 { rip, rsi } => {
+            set_memory_types(&mut cpu.state.msrs);
             flat_segments(cpu, loader, CODE_64)?;
             put_identity_tables(loader)?;
             long_64(cpu, rip, rsi);
@@ -41,6 +43,25 @@ pub(crate) fn enter(cpu: &mut Cpu, loader: &mut Loader<'_>, entry: EntryState) -
     }
     cpu.state_changed();
     Ok(())
+}
+
+/// Memory types as firmware leaves them (Intel SDM vol. 3, 11.11.2): write-back, but for the VGA window and everything from the
+/// end of RAM's range to 4 GiB, and write-protected below 1 MiB where ROM is.
+fn set_memory_types(msrs: &mut cpu::Msrs) {
+    const WRITE_BACK: u64 = 0x0606_0606_0606_0606;
+    const WRITE_PROTECTED: u64 = 0x0505_0505_0505_0505;
+    const UNCACHED: u64 = 0;
+    /// MTRRs and fixed ranges enabled, the default type.
+    const ENABLED_WRITE_BACK: u64 = 0xc06;
+    const VALID: u64 = 1 << 11;
+    const PHYSICAL_ADDRESSES: u64 = 1 << 39;
+    const UNCACHED_BYTES: u64 = layout::FOUR_GIB - layout::RAM_LIMIT;
+    // 0 to 512 KiB, to 640 KiB, to 768 KiB (VGA), then 4-KiB pages to 1 MiB.
+    msrs.mtrr_fixed = [WRITE_PROTECTED; 11];
+    msrs.mtrr_fixed[..3].copy_from_slice(&[WRITE_BACK, WRITE_BACK, UNCACHED]);
+    msrs.mtrr_variable[0] = layout::RAM_LIMIT | UNCACHED;
+    msrs.mtrr_variable[1] = (PHYSICAL_ADDRESSES - UNCACHED_BYTES) | VALID;
+    msrs.mtrr_def_type = ENABLED_WRITE_BACK;
 }
 
 fn protected_32(cpu: &mut Cpu, registers: Registers32) {

@@ -131,3 +131,10 @@ fn a_null_stack_segment_is_legal_in_64_bit_mode_below_level_3() {
     machine.run_to_halt();
     assert_eq!(machine.reg(RSP), STACK - 8);
 }
+
+#[test]
+fn a_store_through_cs_faults_in_protected_mode() {
+    // mov cs:[0x3000], eax
+    let mut machine = Machine::protected(&[0x2e, 0xa3, 0, 0x30, 0, 0]);
+    assert_eq!(machine.run_to_vector(), 13);
+}
