@@ -15,6 +15,9 @@ pub enum Sem {
     Simd(Simd),
 }
 
+// Every predecoded operation holds one: a family's tag and number, and a second byte for the vectors.
+const _: () = assert!(size_of::<Sem>() == 2);
+
 /// The CPUID feature an encoding belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]

@@ -14,7 +14,7 @@ mod syscall;
 pub(crate) mod task;
 
 use x86::instructions::system::Sys;
-use x86::{Engine, Exception, Op, Width};
+use x86::{Engine, Exception, Op, Width, seg};
 
 use crate::exec::Exec;
 
@@ -55,7 +55,11 @@ impl Exec<'_> {
             Sys::PopSegment => self.pop_segment(op),
             Sys::StoreSegment => self.store_segment(op),
             Sys::LoadSegment => self.load_segment_from(op),
-            Sys::LoadFarPointer(register) => self.load_far_pointer(op, register),
+            Sys::Les => self.load_far_pointer(op, seg::ES),
+            Sys::Lds => self.load_far_pointer(op, seg::DS),
+            Sys::Lss => self.load_far_pointer(op, seg::SS),
+            Sys::Lfs => self.load_far_pointer(op, seg::FS),
+            Sys::Lgs => self.load_far_pointer(op, seg::GS),
             Sys::Swapgs => self.swapgs(),
             Sys::Sgdt | Sys::Sidt | Sys::Lgdt | Sys::Lidt | Sys::Sldt | Sys::Str | Sys::Lldt | Sys::Ltr => {
                 self.table_register(op, sys)

@@ -58,8 +58,11 @@ pub enum Sys {
     // Segments and descriptor tables.
     StoreSegment,
     LoadSegment,
-    /// `LES`, `LDS`, `LSS`, `LFS`, `LGS`.
-    LoadFarPointer(u8),
+    Les,
+    Lds,
+    Lss,
+    Lfs,
+    Lgs,
     Sgdt,
     Sidt,
     Lgdt,

@@ -1,16 +1,16 @@
 //! Segment registers and descriptor tables (Intel SDM vol. 3, 2.8.1 and 5.10).
 
 use crate::instructions::system::Sys;
-use crate::{Feature, Row, Sem::Sys as Run, row, seg};
+use crate::{Feature, Row, Sem::Sys as Run, row};
 
 pub const ROWS: &[Row] = &[
     row("MOV", "8C /r", "Rv/Mw= Sw", Run(Sys::StoreSegment)),
     row("MOV", "8E /r", "Sw= Ew", Run(Sys::LoadSegment)).notes("end"),
-    row("LES", "C4 /r", "Gv= Mp", Run(Sys::LoadFarPointer(seg::ES))).notes("i64 end"),
-    row("LDS", "C5 /r", "Gv= Mp", Run(Sys::LoadFarPointer(seg::DS))).notes("i64 end"),
-    row("LSS", "0F B2 /r", "Gv= Mp", Run(Sys::LoadFarPointer(seg::SS))).notes("end"),
-    row("LFS", "0F B4 /r", "Gv= Mp", Run(Sys::LoadFarPointer(seg::FS))).notes("end"),
-    row("LGS", "0F B5 /r", "Gv= Mp", Run(Sys::LoadFarPointer(seg::GS))).notes("end"),
+    row("LES", "C4 /r", "Gv= Mp", Run(Sys::Les)).notes("i64 end"),
+    row("LDS", "C5 /r", "Gv= Mp", Run(Sys::Lds)).notes("i64 end"),
+    row("LSS", "0F B2 /r", "Gv= Mp", Run(Sys::Lss)).notes("end"),
+    row("LFS", "0F B4 /r", "Gv= Mp", Run(Sys::Lfs)).notes("end"),
+    row("LGS", "0F B5 /r", "Gv= Mp", Run(Sys::Lgs)).notes("end"),
     row("SLDT", "0F 00 /0", "Rv/Mw=", Run(Sys::Sldt)),
     row("STR", "0F 00 /1", "Rv/Mw=", Run(Sys::Str)),
     row("LLDT", "0F 00 /2", "Ew", Run(Sys::Lldt)).notes("end"),
