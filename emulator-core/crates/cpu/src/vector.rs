@@ -142,6 +142,11 @@ impl VectorEngine for Exec<'_> {
     }
 
     fn float(&mut self, op: FloatOp, a: u128, b: u128, imm: u8) -> Result<u128, Exception> {
+        if float::native::is_usual(self.cpu.state.mxcsr)
+            && let Some(value) = float::native::operate(op, a, b)
+        {
+            return Ok(value);
+        }
         self.with_mxcsr(|ctx| float::operate(op, a, b, imm, ctx))
     }
 

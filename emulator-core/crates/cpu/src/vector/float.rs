@@ -1,7 +1,8 @@
-//! Floating-point lanes by software (`softfloat` takes the host's arithmetic where it provably agrees).
+//! Floating-point lanes: by the host in ordinary cases ([`native`]), else by `softfloat`.
 
 pub(super) mod approximate;
 mod convert;
+pub(super) mod native;
 
 use softfloat::{Binary, Context, F32, F64, Relation, Rounding, sse};
 use x86::flags::{CF, PF, ZF};
