@@ -47,6 +47,8 @@ export interface CoreConfig {
   readonly noReboot: boolean;
   /** Wall clock at power-on, seconds since 1970-01-01T00:00:00Z, for the CMOS clock. */
   readonly unixSeconds: number;
+  /** Seed of the processor's random numbers, a non-negative safe integer: the same seed gives the same numbers. */
+  readonly randomSeed: number;
 }
 
 /** Counters of one machine, all since power-on. */

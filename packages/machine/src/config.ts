@@ -75,6 +75,7 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
       trace: list("trace", config.trace ?? []).join(","),
       noReboot: oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]) === "stop",
       unixSeconds: Math.floor(Date.now() / 1000),
+      randomSeed: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER),
     },
     files: {
       ...(config.kernel === undefined ? {} : { kernel: fileSource("kernel", config.kernel) }),

@@ -137,6 +137,11 @@ impl Cpu {
         }
     }
 
+    /// Seeds the generator behind `RDRAND`.
+    pub fn seed_random(&mut self, seed: u64) {
+        self.state.random = msr::random_state(seed);
+    }
+
     /// Drops every decoded block and every translation: guest memory was replaced from outside.
     pub fn forget_derived(&mut self) {
         self.tlb.flush(false);
@@ -176,7 +181,9 @@ impl Vcpu for Cpu {
     }
 
     fn reset(&mut self) {
-        self.state = State::at_reset();
+        // The random number generator is not a register: a reset does not make it repeat itself.
+        let random = self.state.random;
+        self.state = State { random, ..State::at_reset() };
         self.nmi_pending = false;
         self.shut_down = false;
         self.attention = true;

@@ -100,6 +100,15 @@ fn plain(msrs: &mut Msrs, msr: u32, value: u64) -> Option<(&mut u64, bool)> {
     })
 }
 
+/// State of the generator for `seed`: the mixing of splitmix64, so that close seeds give unlike numbers; never zero, which
+/// xorshift would not leave.
+pub(crate) fn random_state(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ mixed >> 31).max(1)
+}
+
 impl Exec<'_> {
     /// The time-stamp counter: nanoseconds of guest time, moved by what software wrote to it.
     fn tsc(&self) -> u64 {

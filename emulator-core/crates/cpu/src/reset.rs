@@ -47,7 +47,7 @@ impl State {
             nmi_blocked: false,
             halted: false,
             pending_debug: 0,
-            random: RANDOM_SEED,
+            random: msr::random_state(0),
         };
         state.set_rflags(eflags::FIXED);
         state
@@ -61,6 +61,3 @@ impl State {
         self.cpl <= 3 && flat_is_flat && (!long || self.cr0 >> 31 & 1 != 0) && self.random != 0
     }
 }
-
-/// The generator's state until the board seeds it; anything but zero.
-const RANDOM_SEED: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -11,6 +11,8 @@ pub struct Config {
     pub boot: Boot,
     /// Wall-clock time at power-on, in seconds since 1970-01-01 UTC; the guest's real-time clock starts there.
     pub unix_seconds: i64,
+    /// Seed of the processor's random numbers (`RDRAND`): the same seed gives the same numbers.
+    pub random_seed: u64,
     /// Report a reset as [`crate::RunOutcome::Rebooted`] instead of starting again.
     pub no_reboot: bool,
     /// Categories to trace from the first instruction on, as [`crate::Machine::set_trace`] takes them.
@@ -27,6 +29,7 @@ impl Default for Config {
             memory_bytes: 512 << 20,
             boot: Boot::Firmware { rom: Vec::new() },
             unix_seconds: 0,
+            random_seed: 0,
             no_reboot: false,
             trace: String::new(),
             clock: Clock::Realtime,

@@ -69,7 +69,9 @@ impl Machine {
         })?;
         let clock = GuestClock::new(config.clock);
         let trace = config.trace.clone();
-        let mut machine = Machine { config, cpu: Cpu::new(), board, clock, ended: None, exits: 0, halts: 0, resets: 0 };
+        let mut cpu = Cpu::new();
+        cpu.seed_random(config.random_seed);
+        let mut machine = Machine { config, cpu, board, clock, ended: None, exits: 0, halts: 0, resets: 0 };
         machine.set_trace(&trace)?;
         Ok(machine)
     }

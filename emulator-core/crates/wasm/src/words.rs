@@ -14,6 +14,7 @@ pub struct Config {
     trace: String,
     no_reboot: bool,
     unix_seconds: i64,
+    random_seed: u64,
 }
 
 /// `BootFiles`.
@@ -40,6 +41,7 @@ impl Config {
             memory_bytes: self.memory_bytes,
             boot,
             unix_seconds: self.unix_seconds,
+            random_seed: self.random_seed,
             no_reboot: self.no_reboot,
             trace: self.trace,
             clock: Clock::Realtime,

@@ -51,7 +51,7 @@ impl Exec<'_> {
         if in_first >= w.bytes() {
             return Ok(self.read_target(w, first));
         }
-        let second = self.target(Use::Read, self.wrap(linear.wrapping_add(in_first)))?;
+        let second = self.target(Use::Read, self.behind(linear, in_first))?;
         let mut value = 0;
         for at in 0..w.bytes() {
             let byte = if at < in_first { first.add(at) } else { second.add(at - in_first) };
@@ -75,7 +75,7 @@ impl Exec<'_> {
             self.write_target(w, first, value);
             return Ok(());
         }
-        let second = self.target(Use::Write, self.wrap(linear.wrapping_add(in_first)))?;
+        let second = self.target(Use::Write, self.behind(linear, in_first))?;
         for at in 0..w.bytes() {
             let byte = if at < in_first { first.add(at) } else { second.add(at - in_first) };
             self.write_target(Width::W8, byte, value >> (8 * at) & 0xff);
@@ -100,7 +100,7 @@ impl Exec<'_> {
     pub(crate) fn check_range(&mut self, usage: Use, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
         self.check_canonical(linear, bytes, segment)?;
         self.target(usage, linear)?;
-        let last = self.wrap(linear.wrapping_add(bytes - 1));
+        let last = self.behind(linear, bytes - 1);
         if last & PAGE_MASK != linear & PAGE_MASK {
             self.target(usage, last & PAGE_MASK)?;
         }
@@ -210,6 +210,13 @@ impl Exec<'_> {
             return Ok(());
         }
         Err(if segment == seg::SS { Exception::StackFault(0) } else { Exception::GeneralProtection(0) })
+    }
+
+    /// `bytes` behind `linear`. Outside 64-bit mode addresses wrap at 4 GiB, but for those of tables and stacks that
+    /// IA-32e mode has above it.
+    fn behind(&self, linear: u64, bytes: u64) -> u64 {
+        let next = linear.wrapping_add(bytes);
+        if linear >> 32 == 0 { self.wrap(next) } else { next }
     }
 
     /// A linear address as the mode computes it: 32 bits wide outside 64-bit mode.

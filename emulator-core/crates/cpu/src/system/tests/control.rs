@@ -148,6 +148,24 @@ fn rdrand_sets_carry_and_differs_from_call_to_call() {
 }
 
 #[test]
+fn the_same_seed_gives_the_same_random_numbers_and_a_reset_does_not_repeat_them() {
+    use platform::Vcpu;
+    // rdrand rax; hlt
+    let first = |seed| {
+        let mut machine = Machine::long(&[0x48, 0x0f, 0xc7, 0xf0, 0xf4]);
+        machine.cpu.seed_random(seed);
+        machine.run_to_halt();
+        (machine.reg(RAX), machine)
+    };
+    let (number, mut machine) = first(1);
+    assert_eq!(number, first(1).0);
+    assert_ne!(number, first(2).0);
+    let before = machine.cpu.state.random;
+    machine.cpu.reset();
+    assert_eq!(machine.cpu.state.random, before);
+}
+
+#[test]
 fn user_code_cannot_halt() {
     assert_eq!(Machine::long(&[0xf4]).user().run_to_vector(), 13);
 }
