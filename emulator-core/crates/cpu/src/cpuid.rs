@@ -37,8 +37,9 @@ const fn bits(numbers: &[u32]) -> u32 {
 
 /// Leaf 1, ECX: SSE3, SSSE3, CMPXCHG16B, PCID, SSE4.1, SSE4.2, x2APIC, POPCNT, TSC-deadline, RDRAND, hypervisor.
 const FEATURES_ECX: u32 = bits(&[0, 9, 13, 17, 19, 20, 21, 23, 24, 30, 31]);
-/// Leaf 1, EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36, CLFSH, MMX, FXSR, SSE, SSE2.
-const FEATURES_EDX: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17, 19, 23, 24, 25, 26]);
+/// Leaf 1, EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT, PSE-36, CLFSH, MMX, FXSR,
+/// SSE, SSE2.
+const FEATURES_EDX: u32 = bits(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 19, 23, 24, 25, 26]);
 /// Leaf 7, EBX: TSC_ADJUST, SMEP, enhanced REP MOVSB, SMAP.
 const STRUCTURED_EBX: u32 = bits(&[1, 7, 9, 20]);
 /// Leaf 7, ECX: UMIP.

@@ -23,6 +23,8 @@ const IA32_MTRRCAP: u32 = 0xfe;
 const IA32_SYSENTER_CS: u32 = 0x174;
 const IA32_SYSENTER_ESP: u32 = 0x175;
 const IA32_SYSENTER_EIP: u32 = 0x176;
+const IA32_MCG_CAP: u32 = 0x179;
+const IA32_MCG_STATUS: u32 = 0x17a;
 const IA32_MISC_ENABLE: u32 = 0x1a0;
 const IA32_DEBUGCTL: u32 = 0x1d9;
 const IA32_MTRR_PHYSBASE0: u32 = 0x200;
@@ -49,6 +51,10 @@ const IA32_TSC_AUX: u32 = 0xc000_0103;
 
 /// Eight variable ranges, fixed ranges, write-combining.
 const MTRR_CAPABILITIES: u64 = 8 | 1 << 8 | 1 << 10;
+/// No bank of error-reporting registers: nothing in this processor can fail (Intel SDM vol. 3, 16.3.1.1).
+const MACHINE_CHECK_CAPABILITIES: u64 = 0;
+/// No machine check is in progress.
+const MACHINE_CHECK_STATUS: u64 = 0;
 /// Locked with VMX and SMX off.
 const FEATURE_CONTROL_LOCKED: u64 = 1;
 const EFER_WRITABLE: u64 = EFER_SCE | EFER_LME | EFER_NXE;
@@ -163,6 +169,8 @@ impl Exec<'_> {
             IA32_FEATURE_CONTROL => FEATURE_CONTROL_LOCKED,
             IA32_BIOS_SIGN_ID => msrs.microcode_revision << 32,
             IA32_MTRRCAP => MTRR_CAPABILITIES,
+            IA32_MCG_CAP => MACHINE_CHECK_CAPABILITIES,
+            IA32_MCG_STATUS => MACHINE_CHECK_STATUS,
             IA32_EFER => msrs.efer,
             IA32_FS_BASE => self.cpu.state.segs[usize::from(seg::FS)].base,
             IA32_GS_BASE => self.cpu.state.segs[usize::from(seg::GS)].base,
@@ -188,6 +196,8 @@ impl Exec<'_> {
             IA32_TSC_ADJUST => self.move_tsc(value.wrapping_sub(self.cpu.state.msrs.tsc_adjust)),
             // Written with zero before CPUID reports the revision.
             IA32_BIOS_SIGN_ID => {}
+            // Software clears it; anything but zero is #GP (Intel SDM vol. 3, 16.3.1.2).
+            IA32_MCG_STATUS if value == 0 => {}
             IA32_EFER => return self.write_efer(value),
             IA32_FS_BASE | IA32_GS_BASE => {
                 if !canonical(value) {

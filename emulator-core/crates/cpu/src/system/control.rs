@@ -15,6 +15,7 @@ const CR4_BITS: u64 = CR4_VME
     | CR4_DE
     | CR4_PSE
     | CR4_PAE
+    | CR4_MCE
     | CR4_PGE
     | CR4_PCE
     | CR4_OSFXSR
