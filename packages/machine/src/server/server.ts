@@ -27,11 +27,13 @@ export class CoreServer implements MachineServer {
   async start({ core: config, files }: ResolvedConfig, events: MachineEvents): Promise<void> {
     const [core, bytes] = await Promise.all([this.#core(), this.#read(files)]);
     this.#begin(() => core.createMachine(config, bytes), events, config.trace !== "");
+    for (const file of Object.values(bytes)) release(file);
   }
 
   async restore(snapshot: Uint8Array, events: MachineEvents): Promise<void> {
     const core = await this.#core();
     this.#begin(() => core.restoreMachine(snapshot), events, false);
+    release(snapshot);
   }
 
   write(port: number, bytes: Uint8Array): void {
@@ -112,6 +114,14 @@ export class CoreServer implements MachineServer {
       throw new MachineError("FILE_UNREADABLE", `The ${role} ${source} cannot be read: ${reason}.`, { source, reason });
     }
   }
+}
+
+/**
+ * Gives back the memory of bytes the core has taken over, now rather than when they are collected: beside the guest's
+ * own memory that may be the largest thing in the process. They are this thread's: read here, or copied by a message.
+ */
+function release(bytes: Uint8Array): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 /** Runs a call into the core; what it throws becomes an error of ours. */
