@@ -164,6 +164,18 @@ fn write_host(w: Width, host: usize, value: u64) {
     }
 }
 
+/// High half of a 64-by-64-bit product, from 32-bit halves: WebAssembly has no such instruction, and the compiler's
+/// 128-bit product is a call.
+#[inline(always)]
+fn multiply_high(a: u64, b: u64) -> u64 {
+    let (a_low, a_high) = (a & 0xffff_ffff, a >> 32);
+    let (b_low, b_high) = (b & 0xffff_ffff, b >> 32);
+    let low = a_low * b_low;
+    let middle = a_high * b_low + (low >> 32);
+    let other_middle = a_low * b_high + (middle & 0xffff_ffff);
+    a_high * b_high + (middle >> 32) + (other_middle >> 32)
+}
+
 /// Where a read-modify-write operand lies.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {

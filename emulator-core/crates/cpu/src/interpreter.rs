@@ -11,6 +11,14 @@ use crate::state::eflags;
 
 const PAGE_BYTES: u64 = 4096;
 
+/// What [`Exec::before_single`] found, for [`Exec::after_single`].
+struct AroundOne {
+    /// The instruction ran in an interrupt shadow.
+    shadow: bool,
+    /// EFLAGS.TF was set before it.
+    stepping: bool,
+}
+
 impl Exec<'_> {
     /// Runs until `limit` instructions have retired in all, or something outside must be looked at.
     pub(crate) fn run_blocks(&mut self, limit: u64) -> VcpuExit {
@@ -89,10 +97,13 @@ impl Exec<'_> {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
-        if self.cpu.mode.single {
-            return self.run_single(index, rip);
+        let around = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
+        // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
+        let done = self.run_ops(index, rip);
+        match around {
+            None => done,
+            Some(around) => self.after_single(around, done),
         }
-        self.run_ops(index, rip)
     }
 
     #[inline(always)]
@@ -125,10 +136,10 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// One instruction with everything around it that a block leaves out: trace, breakpoints, single step.
+    /// Before an instruction in [`crate::Mode::single`]: what a block leaves out.
     #[cold]
     #[inline(never)]
-    fn run_single(&mut self, index: u32, rip: u64) -> Result<(), Exception> {
+    fn before_single(&mut self, rip: u64) -> Result<AroundOne, Exception> {
         let shadow = core::mem::take(&mut self.cpu.state.interrupt_shadow);
         self.cpu.attention = true;
         if !shadow {
@@ -136,14 +147,18 @@ impl Exec<'_> {
         }
         let stepping = self.cpu.state.system_flags & eflags::TF != 0;
         self.trace_instruction(rip);
-        let done = self.run_ops(index, rip);
-        if self.cpu.state.interrupt_shadow {
-            // MOV SS and STI set it anew.
-        } else if shadow {
+        Ok(AroundOne { shadow, stepping })
+    }
+
+    /// After it: the shadow is over (unless it set a new one), and single step or a data breakpoint may be due.
+    #[cold]
+    #[inline(never)]
+    fn after_single(&mut self, around: AroundOne, done: Result<(), Exception>) -> Result<(), Exception> {
+        if around.shadow && !self.cpu.state.interrupt_shadow {
             self.cpu.state_changed();
         }
         done?;
-        self.after_instruction(stepping)
+        self.after_instruction(around.stepping)
     }
 
     /// Linear address of an instruction.

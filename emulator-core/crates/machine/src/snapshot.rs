@@ -1,4 +1,4 @@
-//! Snapshots: a header, then one LZ4 frame with configuration and chips, then memory without its zero pages.
+//! Snapshots: a header (magic, format, length of the rest), then one LZ4 frame with configuration and chips, then memory without its zero pages.
 //!
 //! Invariant: every byte of a snapshot is hostile. Sizes are bounded before anything is allocated, and whatever does
 //! not decode is refused as damaged. Memory goes straight between frame and guest: no second copy of it exists.
@@ -15,7 +15,9 @@ use crate::{Config, MachineError};
 const MAGIC: [u8; 8] = *b"TERRASNP";
 /// Changes whenever the layout below does.
 const FORMAT: u32 = 1;
-const HEADER_BYTES: usize = 12;
+const HEADER_BYTES: usize = 20;
+/// Where the header says how long the frame is: the decoder takes a frame that lost its end mark and checksum for a whole one.
+const LENGTH_AT: usize = 12;
 /// Largest head believed: kernel, initrd or firmware are in it.
 const HEAD_LIMIT: u64 = 1 << 30;
 const PAGE: usize = PAGE_BYTES as usize;
@@ -43,13 +45,15 @@ impl Machine {
         let head = Head { config, guest_time, parts, memory_bytes: memory.len() as u64 };
         let head = postcard::to_allocvec(&head).expect("plain data encodes into memory");
 
-        let mut file = [&MAGIC[..], &FORMAT.to_le_bytes()].concat();
+        let mut file = [&MAGIC[..], &FORMAT.to_le_bytes(), &[0; 8]].concat();
         let checked = FrameInfo::new().content_checksum(true);
         let mut frame = FrameEncoder::with_frame_info(checked, &mut file);
         let written = write_body(&mut frame, &head, memory);
         written
             .and_then(|()| frame.finish().map_err(std::io::Error::from).map(|_| ()))
             .expect("a vector takes every byte");
+        let length = (file.len() - HEADER_BYTES) as u64;
+        file[LENGTH_AT..HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
         file
     }
 
@@ -94,8 +98,12 @@ fn check_header(snapshot: &[u8]) -> Result<&[u8], MachineError> {
     if header[..8] != MAGIC {
         return Err(damaged("it is no snapshot of a machine"));
     }
-    let found = u32::from_le_bytes(header[8..].try_into().expect("four bytes"));
-    if found == FORMAT { Ok(frame) } else { Err(MachineError::SnapshotVersion { found, wanted: FORMAT }) }
+    let found = u32::from_le_bytes(header[8..LENGTH_AT].try_into().expect("four bytes"));
+    if found != FORMAT {
+        return Err(MachineError::SnapshotVersion { found, wanted: FORMAT });
+    }
+    let length = u64::from_le_bytes(header[LENGTH_AT..].try_into().expect("eight bytes"));
+    if length == frame.len() as u64 { Ok(frame) } else { Err(damaged("it is cut short")) }
 }
 
 fn write_body(frame: &mut impl Write, head: &[u8], memory: &[u8]) -> std::io::Result<()> {
