@@ -27,6 +27,7 @@ const checks = [
   ["TypeScript lints", root, "eslint", "."],
   ["types", root, "tsc", "--build"],
   ["types of the tests", root, "tsc", "--project", "test"],
+  ["table of error codes", root, "node", "packages/machine/scripts/codes.mjs", "--check"],
 ];
 
 const failed = checks.filter(([name, cwd, command, ...args]) => {

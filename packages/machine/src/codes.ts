@@ -1,4 +1,4 @@
-// Generated from the table in emulator-core/crates/machine/src/error.rs by `npm run codes -w @terrarium/machine`.
+// Generated from emulator-core/crates/machine/src/error.rs by `npm run codes -w @terrarium/machine`.
 
 /** Fields of `details` for each failure the core reports. */
 export interface CoreErrorDetails {

@@ -27,7 +27,7 @@ export class CoreServer implements MachineServer {
   async start({ core: config, files }: ResolvedConfig, events: MachineEvents): Promise<void> {
     const [core, bytes] = await Promise.all([this.#core(), this.#read(files)]);
     this.#begin(() => core.createMachine(config, bytes), events, config.trace !== "");
-    for (const file of Object.values(bytes)) release(file);
+    for (const file of [bytes.kernel, bytes.initrd, bytes.firmware]) if (file !== undefined) release(file);
   }
 
   async restore(snapshot: Uint8Array, events: MachineEvents): Promise<void> {
