@@ -211,7 +211,7 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn mul_high_unsigned(&mut self, w: Width, a: u64, b: u64) -> u64 {
         match w {
-            Width::W64 => ((u128::from(a) * u128::from(b)) >> 64) as u64,
+            Width::W64 => multiply_high(a, b),
             _ => a.wrapping_mul(b) >> w.bits(),
         }
     }
@@ -220,7 +220,11 @@ impl Engine for Exec<'_> {
     fn mul_high_signed(&mut self, w: Width, a: u64, b: u64) -> u64 {
         let (a, b) = (w.sign_extend(a) as i64, w.sign_extend(b) as i64);
         match w {
-            Width::W64 => ((i128::from(a) * i128::from(b)) >> 64) as u64,
+            Width::W64 => {
+                // The unsigned product counts each negative factor as 2^64 more than it is.
+                let excess = ((a >> 63) & b).wrapping_add((b >> 63) & a);
+                multiply_high(a as u64, b as u64).wrapping_sub(excess as u64)
+            }
             _ => w.truncate((a.wrapping_mul(b) >> w.bits()) as u64),
         }
     }
