@@ -229,6 +229,16 @@ impl Engine for Exec<'_> {
         }
     }
 
+    /// Multi-precision arithmetic multiplies 32-bit halves in 64-bit registers: then the product has no high half.
+    #[inline(always)]
+    fn signed_product_overflows(&mut self, w: Width, a: u64, b: u64, low: u64) -> u64 {
+        if w == Width::W64 && (a | b) >> 32 == 0 {
+            return low >> 63;
+        }
+        let sign = self.sar(w, low, 63);
+        u64::from(self.mul_high_signed(w, a, b) != sign)
+    }
+
     #[inline(always)]
     fn divide_unsigned(&mut self, w: Width, high: u64, low: u64, divisor: u64) -> Result<(u64, u64), Exception> {
         if divisor == 0 || high >= divisor {

@@ -31,6 +31,16 @@ pub trait Engine: Sized {
     fn mul_high_unsigned(&mut self, w: Width, a: Self::V, b: Self::V) -> Self::V;
     /// High half of the signed product of two values of width `w`.
     fn mul_high_signed(&mut self, w: Width, a: Self::V, b: Self::V) -> Self::V;
+    /// 1 where the signed product of two values of width `w`, whose low half is `low`, does not fit in `w`.
+    #[inline(always)]
+    fn signed_product_overflows(&mut self, w: Width, a: Self::V, b: Self::V, low: Self::V) -> Self::V {
+        let high = self.mul_high_signed(w, a, b);
+        let top = self.imm(63);
+        let sign = self.sar(w, low, top);
+        let differ = self.xor(sign, high);
+        let zero = self.imm(0);
+        self.below(zero, differ)
+    }
     /// Quotient and remainder of `high:low` by `divisor`, each of width `w`.
     ///
     /// # Errors

@@ -48,7 +48,8 @@ pub fn mul<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
 pub fn imul_wide<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
     let b = read_dst(e, op, w, f)?;
     let a = e.register(w, RAX);
-    let (low, high) = signed_product(e, w, a, b);
+    let low = signed_product(e, w, a, b);
+    let high = e.mul_high_signed(w, a, b);
     e.set_register(w, RAX, low);
     e.set_register(w, high_half(w), high);
     Ok(())
@@ -58,8 +59,8 @@ pub fn imul_wide<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(),
 pub fn imul<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
     let b = read_src(e, op, w, f)?;
     let a = e.register(w, op.dst);
-    let (low, _) = signed_product(e, w, a, b);
-    e.set_register(w, op.dst, low);
+    let product = signed_product(e, w, a, b);
+    e.set_register(w, op.dst, product);
     Ok(())
 }
 
@@ -67,23 +68,18 @@ pub fn imul<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
 pub fn imul_immediate<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
     let a = read_src(e, op, w, f)?;
     let b = e.imm(w.truncate(op.imm as u64));
-    let (low, _) = signed_product(e, w, a, b);
-    e.set_register(w, op.dst, low);
+    let product = signed_product(e, w, a, b);
+    e.set_register(w, op.dst, product);
     Ok(())
 }
 
-/// Product halves, with CF and OF set where the high half is more than the low half's sign.
+/// Low half of the product, with CF and OF set where the high half is more than its sign.
 #[inline(always)]
-fn signed_product<E: Engine>(e: &mut E, w: Width, a: E::V, b: E::V) -> (E::V, E::V) {
+fn signed_product<E: Engine>(e: &mut E, w: Width, a: E::V, b: E::V) -> E::V {
     let low = e.mul(w, a, b);
-    let high = e.mul_high_signed(w, a, b);
-    let top = e.imm(63);
-    let sign = e.sar(w, low, top);
-    let differ = e.xor(sign, high);
-    let zero = e.imm(0);
-    let significant = e.below(zero, differ);
+    let significant = e.signed_product_overflows(w, a, b, low);
     set_with_carry_overflow(e, w, low, significant, significant);
-    (low, high)
+    low
 }
 
 #[inline(always)]
