@@ -50,7 +50,9 @@ impl Exec<'_> {
         if op.checked {
             return self.checked_linear(op.seg, offset, bytes, write);
         }
-        Ok(self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset))
+        // SAFETY: the decoder numbers segments 0..=5, and `Op::lower` knows SEG_NONE (6) beside them; there are seven.
+        let segment = unsafe { self.cpu.state.segs.get_unchecked(usize::from(op.seg)) };
+        Ok(segment.base.wrapping_add(offset))
     }
 
     /// Linear address of `segment:offset`, checked; wraps at 4 GiB outside 64-bit mode.

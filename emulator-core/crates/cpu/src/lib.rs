@@ -63,6 +63,8 @@ pub struct Cpu {
     /// A bus access may have changed a line or a deadline: give the board its turn after this block.
     pub(crate) leave: bool,
     pub(crate) nmi_pending: bool,
+    /// Linear address of the page fault raised last, for CR2 when it is delivered.
+    pub(crate) fault_address: u64,
     /// Triple fault.
     pub(crate) shut_down: bool,
     /// Hardware interrupts delivered.
@@ -115,6 +117,7 @@ impl Cpu {
             attention: true,
             leave: false,
             nmi_pending: false,
+            fault_address: 0,
             shut_down: false,
             interrupts: 0,
             faults: 0,

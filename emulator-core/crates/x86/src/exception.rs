@@ -27,13 +27,9 @@ pub enum Exception {
     StackFault(u16),
     /// #GP, vector 13.
     GeneralProtection(u16),
-    /// #PF, vector 14; `address` goes to CR2 on delivery.
-    PageFault {
-        /// The error code (Intel SDM vol. 3, figure 4-12).
-        error: u16,
-        /// The linear address.
-        address: u64,
-    },
+    /// #PF, vector 14, with its error code (Intel SDM vol. 3, figure 4-12). The processor keeps the linear address until it
+    /// delivers the exception: here it would make every fallible result too large for registers.
+    PageFault(u16),
     /// #MF, vector 16.
     X87,
     /// #AC, vector 17, error code 0.
@@ -59,7 +55,7 @@ impl Exception {
             Exception::SegmentNotPresent(_) => 11,
             Exception::StackFault(_) => 12,
             Exception::GeneralProtection(_) => 13,
-            Exception::PageFault { .. } => 14,
+            Exception::PageFault(_) => 14,
             Exception::X87 => 16,
             Exception::AlignmentCheck => 17,
             Exception::Simd => 19,
@@ -74,7 +70,7 @@ impl Exception {
             | Exception::SegmentNotPresent(code)
             | Exception::StackFault(code)
             | Exception::GeneralProtection(code)
-            | Exception::PageFault { error: code, .. } => Some(code),
+            | Exception::PageFault(code) => Some(code),
             Exception::DoubleFault | Exception::AlignmentCheck => Some(0),
             _ => None,
         }

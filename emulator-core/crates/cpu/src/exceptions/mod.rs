@@ -64,7 +64,7 @@ fn class(exception: Exception) -> Class {
         | Exception::SegmentNotPresent(_)
         | Exception::StackFault(_)
         | Exception::GeneralProtection(_) => Class::Contributory,
-        Exception::PageFault { .. } => Class::PageFault,
+        Exception::PageFault(_) => Class::PageFault,
         Exception::DoubleFault => Class::DoubleFault,
         _ => Class::Benign,
     }
@@ -91,8 +91,8 @@ impl Exec<'_> {
         let mut current = exception;
         loop {
             self.trace_delivery(format_args!("{current:x?}"));
-            if let Exception::PageFault { address, .. } = current {
-                self.cpu.state.cr2 = address;
+            if let Exception::PageFault(_) = current {
+                self.cpu.state.cr2 = self.cpu.fault_address;
             }
             let event = Event {
                 vector: current.vector(),

@@ -218,7 +218,7 @@ impl Exec<'_> {
         }
     }
 
-    fn page_fault(&self, attempt: Attempt, cause: u16) -> Exception {
+    fn page_fault(&mut self, attempt: Attempt, cause: u16) -> Exception {
         let state = &self.cpu.state;
         let mut error = cause;
         if attempt.usage == Use::Write {
@@ -231,7 +231,8 @@ impl Exec<'_> {
         if attempt.usage == Use::Execute && tells_fetch {
             error |= error::FETCH;
         }
-        Exception::PageFault { error, address: attempt.linear }
+        self.cpu.fault_address = attempt.linear;
+        Exception::PageFault(error)
     }
 
     /// Loads the four page-directory-pointer entries where PAE paging is in use.
