@@ -8,7 +8,7 @@ use x86::Op;
 
 use crate::state::Mode;
 
-/// Predecoded operations kept; when full, everything is dropped. 400,000 of 48 bytes are 19 MB.
+/// Predecoded operations kept; when full, everything is dropped. 400,000 of 40 bytes are 16 MB.
 const CAPACITY: usize = 400_000;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;

@@ -74,7 +74,7 @@ pub struct Tlb {
     view: usize,
     /// Misses since power-on, for statistics.
     pub misses: u64,
-    /// Entries filled since the last complete flush, as `view << 16 | use << 12 | index`; past `entries * 2` a flush clears everything.
+    /// Entries filled since the last complete flush, as `view << 16 | use << 12 | index`; past [`ENTRIES`] of them a flush goes through all tables.
     filled: Vec<u32>,
     /// Hashed set of 4 MiB regions in which some entry comes from a large page.
     large: [u64; LARGE_BITS / 64],

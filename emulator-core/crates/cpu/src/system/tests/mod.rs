@@ -10,11 +10,4 @@ mod strings;
 mod syscall;
 mod task;
 
-const RAX: usize = 0;
-const RCX: usize = 1;
-const RDX: usize = 2;
-const RBX: usize = 3;
-const RSP: usize = 4;
-const RBP: usize = 5;
-const RSI: usize = 6;
-const RDI: usize = 7;
+use super::{RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};

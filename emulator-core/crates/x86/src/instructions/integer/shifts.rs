@@ -122,10 +122,7 @@ pub fn shl<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
         let r = e.shl(w, a, count);
         let carry = if w == Width::W64 {
             // The bit shifted out last: 64 - count, which for a count of zero is not used.
-            let wide = e.imm(64);
-            let number = e.sub(Width::W64, wide, count);
-            let mask = e.imm(63);
-            let number = e.and(number, mask);
+            let number = width_less(e, w, count);
             let moved = e.shr(a, number);
             let one = e.imm(1);
             e.and(moved, one)
@@ -307,6 +304,25 @@ pub fn rcr<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
     })
 }
 
+/// `w - count` as a shift count: what is left of the operand on the other side. For a count of zero the result is not used.
+#[inline(always)]
+fn width_less<E: Engine>(e: &mut E, w: Width, count: E::V) -> E::V {
+    let bits = e.imm(u64::from(w.bits()));
+    let rest = e.sub(Width::W64, bits, count);
+    let mask = e.imm(63);
+    e.and(rest, mask)
+}
+
+/// The result of a double shift of `a`, with the flags set: OF tells a change of sign.
+#[inline(always)]
+fn finish_double<E: Engine>(e: &mut E, w: Width, count: E::V, a: E::V, shifted: E::V, carry: E::V) -> E::V {
+    let r = e.select(count, shifted, a);
+    let changed = e.xor(r, a);
+    let overflow = bit_at(e, changed, w.bits() - 1);
+    finish_shift(e, w, count, r, carry, overflow);
+    r
+}
+
 /// Count of a double shift: CL or the immediate.
 #[inline(always)]
 fn double_count<E: Engine>(e: &mut E, op: &Op, w: Width) -> E::V {
@@ -322,10 +338,7 @@ pub fn shld<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
     let count = double_count(e, op, w);
     let fill = e.register(w, op.src);
     update_dst(e, op, w, f, |e, a| {
-        let mask = e.imm(63);
-        let bits = e.imm(u64::from(w.bits()));
-        let back = e.sub(Width::W64, bits, count);
-        let back_masked = e.and(back, mask);
+        let back = width_less(e, w, count);
         let (r, out) = if w == Width::W16 {
             let wide = join16(e, a, fill, a);
             let moved = e.shl(Width::W64, wide, count);
@@ -334,17 +347,13 @@ pub fn shld<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
             (e.truncate(w, r), bit_at(e, moved, 48))
         } else {
             let high = e.shl(w, a, count);
-            let low = e.shr(fill, back_masked);
+            let low = e.shr(fill, back);
             let r = e.or(high, low);
-            let out = e.shr(a, back_masked);
+            let out = e.shr(a, back);
             let one = e.imm(1);
             (r, e.and(out, one))
         };
-        let r = e.select(count, r, a);
-        let changed = e.xor(r, a);
-        let overflow = bit_at(e, changed, w.bits() - 1);
-        finish_shift(e, w, count, r, out, overflow);
-        r
+        finish_double(e, w, count, a, r, out)
     })
 }
 
@@ -353,10 +362,7 @@ pub fn shrd<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
     let count = double_count(e, op, w);
     let fill = e.register(w, op.src);
     update_dst(e, op, w, f, |e, a| {
-        let mask = e.imm(63);
-        let bits = e.imm(u64::from(w.bits()));
-        let back = e.sub(Width::W64, bits, count);
-        let back = e.and(back, mask);
+        let back = width_less(e, w, count);
         let (r, out) = if w == Width::W16 {
             let wide = join16(e, a, fill, a);
             let moved = e.shr(wide, count);
@@ -366,11 +372,7 @@ pub fn shrd<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::S
             let high = e.shl(w, fill, back);
             (e.or(low, high), last_out_right(e, a, count))
         };
-        let r = e.select(count, r, a);
-        let changed = e.xor(r, a);
-        let overflow = bit_at(e, changed, w.bits() - 1);
-        finish_shift(e, w, count, r, out, overflow);
-        r
+        finish_double(e, w, count, a, r, out)
     })
 }
 
