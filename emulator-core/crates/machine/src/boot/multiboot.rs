@@ -2,7 +2,7 @@
 
 use platform::PAGE_BYTES;
 
-use super::{EntryState, Loader, Registers32, elf};
+use super::{EntryState, File, Loader, Registers32, elf};
 use crate::{MachineError, layout};
 
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -53,7 +53,7 @@ pub(super) fn load(
     loader: &mut Loader<'_>,
     file: &[u8],
     command_line: &str,
-    modules: &[(&[u8], &str)],
+    modules: &[(&dyn File, &str)],
 ) -> Result<EntryState, MachineError> {
     let not_recognised = MachineError::KernelNotRecognised { bytes: file.len() as u64 };
     let header = header(file).ok_or(not_recognised)?;
@@ -108,16 +108,20 @@ impl Header<'_> {
     }
 }
 
-fn put_modules(loader: &mut Loader<'_>, modules: &[(&[u8], &str)], kernel_end: u64) -> Result<Vec<u64>, MachineError> {
+fn put_modules(
+    loader: &mut Loader<'_>,
+    modules: &[(&dyn File, &str)],
+    kernel_end: u64,
+) -> Result<Vec<u64>, MachineError> {
     let mut next = kernel_end;
     let mut placed = Vec::new();
-    for (bytes, _) in modules {
+    for (module, _) in modules {
         let start = next.next_multiple_of(PAGE_BYTES);
-        let (needed, available) = (bytes.len() as u64, loader.ram_bytes().saturating_sub(start));
+        let (needed, available) = (module.length() as u64, loader.ram_bytes().saturating_sub(start));
         if needed > available {
             return Err(MachineError::InitrdDoesNotFit { needed, available });
         }
-        loader.put(start, bytes)?;
+        loader.put_file(start, *module, 0, module.length())?;
         placed.push(start);
         next = start + needed;
     }
@@ -128,7 +132,7 @@ fn put_modules(loader: &mut Loader<'_>, modules: &[(&[u8], &str)], kernel_end: u
 fn put_information(
     loader: &mut Loader<'_>,
     command_line: &str,
-    modules: &[(&[u8], &str)],
+    modules: &[(&dyn File, &str)],
     placed: &[u64],
 ) -> Result<(), MachineError> {
     const MAP_ENTRY_BYTES: u32 = 24;
@@ -163,7 +167,7 @@ fn put_information(
     }
     loader.put(name_at, LOADER_NAME)?;
 
-    for (index, ((bytes, string), start)) in modules.iter().zip(placed).enumerate() {
+    for (index, ((module, string), start)) in modules.iter().zip(placed).enumerate() {
         let room = layout::COMMAND_LINE + layout::COMMAND_LINE_ROOM - strings;
         let entry_at = modules_at + index as u64 * 16;
         if string.len() as u64 >= room || entry_at + 16 > layout::BOOT_PAGE_TABLES {
@@ -174,7 +178,7 @@ fn put_information(
         }
         let mut entry = [0u8; 16];
         entry[..4].copy_from_slice(&(*start as u32).to_le_bytes());
-        entry[4..8].copy_from_slice(&((start + bytes.len() as u64) as u32).to_le_bytes());
+        entry[4..8].copy_from_slice(&((start + module.length() as u64) as u32).to_le_bytes());
         entry[8..12].copy_from_slice(&(strings as u32).to_le_bytes());
         loader.put(entry_at, &entry)?;
         loader.put(strings, string.as_bytes())?;

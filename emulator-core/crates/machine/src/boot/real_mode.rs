@@ -27,7 +27,7 @@ const HEAP_BASE: u64 = 0x200;
 /// Loads setup code and kernel; the processor starts at the reset vector.
 pub(super) fn load(loader: &mut Loader<'_>, linux: &Linux<'_>) -> Result<EntryState, MachineError> {
     let header = &linux.header;
-    let mut setup = linux.file[..header.setup_bytes].to_vec();
+    let mut setup = linux.file.head(header.setup_bytes);
     if setup.len() as u64 > layout::SETUP_HEAP_END - HEAP_BASE {
         let reason = format!("its setup code is {} bytes long", setup.len());
         return Err(MachineError::KernelUnsupported { reason });
@@ -37,7 +37,7 @@ pub(super) fn load(loader: &mut Loader<'_>, linux: &Linux<'_>) -> Result<EntrySt
     if kernel_end > loader.ram_bytes() {
         return Err(MachineError::MemoryTooSmall { needed: kernel_end, configured: loader.ram_bytes() });
     }
-    loader.put(layout::KERNEL, linux.kernel())?;
+    linux.put_kernel(loader, layout::KERNEL)?;
     let moved_end = header.load_address(loader.ram_bytes())? + header.occupied();
     for (offset, value) in linux.put_inputs(loader, kernel_end.max(moved_end))? {
         setup[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
