@@ -34,7 +34,7 @@ export interface BootOptions {
 /** A module for a multiboot kernel. */
 export interface BootModule {
   readonly file: FileSource;
-  /** The string the kernel gets with it; empty where absent. */
+  /** The string the kernel gets with it, by custom a path and then words for the module; empty where absent. */
   readonly commandLine?: string;
 }
 

@@ -51,8 +51,8 @@ fn options() -> Result<Options, AnyError> {
             "--initrd" => initrd = Some(file(&value()?)?),
             "--module" => {
                 let module = value()?;
-                let (path, words) = module.split_once(' ').unwrap_or((&module, ""));
-                modules.push(Module { file: file(path)?, command_line: words.to_owned() });
+                let path = module.split(' ').next().unwrap_or_default();
+                modules.push(Module { file: file(path)?, command_line: module.clone() });
             }
             "--bios" => bios = Some(file(&value()?)?),
             "--append" => append = value()?,

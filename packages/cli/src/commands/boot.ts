@@ -113,10 +113,10 @@ function source(name: string | undefined, { kernel, initrd, module, bios, append
   };
 }
 
-/** `--module "file words"`, as in a GRUB menu. */
+/** `--module "file words"`, as in a GRUB menu: the module's string is all of it, and kernels skip its first word. */
 function bootModule(option: string): BootModule {
-  const [, file = "", words = ""] = /^(\S+)\s*(.*)$/s.exec(option) ?? [];
-  return { file: path(file), commandLine: words };
+  const [file = ""] = option.split(" ");
+  return { file: path(file), commandLine: option };
 }
 
 function options(flags: Flags): BootOptions {

@@ -12,6 +12,7 @@ mod multiboot;
 mod payload;
 mod pvh;
 mod real_mode;
+mod record;
 mod setup_header;
 
 pub use file::File;
@@ -25,8 +26,10 @@ use crate::{Boot, Entry, MachineError};
 /// The processor's state at the first instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum EntryState {
-    /// As after RESET#: firmware takes over.
+    /// As after RESET#: firmware of the caller's takes over.
     ResetVector,
+    /// The same with our own BIOS, which starts what its boot record names.
+    SystemBios,
     /// Protected mode without paging, flat 4 GiB segments, interrupts off.
     Protected32(Registers32),
     /// Long mode over identity-mapping page tables, flat segments, interrupts off.

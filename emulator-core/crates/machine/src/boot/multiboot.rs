@@ -2,7 +2,8 @@
 
 use platform::PAGE_BYTES;
 
-use super::{EntryState, File, Loader, Registers32, elf};
+use super::record::{self, Program};
+use super::{EntryState, File, Loader, elf};
 use crate::{MachineError, layout};
 
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -12,6 +13,8 @@ const LOADER_MAGIC: u32 = 0x2bad_b002;
 const SEARCHED: usize = 8192;
 const LOADER_NAME: &[u8] = b"Terrarium\0";
 const INFO_BYTES: u64 = 88;
+/// Boot loaders put the kernel's path in front of its command line, and kernels skip the first word; this stands for it.
+const KERNEL_NAME: &str = "kernel";
 
 /// Header flags (3.1.2). Bits 0 to 15 are demands a loader must refuse when it does not know them; page-aligned
 /// modules (bit 0) and memory information (bit 1) are always given.
@@ -48,7 +51,8 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..offset + 4).map(|slice| u32::from_le_bytes(slice.try_into().expect("four bytes")))
 }
 
-/// Loads the kernel, then the modules behind it, each on its own pages.
+/// Loads the kernel, then the modules behind it, each on its own pages. It starts over our BIOS: kernels that a boot loader started on a PC
+/// read the BIOS data area, and some go back to real mode to ask the BIOS.
 pub(super) fn load(
     loader: &mut Loader<'_>,
     file: &[u8],
@@ -70,9 +74,9 @@ pub(super) fn load(
         (image.entry() as u32, kernel_end)
     };
     let placed = put_modules(loader, modules, kernel_end)?;
-    put_information(loader, command_line, modules, &placed)?;
-    let ebx = layout::MULTIBOOT_INFO as u32;
-    Ok(EntryState::Protected32(Registers32 { eip, eax: LOADER_MAGIC, ebx, ..Registers32::default() }))
+    put_information(loader, format!("{KERNEL_NAME} {command_line}").trim_end(), modules, &placed)?;
+    record::put(loader, Program::Protected { eip, eax: LOADER_MAGIC, ebx: layout::MULTIBOOT_INFO as u32 });
+    Ok(EntryState::SystemBios)
 }
 
 impl Header<'_> {

@@ -195,7 +195,7 @@ fn a_kernel_without_a_64_bit_entry_starts_in_32_bits_and_refuses_the_other() {
 fn the_16_bit_entry_runs_the_bios_which_knows_where_the_setup_code_is() {
     let mut memory = memory(64 * MIB);
     let boot = with_entry(&linux(bz_image(), None, "quiet"), Entry::Real16);
-    assert_eq!(load_into(&mut memory, &boot), Ok(EntryState::ResetVector));
+    assert_eq!(load_into(&mut memory, &boot), Ok(EntryState::SystemBios));
     let setup = layout::SETUP_CODE;
     assert_eq!(memory.get(PhysAddr(setup + 0x202), 4).unwrap(), b"HdrS");
     assert_eq!(memory.get(PhysAddr(setup + 0x211), 1).unwrap()[0] & 0x80, 0x80, "heap may be used");
@@ -307,12 +307,14 @@ fn a_multiboot_kernel_gets_its_modules_and_strings() {
     let boot = with_modules(multiboot_flat(), None, modules.to_vec());
     let entry = load_into(&mut memory, &boot).unwrap();
     let info = layout::MULTIBOOT_INFO;
-    let registers = Registers32 { eip: 0x10_0030, eax: 0x2bad_b002, ebx: info as u32, ..Registers32::default() };
-    assert_eq!(entry, EntryState::Protected32(registers));
+    assert_eq!(entry, EntryState::SystemBios);
+    let record = 64 * MIB + 0x20;
+    let registers = [0, 4, 8].map(|field| dword(&memory, record + field));
+    assert_eq!(registers, [0x10_0030, 0x2bad_b002, info], "EIP, EAX, EBX in the BIOS's boot record");
     assert_eq!(memory.get(PhysAddr(0x10_0000), 64).unwrap(), multiboot_flat());
     assert_eq!(memory.get(PhysAddr(0x10_0040), 32).unwrap(), [0; 32], "bss");
     assert_eq!((dword(&memory, info + 4), dword(&memory, info + 8)), (639, 63 * 1024), "lower and upper KiB");
-    assert_eq!(text(&memory, dword(&memory, info + 16)), "go");
+    assert_eq!(text(&memory, dword(&memory, info + 16)), "kernel go");
     assert_eq!(dword(&memory, info + 20), 2);
     let second = dword(&memory, info + 24) + 16;
     let (start, end) = (dword(&memory, second), dword(&memory, second + 4));
