@@ -166,6 +166,7 @@ pub fn randomise(case: &mut Case, random: &mut Random) {
     }
     for n in 0..16 {
         case.registers.set_xmm(n, random.vector());
+        case.registers.ymm_high[n] = random.vector();
     }
     for n in 0..8 {
         case.registers.set_st(n, (random.vector() as u64, random.bits() as u16));

@@ -4,13 +4,17 @@ use x86::Width;
 
 use crate::{DATA_WINDOW, STACK_WINDOW};
 
-/// Registers in the layout the host's entry code uses; the first part is an FXSAVE image in its 64-bit form (Intel SDM
-/// vol. 1, table 10-2).
+/// Registers in the layout the host's entry code uses: first an XSAVE image in its standard form, with AVX state (Intel SDM
+/// vol. 1, 13.4).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Registers {
-    /// x87, MMX, XMM registers and MXCSR.
+    /// x87, MMX, XMM registers and MXCSR (SDM vol. 1, table 10-2).
     pub fx: [u8; 512],
+    /// The XSAVE header: which components the image has, and that it is not compacted.
+    header: [u64; 8],
+    /// Bits 255:128 of the YMM registers.
+    pub ymm_high: [u128; 16],
     /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
     pub gpr: [u64; 16],
     /// RFLAGS.
@@ -18,6 +22,9 @@ pub struct Registers {
     /// RIP.
     pub rip: u64,
 }
+
+/// x87, SSE and AVX state (SDM vol. 1, 13.1).
+const XSAVE_COMPONENTS: u64 = 7;
 
 const FCW: usize = 0;
 const MXCSR: usize = 24;
@@ -28,7 +35,10 @@ impl Registers {
     /// All zero, with masked floating-point exceptions and an empty x87 stack.
     #[must_use]
     pub fn new() -> Registers {
-        let mut registers = Registers { fx: [0; 512], gpr: [0; 16], rflags: 2, rip: crate::ENTRY };
+        let mut header = [0; 8];
+        header[0] = XSAVE_COMPONENTS;
+        let mut registers =
+            Registers { fx: [0; 512], header, ymm_high: [0; 16], gpr: [0; 16], rflags: 2, rip: crate::ENTRY };
         registers.fx[FCW..FCW + 2].copy_from_slice(&0x37fu16.to_le_bytes());
         registers.set_mxcsr(0x1f80);
         registers

@@ -59,6 +59,7 @@ pub fn differences(mode: Width, host: &Outcome, ours: &Outcome, tolerance: Toler
     compare("flags".into(), (h.rflags & tolerance.flags).into(), (o.rflags & tolerance.flags).into());
     for n in 0..16 {
         compare(format!("xmm{n}"), h.xmm(n), o.xmm(n));
+        compare(format!("ymm{n}[255:128]"), h.ymm_high[n], o.ymm_high[n]);
     }
     compare("mxcsr".into(), h.mxcsr().into(), o.mxcsr().into());
     if tolerance.x87 {

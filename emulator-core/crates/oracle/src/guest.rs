@@ -78,6 +78,8 @@ impl Bus for Board {
 pub struct Guest {
     cpu: Cpu,
     board: Board,
+    /// Stands for the upper halves of the YMM registers, which `cpu` does not have yet.
+    ymm_high: [u128; 16],
 }
 
 impl Guest {
@@ -88,7 +90,7 @@ impl Guest {
     #[must_use]
     pub fn new() -> Guest {
         let memory = GuestMemory::new(MEMORY_BYTES).expect("a little memory");
-        let mut guest = Guest { cpu: Cpu::new(), board: Board { memory } };
+        let mut guest = Guest { cpu: Cpu::new(), board: Board { memory }, ymm_high: [0; 16] };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();
@@ -219,6 +221,7 @@ impl Guest {
         for n in 0..16 {
             state.xmm[n] = registers.xmm(n);
         }
+        self.ymm_high = registers.ymm_high;
         state.mxcsr = registers.mxcsr();
         let (control, status, tags) = registers.x87_words();
         (state.x87.control, state.x87.status) = (control, status);
@@ -244,6 +247,7 @@ impl Guest {
         for n in 0..16 {
             registers.set_xmm(n, state.xmm[n]);
         }
+        registers.ymm_high = self.ymm_high;
         registers.set_mxcsr(state.mxcsr);
         let x87 = &state.x87;
         let top = usize::from(x87.status >> 11 & 7);

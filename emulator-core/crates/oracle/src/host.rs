@@ -38,14 +38,18 @@ struct Frame {
     this: *mut Frame,
     /// Vector of the exception that ended the run.
     vector: u64,
+    /// Not zero where the processor has YMM registers, and the kernel lets programs use them.
+    has_avx: u64,
 }
 
 const _: () = {
-    assert!(core::mem::offset_of!(Registers, gpr) == 512);
-    assert!(core::mem::offset_of!(Registers, rflags) == 640);
-    assert!(core::mem::offset_of!(Registers, rip) == 648);
-    assert!(core::mem::offset_of!(Frame, host_rsp) == 704);
-    assert!(core::mem::offset_of!(Frame, this) == 712);
+    assert!(core::mem::offset_of!(Registers, ymm_high) == 576);
+    assert!(core::mem::offset_of!(Registers, gpr) == 832);
+    assert!(core::mem::offset_of!(Registers, rflags) == 960);
+    assert!(core::mem::offset_of!(Registers, rip) == 968);
+    assert!(core::mem::offset_of!(Frame, host_rsp) == 1024);
+    assert!(core::mem::offset_of!(Frame, this) == 1032);
+    assert!(core::mem::offset_of!(Frame, has_avx) == 1048);
 };
 
 /// Loads every register from the frame and jumps to its RIP, far, because the code segment may be another.
@@ -58,28 +62,35 @@ unsafe extern "C" fn enter() {
         "push r13",
         "push r14",
         "push r15",
-        "mov gs:[704], rsp",
-        "fxrstor64 gs:[0]",
-        "push qword ptr gs:[640]",
+        "mov gs:[1024], rsp",
+        "cmp qword ptr gs:[1048], 0",
+        "je 2f",
+        "mov eax, 7",
+        "xor edx, edx",
+        "xrstor64 gs:[0]",
+        "jmp 3f",
+        "2: fxrstor64 gs:[0]",
+        "3:",
+        "push qword ptr gs:[960]",
         "popfq",
-        "mov rax, gs:[512]",
-        "mov rcx, gs:[520]",
-        "mov rdx, gs:[528]",
-        "mov rbx, gs:[536]",
-        "mov rsp, gs:[544]",
-        "mov rbp, gs:[552]",
-        "mov rsi, gs:[560]",
-        "mov rdi, gs:[568]",
-        "mov r8, gs:[576]",
-        "mov r9, gs:[584]",
-        "mov r10, gs:[592]",
-        "mov r11, gs:[600]",
-        "mov r12, gs:[608]",
-        "mov r13, gs:[616]",
-        "mov r14, gs:[624]",
-        "mov r15, gs:[632]",
-        // JMP FAR m16:32 at GS:648.
-        ".byte 0x65, 0xff, 0x2c, 0x25, 0x88, 0x02, 0x00, 0x00",
+        "mov rax, gs:[832]",
+        "mov rcx, gs:[840]",
+        "mov rdx, gs:[848]",
+        "mov rbx, gs:[856]",
+        "mov rsp, gs:[864]",
+        "mov rbp, gs:[872]",
+        "mov rsi, gs:[880]",
+        "mov rdi, gs:[888]",
+        "mov r8, gs:[896]",
+        "mov r9, gs:[904]",
+        "mov r10, gs:[912]",
+        "mov r11, gs:[920]",
+        "mov r12, gs:[928]",
+        "mov r13, gs:[936]",
+        "mov r14, gs:[944]",
+        "mov r15, gs:[952]",
+        // JMP FAR m16:32 at GS:968.
+        ".byte 0x65, 0xff, 0x2c, 0x25, 0xc8, 0x03, 0x00, 0x00",
     )
 }
 
@@ -87,28 +98,35 @@ unsafe extern "C" fn enter() {
 #[unsafe(naked)]
 unsafe extern "C" fn leave() {
     naked_asm!(
-        "mov gs:[512], rax",
-        "mov gs:[520], rcx",
-        "mov gs:[528], rdx",
-        "mov gs:[536], rbx",
-        "mov gs:[544], rsp",
-        "mov gs:[552], rbp",
-        "mov gs:[560], rsi",
-        "mov gs:[568], rdi",
-        "mov gs:[576], r8",
-        "mov gs:[584], r9",
-        "mov gs:[592], r10",
-        "mov gs:[600], r11",
-        "mov gs:[608], r12",
-        "mov gs:[616], r13",
-        "mov gs:[624], r14",
-        "mov gs:[632], r15",
-        "mov rsp, gs:[704]",
+        "mov gs:[832], rax",
+        "mov gs:[840], rcx",
+        "mov gs:[848], rdx",
+        "mov gs:[856], rbx",
+        "mov gs:[864], rsp",
+        "mov gs:[872], rbp",
+        "mov gs:[880], rsi",
+        "mov gs:[888], rdi",
+        "mov gs:[896], r8",
+        "mov gs:[904], r9",
+        "mov gs:[912], r10",
+        "mov gs:[920], r11",
+        "mov gs:[928], r12",
+        "mov gs:[936], r13",
+        "mov gs:[944], r14",
+        "mov gs:[952], r15",
+        "mov rsp, gs:[1024]",
         "pushfq",
-        "pop qword ptr gs:[640]",
+        "pop qword ptr gs:[960]",
         "cld",
-        "fxsave64 gs:[0]",
-        "fninit",
+        "cmp qword ptr gs:[1048], 0",
+        "je 2f",
+        "mov eax, 7",
+        "xor edx, edx",
+        "xsave64 gs:[0]",
+        "vzeroupper",
+        "jmp 3f",
+        "2: fxsave64 gs:[0]",
+        "3: fninit",
         "push 0x1f80",
         "ldmxcsr [rsp]",
         "add rsp, 8",
@@ -127,7 +145,7 @@ extern "C" fn on_signal(_signal: libc::c_int, _info: *mut libc::siginfo_t, conte
     // caught are synchronous, so they come from that thread while it runs the instruction. The kernel hands a valid context.
     unsafe {
         let frame: *mut Frame;
-        core::arch::asm!("mov {}, gs:[712]", out(reg) frame, options(nostack, readonly));
+        core::arch::asm!("mov {}, gs:[1032]", out(reg) frame, options(nostack, readonly));
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         (*frame).vector = registers[libc::REG_TRAPNO as usize] as u64;
         (*frame).registers.rip = registers[libc::REG_RIP as usize] as u64;
@@ -168,7 +186,8 @@ impl Host {
         unsafe { core::ptr::write_bytes(CODE as *mut u8, INT3, PAGE as usize) };
         let mut alternate_stack = vec![0u8; ALTERNATE_STACK_BYTES];
         let registers = Registers::new();
-        let mut frame = Box::new(Frame { registers, host_rsp: 0, this: core::ptr::null_mut(), vector: 0 });
+        let has_avx = u64::from(std::is_x86_feature_detected!("avx"));
+        let mut frame = Box::new(Frame { registers, host_rsp: 0, this: core::ptr::null_mut(), vector: 0, has_avx });
         frame.this = &raw mut *frame;
         let stack =
             libc::stack_t { ss_sp: alternate_stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: ALTERNATE_STACK_BYTES };
