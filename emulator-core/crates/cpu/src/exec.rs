@@ -67,7 +67,9 @@ impl Exec<'_> {
         self.check_segment(segment, offset, bytes, write)?;
         let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
         let linear = if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) };
-        if self.cpu.mode.aligned && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
+        // Sixteen bytes are only checked by the instructions that always want them aligned.
+        let checked = self.cpu.mode.aligned && bytes <= 8 && bytes.is_power_of_two();
+        if checked && linear & (bytes - 1) != 0 {
             return Err(Exception::AlignmentCheck);
         }
         Ok(linear)
@@ -365,19 +367,19 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn load(&mut self, w: Width, op: &Op) -> Result<u64, Exception> {
         let linear = self.linear(op, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn store(&mut self, w: Width, op: &Op, value: u64) -> Result<(), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.store_linear(w, linear, op.seg, value)
+        self.store_linear(w, linear, op.fault_segment(), value)
     }
 
     #[inline(always)]
     fn load_rw(&mut self, w: Width, op: &Op) -> Result<(u64, Place), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
@@ -395,14 +397,14 @@ impl Engine for Exec<'_> {
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<(u64, Place), Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn load_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<u64, Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]

@@ -166,8 +166,8 @@ impl Case {
     pub fn fill(&self, memory: &mut [u8]) {
         memory.copy_from_slice(&BACKGROUNDS[self.background]);
         for (address, bytes) in &self.patches {
-            for (address, &byte) in (*address..).zip(bytes) {
-                if let Some(offset) = memory_offset(address) {
+            for (at, &byte) in (0..).zip(bytes) {
+                if let Some(offset) = memory_offset(address.wrapping_add(at)) {
                     memory[offset] = byte;
                 }
             }

@@ -12,6 +12,7 @@ pub mod assemble;
 pub mod campaign;
 pub mod case;
 pub mod compare;
+pub mod deviations;
 pub mod generate;
 pub mod guest;
 pub mod host;

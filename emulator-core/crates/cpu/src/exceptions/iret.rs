@@ -51,9 +51,10 @@ impl Exec<'_> {
     }
 
     fn pop_interrupt_frame(&mut self, stack: &mut Stack, w: Width) -> Result<Frame, Exception> {
-        let rip = self.pop_from(stack, w)?;
-        let selector = self.pop_from(stack, w)? as u16;
-        let flags = self.pop_from(stack, w)?;
+        // The uppermost is read first, as a fault tells.
+        let flags = self.peek_stack(stack, w, 2 * w.bytes())?;
+        let (rip, selector) = self.pop_far_pointer(stack, w)?;
+        stack.pointer = stack.moved(w.bytes());
         Ok(Frame { rip, selector, flags })
     }
 

@@ -155,8 +155,7 @@ impl Exec<'_> {
         let (w, stack) = (op.opsize, self.cpu.mode.stack);
         let start = self.register(stack, RSP_SLOT);
         let place = |number: u64| stack.truncate(start.wrapping_sub((number + 1) * w.bytes()));
-        // The lowest is written first: where any write faults it is this one or the page above it, before all else.
-        for number in (0..8u64).rev() {
+        for number in 0..8u64 {
             let value = w.truncate(self.general(number as usize));
             self.store_stack(w, place(number), value)?;
         }
@@ -235,14 +234,23 @@ impl Exec<'_> {
     }
 
     pub(super) fn push_segment(&mut self, op: &Op) -> Result<(), Exception> {
-        let selector = self.cpu.state.segs[usize::from(op.dst)].selector;
-        self.push(op.opsize, u64::from(selector))
+        let selector = u64::from(self.cpu.state.segs[usize::from(op.dst)].selector);
+        if op.opsize != Width::W32 {
+            return self.push(op.opsize, selector);
+        }
+        // The upper half of a doubleword is not written (Intel SDM vol. 2, PUSH).
+        let stack = self.cpu.mode.stack;
+        let pointer = stack.truncate(self.register(stack, RSP_SLOT).wrapping_sub(4));
+        self.store_stack(Width::W16, pointer, selector)?;
+        self.set_register(stack, RSP_SLOT, pointer);
+        Ok(())
     }
 
     pub(super) fn pop_segment(&mut self, op: &Op) -> Result<(), Exception> {
         let stack = self.cpu.mode.stack;
         let pointer = self.register(stack, RSP_SLOT);
-        let selector = self.load_stack(op.opsize, pointer)? as u16;
+        // Whatever the operand size, no more is read.
+        let selector = self.load_stack(Width::W16, pointer)? as u16;
         self.load_segment(op.dst, selector)?;
         self.set_register(stack, RSP_SLOT, stack.truncate(pointer.wrapping_add(op.opsize.bytes())));
         if op.dst == seg::SS {

@@ -47,8 +47,13 @@ impl Exec<'_> {
         if op.rep == Rep::None {
             return self.string_element(job);
         }
-        let finished = self.repeat_string(job, op.rep)?;
-        if !finished {
+        // Comparisons do not read the flags: they are as before until the last (Intel SDM vol. 2, REP).
+        let flags = (self.cpu.state.flag_result, self.cpu.state.flag_carries);
+        let finished = self.repeat_string(job, op.rep);
+        if !matches!(finished, Ok(true)) {
+            (self.cpu.state.flag_result, self.cpu.state.flag_carries) = flags;
+        }
+        if !finished? {
             self.cpu.state.rip = self.address_of(op);
         }
         Ok(())
@@ -57,6 +62,11 @@ impl Exec<'_> {
     /// Does some of a repeated instruction; true where it is finished.
     fn repeat_string(&mut self, job: Job, rep: Rep) -> Result<bool, Exception> {
         let count = self.string_register(job, RCX);
+        if matches!(job.sys, Sys::Ins | Sys::Outs) {
+            self.string_port(job)?;
+        }
+        // The counter is written before all else, which clears the upper half of one of 32 bits.
+        self.set_string_register(job, RCX, count);
         if count == 0 {
             return Ok(true);
         }
@@ -99,7 +109,9 @@ impl Exec<'_> {
                 self.cpu.state.regs.write(w, 0, value);
             }
             Sys::Cmps => {
-                let (a, b) = (self.load_source(job)?, self.load_destination(job)?);
+                // Where both fault, the destination's fault is reported.
+                let b = self.load_destination(job)?;
+                let a = self.load_source(job)?;
                 self.compare_strings(w, a, b);
             }
             Sys::Scas => {

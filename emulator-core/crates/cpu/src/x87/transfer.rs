@@ -1,7 +1,7 @@
 //! FLD, FST and their integer and decimal forms, FXCH, FCMOV, constants.
 
 use softfloat::x87::{self, Constant};
-use softfloat::{F32, F64, F80, Rounding};
+use softfloat::{F32, F64, F80, Flags, Rounding};
 use x86::instructions::fpu::Fpu;
 use x86::{Engine, Exception, Op, Width, flags};
 
@@ -34,7 +34,8 @@ impl Exec<'_> {
             return Ok(());
         }
         x87.report(&ctx);
-        if !ctx.stopped_early() {
+        // A denormal operand is loaded even where its exception is not masked.
+        if !ctx.unmasked().contains(Flags::INVALID) {
             x87.push(value);
         }
         Ok(())
