@@ -98,6 +98,7 @@ impl VectorEngine for Exec<'_> {
         let linear = self.linear(op, u64::from(bytes), true)?;
         for half in (0..bytes / 8).rev() {
             let address = self.wrap(linear.wrapping_add(8 * u64::from(half)));
+            self.check_alignment(address, 8, op.seg)?;
             self.check_range(Use::Write, address, 8, op.seg)?;
         }
         for n in (0..bytes).filter(|n| chosen >> n & 1 != 0) {

@@ -28,7 +28,8 @@ pub fn lacking(case: &Case) -> Option<String> {
 const EVEX: u8 = 0x62;
 
 fn first_opcode(case: &Case) -> Option<u8> {
-    let is_prefix = |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    let is_prefix =
+        |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
     case.code.iter().copied().find(|&byte| !is_prefix(byte))
 }
 

@@ -29,7 +29,9 @@ fn every_row_does_what_the_host_processor_does() {
 #[test]
 fn the_other_decoder_has_a_row_of_ours_for_every_row() {
     let mut unknown = BTreeSet::new();
-    for (mode, row) in [Width::W64, Width::W32, Width::W16].into_iter().flat_map(|mode| (0..rows().len()).map(move |r| (mode, r))) {
+    for (mode, row) in
+        [Width::W64, Width::W32, Width::W16].into_iter().flat_map(|mode| (0..rows().len()).map(move |r| (mode, r)))
+    {
         let mut random = Random(row as u64);
         let cases = (0..20).filter_map(|_| single(row as u16, mode, &mut random));
         unknown.extend(cases.filter_map(|case| Some((rows()[row].mnemonic, lacking(&case)?))));

@@ -138,8 +138,7 @@ impl Exec<'_> {
             }
         }
         if new_cpl != cpl || self.cpu.state.code64() {
-            let pointer = self.pop_from(&mut stack, w)?;
-            let selector = self.pop_from(&mut stack, w)? as u16;
+            let (pointer, selector) = self.pop_far_pointer(&mut stack, w)?;
             let segment = self.return_stack_segment(selector, new_cpl, &target)?;
             self.set_code_segment(target, new_cpl);
             self.set_outer_stack(segment, pointer, 0);

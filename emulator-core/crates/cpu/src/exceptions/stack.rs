@@ -90,7 +90,7 @@ impl Exec<'_> {
     /// #AC where alignment is checked and the stack is a program's.
     fn check_stack_alignment(&self, stack: &Stack, w: Width, linear: u64) -> Result<(), Exception> {
         let checked = self.cpu.mode.aligned && stack.view == View::User;
-        if checked && linear & (w.bytes() - 1) != 0 { Err(Exception::AlignmentCheck) } else { Ok(()) }
+        if checked { self.check_alignment(linear, w.bytes(), seg::SS) } else { Ok(()) }
     }
 
     /// Pops a value.
@@ -102,7 +102,7 @@ impl Exec<'_> {
 
     /// Pops an offset and the selector above it, which is read first.
     pub(crate) fn pop_far_pointer(&mut self, stack: &mut Stack, w: Width) -> Result<(u64, u16), Exception> {
-        let selector = self.peek_stack(stack, w, w.bytes())? as u16;
+        let selector = self.peek_stack(stack, Width::W16, w.bytes())? as u16;
         let offset = self.pop_from(stack, w)?;
         stack.pointer = stack.moved(w.bytes());
         Ok((offset, selector))

@@ -228,8 +228,7 @@ impl Exec<'_> {
             self.set_code_segment(target, new_cpl);
         } else {
             stack.pointer = stack.moved(released);
-            let pointer = self.pop_from(&mut stack, w)?;
-            let stack_selector = self.pop_from(&mut stack, w)? as u16;
+            let (pointer, stack_selector) = self.pop_far_pointer(&mut stack, w)?;
             let segment = self.return_stack_segment(stack_selector, new_cpl, &target)?;
             self.set_code_segment(target, new_cpl);
             self.set_outer_stack(segment, pointer, released);

@@ -166,14 +166,12 @@ impl Exec<'_> {
     pub(super) fn popa(&mut self, op: &Op) -> Result<(), Exception> {
         let (w, stack) = (op.opsize, self.cpu.mode.stack);
         let start = self.register(stack, RSP_SLOT);
-        let mut values = [0; 8];
-        for (place, value) in values.iter_mut().enumerate() {
-            *value = self.load_stack(w, stack.truncate(start.wrapping_add(place as u64 * w.bytes())))?;
-        }
-        for (place, value) in values.into_iter().enumerate() {
-            let number = 7 - place;
-            if number != RSP {
-                self.set_register(w, gpr_slot(number as u8, false), value);
+        // Where one faults, the registers before it have been loaded.
+        for place in 0..8u64 {
+            let number = 7 - place as u8;
+            let value = self.load_stack(w, stack.truncate(start.wrapping_add(place * w.bytes())))?;
+            if usize::from(number) != RSP {
+                self.set_register(w, gpr_slot(number, false), value);
             }
         }
         self.release(8 * w.bytes());
@@ -202,13 +200,8 @@ impl Exec<'_> {
         }
         pointer = stack.truncate(pointer.wrapping_sub(size));
         // The new top of the stack must be writable.
-        let linear = self.cpu.state.segs[usize::from(seg::SS)].base.wrapping_add(pointer);
-        if self.cpu.mode.code == Width::W64 {
-            self.check_range(crate::tlb::Use::Write, pointer, 1, seg::SS)?;
-        } else {
-            self.check_segment(seg::SS, pointer, 1, true)?;
-            self.check_range(crate::tlb::Use::Write, Width::W32.truncate(linear), 1, seg::SS)?;
-        }
+        let linear = self.stack_linear(w, pointer, true)?;
+        self.check_range(crate::tlb::Use::Write, linear, w.bytes(), seg::SS)?;
         self.set_register(w, RBP_SLOT, w.truncate(new_frame));
         self.set_register(stack, RSP_SLOT, pointer);
         Ok(())

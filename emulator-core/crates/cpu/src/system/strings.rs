@@ -65,8 +65,14 @@ impl Exec<'_> {
         if matches!(job.sys, Sys::Ins | Sys::Outs) {
             self.string_port(job)?;
         }
-        // The counter is written before all else, which clears the upper half of one of 32 bits.
+        // Registers of 32 bits lose their upper halves even where nothing is done.
         self.set_string_register(job, RCX, count);
+        if matches!(job.sys, Sys::Movs | Sys::Stos) {
+            self.advance(job, RDI, 0);
+        }
+        if job.sys == Sys::Movs {
+            self.advance(job, RSI, 0);
+        }
         if count == 0 {
             return Ok(true);
         }
@@ -180,7 +186,9 @@ impl Exec<'_> {
     ) -> Result<u64, Exception> {
         let offset = self.string_register(job, register);
         if job.checked {
-            return self.checked_linear(segment, offset, bytes, write);
+            let linear = self.checked_linear(segment, offset, bytes, write)?;
+            self.check_alignment(linear, job.w.bytes(), segment)?;
+            return Ok(linear);
         }
         Ok(self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset))
     }

@@ -1,4 +1,4 @@
-//! Blocks of memory larger than a register: ten-byte numbers, environments, FXSAVE areas.
+//! Blocks of memory larger than a register: environments, FXSAVE areas.
 
 use x86::{Exception, Op, Width};
 
@@ -36,7 +36,6 @@ impl Exec<'_> {
     /// #AC where alignment is checked (Intel SDM vol. 3, table 6-7). Lengths that are powers of two have been.
     fn check_block_alignment(&self, start: u64, length: usize) -> Result<(), Exception> {
         let alignment = match length {
-            10 => 8,
             14 | 94 => 2,
             28 | 108 => 4,
             _ => return Ok(()),

@@ -1,7 +1,7 @@
 //! FXSAVE and FXRSTOR: x87, MMX and SSE state in 512 bytes (Intel SDM vol. 1, 10.5.1, and vol. 2, FXSAVE tables).
 
 use softfloat::F80;
-use x86::{Exception, Op, Width};
+use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
 use crate::state::State;
@@ -40,10 +40,13 @@ impl Exec<'_> {
     fn check_area(&mut self, op: &Op, usage: Use) -> Result<(), Exception> {
         let start = self.linear(op, AREA, usage == Use::Write)?;
         if start & 15 != 0 {
-            let checked = self.cpu.mode.aligned;
+            let checked = self.cpu.mode.aligned && start & 3 != 0;
             return Err(if checked { Exception::AlignmentCheck } else { Exception::GeneralProtection(0) });
         }
-        self.check_range(usage, self.wrap(start.wrapping_add(AREA - 1)), 1, op.fault_segment())
+        match usage {
+            Use::Write => self.load_rw_at(Width::W8, op, AREA - 1).map(drop),
+            _ => self.load_at(Width::W8, op, AREA - 1).map(drop),
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use x86::{Inst, Operand, Sem, Width};
 use super::randomise;
 use crate::assemble::{Addressing, instruction, memory_operand};
 use crate::case::Case;
-use crate::judge::{Verdict, instructions, is_transcendental, judge, reads_flags, surely_written, undefined_after_any_count};
+use crate::judge::{
+    Verdict, instructions, is_transcendental, judge, reads_flags, surely_written, undefined_after_any_count,
+};
 use crate::random::Random;
 use crate::{DATA, STACK};
 

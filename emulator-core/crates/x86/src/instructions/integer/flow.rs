@@ -66,6 +66,7 @@ pub const ROWS: &[Row] = &[
     int("NOP", "90", "", Nop).notes("b0"),
     int("PAUSE", "F3 90", "", Nop),
     int("PREFETCHW", "0F 0D /r", "Mb", Nop),
+    int("NOP", "0F 0D /r", "Rv", Nop),
     int("NOP", "0F 18 /r", "Ev", Nop),
     int("NOP", "0F 19 /r", "Ev", Nop),
     int("NOP", "0F 1A /r", "Ev", Nop),
