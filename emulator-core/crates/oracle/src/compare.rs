@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use x86::Width;
 
-use crate::case::{Outcome, Registers};
+use crate::case::{Fault, Outcome, Registers};
 use crate::host::code_selector;
 use crate::judge::Defined;
 use crate::{DATA, STACK};
@@ -16,12 +16,12 @@ const PRESENT: u32 = 1;
 /// CF, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, AC, ID: all but RF, which tells how an exception was delivered.
 pub const ALL_FLAGS: u64 = 0x24_7fd5;
 
-/// Leaves what the architecture defines and programs can see.
-fn normalise(outcome: &mut Outcome, mode: Width, defined: &Defined) {
+/// The part of an outcome that the architecture defines and programs can see; memory apart.
+fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Option<Fault>) {
+    let registers = &outcome.registers;
     const CS: usize = 1;
     // A far transfer may have left 64-bit mode.
-    let mode = if outcome.registers.selectors[CS] == code_selector(Width::W64) { mode } else { Width::W32 };
-    let registers = &mut outcome.registers;
+    let mode = if registers.selectors[CS] == code_selector(Width::W64) { mode } else { Width::W32 };
     let mut clean = Registers::new();
     for n in 0..16 {
         // Leaving 64-bit mode makes the upper halves and the registers that only exist there undefined (Intel SDM vol. 1, 3.4.1.1).
@@ -31,28 +31,23 @@ fn normalise(outcome: &mut Outcome, mode: Width, defined: &Defined) {
             _ => 0,
         };
         clean.set_xmm(n, registers.xmm(n));
-        clean.ymm_high[n] = registers.ymm_high[n];
     }
+    clean.ymm_high = registers.ymm_high;
     for n in 0..8 {
         clean.set_st(n, registers.st(n));
     }
     let (control, status, tags) = registers.x87_words();
     clean.set_x87_words((control, status & defined.x87_status, tags));
-    if defined.x87_pointers {
-        clean.set_x87_pointers(registers.x87_pointers());
-    }
     clean.set_mxcsr(registers.mxcsr());
     clean.rflags = registers.rflags & defined.flags;
     clean.rip = registers.rip;
     // On the way through the host's kernel null selectors lose their privilege level.
     clean.selectors = registers.selectors.map(|selector| if selector < 4 { 0 } else { selector });
-    *registers = clean;
-    if let Some(fault) = &mut outcome.fault
-        && fault.vector == PAGE_FAULT
-        && fault.address >= USER_END
-    {
-        fault.error |= PRESENT;
-    }
+    let fault = outcome.fault.map(|fault| {
+        let beyond = fault.vector == PAGE_FAULT && fault.address >= USER_END;
+        Fault { error: if beyond { fault.error | PRESENT } else { fault.error }, ..fault }
+    });
+    (clean, fault)
 }
 
 /// Our result is taken for the host's where it may be some units in the last place away. Next to the least normal number, where
@@ -78,13 +73,13 @@ fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
 /// Compares two outcomes: `None` where they agree in all that is defined, else both, with a mark on what differs.
 #[must_use]
 pub fn difference(mode: Width, host: &Outcome, ours: &Outcome, defined: &Defined) -> Option<String> {
-    let (mut host, mut ours) = (host.clone(), ours.clone());
-    normalise(&mut host, mode, defined);
-    normalise(&mut ours, mode, defined);
+    let (host_visible, mut our_visible) = (visible(host, mode, defined), visible(ours, mode, defined));
     if defined.ulps > 0 {
-        allow_ulps(&host.registers, &mut ours.registers, defined.ulps);
+        allow_ulps(&host_visible.0, &mut our_visible.0, defined.ulps);
     }
-    (host != ours).then(|| report(&host, &ours))
+    let same = host_visible == our_visible && host.memory == ours.memory;
+    let outcome = |(registers, fault), memory: &Vec<u8>| Outcome { fault, registers, memory: memory.clone() };
+    (!same).then(|| report(&outcome(host_visible, &host.memory), &outcome(our_visible, &ours.memory)))
 }
 
 fn report(host: &Outcome, ours: &Outcome) -> String {
@@ -125,7 +120,6 @@ fn report(host: &Outcome, ours: &Outcome) -> String {
         format!("fcw {control:04x} fsw {status:04x} tags {tags:02x}")
     };
     rest("x87".into(), words(h), words(o));
-    rest("x87 pointers".into(), format!("{:x?}", h.x87_pointers()), format!("{:x?}", o.x87_pointers()));
     for (offset, (&h, &o)) in host.memory.iter().zip(&ours.memory).enumerate() {
         rest(format!("[{:#x}]", address_of(offset)), format!("{h:#x}"), format!("{o:#x}"));
     }
