@@ -35,6 +35,7 @@ const XSAVE_COMPONENTS: u64 = 7;
 const RFLAGS: u64 = 0x202;
 
 const FCW: usize = 0;
+const FIP: usize = 8;
 const MXCSR: usize = 24;
 const ST: usize = 32;
 const XMM: usize = 160;
@@ -98,6 +99,17 @@ impl Registers {
         self.fx[FCW..FCW + 2].copy_from_slice(&control.to_le_bytes());
         self.fx[FCW + 2..FCW + 4].copy_from_slice(&status.to_le_bytes());
         self.fx[FCW + 4] = tags;
+    }
+
+    /// x87 instruction pointer.
+    #[must_use]
+    pub fn x87_ip(&self) -> u64 {
+        self.fx[FIP..FIP + 8].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+    }
+
+    /// Sets the x87 instruction pointer.
+    pub fn set_x87_ip(&mut self, value: u64) {
+        self.fx[FIP..FIP + 8].copy_from_slice(&value.to_le_bytes());
     }
 
     /// MXCSR.

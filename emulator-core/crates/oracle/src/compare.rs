@@ -38,6 +38,7 @@ fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Opt
     }
     let (control, status, tags) = registers.x87_words();
     clean.set_x87_words((control, status & defined.x87_status, tags));
+    clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
     clean.set_mxcsr(registers.mxcsr());
     clean.rflags = registers.rflags & defined.flags;
     clean.rip = registers.rip;
@@ -50,8 +51,8 @@ fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Opt
     (clean, fault)
 }
 
-/// Our result is taken for the host's where it may be some units in the last place away. Next to the least normal number, where
-/// that decides whether the result is tiny, so is the underflow exception.
+/// Our result is taken for the host's where it may be some units in the last place away. At the ends of the range of normal
+/// numbers, where that decides whether there is an overflow or underflow, so are these exceptions.
 fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
     for n in 0..8 {
         let ((h, h_exponent), (o, o_exponent)) = (host.st(n), ours.st(n));
@@ -60,10 +61,10 @@ fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
         let same_sign = h_exponent >> 15 == o_exponent >> 15;
         if same_sign && key(h, h_exponent).abs_diff(key(o, o_exponent)) <= u128::from(ulps) {
             ours.set_st(n, (h, h_exponent));
-            if h_exponent & 0x7fff <= 1 {
-                const UNDERFLOW_AND_SUMMARY: u16 = 0x8090;
+            if !(2..0x7ffe).contains(&(h_exponent & 0x7fff)) {
+                const RANGE_AND_SUMMARY: u16 = 0x8098;
                 let ((_, status, _), (control, ours_status, tags)) = (host.x87_words(), ours.x87_words());
-                let status = ours_status & !UNDERFLOW_AND_SUMMARY | status & UNDERFLOW_AND_SUMMARY;
+                let status = ours_status & !RANGE_AND_SUMMARY | status & RANGE_AND_SUMMARY;
                 ours.set_x87_words((control, status, tags));
             }
         }
@@ -120,6 +121,7 @@ fn report(host: &Outcome, ours: &Outcome) -> String {
         format!("fcw {control:04x} fsw {status:04x} tags {tags:02x}")
     };
     rest("x87".into(), words(h), words(o));
+    rest("x87 ip".into(), format!("{:#x}", h.x87_ip()), format!("{:#x}", o.x87_ip()));
     for (offset, (&h, &o)) in host.memory.iter().zip(&ours.memory).enumerate() {
         rest(format!("[{:#x}]", address_of(offset)), format!("{h:#x}"), format!("{o:#x}"));
     }
