@@ -16,7 +16,7 @@ use crate::judge::{Verdict, instructions, judge};
 use crate::other::{lacking, takes_gs};
 use crate::random::Random;
 use crate::shrink::shrink;
-use crate::text;
+use crate::{text, vendors};
 
 /// Both processors.
 pub struct Pair {
@@ -71,6 +71,9 @@ impl Pair {
         }
         if let Some(mnemonic) = lacking(case) {
             return Outcome::NotJudged(format!("we have no {mnemonic}"));
+        }
+        if let Some(reason) = vendors::differ(&instructions, &host, &ours) {
+            return Outcome::NotJudged(reason.into());
         }
         let same = |ours: &case::Outcome| difference(case.mode, &host, ours, &defined).is_none();
         match explaining(&instructions, &host, &ours, &same) {
