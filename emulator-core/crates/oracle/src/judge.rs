@@ -13,7 +13,7 @@ use x86::instructions::simd::{FpOp, Simd};
 use x86::instructions::system::Sys;
 use x86::{Feature, Inst, Operand, Sem, Width, seg};
 
-use crate::case::Case;
+use crate::case::{Case, Outcome};
 use crate::compare::ALL_FLAGS;
 use crate::host::may_write_fs_base;
 
@@ -212,6 +212,15 @@ fn decides_what_is_tiny(case: &Case, inst: &Inst) -> bool {
     let (control, ..) = case.registers.x87_words();
     let least = [0, 1].into_iter().any(|n| case.registers.st(n).1 & 0x7fff <= 1);
     control & UNDERFLOW == 0 && least && matches!(inst.row().sem, Sem::Fpu(fpu) if is_transcendental(fpu))
+}
+
+/// Linux has a segment whose limit is the processor's number. Programs may look at it with LSL and its relatives, and
+/// [`crate::guest`] does not have it.
+#[must_use]
+pub fn tells_processor_number(instructions: &[Inst], host: &Outcome, ours: &Outcome) -> bool {
+    let looks = |inst: &Inst| matches!(inst.row().sem, Sem::Sys(Sys::Lsl | Sys::Lar | Sys::Verr | Sys::Verw));
+    let found = |outcome: &Outcome| outcome.registers.rflags & flags::ZF != 0;
+    instructions.iter().any(looks) && found(host) && !found(ours)
 }
 
 /// Functions whose results may be a little apart.
