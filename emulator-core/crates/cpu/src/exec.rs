@@ -31,7 +31,7 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
-    fn offset(&self, op: &Op) -> u64 {
+    pub(crate) fn offset(&self, op: &Op) -> u64 {
         let regs = &self.cpu.state.regs;
         let index = regs.read(Width::W64, op.index) << op.scale;
         let offset = regs.read(Width::W64, op.base).wrapping_add(index).wrapping_add(op.disp as u64);

@@ -2,22 +2,16 @@
 
 use platform::VcpuExit;
 use x86::decode::{DecodeError, MAX_LENGTH, decode};
-use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Width, seg};
+use x86::{Exception, Inst, Op, RIP_SLOT, Rep, SEG_NONE, Width, gpr_slot, seg};
 
 use crate::blocks::{Key, MAX_OPS};
+use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::hot::{Next, code_of};
-use crate::state::eflags;
+use crate::mmu::canonical;
+use crate::state::{InterruptShadow, eflags};
 
 const PAGE_BYTES: u64 = 4096;
-
-/// What [`Exec::before_single`] found, for [`Exec::after_single`].
-struct AroundOne {
-    /// The instruction ran in an interrupt shadow.
-    shadow: bool,
-    /// EFLAGS.TF was set before it.
-    stepping: bool,
-}
 
 impl Exec<'_> {
     /// Runs until `limit` instructions have retired in all, or something outside must be looked at.
@@ -51,7 +45,15 @@ impl Exec<'_> {
         if self.cpu.shut_down {
             return Some(VcpuExit::Shutdown);
         }
-        if self.cpu.state.interrupt_shadow {
+        let shadow = self.cpu.state.interrupt_shadow;
+        // Traps that follow the last instruction come before interrupts (Intel SDM vol. 3, table 6-2).
+        if shadow != InterruptShadow::MovSs
+            && let Some(trap) = self.pending_trap()
+        {
+            self.cpu.state.interrupt_shadow = InterruptShadow::None;
+            self.cpu.state.halted = false;
+            self.fault(trap);
+        } else if shadow != InterruptShadow::None {
             // One more instruction runs first; `single` ends its block and brings us back here.
             self.cpu.state_changed();
             return None;
@@ -93,16 +95,16 @@ impl Exec<'_> {
         let rip = self.cpu.state.rip;
         let linear = self.code_linear(rip);
         let mode_bits = self.cpu.mode_bits;
+        let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match self.cpu.blocks.jump(linear, mode_bits) {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
-        let around = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
         let done = self.run_ops(index, rip);
-        match around {
+        match shadow {
             None => done,
-            Some(around) => self.after_single(around, done),
+            Some(shadow) => self.after_single(shadow, done),
         }
     }
 
@@ -128,7 +130,7 @@ impl Exec<'_> {
                 Err(exception) => {
                     self.cpu.state.rip = self.address_of(op);
                     self.cpu.retired += distance(first, at);
-                    return Err(exception);
+                    return Err(self.by_segment(op, exception));
                 }
             }
         }
@@ -136,29 +138,48 @@ impl Exec<'_> {
         Ok(())
     }
 
+    /// 64-bit mode has no segment for most operands, but one whose address has rSP or rBP for its base is the stack's: where it
+    /// is not canonical, that is #SS(0) (Intel SDM vol. 1, 3.3.7.1; vol. 3, 6.15, interrupt 12).
+    #[cold]
+    #[inline(never)]
+    fn by_segment(&self, op: &Op, exception: Exception) -> Exception {
+        const RSP_SLOT: u8 = gpr_slot(4, false);
+        const RBP_SLOT: u8 = gpr_slot(5, false);
+        let of_stack = op.seg == SEG_NONE && op.form.has_memory() && matches!(op.base, RSP_SLOT | RBP_SLOT);
+        let protection = exception == Exception::GeneralProtection(0) && self.cpu.mode.code == Width::W64;
+        if protection && of_stack && !canonical(self.offset(op)) { Exception::StackFault(0) } else { exception }
+    }
+
     /// Before an instruction in [`crate::Mode::single`]: what a block leaves out.
     #[cold]
     #[inline(never)]
-    fn before_single(&mut self, rip: u64) -> Result<AroundOne, Exception> {
+    fn before_single(&mut self, rip: u64) -> Result<InterruptShadow, Exception> {
         let shadow = core::mem::take(&mut self.cpu.state.interrupt_shadow);
         self.cpu.attention = true;
-        if !shadow {
+        if shadow != InterruptShadow::MovSs {
             self.instruction_breakpoint(rip)?;
         }
-        let stepping = self.cpu.state.system_flags & eflags::TF != 0;
+        // RF holds for this instruction; `IRET` may set it for the next.
+        self.cpu.state.system_flags &= !eflags::RF;
+        self.cpu.stepping = self.cpu.state.system_flags & eflags::TF != 0;
         self.trace_instruction(rip);
-        Ok(AroundOne { shadow, stepping })
+        Ok(shadow)
     }
 
-    /// After it: the shadow is over (unless it set a new one), and single step or a data breakpoint may be due.
+    /// After it: the `shadow` it ran in is over (unless it set a new one), and a single-step trap may be due. Traps of an
+    /// instruction that faults are forgotten: it will run again.
     #[cold]
     #[inline(never)]
-    fn after_single(&mut self, around: AroundOne, done: Result<(), Exception>) -> Result<(), Exception> {
-        if around.shadow && !self.cpu.state.interrupt_shadow {
+    fn after_single(&mut self, shadow: InterruptShadow, done: Result<(), Exception>) -> Result<(), Exception> {
+        if shadow != self.cpu.state.interrupt_shadow {
             self.cpu.state_changed();
         }
-        done?;
-        self.after_instruction(around.stepping)
+        if done.is_err() {
+            self.cpu.state.pending_debug = 0;
+        } else if self.cpu.stepping {
+            self.trap_after(DR6_STEP);
+        }
+        done
     }
 
     /// Linear address of an instruction.

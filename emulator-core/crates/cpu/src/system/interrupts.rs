@@ -33,6 +33,8 @@ impl Exec<'_> {
 
     fn enter_software(&mut self, op: &Op, vector: u8, source: Source) -> Result<(), Exception> {
         let return_rip = self.next_ip(op);
+        // Its handler starts with TF clear: the trap is due after the instruction it returns to.
+        self.cpu.stepping = false;
         self.enter_handler(Event { vector, source, error: None, return_rip, resume: false })
     }
 

@@ -47,8 +47,12 @@ impl Exec<'_> {
         if op.rep == Rep::None {
             return self.string_element(job);
         }
-        let finished = self.repeat_string(job, op.rep)?;
-        if !finished {
+        if self.repeat_string(job, op.rep)? {
+            self.cpu.state.system_flags &= !eflags::RF;
+        } else {
+            // What comes in between saves RF set, and breakpoints on the instruction were looked at when it began
+            // (Intel SDM vol. 3, 17.3.1.1).
+            self.cpu.state.system_flags |= eflags::RF;
             self.cpu.state.rip = self.address_of(op);
         }
         Ok(())
