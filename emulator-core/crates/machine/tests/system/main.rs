@@ -5,6 +5,7 @@ mod bench;
 mod debug;
 mod exceptions;
 mod gates;
+mod interrupts;
 mod model_specific;
 mod modes;
 mod paging;
