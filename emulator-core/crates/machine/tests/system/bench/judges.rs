@@ -19,7 +19,7 @@ const SHUTDOWN: &str = "shutdown";
 /// and knows no `IRET` of protected mode.
 const KVM_WANTED: &str = "TERRARIUM_JUDGE_KVM";
 /// Seconds any guest ends in.
-const PATIENCE: &str = "10";
+const PATIENCE: &str = "30";
 const BUDGET: u64 = 4_000_000;
 
 /// On our own machine.
