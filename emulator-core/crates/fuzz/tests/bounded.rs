@@ -27,3 +27,13 @@ fn the_page_walker_agrees_with_the_manuals_tables() {
 fn no_descriptor_makes_a_segment_register_that_the_checks_forbid() {
     survives("descriptors");
 }
+
+#[test]
+fn boot_loaders_boot_or_refuse_every_file() {
+    survives("boot");
+}
+
+#[test]
+fn snapshots_restore_or_are_refused() {
+    survives("snapshot");
+}

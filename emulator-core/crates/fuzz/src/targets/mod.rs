@@ -1,7 +1,9 @@
 //! One file a target.
 
+mod boot;
 mod decoder;
 mod descriptors;
+mod snapshot;
 mod walker;
 
 /// A function over bytes with what helps to run it.
@@ -19,4 +21,4 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[decoder::TARGET, walker::TARGET, descriptors::TARGET];
+pub const TARGETS: &[Target] = &[decoder::TARGET, walker::TARGET, descriptors::TARGET, boot::TARGET, snapshot::TARGET];
