@@ -1,6 +1,8 @@
 //! Boot loaders: whatever a file says of itself, it is booted or refused, and a machine that was booted runs.
 
-use machine::{Boot, Clock, Config, Entry, Machine, Module};
+use std::rc::Rc;
+
+use machine::{Boot, Clock, Config, Entry, File, Machine, Module};
 
 use super::Target;
 use crate::input::Input;
@@ -30,16 +32,21 @@ fn run(input: &[u8]) {
     let command_line = "x".repeat(usize::from(input.byte()) * 16);
     let decompress_on_host = input.flag();
     let boot = match kind {
-        0 => Boot::Firmware { rom: file.iter().copied().cycle().take(firmware_bytes(file)).collect() },
-        1 => {
-            let modules = vec![Module { bytes: initrd, command_line: command_line.clone() }; 3];
-            Boot::Multiboot { kernel: file.to_vec(), command_line, modules }
+        0 => {
+            let rom: Vec<u8> = file.iter().copied().cycle().take(firmware_bytes(file)).collect();
+            Boot::Firmware { rom: Rc::new(rom) }
         }
-        _ => Boot::Linux { kernel: file.to_vec(), initrd: (!initrd.is_empty()).then_some(initrd), command_line, entry },
+        _ => {
+            let initrd: Rc<dyn File> = Rc::new(initrd);
+            let module = Module { file: initrd.clone(), command_line: command_line.clone() };
+            let modules = if kind == 1 { vec![module; 3] } else { Vec::new() };
+            let initrd = (initrd.length() > 0).then_some(initrd);
+            Boot::Kernel { kernel: Rc::new(file.to_vec()), initrd, modules, command_line, entry }
+        }
     };
     let clock = Clock::Instructions { ns_per_kilo_instruction: 1000 };
-    let config = Config { memory_bytes, boot, clock, decompress_on_host, no_reboot: true, ..Config::default() };
-    match Machine::new(config) {
+    let config = Config { memory_bytes, clock, decompress_on_host, no_reboot: true, ..Config::default() };
+    match Machine::new(config, &boot) {
         Ok(mut machine) => {
             machine.run(0, INSTRUCTIONS);
         }

@@ -1,14 +1,16 @@
 //! Snapshots: whatever their bytes, they are refused, or make a machine that runs and can be saved again.
 
 use std::io::{Read, Write};
+use std::rc::Rc;
 
 use lz4_flex::frame::{FrameDecoder, FrameEncoder, FrameInfo};
-use machine::{Boot, Clock, Config, Machine};
+use machine::{Boot, Clock, Config, Machine, MachineError};
 
 use super::Target;
 
 pub(super) const TARGET: Target = Target { name: "snapshot", run, seeds, longest: 9000, bounded: 1_500 };
 
+const MAGIC: &[u8] = b"TERRASNP";
 const HEADER: usize = 20;
 const LENGTH_AT: usize = 12;
 /// Behind the last page.
@@ -45,9 +47,17 @@ fn memory_bytes(head: &[u8]) -> Option<u64> {
     Some(head[..=end].iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)))
 }
 
+/// The format snapshots have: one of another format is refused with its number.
+fn format() -> u32 {
+    match Machine::restore(&[MAGIC, &[0; 12]].concat()) {
+        Err(MachineError::SnapshotVersion { wanted, .. }) => wanted,
+        _ => 0,
+    }
+}
+
 /// A snapshot file around `body`.
 fn frame(body: &[u8]) -> Vec<u8> {
-    let mut file = [b"TERRASNP", &1u32.to_le_bytes()[..], &[0; 8]].concat();
+    let mut file = [MAGIC, &format().to_le_bytes()[..], &[0; 8]].concat();
     let mut encoder = FrameEncoder::with_frame_info(FrameInfo::new().content_checksum(true), &mut file);
     encoder.write_all(body).expect("a vector takes every byte");
     encoder.finish().expect("a vector takes every byte");
@@ -59,11 +69,11 @@ fn frame(body: &[u8]) -> Vec<u8> {
 fn seeds() -> Vec<Vec<u8>> {
     let config = Config {
         memory_bytes: 2 << 20,
-        boot: Boot::Firmware { rom: vec![0xf4; 64 << 10] },
         clock: Clock::Instructions { ns_per_kilo_instruction: 1000 },
         ..Config::default()
     };
-    let mut machine = Machine::new(config).expect("firmware boots");
+    let boot = Boot::Firmware { rom: Rc::new(vec![0xf4; 64 << 10]) };
+    let mut machine = Machine::new(config, &boot).expect("firmware boots");
     machine.run(0, INSTRUCTIONS);
     let file = machine.snapshot();
     let mut body = Vec::new();

@@ -1,6 +1,7 @@
 //! Who runs a guest: our own machine, QEMU's interpreter, and the host's processor by way of QEMU and KVM.
 
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use machine::{Boot, Clock, Config, Machine, RunOutcome};
@@ -26,12 +27,12 @@ const BUDGET: u64 = 4_000_000;
 pub fn terrarium(image: &[u8]) -> Judgement {
     let config = Config {
         memory_bytes: 16 << 20,
-        boot: Boot::Firmware { rom: image.to_vec() },
         clock: Clock::Instructions { ns_per_kilo_instruction: 10_000 },
         no_reboot: true,
         ..Config::default()
     };
-    let mut machine = Machine::new(config).expect("the bench's own image boots");
+    let boot = Boot::Firmware { rom: Rc::new(image.to_vec()) };
+    let mut machine = Machine::new(config, &boot).expect("the bench's own image boots");
     let outcome = machine.run(0, BUDGET);
     let end = match outcome {
         RunOutcome::DebugExit(_) => None,
