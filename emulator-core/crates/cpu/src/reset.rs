@@ -5,11 +5,13 @@ use x86::seg;
 use crate::cpuid;
 use crate::msr;
 use crate::state::control::{CR0_CD, CR0_ET, CR0_NW, EFER_LMA};
-use crate::state::{Access, DescriptorTable, Msrs, RegisterFile, Segment, State, X87, eflags};
+use crate::state::{Access, DescriptorTable, InterruptShadow, Msrs, RegisterFile, Segment, State, X87, eflags};
 
 /// MXCSR after reset: all exceptions masked.
 const MXCSR_RESET: u32 = 0x1f80;
 const RDX: usize = 2;
+/// B0 to B3, BS and BT of DR6.
+const DR6_TRAPS: u64 = 0xc00f;
 
 impl State {
     /// As after power-on.
@@ -43,7 +45,7 @@ impl State {
             x87: X87::default(),
             xmm: [0; 16],
             mxcsr: MXCSR_RESET,
-            interrupt_shadow: false,
+            interrupt_shadow: InterruptShadow::None,
             nmi_blocked: false,
             halted: false,
             pending_debug: 0,
@@ -58,6 +60,7 @@ impl State {
         let none = &self.segs[6];
         let flat_is_flat = none.base == 0 && none.limit == u32::MAX;
         let long = self.msrs.efer & EFER_LMA != 0;
-        self.cpl <= 3 && flat_is_flat && (!long || self.cr0 >> 31 & 1 != 0) && self.random != 0
+        let traps_exist = self.pending_debug & !DR6_TRAPS == 0;
+        self.cpl <= 3 && traps_exist && flat_is_flat && (!long || self.cr0 >> 31 & 1 != 0) && self.random != 0
     }
 }

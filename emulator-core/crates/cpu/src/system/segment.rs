@@ -3,6 +3,7 @@
 use x86::{Engine, Exception, Op, Width, seg};
 
 use crate::exec::Exec;
+use crate::state::InterruptShadow;
 
 impl Exec<'_> {
     pub(super) fn store_segment(&mut self, op: &Op) -> Result<(), Exception> {
@@ -17,7 +18,7 @@ impl Exec<'_> {
         let selector = self.read_word(op, op.src)?;
         self.load_segment(op.dst, selector)?;
         if op.dst == seg::SS {
-            self.hold_interrupts();
+            self.inhibit(InterruptShadow::MovSs);
         }
         Ok(())
     }
