@@ -1,7 +1,7 @@
 //! Instruction bytes from a row, with operands chosen at random, and the registers that make its memory operand valid.
 
 use x86::decode::decode;
-use x86::{Inst, Mem, Operand, Row, Width};
+use x86::{Inst, Mem, Operand, Row, VexRule, Width};
 
 use crate::case::Case;
 use crate::random::Random;
@@ -16,6 +16,7 @@ const RSP: usize = 4;
 pub fn instruction(row: &'static Row, index: u16, mode: Width, random: &mut Random) -> Option<(Vec<u8>, Inst)> {
     let mut bytes = Vec::new();
     let mut tokens: Vec<&str> = row.encoding.split(' ').collect();
+    tokens.retain(|token| *token != "NFx");
     let mandatory = matches!(tokens[0], "NP" | "66" | "F2" | "F3").then(|| tokens.remove(0));
     match mandatory {
         Some("66") => bytes.push(0x66),
@@ -35,7 +36,14 @@ pub fn instruction(row: &'static Row, index: u16, mode: Width, random: &mut Rand
     if row.has_note("rep") && random.one_in(2) {
         bytes.push(random.pick(&[0xf2, 0xf3]));
     }
-    push_rex(&mut tokens, &mut bytes, mode, random);
+    match VexRule::parse(tokens[0]) {
+        Some(rule) => {
+            tokens.remove(0);
+            bytes.retain(|&byte| byte != 0x66);
+            push_vex(rule, row, &mut bytes, mode, random);
+        }
+        None => push_rex(&mut tokens, &mut bytes, mode, random),
+    }
     let modrm_rule: Vec<&str> = tokens.iter().copied().filter(|t| t.starts_with(['/', '='])).collect();
     for token in tokens.iter().filter(|t| !t.starts_with(['/', '='])) {
         let digits = token.strip_suffix("+r").unwrap_or(token);
@@ -64,6 +72,23 @@ fn push_rex(tokens: &mut Vec<&str>, bytes: &mut Vec<u8>, mode: Width, random: &m
     let extension = if random.one_in(2) { random.below(8) as u8 } else { 0 };
     if wide || extension != 0 || random.one_in(6) {
         bytes.push(0x40 | u8::from(wide) << 3 | extension);
+    }
+}
+
+/// The prefix in its long form or, where that says the same, its short one (Intel SDM vol. 2, 2.3.5).
+fn push_vex(rule: VexRule, row: &Row, bytes: &mut Vec<u8>, mode: Width, random: &mut Random) {
+    let long = mode == Width::W64;
+    let names_vvvv = row.operands.split(' ').any(|operand| operand.starts_with(['H', 'B']));
+    let vvvv = if names_vvvv { random.below(if long { 16 } else { 8 }) as u8 } else { 0 };
+    let extensions = if long && random.one_in(2) { random.below(8) as u8 } else { 0 };
+    let bit = |given: Option<bool>, random: &mut Random| u8::from(given.unwrap_or_else(|| random.one_in(3)));
+    let (w, l) = (bit(rule.w, random), bit(rule.l, random));
+    let last = (!vvvv & 15) << 3 | l << 2 | rule.pp;
+    let short_form_says_it = rule.map == 1 && w == 0 && extensions & 3 == 0;
+    if short_form_says_it && random.one_in(2) {
+        bytes.extend([0xc5, (!extensions & 4) << 5 | last]);
+    } else {
+        bytes.extend([0xc4, (!extensions & 7) << 5 | rule.map, w << 7 | last]);
     }
 }
 

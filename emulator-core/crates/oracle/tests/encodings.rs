@@ -68,10 +68,9 @@ fn encodings(mode: Width) -> Vec<Encoding> {
     all
 }
 
-/// What decodes and raises #UD when it runs: the undefined instructions themselves and control registers that do not exist; and `RDRAND`,
-/// which with F2 or F3 is one to us only.
+/// What decodes and raises #UD when it runs: the undefined instructions themselves and control registers that do not exist.
 fn is_refused_later(inst: &Inst) -> bool {
-    matches!(inst.row().sem, Sem::Int(Int::Ud) | Sem::Sys(Sys::LoadControl | Sys::StoreControl | Sys::Rdrand))
+    matches!(inst.row().sem, Sem::Int(Int::Ud) | Sem::Sys(Sys::LoadControl | Sys::StoreControl))
 }
 
 /// Every register points to data, but RSP.

@@ -25,7 +25,7 @@ const INTERRUPTS: u64 = 1 << 9;
 const HARMLESS_FLAGS: u64 = 0x8d5 | DIRECTION;
 
 /// The rest depends on privilege, on tables of the kernel's, or on the processor's model.
-const COMPARABLE: [Sys; 25] = [
+const COMPARABLE: [Sys; 27] = [
     Sys::Movs,
     Sys::Cmps,
     Sys::Stos,
@@ -45,6 +45,8 @@ const COMPARABLE: [Sys; 25] = [
     Sys::Cmpxchg16b,
     Sys::Crc32Byte,
     Sys::Crc32,
+    Sys::Pdep,
+    Sys::Pext,
     Sys::Daa,
     Sys::Das,
     Sys::Aaa,

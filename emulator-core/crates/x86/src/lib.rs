@@ -22,10 +22,10 @@ mod width;
 pub use disassemble::{Disassembly, register_name};
 pub use engine::Engine;
 pub use exception::Exception;
-pub use inst::{Inst, Mem, Operand, Rep};
+pub use inst::{Inst, Mem, Operand, Rep, Vex};
 pub use instructions::execute;
 pub use op::{Form, Op, RIP_SLOT, SEG_NONE, SLOTS, ZERO_SLOT, gpr_slot};
-pub use row::{Feature, Row, Sem, row};
+pub use row::{Feature, Row, Sem, VexRule, row};
 pub use width::Width;
 
 /// Segment registers by their encoding in ModR/M.reg.

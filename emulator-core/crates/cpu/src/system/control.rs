@@ -21,6 +21,7 @@ const CR4_BITS: u64 = CR4_VME
     | CR4_OSFXSR
     | CR4_OSXMMEXCPT
     | CR4_UMIP
+    | CR4_FSGSBASE
     | CR4_PCIDE
     | CR4_SMEP
     | CR4_SMAP;
@@ -206,6 +207,27 @@ impl Exec<'_> {
             self.cpu.tlb.flush_page(linear);
             self.cpu.blocks.forget_jumps();
         }
+        Ok(())
+    }
+
+    /// Translations are not tagged with their PCID: whichever are named, those of every PCID go (SDM vol. 2, INVPCID).
+    pub(super) fn invpcid(&mut self, op: &Op) -> Result<(), Exception> {
+        self.require_privilege(0)?;
+        let kind = self.register(op.width, op.dst);
+        let pcid = self.load(Width::W64, op)?;
+        let linear = self.load_at(Width::W64, op, 8)?;
+        let one_address = kind == 0;
+        let names_pcid = kind < 2;
+        let without_pcids = self.cpu.state.cr4 & CR4_PCIDE == 0;
+        let impossible = kind > 3
+            || pcid & !PCID != 0
+            || (one_address && !canonical(linear))
+            || (names_pcid && pcid != 0 && without_pcids);
+        if impossible {
+            return Err(Exception::GeneralProtection(0));
+        }
+        const ALL_WITH_GLOBAL: u64 = 2;
+        self.flush_translations(kind != ALL_WITH_GLOBAL);
         Ok(())
     }
 

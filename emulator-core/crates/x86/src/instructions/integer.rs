@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod bits;
+mod extract;
 mod flow;
 pub use flow::jcc;
 pub use transfer::{cmovcc, setcc};
@@ -75,6 +76,20 @@ pub enum Int {
     Bsf,
     Bsr,
     Popcnt,
+    Lzcnt,
+    Tzcnt,
+    Andn,
+    Bextr,
+    Blsi,
+    Blsmsk,
+    Blsr,
+    Bzhi,
+    Mulx,
+    Rorx,
+    Sarx,
+    Shlx,
+    Shrx,
+    Movbe,
     Setcc,
     Cmovcc,
     Jcc,
@@ -98,7 +113,8 @@ pub enum Int {
 }
 
 /// Rows of all general-purpose instructions.
-pub const ROWS: &[&[Row]] = &[arithmetic::ROWS, bits::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
+pub const ROWS: &[&[Row]] =
+    &[arithmetic::ROWS, bits::ROWS, extract::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
 
 /// Performs `int` with operand width `w` and operand form `f`; both are the op's own, passed apart so that an
 /// interpreter can call with constants and have the rest folded away.
@@ -160,6 +176,20 @@ pub fn execute<E: Engine>(e: &mut E, op: &Op, int: Int, w: Width, f: crate::Form
         Int::Bsf => bits::bsf(e, op, w, f),
         Int::Bsr => bits::bsr(e, op, w, f),
         Int::Popcnt => bits::popcnt(e, op, w, f),
+        Int::Lzcnt => extract::lzcnt(e, op, w, f),
+        Int::Tzcnt => extract::tzcnt(e, op, w, f),
+        Int::Andn => extract::andn(e, op, w, f),
+        Int::Bextr => extract::bextr(e, op, w, f),
+        Int::Blsi => extract::blsi(e, op, w, f),
+        Int::Blsmsk => extract::blsmsk(e, op, w, f),
+        Int::Blsr => extract::blsr(e, op, w, f),
+        Int::Bzhi => extract::bzhi(e, op, w, f),
+        Int::Mulx => extract::mulx(e, op, w, f),
+        Int::Rorx => extract::rorx(e, op, w, f),
+        Int::Sarx => extract::sarx(e, op, w, f),
+        Int::Shlx => extract::shlx(e, op, w, f),
+        Int::Shrx => extract::shrx(e, op, w, f),
+        Int::Movbe => transfer::movbe(e, op, w, f),
         Int::Setcc => transfer::setcc(e, op, op.aux, f),
         Int::Cmovcc => transfer::cmovcc(e, op, op.aux, w, f),
         Int::Jcc => flow::jcc(e, op, op.aux),

@@ -9,6 +9,7 @@ mod flags;
 mod io;
 mod legacy;
 mod msr;
+mod scatter;
 mod strings;
 
 use crate::Row;
@@ -77,6 +78,10 @@ pub enum Sys {
     Lsl,
     Arpl,
     Swapgs,
+    Rdfsbase,
+    Rdgsbase,
+    Wrfsbase,
+    Wrgsbase,
     // Control registers and caches.
     LoadControl,
     StoreControl,
@@ -86,6 +91,7 @@ pub enum Sys {
     Lmsw,
     Clts,
     Invlpg,
+    Invpcid,
     /// `INVD`, `WBINVD`: there is no cache to lose.
     FlushCaches,
     Clflush,
@@ -103,11 +109,14 @@ pub enum Sys {
     Rdpmc,
     Cpuid,
     Rdrand,
-    // Wide compare and exchange, checksum.
+    Rdpid,
+    // Wide compare and exchange, checksum, scattered bits.
     Cmpxchg8b,
     Cmpxchg16b,
     Crc32Byte,
     Crc32,
+    Pdep,
+    Pext,
     // Decimal adjustment and other relics.
     Daa,
     Das,
@@ -128,5 +137,6 @@ pub const ROWS: &[&[Row]] = &[
     io::ROWS,
     legacy::ROWS,
     msr::ROWS,
+    scatter::ROWS,
     strings::ROWS,
 ];

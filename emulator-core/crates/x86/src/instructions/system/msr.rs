@@ -11,5 +11,7 @@ pub const ROWS: &[Row] = &[
     row("RDPMC", "0F 33", "", Run(Sys::Rdpmc)).notes("end"),
     row("RDTSCP", "0F 01 =F9", "", Run(Sys::Rdtscp)).notes("end").on(Feature::Rdtscp),
     row("CPUID", "0F A2", "", Run(Sys::Cpuid)).notes("end"),
-    row("RDRAND", "0F C7 /6", "Rv=", Run(Sys::Rdrand)).flags("OSZAPC").on(Feature::Rdrand),
+    row("RDRAND", "NFx 0F C7 /6", "Rv=", Run(Sys::Rdrand)).flags("OSZAPC").on(Feature::Rdrand),
+    row("RDSEED", "NFx 0F C7 /7", "Rv=", Run(Sys::Rdrand)).flags("OSZAPC").on(Feature::Rdseed),
+    row("RDPID", "F3 0F C7 /7", "Ry=", Run(Sys::Rdpid)).notes("f64").on(Feature::Rdpid),
 ];
