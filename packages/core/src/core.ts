@@ -31,6 +31,9 @@ export interface BootFiles {
 /** How a kernel is entered; `auto` takes the best the file offers. */
 export type EntryProtocol = "auto" | "16-bit" | "32-bit" | "64-bit" | "pvh";
 
+/** A model of processor: its age, or a level of the x86-64 psABI. */
+export type CpuModel = "486" | "pentium" | "pentium3" | "core2" | "x86-64-v2" | "x86-64-v3";
+
 /** The board to build, as plain data; sizes in bytes. */
 export interface CoreConfig {
   /** Guest RAM. */
@@ -39,6 +42,8 @@ export interface CoreConfig {
   readonly commandLine: string;
   /** Entry protocol. */
   readonly entry: EntryProtocol;
+  /** Model of the processor. */
+  readonly cpu: CpuModel;
   /** Unpack the kernel's payload before the guest starts. */
   readonly decompressOnHost: boolean;
   /** Comma-separated trace categories, or empty. */

@@ -363,6 +363,8 @@ pub struct Mode {
     pub user: bool,
     /// Alignment is checked (CR0.AM, EFLAGS.AC, CPL 3).
     pub aligned: bool,
+    /// VEX prefixes are known: protected mode (Intel SDM vol. 2, 2.3.5.1).
+    pub vex: bool,
     /// One instruction a block: EFLAGS.TF, an interrupt shadow, or an enabled breakpoint in DR7.
     pub single: bool,
 }

@@ -1,6 +1,9 @@
 //! What a caller says about a machine before it is switched on. Plain data; goes into snapshots as it is.
 
+use cpu::CpuModel;
 use serde::{Deserialize, Serialize};
+
+use crate::MachineError;
 
 /// Everything a machine's behaviour depends on, apart from its inputs while it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +12,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// What to start.
     pub boot: Boot,
+    /// Model of the processor.
+    pub cpu: CpuModel,
     /// Wall-clock time at power-on, in seconds since 1970-01-01 UTC; the guest's real-time clock starts there.
     pub unix_seconds: i64,
     /// Seed of the processor's random numbers (`RDRAND`): the same seed gives the same numbers.
@@ -28,6 +33,7 @@ impl Default for Config {
         Config {
             memory_bytes: 512 << 20,
             boot: Boot::Firmware { rom: Vec::new() },
+            cpu: CpuModel::default(),
             unix_seconds: 0,
             random_seed: 0,
             no_reboot: false,
@@ -36,6 +42,18 @@ impl Default for Config {
             decompress_on_host: false,
         }
     }
+}
+
+/// The model of processor with that name.
+///
+/// # Errors
+/// [`MachineError::OptionInvalid`] where there is none.
+pub fn cpu_model(name: &str) -> Result<CpuModel, MachineError> {
+    CpuModel::named(name).ok_or_else(|| MachineError::OptionInvalid {
+        option: "cpu".to_owned(),
+        value: name.to_owned(),
+        expected: format!("one of {}", CpuModel::ALL.map(CpuModel::name).join(", ")),
+    })
 }
 
 /// What drives guest time.
@@ -121,13 +139,13 @@ impl Entry {
 }
 
 impl core::str::FromStr for Entry {
-    type Err = crate::MachineError;
+    type Err = MachineError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Entry::Auto, Entry::Real16, Entry::Protected32, Entry::Long64, Entry::Pvh]
             .into_iter()
             .find(|entry| entry.name() == text)
-            .ok_or_else(|| crate::MachineError::OptionInvalid {
+            .ok_or_else(|| MachineError::OptionInvalid {
                 option: "entry".to_owned(),
                 value: text.to_owned(),
                 expected: "one of auto, 16-bit, 32-bit, 64-bit, pvh".to_owned(),

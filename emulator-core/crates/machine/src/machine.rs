@@ -2,6 +2,7 @@
 
 use cpu::Cpu;
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
+use x86::Feature;
 
 use crate::board::{BoardConfig, BoardEvent, Pc};
 use crate::boot::{self, Loader};
@@ -69,7 +70,7 @@ impl Machine {
         })?;
         let clock = GuestClock::new(config.clock);
         let trace = config.trace.clone();
-        let mut cpu = Cpu::new();
+        let mut cpu = Cpu::of_model(config.cpu);
         cpu.seed_random(config.random_seed);
         let mut machine = Machine { config, cpu, board, clock, ended: None, exits: 0, halts: 0, resets: 0 };
         machine.set_trace(&trace)?;
@@ -83,7 +84,8 @@ impl Machine {
         let rom = boot::system_rom(&self.config.boot)?;
         memory.as_mut_slice()[ram_bytes as usize..].copy_from_slice(rom);
         let tables = acpi::build(PhysAddr(layout::TABLES.start));
-        let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host);
+        let long_mode = self.config.cpu.features().contains(Feature::LongMode);
+        let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host, long_mode);
         if !matches!(self.config.boot, Boot::Firmware { .. }) {
             put_tables(&mut loader, &tables)?;
         }

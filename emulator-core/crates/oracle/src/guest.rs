@@ -3,7 +3,7 @@
 //! The code page is filled with HLT, and every exception leads to a HLT of its own on an interrupt stack, so a run
 //! always ends halted.
 
-use cpu::{Cpu, DescriptorTable, Segment, control};
+use cpu::{Cpu, CpuModel, DescriptorTable, Segment, control};
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
 
 use x86::Width;
@@ -90,7 +90,7 @@ impl Guest {
     #[must_use]
     pub fn new() -> Guest {
         let memory = GuestMemory::new(MEMORY_BYTES).expect("a little memory");
-        let mut guest = Guest { cpu: Cpu::new(), board: Board { memory }, ymm_high: [0; 16] };
+        let mut guest = Guest { cpu: Cpu::of_model(CpuModel::X86_64V3), board: Board { memory }, ymm_high: [0; 16] };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();

@@ -10,6 +10,7 @@ pub struct Config {
     memory_bytes: u64,
     command_line: String,
     entry: String,
+    cpu: String,
     decompress_on_host: bool,
     trace: String,
     no_reboot: bool,
@@ -40,6 +41,7 @@ impl Config {
         Ok(machine::Config {
             memory_bytes: self.memory_bytes,
             boot,
+            cpu: machine::cpu_model(&self.cpu)?,
             unix_seconds: self.unix_seconds,
             random_seed: self.random_seed,
             no_reboot: self.no_reboot,

@@ -1,5 +1,6 @@
 //! One row an encoding, written the way the manual writes it.
 
+use crate::Feature;
 use crate::instructions::{fpu::Fpu, integer::Int, simd::Simd, system::Sys};
 
 /// What an instruction does, by family. Each family's enum lives beside its rows.
@@ -17,47 +18,6 @@ pub enum Sem {
 
 // Every predecoded operation holds one: a family's tag and number, and a second byte for the vectors.
 const _: () = assert!(size_of::<Sem>() == 2);
-
-/// The CPUID feature an encoding belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "the names are the manual's")]
-pub enum Feature {
-    Base,
-    Fpu,
-    Tsc,
-    Msr,
-    Cx8,
-    Sep,
-    Cmov,
-    Clfsh,
-    Mmx,
-    Fxsr,
-    Sse,
-    Sse2,
-    Sse3,
-    Ssse3,
-    Sse41,
-    Sse42,
-    Popcnt,
-    Cx16,
-    Movbe,
-    Rdrand,
-    Xsave,
-    LongMode,
-    Syscall,
-    Rdtscp,
-    LahfLm,
-    Fsgsbase,
-    Smap,
-    Invpcid,
-    Lzcnt,
-    Bmi1,
-    Bmi2,
-    Rdseed,
-    Rdpid,
-    Clflushopt,
-}
 
 /// One encoding.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,8 @@ mod strings;
 mod syscall;
 pub(crate) mod task;
 
+pub(crate) use control::cr4_bits;
+
 use x86::instructions::system::Sys;
 use x86::{Engine, Exception, Op, Width, seg};
 

@@ -5,7 +5,7 @@ pub mod operands;
 mod table;
 mod vex;
 
-use crate::{Inst, Mem, Operand, Rep, Row, Vex, Width, instructions, seg};
+use crate::{FeatureSet, Inst, Mem, Operand, Rep, Row, Vex, Width, instructions, seg};
 use modrm::ModRm;
 pub use operands::Spec;
 use table::{Candidate, VEX_MAPS, table};
@@ -127,12 +127,21 @@ impl Prefixes {
     }
 }
 
-/// Decodes the instruction at the start of `bytes` for a code segment of width `code` (16, 32 or 64 bits). Give at
-/// least [`MAX_LENGTH`] bytes where they exist.
+/// Decodes the instruction at the start of `bytes` for a code segment of width `code` (16, 32 or 64 bits), on a processor
+/// that has everything. Give at least [`MAX_LENGTH`] bytes where they exist.
 ///
 /// # Errors
 /// See [`DecodeError`].
 pub fn decode(bytes: &[u8], code: Width) -> Result<Inst, DecodeError> {
+    decode_on(FeatureSet::ALL, bytes, code)
+}
+
+/// Decodes as a processor with `features` does: an instruction it does not have is invalid, or an older one whose prefix
+/// had no meaning.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_on(features: FeatureSet, bytes: &[u8], code: Width) -> Result<Inst, DecodeError> {
     let mut cursor = Cursor { bytes: &bytes[..bytes.len().min(MAX_LENGTH)], at: 0 };
     let (mut prefixes, first) = Prefixes::read(&mut cursor, code)?;
     if prefixes.begins_vex(&cursor, first)? {
@@ -145,7 +154,8 @@ pub fn decode(bytes: &[u8], code: Width) -> Result<Inst, DecodeError> {
     let candidates = table().candidates(map, opcode);
     let has_modrm = candidates.iter().any(|c| c.has_modrm);
     let modrm = if has_modrm { Some(cursor.byte()?) } else { None };
-    let candidate = candidates.iter().find(|c| c.matches(prefixes, modrm, code)).ok_or(DecodeError::Invalid)?;
+    let matches = |c: &&Candidate| features.contains(c.feature) && c.matches(prefixes, modrm, code);
+    let candidate = candidates.iter().find(matches).ok_or(DecodeError::Invalid)?;
     if !candidate.has_modrm && has_modrm {
         cursor.at -= 1;
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Prefixes, Spec};
-use crate::{Rep, Row, VexRule, Width, instructions};
+use crate::{Feature, Rep, Row, VexRule, Width, instructions};
 
 /// Opcode maps of VEX instructions are numbered from here: the first is `VEX_MAPS + 1`.
 pub(crate) const VEX_MAPS: u8 = 3;
@@ -45,6 +45,7 @@ pub(crate) struct Candidate {
     pub(crate) vvvv: Option<u8>,
     /// The memory operand has a vector index.
     pub(crate) vsib: bool,
+    pub(crate) feature: Feature,
     mandatory: Mandatory,
     modrm: ModRmRule,
     rex_w: Option<bool>,
@@ -224,6 +225,7 @@ impl Encoding {
             forced_64: row.has_note("f64"),
             vvvv: operands.iter().position(Spec::is_vvvv).map(|place| place as u8),
             vsib: operands.iter().any(Spec::is_vsib),
+            feature: row.feature,
             mandatory: self.mandatory,
             modrm: self.modrm,
             rex_w: self.rex_w,
