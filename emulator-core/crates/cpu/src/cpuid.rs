@@ -6,6 +6,8 @@ use crate::CpuModel;
 use crate::exec::Exec;
 use crate::mmu::PHYSICAL_BITS;
 use crate::model::Description;
+use crate::state::control::CR4_OSXSAVE;
+use crate::x87::xsave;
 
 const VENDOR: &[u8; 12] = b"GenuineIntel";
 const HYPERVISOR: &[u8; 12] = b"Terrarium\0\0\0";
@@ -76,6 +78,9 @@ const LEAF_7_EBX: Bits = &[
 const LEAF_7_ECX: Bits = &[(Umip, 2), (Rdpid, 22)];
 const EXTENDED_1_ECX: Bits = &[(LahfLm, 0), (Lzcnt, 5)];
 const EXTENDED_1_EDX: Bits = &[(Syscall, 11), (Nx, 20), (Rdtscp, 27), (LongMode, 29)];
+/// Leaf 1, ECX: CR4.OSXSAVE.
+const OSXSAVE: u32 = 1 << 27;
+const LEAF_13_1_EAX: Bits = &[(Xsaveopt, 0), (Xsavec, 1), (Xgetbv1, 2)];
 /// `SYSCALL` is reported in 64-bit mode only.
 const SYSCALL: u32 = 1 << 11;
 const EXTENDED_7_EDX: Bits = &[(InvariantTsc, 8)];
@@ -88,6 +93,9 @@ pub(crate) struct Asked {
     pub(crate) model: CpuModel,
     /// 64-bit code asks.
     pub(crate) code64: bool,
+    /// CR4.OSXSAVE is set.
+    pub(crate) osxsave: bool,
+    pub(crate) xcr0: u64,
 }
 
 impl Asked {
@@ -120,15 +128,29 @@ impl Asked {
             1 => {
                 // One logical processor with APIC ID 0; CLFLUSH works on units of eight bytes.
                 let line = if features.contains(Clfsh) { 1 << 16 | (CACHE_LINE / 8) << 8 } else { 0 };
-                [signature, line, self.bits(LEAF_1_ECX), self.bits(LEAF_1_EDX)]
+                let osxsave = if self.osxsave { OSXSAVE } else { 0 };
+                [signature, line, self.bits(LEAF_1_ECX) | osxsave, self.bits(LEAF_1_EDX)]
             }
             2 => cache_descriptors,
             4 => cache(subleaf),
             6 => [self.bits(LEAF_6_EAX), 0, 0, 0],
             7 if subleaf == 0 => [0, self.bits(LEAF_7_EBX), self.bits(LEAF_7_ECX), 0],
             0xb => topology(subleaf),
+            0xd if features.contains(Xsave) => self.extended_state(subleaf),
             0x15 => [1, 1, CRYSTAL_HZ, 0],
             0x16 => [CRYSTAL_HZ / 1_000_000, CRYSTAL_HZ / 1_000_000, 100, 0],
+            _ => [0; 4],
+        }
+    }
+
+    /// Leaf 0xd: the components of the extended state and the sizes of their areas.
+    fn extended_state(&self, subleaf: u32) -> Registers {
+        let components = xsave::components(self.model.features());
+        let bytes = |components| xsave::area_bytes(components) as u32;
+        match subleaf {
+            0 => [components as u32, bytes(self.xcr0), bytes(components), 0],
+            1 => [self.bits(LEAF_13_1_EAX), bytes(self.xcr0), 0, 0],
+            2 if components & xsave::XCR0_AVX != 0 => [256, 576, 0, 0],
             _ => [0; 4],
         }
     }
@@ -195,7 +217,13 @@ impl Exec<'_> {
         const RCX: usize = 1;
         const RDX: usize = 2;
         const RBX: usize = 3;
-        let asked = Asked { model: self.cpu.model(), code64: self.cpu.mode.code == x86::Width::W64 };
+        let state = &self.cpu.state;
+        let asked = Asked {
+            model: self.cpu.model(),
+            code64: self.cpu.mode.code == x86::Width::W64,
+            osxsave: state.cr4 & CR4_OSXSAVE != 0,
+            xcr0: state.xcr0,
+        };
         let regs = &mut self.cpu.state.regs;
         let answer = asked.answer(regs.get(RAX) as u32, regs.get(RCX) as u32);
         for (number, value) in [RAX, RBX, RCX, RDX].into_iter().zip(answer) {
@@ -210,7 +238,7 @@ mod tests {
     use super::*;
 
     fn cpuid(model: CpuModel, leaf: u32) -> Registers {
-        Asked { model, code64: true }.answer(leaf, 0)
+        Asked { model, code64: true, osxsave: false, xcr0: 1 }.answer(leaf, 0)
     }
 
     #[test]

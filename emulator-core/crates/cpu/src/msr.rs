@@ -146,7 +146,7 @@ impl Exec<'_> {
         self.now().wrapping_add(self.cpu.state.msrs.tsc_offset)
     }
 
-    fn set_pair(&mut self, value: u64) {
+    pub(crate) fn set_pair(&mut self, value: u64) {
         self.cpu.state.regs.set(RAX, value & 0xffff_ffff);
         self.cpu.state.regs.set(RDX, value >> 32);
     }

@@ -3,12 +3,11 @@
 use x86::{Feature, FeatureSet, seg};
 
 use crate::state::control::{CR0_CD, CR0_ET, CR0_NW, EFER_LMA};
-use crate::state::{Access, DescriptorTable, Msrs, RegisterFile, Segment, State, X87, eflags};
+use crate::state::{Access, DescriptorTable, MXCSR_RESET, Msrs, RegisterFile, Segment, State, X87, eflags};
 use crate::system::cr4_bits;
+use crate::x87::xsave::{XCR0_X87, xcr0_is_possible};
 use crate::{CpuModel, msr};
 
-/// MXCSR after reset: all exceptions masked.
-const MXCSR_RESET: u32 = 0x1f80;
 const RDX: usize = 2;
 
 impl State {
@@ -42,6 +41,8 @@ impl State {
             msrs: Msrs { pat: msr::PAT_RESET, misc_enable: msr::MISC_ENABLE_RESET, ..Msrs::default() },
             x87: X87::default(),
             xmm: [0; 16],
+            ymm_high: [0; 16],
+            xcr0: XCR0_X87,
             mxcsr: MXCSR_RESET,
             interrupt_shadow: false,
             nmi_blocked: false,
@@ -65,10 +66,11 @@ impl State {
             && self.has_only(features)
     }
 
-    /// Whether every bit set in CR4 and EFER is of a feature the processor has.
+    /// Whether every bit set in CR4, EFER and XCR0 is of a feature the processor has.
     fn has_only(&self, features: FeatureSet) -> bool {
         let long = self.msrs.efer & EFER_LMA != 0;
         self.cr4 & !cr4_bits(features) == 0
+            && xcr0_is_possible(self.xcr0, features)
             && self.msrs.efer & !(msr::efer_bits(features) | EFER_LMA) == 0
             && (!long || features.contains(Feature::LongMode))
     }

@@ -243,6 +243,10 @@ pub struct State {
     pub msrs: Msrs,
     pub x87: X87,
     pub xmm: [u128; 16],
+    /// Bits 255:128 of the YMM registers.
+    pub ymm_high: [u128; 16],
+    /// State components that instructions may use (Intel SDM vol. 1, 13.3).
+    pub xcr0: u64,
     pub mxcsr: u32,
     /// Interrupts are held off for one instruction (after STI, MOV SS, POP SS).
     pub interrupt_shadow: bool,
@@ -255,6 +259,9 @@ pub struct State {
     /// State of the generator behind `RDRAND`; the board seeds it.
     pub random: u64,
 }
+
+/// MXCSR after reset: all exceptions masked.
+pub(crate) const MXCSR_RESET: u32 = 0x1f80;
 
 /// EFLAGS bits that are not status flags.
 #[allow(missing_docs, reason = "the names are the manual's")]

@@ -78,8 +78,6 @@ impl Bus for Board {
 pub struct Guest {
     cpu: Cpu,
     board: Board,
-    /// Stands for the upper halves of the YMM registers, which `cpu` does not have yet.
-    ymm_high: [u128; 16],
 }
 
 impl Guest {
@@ -90,7 +88,7 @@ impl Guest {
     #[must_use]
     pub fn new() -> Guest {
         let memory = GuestMemory::new(MEMORY_BYTES).expect("a little memory");
-        let mut guest = Guest { cpu: Cpu::of_model(CpuModel::X86_64V3), board: Board { memory }, ymm_high: [0; 16] };
+        let mut guest = Guest { cpu: Cpu::of_model(CpuModel::X86_64V3), board: Board { memory } };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();
@@ -192,7 +190,9 @@ impl Guest {
         state.cpl = 0;
         state.cr0 = control::CR0_PE | control::CR0_PG | control::CR0_ET | control::CR0_NE | control::CR0_MP;
         state.cr3 = PML4;
-        state.cr4 = control::CR4_PAE | control::CR4_OSFXSR | control::CR4_OSXMMEXCPT;
+        state.cr4 = control::CR4_PAE | control::CR4_OSFXSR | control::CR4_OSXMMEXCPT | control::CR4_OSXSAVE;
+        const X87_SSE_AVX: u64 = 7;
+        state.xcr0 = X87_SSE_AVX;
         state.msrs.efer = control::EFER_LME | control::EFER_LMA | control::EFER_SCE | control::EFER_NXE;
     }
 
@@ -221,7 +221,7 @@ impl Guest {
         for n in 0..16 {
             state.xmm[n] = registers.xmm(n);
         }
-        self.ymm_high = registers.ymm_high;
+        state.ymm_high = registers.ymm_high;
         state.mxcsr = registers.mxcsr();
         let (control, status, tags) = registers.x87_words();
         (state.x87.control, state.x87.status) = (control, status);
@@ -247,7 +247,7 @@ impl Guest {
         for n in 0..16 {
             registers.set_xmm(n, state.xmm[n]);
         }
-        registers.ymm_high = self.ymm_high;
+        registers.ymm_high = state.ymm_high;
         registers.set_mxcsr(state.mxcsr);
         let x87 = &state.x87;
         let top = usize::from(x87.status >> 11 & 7);

@@ -65,6 +65,17 @@ pub enum Feature {
     Rdseed,
     Rdpid,
     Clflushopt,
+    Xsaveopt,
+    Xsavec,
+    /// `XGETBV` tells which components are in use.
+    Xgetbv1,
+    Avx,
+    Avx2,
+    Fma,
+    F16c,
+    Aes,
+    Pclmulqdq,
+    Sha,
 }
 
 /// A set of features; [`Feature::Base`] is in every one.

@@ -103,6 +103,10 @@ impl Exec<'_> {
             Sys::Cmpxchg16b => self.cmpxchg16b(op),
             Sys::Crc32Byte | Sys::Crc32 => self.crc32(op, sys),
             Sys::Pdep | Sys::Pext => self.scatter(op, sys),
+            Sys::Xgetbv => self.xgetbv(),
+            Sys::Xsetbv => self.xsetbv(),
+            Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec => self.xsave(op, sys),
+            Sys::Xrstor => self.xrstor(op),
             Sys::Daa | Sys::Das | Sys::Aaa | Sys::Aas | Sys::Aam | Sys::Aad | Sys::Salc => self.decimal(op, sys),
         }
     }

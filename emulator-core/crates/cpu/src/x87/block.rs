@@ -20,14 +20,19 @@ impl Exec<'_> {
     /// Writes the memory operand, all of it or nothing. It spans at most two pages, so that its ends tell whether it may
     /// be written.
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
-        self.load_rw_at(Width::W8, op, 0)?;
-        self.load_rw_at(Width::W8, op, bytes.len() as u64 - 1)?;
+        self.write_block_at(op, 0, bytes)
+    }
+
+    /// Writes a part of the memory operand, `from` bytes into it.
+    pub(super) fn write_block_at(&mut self, op: &Op, from: usize, bytes: &[u8]) -> Result<(), Exception> {
+        self.load_rw_at(Width::W8, op, from as u64)?;
+        self.load_rw_at(Width::W8, op, (from + bytes.len()) as u64 - 1)?;
         let start = self.linear(op, 1, true)?;
         for (w, at) in pieces(bytes.len()) {
             let length = w.bytes() as usize;
             let mut value = [0; 8];
             value[..length].copy_from_slice(&bytes[at..at + length]);
-            self.store_linear(w, self.block_linear(start, at), op.seg, u64::from_le_bytes(value))?;
+            self.store_linear(w, self.block_linear(start, from + at), op.seg, u64::from_le_bytes(value))?;
         }
         Ok(())
     }

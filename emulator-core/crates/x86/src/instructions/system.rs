@@ -11,6 +11,7 @@ mod legacy;
 mod msr;
 mod scatter;
 mod strings;
+mod xsave;
 
 use crate::Row;
 
@@ -117,6 +118,13 @@ pub enum Sys {
     Crc32,
     Pdep,
     Pext,
+    // Extended state.
+    Xgetbv,
+    Xsetbv,
+    Xsave,
+    Xsaveopt,
+    Xsavec,
+    Xrstor,
     // Decimal adjustment and other relics.
     Daa,
     Das,
@@ -139,4 +147,5 @@ pub const ROWS: &[&[Row]] = &[
     msr::ROWS,
     scatter::ROWS,
     strings::ROWS,
+    xsave::ROWS,
 ];
