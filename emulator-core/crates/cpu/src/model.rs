@@ -46,7 +46,9 @@ const CORE2: FeatureSet = PENTIUM3.with(&[Clfsh, Sse2, Sse3, Ssse3, Cx16, LongMo
 const X86_64_V2: FeatureSet = CORE2
     .with(&[Sse41, Sse42, Popcnt, Pcid, X2apic, TscDeadline, Hypervisor, Rdrand, Rdtscp])
     .with(&[TscAdjust, Smep, Erms, Smap, Umip, AlwaysRunningTimer, InvariantTsc]);
-const X86_64_V3: FeatureSet = X86_64_V2.with(&[Movbe, Fsgsbase, Invpcid, Lzcnt, Bmi1, Bmi2, Rdseed, Rdpid, Clflushopt]);
+const X86_64_V3: FeatureSet = X86_64_V2
+    .with(&[Movbe, Fsgsbase, Invpcid, Lzcnt, Bmi1, Bmi2, Rdseed, Rdpid, Clflushopt])
+    .with(&[Xsave, Xsaveopt, Xsavec, Xgetbv1]);
 
 /// Descriptor 0xff: leaf 4 tells of the caches.
 const BY_LEAF_4: [u32; 4] = [0x00ff_0001, 0, 0, 0];

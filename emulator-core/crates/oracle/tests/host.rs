@@ -21,7 +21,7 @@ fn upper_halves_of_ymm_registers_reach_the_processor_and_come_back() {
             case.registers.ymm_high[n] = PATTERN + n as u128;
         }
         let outcome = host.run(&case);
-        assert_eq!(outcome.exception, None);
+        assert_eq!(outcome.fault, None);
         assert!((0..16).all(|n| outcome.registers.xmm(n) == n as u128));
         outcome.registers.ymm_high
     };

@@ -205,7 +205,7 @@ impl Exec<'_> {
     }
 
     /// #GP(0), or #SS(0) for the stack segment, where part of the access is not canonical.
-    fn check_canonical(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
+    pub(crate) fn check_canonical(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
         if self.cpu.mode.code != Width::W64 || (canonical(linear) && canonical(linear.wrapping_add(bytes - 1))) {
             return Ok(());
         }

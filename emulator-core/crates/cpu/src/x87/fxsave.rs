@@ -36,11 +36,14 @@ impl Exec<'_> {
 
     /// The area lies on a multiple of `alignment` in the linear address space.
     pub(super) fn check_area_aligned(&mut self, op: &Op, alignment: u64) -> Result<(), Exception> {
-        let base = self.cpu.state.segs[usize::from(op.seg)].base;
-        if base.wrapping_add(self.effective_address(op)) & (alignment - 1) != 0 {
-            return Err(Exception::GeneralProtection(0));
+        let offset = self.effective_address(op);
+        let linear = self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset);
+        if linear & (alignment - 1) == 0 {
+            return Ok(());
         }
-        Ok(())
+        // Of the stack segment, an address that is not canonical is another exception.
+        self.check_canonical(linear, 1, op.seg)?;
+        Err(Exception::GeneralProtection(0))
     }
 }
 

@@ -57,7 +57,7 @@ impl State {
     }
 }
 
-/// The header of an area: XSTATE_BV, XCOMP_BV, and whether what is behind them is clear.
+/// The header of an area: XSTATE_BV, XCOMP_BV, and whether what is behind them is clear where it has to be.
 struct Header {
     state: u64,
     compaction: u64,
@@ -112,6 +112,9 @@ impl Exec<'_> {
     /// `XSAVE` writes what is asked for, the others leave out what is in its initial configuration (13.7 to 13.10).
     pub(crate) fn xsave(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
         let requested = self.requested_components(op)?;
+        // Nothing is written before everything is known to be writable: first the end, as Intel's processors look at it.
+        self.load_rw_at(Width::W8, op, area_bytes(requested) as u64 - 1)?;
+        self.load_rw_at(Width::W8, op, 0)?;
         let mut in_use = self.cpu.state.in_use();
         let control_too = sys != Sys::Xsave && requested & XCR0_SSE != 0 && self.cpu.state.mxcsr != MXCSR_RESET;
         if control_too {
@@ -124,9 +127,6 @@ impl Exec<'_> {
             let old = self.load_at(Width::W64, op, HEADER as u64)?;
             (old & !requested | requested & in_use, 0)
         };
-        // Nothing is written before everything is known to be writable.
-        self.load_rw_at(Width::W8, op, 0)?;
-        self.load_rw_at(Width::W8, op, area_bytes(written) as u64 - 1)?;
         let control = if sys == Sys::Xsavec { written & XCR0_SSE } else { requested & (XCR0_SSE | XCR0_AVX) };
         self.write_components(op, written, control != 0)?;
         self.write_block_at(op, HEADER, &state.to_le_bytes())?;
@@ -162,6 +162,8 @@ impl Exec<'_> {
         let header = self.read_header(op)?;
         let compacted = header.compaction & COMPACTED != 0;
         let present = if compacted { header.compaction & !COMPACTED } else { header.compaction };
+        let in_area = if compacted { requested & present } else { requested };
+        self.load_at(Width::W8, op, area_bytes(in_area) as u64 - 1)?;
         let xcr0 = self.cpu.state.xcr0;
         let malformed = if compacted {
             !header.rest_clear || present & !xcr0 != 0 || header.state & !present != 0
@@ -191,11 +193,16 @@ impl Exec<'_> {
     }
 
     fn read_header(&mut self, op: &Op) -> Result<Header, Exception> {
-        let mut words = [0; 8];
-        for (word, at) in words.iter_mut().zip((HEADER as u64..).step_by(8)) {
-            *word = self.load_at(Width::W64, op, at)?;
+        let mut word = |number: u64| self.load_at(Width::W64, op, HEADER as u64 + 8 * number);
+        let compaction = word(1)?;
+        let state = word(0)?;
+        // The standard form leaves all but the first of them to software (13.8.1).
+        let checked = if compaction & COMPACTED != 0 { 2..8 } else { 2..3 };
+        let mut rest_clear = true;
+        for number in checked {
+            rest_clear &= word(number)? == 0;
         }
-        Ok(Header { state: words[0], compaction: words[1], rest_clear: words[2..] == [0; 6] })
+        Ok(Header { state, compaction, rest_clear })
     }
 
     /// Loads or initialises each requested component; nothing can fault any more.

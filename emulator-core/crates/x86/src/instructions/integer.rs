@@ -6,6 +6,7 @@ mod bits;
 mod extract;
 mod flow;
 pub use flow::jcc;
+pub use shifts::undefined_by_count;
 pub use transfer::{cmovcc, setcc};
 mod multiply;
 mod operands;

@@ -1,0 +1,176 @@
+//! Many cases, numbered: what a seed and a number make is always the same case.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use x86::Width;
+use x86::instructions::rows;
+
+use crate::case::Case;
+use crate::compare::difference;
+use crate::generate::{irregular, sequence::sequence, single};
+use crate::guest::Guest;
+use crate::host::{ENDLESS, Host, SYSTEM_CALL};
+use crate::judge::{Verdict, instructions, judge};
+use crate::other::{lacking, takes_gs};
+use crate::random::Random;
+use crate::shrink::shrink;
+use crate::text;
+
+/// Both processors.
+pub struct Pair {
+    host: Host,
+    guest: Guest,
+}
+
+/// What became of a case.
+pub enum Outcome {
+    /// Both did the same.
+    Same,
+    /// They did not: both states, with marks.
+    Different(String),
+    /// The host is no judge, for a reason.
+    NotJudged(String),
+}
+
+impl Pair {
+    /// Both, ready.
+    #[must_use]
+    pub fn new() -> Pair {
+        Pair { host: Host::new(), guest: Guest::new() }
+    }
+
+    /// Runs a case on both.
+    pub fn compare(&mut self, case: &Case) -> Outcome {
+        let instructions = instructions(case);
+        let defined = match judge(case, &instructions) {
+            Verdict::NotJudged(reason) => return Outcome::NotJudged(reason),
+            Verdict::Compare(defined) => defined,
+        };
+        if instructions.is_empty() && takes_gs(case) {
+            return Outcome::NotJudged("GS is the harness's own".into());
+        }
+        let ours = self.guest.run(case);
+        if ours.fault.is_some_and(|fault| fault.vector == ENDLESS) {
+            return Outcome::NotJudged("it does not end".into());
+        }
+        let host = self.host.run(case);
+        if host.fault.is_some_and(|fault| fault.vector == SYSTEM_CALL) {
+            return Outcome::NotJudged("it enters the host's kernel".into());
+        }
+        let Some(report) = difference(case.mode, host, ours, &defined) else { return Outcome::Same };
+        match lacking(case) {
+            Some(mnemonic) => Outcome::NotJudged(format!("we have no {mnemonic}")),
+            None => Outcome::Different(report),
+        }
+    }
+
+    /// The smallest case like `case` that still differs, with both states.
+    pub fn shrink(&mut self, case: Case) -> (Case, String) {
+        let row = |case: &Case| instructions(case).first().map(|inst| inst.row);
+        let alone = instructions(&case).len() <= 1;
+        let first = row(&case);
+        let mut report = String::new();
+        let small = shrink(case, &mut |case| match self.compare(case) {
+            Outcome::Different(text) if !alone || row(case) == first => {
+                report = text;
+                true
+            }
+            _ => false,
+        });
+        if report.is_empty()
+            && let Outcome::Different(text) = self.compare(&small)
+        {
+            report = text;
+        }
+        (small, report)
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Pair {
+        Pair::new()
+    }
+}
+
+/// Case number `number` of `seed`: all rows in turn in all modes, most of them as they should be. `None` where the row gives none.
+#[must_use]
+pub fn case(seed: u64, number: u64) -> Option<Case> {
+    const MODES: [Width; 3] = [Width::W64, Width::W32, Width::W16];
+    let count = rows().len() as u64;
+    let row = (number % count) as u16;
+    let mode = MODES[(number / count % 3) as usize];
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.rotate_left(32));
+    // The first numbers of a generator whose seeds differ in few bits are alike in nothing, but its seeds must not overlap.
+    let mut random = Random(random.bits());
+    match random.below(16) {
+        0 | 1 => irregular(row, mode, &mut random),
+        2 | 3 => sequence(mode, &mut random),
+        _ => single(row, mode, &mut random),
+    }
+}
+
+/// What many cases came to.
+#[derive(Default)]
+pub struct Summary {
+    /// Cases that both processors ran.
+    pub judged: u64,
+    /// Numbers that made no case: the row does not exist in the mode, or the choice came to nothing.
+    pub none: u64,
+    /// Cases with a difference.
+    pub mismatches: u64,
+    /// How often the host was no judge, by reason.
+    pub not_judged: BTreeMap<String, u64>,
+    /// The first cases that differ, one for each first instruction, shrunk, with both states.
+    pub failures: BTreeMap<String, (Case, String)>,
+}
+
+/// Failures that are kept.
+const MOST_FAILURES: usize = 40;
+
+impl Summary {
+    /// Runs one case.
+    pub fn take(&mut self, pair: &mut Pair, case: Option<Case>) {
+        let Some(case) = case else {
+            self.none += 1;
+            return;
+        };
+        match pair.compare(&case) {
+            Outcome::Same => self.judged += 1,
+            Outcome::NotJudged(reason) => *self.not_judged.entry(reason).or_default() += 1,
+            Outcome::Different(_) => {
+                self.judged += 1;
+                self.mismatches += 1;
+                let list = instructions(&case);
+                if list.len() <= 1 && self.failures.contains_key(&name(&case)) || self.failures.len() >= MOST_FAILURES {
+                    return;
+                }
+                let (small, report) = pair.shrink(case);
+                self.failures.entry(name(&small)).or_insert((small, report));
+            }
+        }
+    }
+}
+
+/// A failure's kind: its instructions and the mode.
+fn name(case: &Case) -> String {
+    let list = instructions(case);
+    let names: Vec<String> =
+        list.iter().map(|inst| format!("{} {}", inst.row().mnemonic, inst.row().encoding)).collect();
+    let names = if names.is_empty() { "no instruction of ours".into() } else { names.join(", ") };
+    format!("{names}, {}-bit", case.mode.bits())
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, (case, report)) in &self.failures {
+            writeln!(f, "{name}\n{report}  --replay '{}'\n", text::write(case))?;
+        }
+        for (reason, count) in &self.not_judged {
+            writeln!(f, "not judged: {reason}: {count}")?;
+        }
+        let not_judged: u64 = self.not_judged.values().sum();
+        let cases = self.judged + not_judged;
+        write!(f, "cases {cases}, mismatches {}, not judged {not_judged}", self.mismatches)
+    }
+}

@@ -1,0 +1,203 @@
+//! What can be compared after a case: not what the architecture leaves undefined, and nothing where the host's outcome says
+//! nothing about ours.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use x86::decode::{MAX_LENGTH, decode};
+use x86::flags::undefined_after;
+use x86::instructions::fpu::Fpu;
+use x86::instructions::integer::Int;
+use x86::instructions::simd::{FpOp, Simd};
+use x86::instructions::system::Sys;
+use x86::{Feature, Inst, Operand, Sem, Width, seg};
+
+use crate::case::{Case, XSAVE_COMPONENTS};
+use crate::compare::ALL_FLAGS;
+use crate::host::may_write_fs_base;
+
+/// What is compared.
+#[derive(Clone, Copy)]
+pub struct Defined {
+    /// Bits of RFLAGS.
+    pub flags: u64,
+    /// Bits of the x87 status word.
+    pub x87_status: u16,
+    /// Whether opcode, instruction and data pointer of the x87 are.
+    pub x87_pointers: bool,
+    /// Whether x87 and vector registers are, after an exception: some instructions have done a part by then.
+    pub vectors_after_fault: bool,
+    /// How far x87 results may be apart, in units in the last place.
+    pub ulps: u64,
+}
+
+impl Defined {
+    /// Everything.
+    pub const ALL: Defined =
+        Defined { flags: ALL_FLAGS, x87_status: u16::MAX, x87_pointers: false, vectors_after_fault: true, ulps: 0 };
+}
+
+/// Whether a case can be judged.
+#[derive(Clone)]
+pub enum Verdict {
+    /// By comparing this.
+    Compare(Defined),
+    /// It cannot, for this reason.
+    NotJudged(String),
+}
+
+const RAX: usize = 0;
+const RCX: usize = 1;
+const RDX: usize = 2;
+
+/// Whether the outcome of `case`, which consists of `instructions`, can be compared.
+#[must_use]
+pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
+    let mut defined = Defined::ALL;
+    let alone = instructions.len() == 1;
+    for inst in instructions {
+        // Between other instructions, RCX may have been anything.
+        let count = alone.then_some(case.registers.gpr[RCX]);
+        if let Some(reason) = reason_against(count, inst).or_else(|| of_state(case, inst)) {
+            return Verdict::NotJudged(reason);
+        }
+        let undefined = match count {
+            Some(count) => undefined_after(inst, count),
+            None => undefined_after_any_count(inst),
+        };
+        defined.flags &= !undefined;
+        defined.vectors_after_fault &= inst.row().sem != Sem::Sys(Sys::Xrstor);
+        if let Sem::Fpu(fpu) = inst.row().sem
+            && is_transcendental(fpu)
+        {
+            const C1: u16 = 1 << 9;
+            defined.ulps = 2;
+            defined.x87_status &= !C1;
+        }
+    }
+    Verdict::Compare(defined)
+}
+
+/// Status flags `inst` leaves undefined whatever a shift's count is: OF and AF by some, CF by a large one.
+#[must_use]
+pub fn undefined_after_any_count(inst: &Inst) -> u64 {
+    undefined_after(inst, 2) | undefined_after(inst, 31)
+}
+
+fn reason_against(count: Option<u64>, inst: &Inst) -> Option<String> {
+    let feature = inst.row().feature;
+    if !host_has(feature) {
+        return Some(format!("the host has no {feature:?}"));
+    }
+    let reason = match inst.row().sem {
+        Sem::Sys(sys) => of_system(sys, inst)?,
+        Sem::Int(int) => of_integer(int, count, inst)?,
+        Sem::Simd(Simd::Float(float)) if matches!(float.op(), FpOp::Rcp | FpOp::Rsqrt) => {
+            "an estimate, which differs from model to model"
+        }
+        _ => return None,
+    };
+    Some(reason.into())
+}
+
+fn of_system(sys: Sys, inst: &Inst) -> Option<&'static str> {
+    let operands = &inst.operands;
+    Some(match sys {
+        Sys::Syscall | Sys::Sysenter => "it enters the host's kernel",
+        Sys::Int if matches!(operands[0], Operand::Imm { value: 0x80, .. }) => "it enters the host's kernel",
+        Sys::Sgdt | Sys::Sidt | Sys::Sldt | Sys::Str | Sys::Smsw => "the host's kernel emulates it, for UMIP",
+        Sys::Cpuid | Sys::Rdpid | Sys::Xgetbv => "it tells the processor's model",
+        Sys::Rdtsc | Sys::Rdtscp | Sys::Rdrand => "time or chance decides",
+        Sys::LoadSegment | Sys::PopSegment if operands[0] == Operand::Sreg(seg::GS) => "GS is the harness's own",
+        Sys::Lgs | Sys::Rdgsbase | Sys::Wrgsbase => "GS is the harness's own",
+        Sys::LoadSegment | Sys::PopSegment if operands[0] == Operand::Sreg(seg::FS) && !may_write_fs_base() => {
+            "FS is the host's own where programs cannot write its base"
+        }
+        Sys::Lfs | Sys::Rdfsbase | Sys::Wrfsbase if !may_write_fs_base() => {
+            "FS is the host's own where programs cannot write its base"
+        }
+        _ => return None,
+    })
+}
+
+/// The state instructions see every component the processor has, and the host may have more than ours.
+fn of_state(case: &Case, inst: &Inst) -> Option<String> {
+    let Sem::Sys(Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor) = inst.row().sem else { return None };
+    const ALIGNMENT_CHECK: u64 = 1 << 18;
+    if case.registers.rflags & ALIGNMENT_CHECK != 0 {
+        return Some("#AC or #GP, as the processor likes".into());
+    }
+    let requested = case.registers.gpr[RAX] & 0xffff_ffff | case.registers.gpr[RDX] << 32;
+    (requested & !XSAVE_COMPONENTS != 0).then(|| "the host has other state components".into())
+}
+
+fn of_integer(int: Int, count: Option<u64>, inst: &Inst) -> Option<&'static str> {
+    let narrow = inst.operands[0].width() == Some(Width::W16);
+    match int {
+        Int::Shld | Int::Shrd if narrow && shift_count(inst, count.unwrap_or(31)) > 16 => Some("undefined result"),
+        Int::Bswap if inst.opsize == Width::W16 => Some("undefined result"),
+        _ => None,
+    }
+}
+
+/// The count of a double shift, cut to five bits.
+fn shift_count(inst: &Inst, rcx: u64) -> u64 {
+    let immediate =
+        |operand: &Operand| if let Operand::Imm { value, .. } = operand { Some(*value as u64) } else { None };
+    inst.operands.iter().find_map(immediate).unwrap_or(rcx) & 31
+}
+
+fn is_transcendental(fpu: Fpu) -> bool {
+    use Fpu::{F2xm1, Fcos, Fpatan, Fptan, Fsin, Fsincos, Fyl2x, Fyl2xp1};
+    matches!(fpu, F2xm1 | Fcos | Fpatan | Fptan | Fsin | Fsincos | Fyl2x | Fyl2xp1)
+}
+
+/// The words the kernel uses for what the processor has and programs may use.
+static HOST_FLAGS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    line.split_whitespace().map(String::from).collect()
+});
+
+/// Whether the host's processor has a feature.
+#[must_use]
+pub fn host_has(feature: Feature) -> bool {
+    let name = format!("{feature:?}").to_lowercase();
+    let word = match name.as_str() {
+        "base" | "p6" => return true,
+        "clfsh" => "clflush",
+        "longmode" => "lm",
+        "lahflm" => "lahf_lm",
+        "sse3" => "pni",
+        "sse41" => "sse4_1",
+        "sse42" => "sse4_2",
+        "lzcnt" => "abm",
+        "sha" => "sha_ni",
+        other => other,
+    };
+    HOST_FLAGS.contains(word)
+}
+
+/// Whether the vendor of the host's processor is Intel, whom ours follows where vendors differ.
+#[must_use]
+pub fn host_is_intel() -> bool {
+    let vendor = core::arch::x86_64::__cpuid(0);
+    (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e)
+}
+
+/// The instructions of a case, up to the first bytes that are none.
+#[must_use]
+pub fn instructions(case: &Case) -> Vec<Inst> {
+    let mut bytes = case.code.clone();
+    // Traps follow.
+    bytes.resize(case.code.len() + MAX_LENGTH, 0xcc);
+    let mut at = 0;
+    let mut instructions = Vec::new();
+    while at < case.code.len()
+        && let Ok(inst) = decode(&bytes[at..], case.mode)
+    {
+        at += usize::from(inst.len);
+        instructions.push(inst);
+    }
+    instructions
+}
