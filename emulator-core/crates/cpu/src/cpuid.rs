@@ -25,7 +25,9 @@ type Bits = &'static [(Feature, u32)];
 
 const LEAF_1_ECX: Bits = &[
     (Sse3, 0),
+    (Pclmulqdq, 1),
     (Ssse3, 9),
+    (Fma, 12),
     (Cx16, 13),
     (Pcid, 17),
     (Sse41, 19),
@@ -34,7 +36,10 @@ const LEAF_1_ECX: Bits = &[
     (Movbe, 22),
     (Popcnt, 23),
     (TscDeadline, 24),
+    (Aes, 25),
     (Xsave, 26),
+    (Avx, 28),
+    (F16c, 29),
     (Rdrand, 30),
     (Hypervisor, 31),
 ];
@@ -67,6 +72,7 @@ const LEAF_7_EBX: Bits = &[
     (Fsgsbase, 0),
     (TscAdjust, 1),
     (Bmi1, 3),
+    (Avx2, 5),
     (Smep, 7),
     (Bmi2, 8),
     (Erms, 9),
@@ -74,6 +80,7 @@ const LEAF_7_EBX: Bits = &[
     (Rdseed, 18),
     (Smap, 20),
     (Clflushopt, 23),
+    (Sha, 29),
 ];
 const LEAF_7_ECX: Bits = &[(Umip, 2), (Rdpid, 22)];
 const EXTENDED_1_ECX: Bits = &[(LahfLm, 0), (Lzcnt, 5)];

@@ -45,8 +45,9 @@ impl Exec<'_> {
         self.linear_at(op, offset, bytes, write)
     }
 
+    /// [`Exec::linear`] of an offset in the operand's segment.
     #[inline(always)]
-    fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+    pub(crate) fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
         if op.checked {
             return self.checked_linear(op.seg, offset, bytes, write);
         }
@@ -67,7 +68,8 @@ impl Exec<'_> {
         self.check_segment(segment, offset, bytes, write)?;
         let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
         let linear = if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) };
-        if self.cpu.mode.aligned && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
+        // Longer ones have rules of their own (SDM vol. 2, 2.4).
+        if self.cpu.mode.aligned && bytes <= 8 && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
             return Err(Exception::AlignmentCheck);
         }
         Ok(linear)

@@ -193,5 +193,6 @@ pub fn memory_operand(inst: &Inst) -> Option<Mem> {
 /// Whether the address of the memory operand depends on general register `register`.
 #[must_use]
 pub fn addresses_with(inst: &Inst, register: u8) -> bool {
-    memory_operand(inst).is_some_and(|mem| mem.base == Some(register) || mem.index == Some(register))
+    let by_index = |mem: &Mem| mem.vsib == 0 && mem.index == Some(register);
+    memory_operand(inst).is_some_and(|mem| mem.base == Some(register) || by_index(&mem))
 }

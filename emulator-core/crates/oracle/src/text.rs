@@ -18,7 +18,7 @@ pub fn write(case: &Case) -> String {
         }
     };
     for n in 0..16 {
-        item(&x86::register_name(Width::W64, n as u8).to_string(), registers.gpr[n].into(), 0);
+        item(x86::register_name(Width::W64, n as u8), registers.gpr[n].into(), 0);
     }
     item("flags", registers.rflags.into(), default.rflags.into());
     item("mxcsr", registers.mxcsr().into(), default.mxcsr().into());

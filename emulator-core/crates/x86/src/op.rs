@@ -155,7 +155,12 @@ impl Op {
         for (place, operand) in inst.operands.iter().enumerate() {
             match *operand {
                 // Of two memory operands (string instructions) the op describes the source, DS:rSI.
-                Operand::Mem(ref mem) if op.memory_bytes == 0 || mem.base == Some(RSI) => op.set_memory(mem, inst),
+                Operand::Mem(ref mem) if op.memory_bytes == 0 || mem.base == Some(RSI) => {
+                    op.set_memory(mem, inst);
+                    if let (1.., Some(index)) = (mem.vsib, mem.index) {
+                        registers[place] = index;
+                    }
+                }
                 Operand::Mem(_) => {}
                 Operand::Imm { value, .. } | Operand::Rel(value) => {
                     op.imm = if immediates == 0 { value } else { (op.imm & 0xffff) | value << 16 };

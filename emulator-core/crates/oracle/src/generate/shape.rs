@@ -283,6 +283,17 @@ fn vector(simd: Simd, case: &mut Case, inst: &Inst, random: &mut Random) {
                 }
             }
         }
+        Simd::Gather(kind) if !random.one_in(16) => {
+            let Some(index) = memory_operand(inst).and_then(|mem| mem.index).map(usize::from) else { return };
+            let w = kind.index();
+            let mut near = || {
+                let element = |random: &mut Random| w.truncate(random.below(32).wrapping_sub(16));
+                (0..128 / w.bits()).fold(0u128, |all, _| all << w.bits() | u128::from(element(random)))
+            };
+            let (low, high) = (near(), near());
+            case.registers.set_xmm(index, low);
+            case.registers.ymm_high[index] = high;
+        }
         Simd::Maskmovdqu | Simd::Maskmovq if !random.one_in(8) => {
             case.registers.gpr[RDI] = DATA.start + random.below(0x1ff0);
         }

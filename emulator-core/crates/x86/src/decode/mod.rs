@@ -194,7 +194,8 @@ fn finish(
         lock: prefixes.lock,
         vex: match prefixes.vex {
             None => Vex::None,
-            Some(vex) if vex.l => Vex::L256,
+            // Where VEX.L is ignored, the vector is a scalar.
+            Some(vex) if vex.l && candidate.vex_l.is_some() => Vex::L256,
             Some(_) => Vex::L128,
         },
         vvvv: candidate.vvvv,

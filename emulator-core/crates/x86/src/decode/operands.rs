@@ -175,7 +175,10 @@ impl Spec {
             },
             Kind::Memory => Operand::Mem(Mem { bytes: memory_bytes, ..modrm.memory.ok_or(DecodeError::Invalid)? }),
             Kind::RegField(bank) => bank_register(bank, modrm.reg, bytes, prefixes),
-            Kind::Vvvv(bank) => bank_register(bank, prefixes.vex.ok_or(DecodeError::Invalid)?.vvvv, bytes, prefixes),
+            Kind::Vvvv(bank) => {
+                let vvvv = prefixes.vex.ok_or(DecodeError::Invalid)?.vvvv;
+                bank_register(bank, if prefixes.long { vvvv } else { vvvv & 7 }, bytes, prefixes)
+            }
             Kind::ImmediateRegister => {
                 let byte = cursor.byte()?;
                 let number = if prefixes.long { byte >> 4 } else { byte >> 4 & 7 };

@@ -49,7 +49,8 @@ pub(crate) struct Candidate {
     mandatory: Mandatory,
     modrm: ModRmRule,
     rex_w: Option<bool>,
-    vex_l: Option<bool>,
+    /// What VEX.L must be.
+    pub(crate) vex_l: Option<bool>,
     rex_b_clear: bool,
     memory_only: bool,
     register_only: bool,

@@ -10,7 +10,7 @@ pub(crate) struct VexPrefix {
     pub(crate) map: u8,
     /// VEX.L.
     pub(crate) l: bool,
-    /// The register VEX.vvvv names; 0 is also what an instruction that takes none has.
+    /// VEX.vvvv, not inverted; 0 is also what an instruction that takes no register there has.
     pub(crate) vvvv: u8,
 }
 
@@ -46,20 +46,14 @@ impl Prefixes {
             return Err(DecodeError::Invalid);
         }
         let w = if first == THREE_BYTES && rest & 0x80 != 0 { W } else { 0 };
-        let mut vvvv = !rest >> 3 & 15;
-        self.rex = REX | w;
-        if self.long {
-            self.rex |= !extensions >> 5;
-        } else {
-            vvvv &= 7;
-        }
+        self.rex = REX | w | if self.long { !extensions >> 5 } else { 0 };
         match rest & 3 {
             0 => {}
             1 => self.operand_size = true,
             2 => self.rep = Rep::Rep,
             _ => self.rep = Rep::Repne,
         }
-        self.vex = Some(VexPrefix { map, l: rest & 4 != 0, vvvv });
+        self.vex = Some(VexPrefix { map, l: rest & 4 != 0, vvvv: !rest >> 3 & 15 });
         Ok(())
     }
 }
