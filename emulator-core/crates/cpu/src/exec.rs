@@ -45,9 +45,18 @@ impl Exec<'_> {
         self.linear_at(op, offset, bytes, write)
     }
 
-    /// [`Exec::linear`] of an offset in the operand's segment.
     #[inline(always)]
-    pub(crate) fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+    fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+        let linear = self.linear_unaligned(op, offset, bytes, write)?;
+        if op.checked {
+            self.check_alignment(linear, bytes, op.fault_segment())?;
+        }
+        Ok(linear)
+    }
+
+    /// Linear address of an offset in the operand's segment, for the few instructions that never want it aligned.
+    #[inline(always)]
+    pub(crate) fn linear_unaligned(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
         if op.checked {
             return self.checked_linear(op.seg, offset, bytes, write);
         }
@@ -67,12 +76,18 @@ impl Exec<'_> {
     ) -> Result<u64, Exception> {
         self.check_segment(segment, offset, bytes, write)?;
         let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
-        let linear = if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) };
-        // Longer ones have rules of their own (SDM vol. 2, 2.4).
-        if self.cpu.mode.aligned && bytes <= 8 && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
-            return Err(Exception::AlignmentCheck);
+        Ok(if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) })
+    }
+
+    /// #AC where alignment is checked and `bytes`, a power of two, are not aligned. Sixteen bytes are left to the instructions
+    /// that always want them aligned. An address that is not canonical comes first.
+    pub(crate) fn check_alignment(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
+        let checked = self.cpu.mode.aligned && bytes <= 8 && bytes.is_power_of_two();
+        if !checked || linear & (bytes - 1) == 0 {
+            return Ok(());
         }
-        Ok(linear)
+        self.check_canonical(linear, 1, segment)?;
+        Err(Exception::AlignmentCheck)
     }
 
     /// Reads `w` at a linear address; `segment` chooses between #GP and #SS where it is not canonical.
@@ -126,7 +141,7 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
-    fn stack_linear(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
+    pub(crate) fn stack_linear(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
         let mode = self.cpu.mode;
         if mode.code == Width::W64 && !mode.aligned {
             return Ok(pointer);
@@ -134,7 +149,9 @@ impl Exec<'_> {
         if mode.flat && !mode.aligned {
             return Ok(pointer);
         }
-        self.checked_linear(seg::SS, pointer, w.bytes(), write)
+        let linear = self.checked_linear(seg::SS, pointer, w.bytes(), write)?;
+        self.check_alignment(linear, w.bytes(), seg::SS)?;
+        Ok(linear)
     }
 }
 
@@ -367,19 +384,19 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn load(&mut self, w: Width, op: &Op) -> Result<u64, Exception> {
         let linear = self.linear(op, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn store(&mut self, w: Width, op: &Op, value: u64) -> Result<(), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.store_linear(w, linear, op.seg, value)
+        self.store_linear(w, linear, op.fault_segment(), value)
     }
 
     #[inline(always)]
     fn load_rw(&mut self, w: Width, op: &Op) -> Result<(u64, Place), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
@@ -397,14 +414,14 @@ impl Engine for Exec<'_> {
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<(u64, Place), Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn load_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<u64, Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use softfloat::Context;
 use x86::instructions::simd::{
     ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine, lanes,
 };
-use x86::{Exception, Op, Width};
+use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
 use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE};
@@ -112,23 +112,25 @@ impl VectorEngine for Exec<'_> {
     #[inline(always)]
     fn load_vector(&mut self, op: &Op, aligned: bool) -> Result<u128, Exception> {
         let linear = self.linear(op, 16, false)?;
-        self.load128(linear, op.seg, aligned)
+        self.load128(linear, op.fault_segment(), aligned)
     }
 
     #[inline(always)]
     fn store_vector(&mut self, op: &Op, aligned: bool, value: u128) -> Result<(), Exception> {
         let linear = self.linear(op, 16, true)?;
-        self.store128(linear, op.seg, aligned, value)
+        self.store128(linear, op.fault_segment(), aligned, value)
     }
 
     fn store_masked(&mut self, op: &Op, bytes: u8, value: u128, mask: u128) -> Result<(), Exception> {
-        // With no byte selected nothing is accessed (SDM vol. 2, MASKMOVDQU: faults are then up to the implementation).
+        // With no byte selected faults are up to the implementation (SDM vol. 2, MASKMOVDQU). Intel's processors report them, and
+        // those of the upper half first.
         let chosen = lanes::sign_mask(8, mask);
-        if chosen == 0 {
-            return Ok(());
-        }
         let linear = self.linear(op, u64::from(bytes), true)?;
-        self.check_range(Use::Write, linear, u64::from(bytes), op.seg)?;
+        for half in (0..bytes / 8).rev() {
+            let address = self.wrap(linear.wrapping_add(8 * u64::from(half)));
+            self.check_alignment(address, 8, op.seg)?;
+            self.check_range(Use::Write, address, 8, op.seg)?;
+        }
         for n in (0..bytes).filter(|n| chosen >> n & 1 != 0) {
             let address = self.wrap(linear.wrapping_add(u64::from(n)));
             self.store_linear(Width::W8, address, op.seg, (value >> (8 * n)) as u64 & 0xff)?;
@@ -138,12 +140,24 @@ impl VectorEngine for Exec<'_> {
 
     fn load_wide(&mut self, op: &Op, aligned: bool) -> Result<[u128; 2], Exception> {
         let linear = self.linear(op, 32, false)?;
-        self.load256(linear, op.seg, aligned)
+        self.load256(linear, op.fault_segment(), aligned)
     }
 
     fn store_wide(&mut self, op: &Op, aligned: bool, value: [u128; 2]) -> Result<(), Exception> {
         let linear = self.linear(op, 32, true)?;
-        self.store256(linear, op.seg, aligned, value)
+        self.store256(linear, op.fault_segment(), aligned, value)
+    }
+
+    fn load_quadword(&mut self, op: &Op) -> Result<u64, Exception> {
+        let offset = self.effective_address(op);
+        let linear = self.linear_unaligned(op, offset, 8, false)?;
+        self.load_linear(Width::W64, linear, op.fault_segment())
+    }
+
+    fn store_quadword(&mut self, op: &Op, value: u64) -> Result<(), Exception> {
+        let offset = self.effective_address(op);
+        let linear = self.linear_unaligned(op, offset, 8, true)?;
+        self.store_linear(Width::W64, linear, op.fault_segment(), value)
     }
 
     fn load_elements(&mut self, op: &Op, w: Width, mask: [u128; 2]) -> Result<[u128; 2], Exception> {

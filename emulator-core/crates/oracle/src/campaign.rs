@@ -6,8 +6,9 @@ use std::fmt;
 use x86::Width;
 use x86::instructions::rows;
 
-use crate::case::Case;
+use crate::case::{self, Case};
 use crate::compare::difference;
+use crate::deviations::{Deviation, explaining};
 use crate::generate::{irregular, sequence::sequence, single};
 use crate::guest::Guest;
 use crate::host::{ENDLESS, Host, SYSTEM_CALL};
@@ -29,6 +30,8 @@ pub enum Outcome {
     Same,
     /// They did not: both states, with marks.
     Different(String),
+    /// They did not, on purpose.
+    Deviates(&'static Deviation),
     /// The host is no judge, for a reason.
     NotJudged(String),
 }
@@ -55,12 +58,23 @@ impl Pair {
             return Outcome::NotJudged("it does not end".into());
         }
         let host = self.host.run(case);
+        if instructions.len() == 1 && host.fault.is_some_and(|fault| fault.vector == ENDLESS) {
+            // An #AC raised while EFLAGS.AC is clear: what IRET reads of its frame after it has read the flags.
+            return Outcome::NotJudged("the host's kernel takes it for a split lock, and tries again for ever".into());
+        }
         if host.fault.is_some_and(|fault| fault.vector == SYSTEM_CALL) {
             return Outcome::NotJudged("it enters the host's kernel".into());
         }
-        let Some(report) = difference(case.mode, host, ours, &defined) else { return Outcome::Same };
-        match lacking(case) {
-            Some(mnemonic) => Outcome::NotJudged(format!("we have no {mnemonic}")),
+        let Some(report) = difference(case.mode, &host, &ours, &defined) else { return Outcome::Same };
+        if instructions.is_empty() && host.fault.is_some_and(|fault| fault.vector == GENERAL_PROTECTION) {
+            return Outcome::NotJudged("undefined and over-long at once".into());
+        }
+        if let Some(mnemonic) = lacking(case) {
+            return Outcome::NotJudged(format!("we have no {mnemonic}"));
+        }
+        let same = |ours: &case::Outcome| difference(case.mode, &host, ours, &defined).is_none();
+        match explaining(&instructions, &host, &ours, &same) {
+            Some(deviation) => Outcome::Deviates(deviation),
             None => Outcome::Different(report),
         }
     }
@@ -119,12 +133,15 @@ pub struct Summary {
     pub none: u64,
     /// Cases with a difference.
     pub mismatches: u64,
+    /// How often ours did otherwise on purpose, by what it does.
+    pub deviations: BTreeMap<String, u64>,
     /// How often the host was no judge, by reason.
     pub not_judged: BTreeMap<String, u64>,
     /// The first cases that differ, one for each first instruction, shrunk, with both states.
     pub failures: BTreeMap<String, (Case, String)>,
 }
 
+const GENERAL_PROTECTION: u8 = 13;
 /// Failures that are kept.
 const MOST_FAILURES: usize = 40;
 
@@ -137,6 +154,11 @@ impl Summary {
         };
         match pair.compare(&case) {
             Outcome::Same => self.judged += 1,
+            Outcome::Deviates(deviation) => {
+                self.judged += 1;
+                let noticed = format!("{} (noticed by {})", deviation.reason, deviation.noticed_by);
+                *self.deviations.entry(noticed).or_default() += 1;
+            }
             Outcome::NotJudged(reason) => *self.not_judged.entry(reason).or_default() += 1,
             Outcome::Different(_) => {
                 self.judged += 1;
@@ -165,6 +187,9 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, (case, report)) in &self.failures {
             writeln!(f, "{name}\n{report}  --replay '{}'\n", text::write(case))?;
+        }
+        for (deviation, count) in &self.deviations {
+            writeln!(f, "deliberate deviation: {deviation}: {count}")?;
         }
         for (reason, count) in &self.not_judged {
             writeln!(f, "not judged: {reason}: {count}")?;

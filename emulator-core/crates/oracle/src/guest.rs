@@ -221,6 +221,9 @@ impl Guest {
         self.write_qword(LDT, CODE_16);
         const IST1: u64 = 36;
         self.write_qword(TSS + IST1, KERNEL + INTERRUPT_STACK + PAGE);
+        // No I/O permission bitmap: it begins behind the limit.
+        const IO_MAP_BASE: u64 = 0x66;
+        self.write(TSS + IO_MAP_BASE, &[0xff; 2]);
         for vector in 0..VECTORS {
             const PRESENT_INTERRUPT_GATE_IST1: u64 = 0x8e01 << 32;
             const FOR_USERS: u64 = 3 << 45;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use x86::decode::{MAX_LENGTH, decode};
-use x86::flags::undefined_after;
+use x86::flags::{self, undefined_after};
 use x86::instructions::fpu::Fpu;
-use x86::instructions::integer::Int;
+use x86::instructions::integer::{Int, undefined_by_count};
 use x86::instructions::simd::{FpOp, Simd};
 use x86::instructions::system::Sys;
 use x86::{Feature, Inst, Operand, Sem, Width, seg};
@@ -54,10 +54,16 @@ const RDX: usize = 2;
 #[must_use]
 pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
     let mut defined = Defined::ALL;
+    if instructions.len() > 1 && reads_undefined(instructions) {
+        return Verdict::NotJudged("it reads undefined flags".into());
+    }
     let alone = instructions.len() == 1;
     for inst in instructions {
         // Between other instructions, RCX may have been anything.
         let count = alone.then_some(case.registers.gpr[RCX]);
+        if alone && is_out_of_range(case, inst) {
+            return Verdict::NotJudged("undefined result".into());
+        }
         if let Some(reason) = reason_against(count, inst).or_else(|| of_state(case, inst)) {
             return Verdict::NotJudged(reason);
         }
@@ -82,6 +88,57 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
 #[must_use]
 pub fn undefined_after_any_count(inst: &Inst) -> u64 {
     undefined_after(inst, 2) | undefined_after(inst, 31)
+}
+
+/// Whether some instruction of a sequence may read a flag that an earlier one leaves undefined.
+fn reads_undefined(instructions: &[Inst]) -> bool {
+    let mut starts = vec![0i64];
+    for inst in instructions {
+        starts.push(starts.last().map_or(0, |start| start + i64::from(inst.len)));
+    }
+    let mut before = vec![0; starts.len()];
+    // Twice, because of branches back.
+    for _ in 0..2 {
+        for (n, inst) in instructions.iter().enumerate() {
+            if before[n] != 0 && reads_flags(inst) {
+                return true;
+            }
+            let after = before[n] & !surely_written(inst) | undefined_after_any_count(inst);
+            before[n + 1] |= after;
+            if let Operand::Rel(distance) = inst.operands[0]
+                && let Some(target) = starts.iter().position(|&start| start == starts[n + 1] + distance)
+            {
+                before[target] |= after;
+            }
+        }
+    }
+    false
+}
+
+/// Whether `inst` may read status flags. Of the irregular ones, those that do not are few.
+#[must_use]
+pub fn reads_flags(inst: &Inst) -> bool {
+    use Fpu::{Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu};
+    use Int::{Adc, Cmc, Cmovcc, Jcc, Loope, Loopne, Rcl, Rcr, Sbb, Setcc};
+    match inst.row().sem {
+        Sem::Int(int) => matches!(int, Adc | Cmc | Cmovcc | Jcc | Loope | Loopne | Rcl | Rcr | Sbb | Setcc),
+        Sem::Sys(_) => true,
+        Sem::Fpu(fpu) => matches!(fpu, Fcmovb | Fcmovbe | Fcmove | Fcmovnb | Fcmovnbe | Fcmovne | Fcmovnu | Fcmovu),
+        Sem::Simd(_) => false,
+    }
+}
+
+/// Status flags `inst` writes in any case; a shift by zero writes none.
+#[must_use]
+pub fn surely_written(inst: &Inst) -> u64 {
+    if let Sem::Int(int) = inst.row().sem
+        && undefined_by_count(int, Width::W32, 1).is_some()
+    {
+        return 0;
+    }
+    let letters =
+        [('C', flags::CF), ('P', flags::PF), ('A', flags::AF), ('Z', flags::ZF), ('S', flags::SF), ('O', flags::OF)];
+    letters.iter().filter(|(letter, _)| inst.row().flags.contains(*letter)).fold(0, |all, (_, bit)| all | bit)
 }
 
 fn reason_against(count: Option<u64>, inst: &Inst) -> Option<String> {
@@ -122,6 +179,16 @@ fn of_system(sys: Sys, inst: &Inst) -> Option<&'static str> {
 
 /// The state instructions see every component the processor has, and the host may have more than ours.
 fn of_state(case: &Case, inst: &Inst) -> Option<String> {
+    // What of the results' exceptions is reported beside an unmasked one of the operands is not written down.
+    const INVALID_OR_DENORMAL_MASKED: u32 = 0x180;
+    const UNDERFLOW_MASKED: u32 = 0x800;
+    let mxcsr = case.registers.mxcsr();
+    if inst.row().sem == Sem::Simd(Simd::SingleToHalf)
+        && mxcsr & INVALID_OR_DENORMAL_MASKED != INVALID_OR_DENORMAL_MASKED
+        && mxcsr & UNDERFLOW_MASKED == 0
+    {
+        return Some("unmasked exceptions of operands and results at once".into());
+    }
     let Sem::Sys(Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor) = inst.row().sem else { return None };
     const ALIGNMENT_CHECK: u64 = 1 << 18;
     if case.registers.rflags & ALIGNMENT_CHECK != 0 {
@@ -147,7 +214,23 @@ fn shift_count(inst: &Inst, rcx: u64) -> u64 {
     inst.operands.iter().find_map(immediate).unwrap_or(rcx) & 31
 }
 
-fn is_transcendental(fpu: Fpu) -> bool {
+/// F2XM1 takes numbers from -1 to 1, FYL2XP1 those up to 1 - sqrt(2) / 2 from zero (Intel SDM vol. 2).
+fn is_out_of_range(case: &Case, inst: &Inst) -> bool {
+    let (significand, exponent) = case.registers.st(0);
+    let exponent = exponent & 0x7fff;
+    const ONE: u16 = 0x3fff;
+    const INFINITE_OR_NAN: u16 = 0x7fff;
+    let finite = exponent != INFINITE_OR_NAN;
+    match inst.row().sem {
+        Sem::Fpu(Fpu::F2xm1) => finite && (exponent > ONE || exponent == ONE && significand != 1 << 63),
+        Sem::Fpu(Fpu::Fyl2xp1) => finite && exponent >= ONE - 2,
+        _ => false,
+    }
+}
+
+/// Functions whose results may be a little apart.
+#[must_use]
+pub fn is_transcendental(fpu: Fpu) -> bool {
     use Fpu::{F2xm1, Fcos, Fpatan, Fptan, Fsin, Fsincos, Fyl2x, Fyl2xp1};
     matches!(fpu, F2xm1 | Fcos | Fpatan | Fptan | Fsin | Fsincos | Fyl2x | Fyl2xp1)
 }

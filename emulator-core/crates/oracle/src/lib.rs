@@ -12,6 +12,7 @@ pub mod assemble;
 pub mod campaign;
 pub mod case;
 pub mod compare;
+pub mod deviations;
 pub mod generate;
 pub mod guest;
 pub mod host;
@@ -36,5 +37,5 @@ pub const DATA: Range<u64> = 0x6000..0x8000;
 pub const STACK: Range<u64> = 0x9000..0xa000;
 /// Base of FS in 64-bit mode.
 pub const FS_BASE: u64 = 0x240;
-/// Base of GS in 64-bit mode: the harness keeps its own registers there.
+/// Base of GS in 64-bit mode. The harness keeps its own registers far behind it.
 pub const GS_BASE: u64 = 0x3b5a_4d00_0000;

@@ -1,4 +1,4 @@
-//! Vectors in memory element by element: masked moves and gathers.
+//! Vectors in memory element by element: masked moves and gathers. They never raise #AC (SDM vol. 2, 2.4.6 and 2.4.11).
 
 use x86::instructions::simd::{GatherOp, VectorEngine};
 use x86::{Engine, Exception, Op, Vex, Width};
@@ -34,10 +34,11 @@ fn chosen(w: Width, mask: [u128; 2]) -> impl Iterator<Item = u32> {
 
 impl Exec<'_> {
     pub(super) fn load_chosen(&mut self, op: &Op, w: Width, mask: [u128; 2]) -> Result<[u128; 2], Exception> {
+        self.check_elements_canonical(op, w, mask)?;
         let mut value = [0; 2];
         for n in chosen(w, mask) {
             let linear = self.element_linear(op, w, n, false)?;
-            let new = self.load_linear(w, linear, op.seg)?;
+            let new = self.load_linear(w, linear, op.fault_segment())?;
             value = with_element(w, value, n, new);
         }
         Ok(value)
@@ -50,10 +51,20 @@ impl Exec<'_> {
         mask: [u128; 2],
         value: [u128; 2],
     ) -> Result<(), Exception> {
+        self.check_elements_canonical(op, w, mask)?;
         self.check_elements(op, w, mask)?;
         for n in chosen(w, mask) {
             let linear = self.element_linear(op, w, n, true)?;
-            self.store_linear(w, linear, op.seg, element(w, value, n))?;
+            self.store_linear(w, linear, op.fault_segment(), element(w, value, n))?;
+        }
+        Ok(())
+    }
+
+    /// All elements chosen have canonical addresses, which is looked at before any is accessed.
+    fn check_elements_canonical(&mut self, op: &Op, w: Width, mask: [u128; 2]) -> Result<(), Exception> {
+        for n in chosen(w, mask) {
+            let linear = self.element_linear(op, w, n, false)?;
+            self.check_canonical(linear, w.bytes(), op.fault_segment())?;
         }
         Ok(())
     }
@@ -67,14 +78,14 @@ impl Exec<'_> {
             ends = Some((first, self.wrap(linear.wrapping_add(w.bytes() - 1))));
         }
         let Some((first, last)) = ends else { return Ok(()) };
-        self.check_range(Use::Write, first, 1, op.seg)?;
-        self.check_range(Use::Write, last, 1, op.seg)
+        self.check_range(Use::Write, first, 1, op.fault_segment())?;
+        self.check_range(Use::Write, last, 1, op.fault_segment())
     }
 
     /// Where element `n` of the memory operand lies; its address size cuts the first one's offset only.
     fn element_linear(&mut self, op: &Op, w: Width, n: u32, write: bool) -> Result<u64, Exception> {
         let offset = self.effective_address(op).wrapping_add(u64::from(n) * w.bytes());
-        let linear = self.linear_at(op, offset, w.bytes(), write)?;
+        let linear = self.linear_unaligned(op, offset, w.bytes(), write)?;
         Ok(self.wrap(linear))
     }
 
@@ -96,7 +107,9 @@ impl Exec<'_> {
         self.set_both_halves(op.aux, mask);
         for n in chosen(w, mask).filter(|&n| n < count) {
             let offset = index_width.sign_extend(element(index_width, index, n)) << op.scale;
-            let new = self.load_at(w, op, offset)?;
+            let offset = op.address.truncate(self.effective_address(op).wrapping_add(offset));
+            let linear = self.linear_unaligned(op, offset, w.bytes(), false)?;
+            let new = self.load_linear(w, linear, op.fault_segment())?;
             let mut value = with_element(w, self.both_halves(op.dst), n, new);
             if op.vex == Vex::L128 {
                 value[1] = 0;

@@ -104,22 +104,28 @@ fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) ->
     fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
 }
 
-/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Each lane sums in an
-/// order of its own, as Intel's processors do: it decides which of several NaNs a lane gets.
+/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Which of two
+/// addends comes first differs from lane to lane on Intel's processors, and tells where both are NaNs: the first is the sum.
 fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
     let none = B::from_bits(0);
     let mut products = [none; 4];
     for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
         products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
     }
-    let sums: [B; 4] = core::array::from_fn(|n| {
-        let (own, other) = (products[n], products[n ^ 1]);
-        if count == 4 { sse::add(other, own, ctx) } else { sse::add(own, other, ctx) }
-    });
-    fill(0, count, |n| {
-        let sum = if count == 4 { sse::add(sums[n as usize], sums[n as usize ^ 2], ctx) } else { sums[n as usize] };
-        if imm >> n & 1 != 0 { sum } else { none }
-    })
+    // An unmasked exception stops each step (Intel SDM vol. 2, DPPS).
+    if !ctx.unmasked().is_empty() {
+        return 0;
+    }
+    let sums: [B; 4] = if count == 4 {
+        let pairs: [B; 4] = core::array::from_fn(|n| sse::add(products[n ^ 1], products[n], ctx));
+        if !ctx.unmasked().is_empty() {
+            return 0;
+        }
+        core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx))
+    } else {
+        core::array::from_fn(|n| sse::add(products[n], products[n ^ 1], ctx))
+    };
+    fill(0, count, |n| if imm >> n & 1 != 0 { sums[n as usize] } else { B::from_bits(0) })
 }
 
 /// A fused operation of `a`, `b` and `c`; scalar forms keep the rest of `first`.

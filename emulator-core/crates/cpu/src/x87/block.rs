@@ -1,38 +1,53 @@
-//! Blocks of memory larger than a register: ten-byte numbers, environments, FXSAVE areas.
+//! Blocks of memory larger than a register: environments, FXSAVE areas.
 
-use x86::{Engine, Exception, Op, Width};
+use x86::{Exception, Op, Width};
 
 use crate::exec::Exec;
+use crate::tlb::Use;
 
 impl Exec<'_> {
     /// Reads the memory operand, `bytes.len()` long and at most a page.
     pub(super) fn read_block(&mut self, op: &Op, bytes: &mut [u8]) -> Result<(), Exception> {
-        self.load_at(Width::W8, op, bytes.len() as u64 - 1)?;
-        let start = self.linear(op, 1, false)?;
+        let start = self.linear(op, bytes.len() as u64, false)?;
+        self.check_block_alignment(start, bytes.len())?;
+        self.check_range(Use::Read, start, bytes.len() as u64, op.fault_segment())?;
         for (w, at) in pieces(bytes.len()) {
-            let value = self.load_linear(w, self.block_linear(start, at), op.seg)?;
+            let value = self.load_linear(w, self.block_linear(start, at), op.fault_segment())?;
             let length = w.bytes() as usize;
             bytes[at..at + length].copy_from_slice(&value.to_le_bytes()[..length]);
         }
         Ok(())
     }
 
-    /// Writes the memory operand, all of it or nothing. It spans at most two pages, so that its ends tell whether it may
-    /// be written.
+    /// Writes the memory operand, all of it or nothing. It spans at most two pages.
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
         self.write_block_at(op, 0, bytes)
     }
 
     /// Writes a part of the memory operand, `from` bytes into it.
     pub(super) fn write_block_at(&mut self, op: &Op, from: usize, bytes: &[u8]) -> Result<(), Exception> {
-        self.load_rw_at(Width::W8, op, from as u64)?;
-        self.load_rw_at(Width::W8, op, (from + bytes.len()) as u64 - 1)?;
-        let start = self.linear(op, 1, true)?;
+        let start = self.linear(op, (from + bytes.len()) as u64, true)?;
+        self.check_block_alignment(start, bytes.len())?;
+        let part = self.block_linear(start, from);
+        self.check_range(Use::Write, part, bytes.len() as u64, op.fault_segment())?;
         for (w, at) in pieces(bytes.len()) {
             let length = w.bytes() as usize;
             let mut value = [0; 8];
             value[..length].copy_from_slice(&bytes[at..at + length]);
-            self.store_linear(w, self.block_linear(start, from + at), op.seg, u64::from_le_bytes(value))?;
+            self.store_linear(w, self.block_linear(start, from + at), op.fault_segment(), u64::from_le_bytes(value))?;
+        }
+        Ok(())
+    }
+
+    /// #AC where alignment is checked (Intel SDM vol. 3, table 6-7). Lengths that are powers of two have been.
+    fn check_block_alignment(&self, start: u64, length: usize) -> Result<(), Exception> {
+        let alignment = match length {
+            14 | 94 => 2,
+            28 | 108 => 4,
+            _ => return Ok(()),
+        };
+        if self.cpu.mode.aligned && start & (alignment - 1) != 0 {
+            return Err(Exception::AlignmentCheck);
         }
         Ok(())
     }

@@ -105,7 +105,11 @@ impl Exec<'_> {
         if self.cpu.state.cr0 & CR0_TS != 0 {
             return Err(Exception::DeviceNotAvailable);
         }
-        self.check_area_aligned(op, ALIGNMENT)?;
+        let start = self.linear(op, 1, false)?;
+        if start & (ALIGNMENT - 1) != 0 {
+            self.check_canonical(start, 1, op.fault_segment())?;
+            return Err(Exception::GeneralProtection(0));
+        }
         Ok(self.cpu.state.xcr0 & self.pair())
     }
 

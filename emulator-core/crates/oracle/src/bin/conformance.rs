@@ -43,6 +43,10 @@ mod linux {
                 println!("the same on both");
                 true
             }
+            Outcome::Deviates(deviation) => {
+                println!("deliberate deviation: {}", deviation.reason);
+                true
+            }
             Outcome::NotJudged(reason) => {
                 println!("not judged: {reason}");
                 true

@@ -11,7 +11,9 @@ use x86::{Inst, Operand, Sem, Width};
 use super::randomise;
 use crate::assemble::{Addressing, instruction, memory_operand};
 use crate::case::Case;
-use crate::judge::{Verdict, instructions, judge, undefined_after_any_count};
+use crate::judge::{
+    Verdict, instructions, is_transcendental, judge, reads_flags, surely_written, undefined_after_any_count,
+};
 use crate::random::Random;
 use crate::{DATA, STACK};
 
@@ -138,6 +140,9 @@ fn settle(case: &mut Case, rounds: u64, random: &mut Random) {
     const ALIGNMENT_CHECK: u64 = 1 << 18;
     const DIRECTION: u64 = 1 << 10;
     case.registers.rflags &= !(ALIGNMENT_CHECK | DIRECTION);
+    if rounds > 0 {
+        case.set_memory(COUNTER, &rounds.to_le_bytes());
+    }
     if random.one_in(8) {
         return;
     }
@@ -147,9 +152,6 @@ fn settle(case: &mut Case, rounds: u64, random: &mut Random) {
     const ERROR_AND_BUSY: u16 = 0x8080;
     let (control, status, tags) = case.registers.x87_words();
     case.registers.set_x87_words((control | EXCEPTIONS, status & !ERROR_AND_BUSY, tags));
-    if rounds > 0 {
-        case.set_memory(COUNTER, &rounds.to_le_bytes());
-    }
 }
 
 struct Writer {
@@ -253,7 +255,13 @@ fn belongs(sem: Sem) -> bool {
                 | Sys::Aas
                 | Sys::Aad
         ),
-        Sem::Fpu(fpu) => !matches!(fpu, Fpu::Fxrstor | Fpu::Fldenv | Fpu::Frstor | Fpu::Fldcw),
+        // Those that load an environment would load nonsense. What others store of the instruction before, with its
+        // pointers, differs from model to model. Results that may differ a little must not be computed with.
+        Sem::Fpu(fpu) => {
+            use Fpu::{Fldcw, Fldenv, Fnsave, Fnstenv, Frstor, Fxrstor, Fxsave};
+            let of_environment = matches!(fpu, Fldcw | Fldenv | Fnsave | Fnstenv | Frstor | Fxrstor | Fxsave);
+            !of_environment && !is_transcendental(fpu)
+        }
         Sem::Simd(_) => true,
     }
 }
@@ -277,31 +285,4 @@ fn keeps_bases(inst: &Inst) -> bool {
 /// A branch can be led elsewhere.
 fn links(bytes: &[u8], inst: &Inst, mode: Width) -> bool {
     !matches!(inst.operands[0], Operand::Rel(_)) || displacement_bytes(bytes, mode).is_some()
-}
-
-fn reads_flags(inst: &Inst) -> bool {
-    use Fpu::{Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu};
-    match inst.row().sem {
-        Sem::Int(int) => {
-            use Int::{Adc, Cmc, Cmovcc, Jcc, Rcl, Rcr, Sbb, Setcc};
-            matches!(int, Adc | Cmc | Cmovcc | Jcc | Rcl | Rcr | Sbb | Setcc)
-        }
-        Sem::Sys(_) => true,
-        Sem::Fpu(fpu) => {
-            matches!(fpu, Fcmovb | Fcmovbe | Fcmove | Fcmovnb | Fcmovnbe | Fcmovne | Fcmovnu | Fcmovu)
-        }
-        Sem::Simd(_) => false,
-    }
-}
-
-/// Status flags `inst` writes; a shift by zero writes none.
-fn surely_written(inst: &Inst) -> u64 {
-    if let Sem::Int(int) = inst.row().sem
-        && x86::instructions::integer::undefined_by_count(int, Width::W32, 1).is_some()
-    {
-        return 0;
-    }
-    let letters =
-        [('C', flags::CF), ('P', flags::PF), ('A', flags::AF), ('Z', flags::ZF), ('S', flags::SF), ('O', flags::OF)];
-    letters.iter().filter(|(letter, _)| inst.row().flags.contains(*letter)).fold(0, |all, (_, bit)| all | bit)
 }

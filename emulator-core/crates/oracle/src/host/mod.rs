@@ -13,7 +13,7 @@ use x86::Width;
 
 use crate::case::{Case, Fault, MEMORY_BYTES, Outcome};
 use crate::{CODE, ENTRY, GS_BASE, PAGE};
-use entry::{Frame, enter, leave};
+use entry::{FRAME, Frame, enter, leave};
 use pages::{Pages, map_at};
 
 /// Selector of a code segment of the given width. Linux has the first two ready; [`make_16_bit_segment`] makes the third.
@@ -44,7 +44,7 @@ const TIMER_MICROSECONDS: libc::suseconds_t = 100_000;
 const PATIENCE: u64 = 3;
 
 extern "C" fn on_signal(signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let frame = GS_BASE as *mut Frame;
+    let frame = FRAME_ADDRESS as *mut Frame;
     // SAFETY: the handler is only installed while a `Host` exists, so the frame is mapped. Signals other than the timer's
     // are synchronous and come from the thread that has the host while it runs a case. The kernel hands a valid context.
     unsafe {
@@ -93,6 +93,7 @@ pub struct Host {
 const SIGNALS: [libc::c_int; 7] =
     [libc::SIGTRAP, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE, libc::SIGBUS, libc::SIGSYS, libc::SIGALRM];
 const ALTERNATE_STACK_BYTES: usize = 1 << 16;
+const FRAME_ADDRESS: u64 = GS_BASE + FRAME;
 const FRAME_BYTES: u64 = PAGE;
 
 impl Host {
@@ -105,7 +106,13 @@ impl Host {
         let exclusive = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let pages = Pages::map();
         const { assert!(size_of::<Frame>() as u64 <= FRAME_BYTES) };
-        map_at(GS_BASE, FRAME_BYTES, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1);
+        map_at(
+            FRAME_ADDRESS,
+            FRAME_BYTES,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+        );
         let mut host = Host {
             pages,
             scratch: vec![0; MEMORY_BYTES],
@@ -123,7 +130,7 @@ impl Host {
 
     fn frame(&mut self) -> &mut Frame {
         // SAFETY: mapped and zero since `new`, for which every field is valid; the borrow of `self` keeps it exclusive.
-        unsafe { &mut *(GS_BASE as *mut Frame) }
+        unsafe { &mut *(FRAME_ADDRESS as *mut Frame) }
     }
 
     fn take_signals(&mut self) {
@@ -165,7 +172,7 @@ impl Host {
         frame.registers.rip = ENTRY | u64::from(code_selector(case.mode)) << 32;
         frame.ticks = 0;
         frame.block_system_calls = 1;
-        // SAFETY: GS points to the frame; the handler catches whatever the instructions do, and `leave` restores what
+        // SAFETY: GS leads to the frame; the handler catches whatever the instructions do, and `leave` restores what
         // the C calling convention keeps. They make no system call that is not turned away, and reach memory only
         // through addresses the case sets up: in its pages, or where nothing is mapped.
         unsafe { enter() };
@@ -198,7 +205,7 @@ impl Drop for Host {
             for signal in SIGNALS {
                 libc::signal(signal, libc::SIG_DFL);
             }
-            libc::munmap(GS_BASE as *mut libc::c_void, FRAME_BYTES as usize);
+            libc::munmap(FRAME_ADDRESS as *mut libc::c_void, FRAME_BYTES as usize);
         }
     }
 }

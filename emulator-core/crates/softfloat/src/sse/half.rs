@@ -3,7 +3,7 @@
 use super::{deliver, quiet_nan, unpack};
 use crate::arith::Outcome;
 use crate::binary::F32;
-use crate::context::Context;
+use crate::context::{Context, Flags};
 use crate::round::{Format, Rounded};
 use crate::unpacked::{Class, Unpacked};
 
@@ -80,8 +80,13 @@ pub fn from_half(value: F16, ctx: &mut Context) -> F32 {
 pub fn to_half(value: F32, ctx: &mut Context) -> F16 {
     let operand = unpack(value, ctx);
     ctx.flush_to_zero = false;
-    match quiet_nan(operand, ctx) {
-        Some(nan) => nan,
-        None => deliver(exact(operand), operand.is_denormal(), ctx),
+    if let Some(nan) = quiet_nan(operand, ctx) {
+        return nan;
     }
+    let half = deliver(exact(operand), operand.is_denormal(), ctx);
+    if operand.is_denormal() && ctx.unmasked().contains(Flags::UNDERFLOW) {
+        // Of a denormal number, the host also tells that the result nobody gets is inexact.
+        ctx.raise(Flags::PRECISION);
+    }
+    half
 }

@@ -274,6 +274,16 @@ pub trait VectorEngine: Engine {
     /// # Errors
     /// As [`VectorEngine::load_wide`]; nothing is written.
     fn store_wide(&mut self, op: &Op, aligned: bool, value: [Self::X; 2]) -> Result<(), Self::Stop>;
+    /// Reads the 8 bytes of the memory operand, whose alignment is never checked.
+    ///
+    /// # Errors
+    /// The access faults.
+    fn load_quadword(&mut self, op: &Op) -> Result<Self::V, Self::Stop>;
+    /// Writes the 8 bytes of the memory operand, whose alignment is never checked.
+    ///
+    /// # Errors
+    /// The access faults; nothing is written.
+    fn store_quadword(&mut self, op: &Op, value: Self::V) -> Result<(), Self::Stop>;
     /// Reads those elements of the memory operand whose lane in `mask` has its sign set; the others are zero, and are not touched.
     ///
     /// # Errors

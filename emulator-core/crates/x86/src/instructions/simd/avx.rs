@@ -247,7 +247,12 @@ fn mask<E: VectorEngine>(e: &mut E, op: &Op) -> [E::X; 2] {
 }
 
 fn half_to_single<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    let b = super::source(e, op)?;
+    let b = if op.form == Form::Rm && op.memory_bytes == 8 {
+        let low = e.load_quadword(op)?;
+        super::zero_extended(e, low)
+    } else {
+        super::source(e, op)?
+    };
     let value = if op.vex == Vex::L256 {
         let high = e.high(b);
         let high = super::zero_extended(e, high);
@@ -275,7 +280,7 @@ fn single_to_half<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
         Form::Mr if wide => return e.store_vector(op, false, value),
         Form::Mr => {
             let low = e.low(value);
-            return e.store(Width::W64, op, low);
+            return e.store_quadword(op, low);
         }
         _ => super::set_vector(e, op, op.dst, value),
     }
