@@ -1,4 +1,4 @@
-/** Boots the image named on the command line to its prompt and ends: what `memory.ts` watches. */
+/** Boots the image named on the command line to its prompt, says what the core takes beside guest RAM, and ends: what `memory.ts` watches. */
 
 import { images } from "@terrarium/images";
 import { boot } from "@terrarium/machine";
@@ -7,3 +7,5 @@ const image = images.find(({ name }) => name === process.argv[2]);
 if (image === undefined) throw new Error(`there is no image ${process.argv[2] ?? ""}`);
 await using machine = await boot(image);
 await machine.console.waitFor(image.prompt, { timeout: "10min" });
+const { coreBytes } = await machine.stats();
+process.stdout.write(String(coreBytes));

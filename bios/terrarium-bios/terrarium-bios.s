@@ -1,4 +1,4 @@
-# Terrarium's own BIOS: as much firmware as the 16-bit entry point of a Linux kernel needs, in one 64 KiB segment.
+# Terrarium's own BIOS: as much firmware as the 16-bit entry point of Linux and multiboot kernels need, in one 64 KiB segment.
 #
 # It is mapped at F000:0000 and ends at 4 GiB. The machine fills in the boot record and the address map (README.md).
 # Services follow Ralf Brown's Interrupt List and IBM's PS/2 and PC BIOS Interface Technical Reference; a service that
@@ -10,6 +10,9 @@
         .text
 base:
 
+        .set    BIOS_ADDRESS, 0xf0000
+        .set    FLAT_CODE, 0x10
+        .set    FLAT_DATA, 0x18
         .set    BDA_SEGMENT, 0x40
         .set    EBDA_SEGMENT, 0x9fc0
         .set    BIOS_SEGMENT, 0xf000
@@ -32,6 +35,9 @@ record_cs:      .word 0
 record_ds:      .word 0
 record_sp:      .word 0
 extended_kib:   .long 0                 # RAM above 1 MiB, in KiB
+record_eip:     .long 0
+record_eax:     .long 0
+record_ebx:     .long 0
 
         .org    0x0040
 map_count:      .word 0
@@ -140,6 +146,8 @@ post:
         # Start what the boot record names, as a boot loader would: interrupts off, all data segments equal.
         movb    $0x02, %al
         outb    %al, $POST_CODE
+        cmpl    $0, %cs:(record_eip - base)
+        jne     enter_protected
         movw    %cs:(record_cs - base), %ax
         orw     %ax, %ax
         jz      no_boot
@@ -153,6 +161,40 @@ post:
         movw    %bx, %fs
         movw    %bx, %gs
         lretw
+
+# A program of 32 bits: protected mode without paging, flat segments, all registers zero but those of the record.
+enter_protected:
+        lgdtl   %cs:(gdt_pointer - base)
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        ljmpl   $FLAT_CODE, $(BIOS_ADDRESS + in_protected - base)
+        .code32
+in_protected:
+        movl    $FLAT_DATA, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movl    %eax, %ss
+        movl    $STACK_TOP, %esp
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        xorl    %esi, %esi
+        xorl    %edi, %edi
+        xorl    %ebp, %ebp
+        movl    (BIOS_ADDRESS + record_eax - base), %eax
+        movl    (BIOS_ADDRESS + record_ebx - base), %ebx
+        jmpl    *(BIOS_ADDRESS + record_eip - base)
+        .code16
+
+        .balign 8
+gdt:    .quad   0, 0
+        .quad   0x00cf9b000000ffff              # FLAT_CODE
+        .quad   0x00cf93000000ffff              # FLAT_DATA
+gdt_pointer:
+        .word   gdt_pointer - gdt - 1
+        .long   BIOS_ADDRESS + gdt - base
 
 no_boot:
         movw    $(text_no_boot - base), %si

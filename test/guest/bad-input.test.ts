@@ -1,4 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boot, type Image, type MachineConfig } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -57,6 +59,11 @@ describe("what cannot be booted is refused before it runs", () => {
     expect(await codeOf({ firmware: new Uint8Array(12_345) })).toBe("FIRMWARE_SIZE_INVALID");
   });
 
+  test("a module for a kernel that takes none", async () => {
+    expect(await codeOf({ kernel, modules: [{ file: new Uint8Array(1) }] })).toBe("KERNEL_UNSUPPORTED");
+    expect(await codeOf({ firmware: new Uint8Array(65_536), modules: [] })).toBe("OPTIONS_CONFLICT");
+  });
+
   test("an unknown trace category", async () => {
     expect(await codeOf({ kernel, trace: ["gossip"] })).toBe("OPTION_INVALID");
   });
@@ -79,6 +86,21 @@ describe("a guest that goes wrong ends at most itself", () => {
     expect(await machine.exited).toMatchObject({
       reason: "fault",
       dump: expect.stringMatching(/shut ?down/i) as string,
+    });
+  });
+
+  test("a reset after which its file cannot be read any more", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "terrarium-"));
+    const firmware = join(directory, "rom");
+    // Poll COM1's line status until a byte has come, then reset through port 0xCF9 (PIIX3: RCPU on a rising edge).
+    const code = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf9, 0x0c, 0xb0, 0x02, 0xee, 0xb0, 0x06, 0xee];
+    await writeFile(firmware, rom([...code, 0xf4]));
+    await using machine = await boot({ firmware });
+    await rm(directory, { recursive: true });
+    await machine.console.write("!");
+    expect(await machine.exited).toMatchObject({
+      reason: "failed",
+      error: { code: "FILE_UNREADABLE", details: { source: firmware } },
     });
   });
 

@@ -18,6 +18,12 @@ describe("a snapshot", () => {
     expect((await machine.run("cat /tmp/state")).stdout).toBe("second\n");
   });
 
+  test("brings along what it was booted from, for when the guest resets", async () => {
+    await using machine = await cloudGuest();
+    await machine.console.write("reboot -f\n");
+    await machine.console.waitFor(/\[ {4}0\.0+\] Linux version/, { timeout: "60s" });
+  });
+
   test("with a byte changed is refused, or at worst a guest that misbehaves, but never a crash of the host", async () => {
     await using machine = await cloudGuest();
     const snapshot = await machine.snapshot();

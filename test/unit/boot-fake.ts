@@ -4,6 +4,7 @@ import { expose } from "comlink";
 import { bootOver, type Boot } from "../../packages/machine/src/boot.js";
 import { connection } from "../../packages/machine/src/hosts/connection.js";
 import { CoreServer } from "../../packages/machine/src/server/server.js";
+import { newTurn } from "../../packages/machine/src/hosts/node.js";
 import { fakeCore, type FakeBehaviour } from "./fake-core.js";
 
 /** A config that names no file. */
@@ -16,6 +17,7 @@ export function bootFake(behaviour: FakeBehaviour = {}): Boot {
     const server = new CoreServer({
       loadCore: () => Promise.resolve(fakeCore(behaviour)),
       readFile: () => Promise.reject(new Error("no such file")),
+      newTurn,
     });
     expose(server, port2);
     return connection(port1, new Promise<never>(() => undefined), () => {

@@ -7,7 +7,7 @@ import {
   toWire,
   type HostErrorDetails,
 } from "../../packages/machine/src/errors.js";
-import { carryErrors } from "../../packages/machine/src/server/transfer.js";
+import { prepareTransfer } from "../../packages/machine/src/server/transfer.js";
 
 /** One of each; the type makes sure that none is forgotten. */
 const SAMPLES: HostErrorDetails = {
@@ -26,7 +26,7 @@ const SAMPLES: HostErrorDetails = {
 };
 const CODES = Object.keys(SAMPLES) as (keyof HostErrorDetails)[];
 
-carryErrors();
+prepareTransfer();
 const { port1, port2 } = new MessageChannel();
 expose(
   {
@@ -60,8 +60,8 @@ test("an error that is not ours still crosses as Comlink has it", async () => {
 });
 
 test("installing the handler twice does not wrap it twice", async () => {
-  carryErrors();
-  carryErrors();
+  prepareTransfer();
+  prepareTransfer();
   await expect(remote.fail("ABORTED")).rejects.toMatchObject({ code: "ABORTED" });
 });
 

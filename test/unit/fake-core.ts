@@ -1,6 +1,6 @@
 /** A core for tests of what stands around it: a "guest" that answers every line typed at it. */
 
-import type { Core, CoreMachine, DebugOutput, RunOutcome } from "@terrarium/core";
+import type { Core, CoreMachine, CoreStats, DebugOutput, RunOutcome } from "@terrarium/core";
 
 /** How the fake behaves. */
 export interface FakeBehaviour {
@@ -65,8 +65,12 @@ export class FakeMachine implements CoreMachine {
     return sent;
   }
 
-  stats(): { instructions: number } {
-    return { instructions: this.#runs };
+  reboot(): void {
+    this.#sent = encoder.encode("login again: ");
+  }
+
+  stats(): CoreStats {
+    return { instructions: this.#runs, memoryBytes: 0, coreBytes: 0 };
   }
 
   snapshot(): Uint8Array {

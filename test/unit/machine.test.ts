@@ -62,6 +62,14 @@ describe("a machine", () => {
     await other.console.waitFor("login: ");
   });
 
+  test("starts again after a reset, or ends with it where it was told to", async () => {
+    const boot = bootFake({ outcomes: [{ kind: "reset" }] });
+    await using machine = await boot(ANYTHING);
+    await machine.console.waitFor("login again: ");
+    await using other = await boot(ANYTHING, { onReset: "stop" });
+    expect(await other.exited).toEqual({ reason: "reset" });
+  });
+
   test("without an agent refuses to run commands", async () => {
     await using machine = await bootFake()({ ...ANYTHING, name: "freestanding" });
     expect(machine.capabilities.run).toBe(false);

@@ -6,6 +6,6 @@ import { wasmCore } from "./wasm.js";
 
 /** Fetches, compiles and starts the core. */
 export async function instantiate(): Promise<Core> {
-  await face.default({ module_or_path: new URL("terrarium_bg.wasm", import.meta.url) });
-  return wasmCore(face);
+  const { memory } = await face.default({ module_or_path: new URL("terrarium_bg.wasm", import.meta.url) });
+  return wasmCore(face, memory);
 }

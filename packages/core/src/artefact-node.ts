@@ -8,6 +8,6 @@ import { wasmCore } from "./wasm.js";
 /** Compiles and starts the core. */
 export async function instantiate(): Promise<Core> {
   const bytes = await readFile(new URL("../pkg/terrarium_bg.wasm", import.meta.url));
-  face.initSync({ module: await WebAssembly.compile(bytes) });
-  return wasmCore(face);
+  const { memory } = face.initSync({ module: await WebAssembly.compile(bytes) });
+  return wasmCore(face, memory);
 }

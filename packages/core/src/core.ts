@@ -11,22 +11,12 @@ export type RunOutcome =
   | { readonly kind: "idle"; readonly untilNs?: number }
   /** The guest switched itself off (ACPI S5). */
   | { readonly kind: "powered-off" }
-  /** The guest asked for a reset and the configuration says that this ends the run. */
+  /** The guest reset the machine: {@link CoreMachine.reboot} starts it again. */
   | { readonly kind: "reset" }
   /** The guest wrote to the `isa-debug-exit` port; as in QEMU, `code` is twice the value plus one. */
   | { readonly kind: "debug-exit"; readonly code: number }
   /** The processor cannot go on; `dump` is its state, readable. */
   | { readonly kind: "fault"; readonly dump: string };
-
-/** Bytes of the files a boot needs. */
-export interface BootFiles {
-  /** Linux bzImage, PVH or multiboot kernel. */
-  readonly kernel?: Uint8Array;
-  /** Initial RAM disk for the kernel. */
-  readonly initrd?: Uint8Array;
-  /** Flat ROM, started at the reset vector; excludes the others. */
-  readonly firmware?: Uint8Array;
-}
 
 /** How a kernel is entered; `auto` takes the best the file offers. */
 export type EntryProtocol = "auto" | "16-bit" | "32-bit" | "64-bit" | "pvh";
@@ -34,21 +24,40 @@ export type EntryProtocol = "auto" | "16-bit" | "32-bit" | "64-bit" | "pvh";
 /** A model of processor: its age, or a level of the x86-64 psABI. */
 export type CpuModel = "486" | "pentium" | "pentium3" | "core2" | "x86-64-v2" | "x86-64-v3";
 
-/** The board to build, as plain data; sizes in bytes. */
-export interface CoreConfig {
-  /** Guest RAM. */
-  readonly memoryBytes: number;
+/** What is booted. */
+export interface BootSource {
+  /** Linux bzImage, PVH or multiboot kernel. */
+  readonly kernel?: Uint8Array;
+  /** Initial RAM disk for the kernel; the first module of a multiboot kernel. */
+  readonly initrd?: Uint8Array;
+  /** Modules of a multiboot kernel, in order. */
+  readonly modules: readonly BootModule[];
+  /** Flat ROM, started at the reset vector; excludes the others. */
+  readonly firmware?: Uint8Array;
   /** Kernel command line. */
   readonly commandLine: string;
   /** Entry protocol. */
   readonly entry: EntryProtocol;
+}
+
+/** A module of a multiboot kernel. */
+export interface BootModule {
+  readonly bytes: Uint8Array;
+  /** The string that goes with it. */
+  readonly commandLine: string;
+}
+
+/** The board to build, as plain data; sizes in bytes. */
+export interface CoreConfig {
+  /** Guest RAM. */
+  readonly memoryBytes: number;
   /** Model of the processor. */
   readonly cpu: CpuModel;
   /** Unpack the kernel's payload before the guest starts. */
   readonly decompressOnHost: boolean;
   /** Comma-separated trace categories, or empty. */
   readonly trace: string;
-  /** Whether a guest reset ends the run instead of starting over. */
+  /** Whether nobody will start the guest again after a reset: a triple fault is then a fault, with its state. */
   readonly noReboot: boolean;
   /** Wall clock at power-on, seconds since 1970-01-01T00:00:00Z, for the CMOS clock. */
   readonly unixSeconds: number;
@@ -60,6 +69,10 @@ export interface CoreConfig {
 export interface CoreStats {
   /** Guest instructions retired. */
   readonly instructions: number;
+  /** Size of guest RAM, in bytes. */
+  readonly memoryBytes: number;
+  /** The most the core itself takes beside guest RAM, in bytes. */
+  readonly coreBytes: number;
   /** Everything else the core counts, by name. */
   readonly [counter: string]: unknown;
 }
@@ -76,6 +89,8 @@ export interface DebugOutput {
 export interface CoreMachine {
   /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
   run(nowNs: number, budget: number): RunOutcome;
+  /** Starts the guest again after it was reset. Throws {@link CoreError} as a plain object. */
+  reboot(source: BootSource): void;
   /** Offers bytes to serial port `port`; returns how many were taken. */
   serialInput(port: number, bytes: Uint8Array): number;
   /** Takes what the guest sent on serial port `port` since the last call; empty where nothing. */
@@ -97,7 +112,7 @@ export interface Core {
   /** Which face was loaded. */
   readonly face: "wasm";
   /** Powers a machine on. Throws {@link CoreError} as a plain object. */
-  createMachine(config: CoreConfig, files: BootFiles): CoreMachine;
+  createMachine(config: CoreConfig, source: BootSource): CoreMachine;
   /** Brings a machine back from {@link CoreMachine.snapshot}. Throws {@link CoreError} as a plain object. */
   restoreMachine(snapshot: Uint8Array): CoreMachine;
   /** Every error code of the core, and the fields of its details. */

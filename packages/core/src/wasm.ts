@@ -1,15 +1,24 @@
 /** The WebAssembly face, brought into the form of {@link Core}. */
 
 import type * as Face from "../pkg/terrarium.js";
-import type { Core, CoreConfig, CoreErrorRow, CoreMachine, CoreStats, DebugOutput, RunOutcome } from "./core.js";
+import type {
+  BootSource,
+  Core,
+  CoreConfig,
+  CoreErrorRow,
+  CoreMachine,
+  CoreStats,
+  DebugOutput,
+  RunOutcome,
+} from "./core.js";
 
-/** A {@link Core} over a module of wasm-pack's that is initialised already. */
-export function wasmCore(face: typeof Face): Core {
+/** A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory. */
+export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
   return {
     face: "wasm",
-    createMachine: (config, { kernel, initrd, firmware }) =>
-      wasmMachine(face.Machine.create(config satisfies CoreConfig, kernel, initrd, firmware)),
-    restoreMachine: (snapshot) => wasmMachine(face.Machine.restore(snapshot)),
+    createMachine: (config, source) =>
+      wasmMachine(face.Machine.create(config satisfies CoreConfig, source satisfies BootSource), memory),
+    restoreMachine: (snapshot) => wasmMachine(face.Machine.restore(snapshot), memory),
     errorTable: () => face.error_table() as CoreErrorRow[],
     raise: (error) => {
       face.raise(error);
@@ -17,12 +26,18 @@ export function wasmCore(face: typeof Face): Core {
   };
 }
 
-function wasmMachine(machine: Face.Machine): CoreMachine {
+function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
   return {
     run: (nowNs, budget) => machine.run(nowNs, budget) as RunOutcome,
+    reboot: (source) => {
+      machine.reboot(source satisfies BootSource);
+    },
     serialInput: (port, bytes) => machine.serial_input(port, bytes),
     serialOutput: (port) => machine.serial_output(port),
-    stats: () => machine.stats() as CoreStats,
+    stats: () => {
+      const stats = machine.stats() as Omit<CoreStats, "coreBytes"> & { readonly memoryBytes: number };
+      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes } as CoreStats;
+    },
     snapshot: () => machine.snapshot(),
     takeTrace: () => machine.take_trace(),
     debug: () => {

@@ -31,8 +31,10 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
   if (given.length > 0) {
     throw malformed(given.join(", "), undefined, "left out: a snapshot brings its own configuration");
   }
-  const { name, agent, bytes } = snapshot;
-  return await Machine.start(connect(), { name, agent }, (server, events) => server.restore(bytes, events));
+  const { name, agent, bytes, startup } = snapshot;
+  return await Machine.start(connect(), { name, agent }, (server, events) =>
+    server.restore({ bytes, startup }, events),
+  );
 }
 
 async function fromParts(connect: Connect, source: Image | MachineConfig, options: BootOptions): Promise<Machine> {

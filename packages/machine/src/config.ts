@@ -2,6 +2,7 @@
 
 import type { CoreConfig, CpuModel, EntryProtocol } from "@terrarium/core";
 import { MachineError } from "./errors.js";
+import type { Startup } from "./server/startup.js";
 import { malformed, parseBytes, type Bytes } from "./units.js";
 
 /** Where a file is: a URL, a path (in Node), or its bytes. */
@@ -32,12 +33,21 @@ export interface BootOptions {
   readonly onReset?: "reboot" | "stop";
 }
 
+/** A module for a multiboot kernel. */
+export interface BootModule {
+  readonly file: FileSource;
+  /** The string the kernel gets with it, by custom a path and then words for the module; empty where absent. */
+  readonly commandLine?: string;
+}
+
 /** A machine described by its parts. An image is one with a name. Structured-cloneable, where its files are. */
 export interface MachineConfig extends BootOptions {
   /** Kernel: Linux, PVH or multiboot. */
   readonly kernel?: FileSource;
-  /** Initial RAM disk; for a multiboot kernel, its module. */
+  /** Initial RAM disk; for a multiboot kernel, its first module. */
   readonly initrd?: FileSource;
+  /** Modules, in order; only multiboot kernels take any. */
+  readonly modules?: readonly BootModule[];
   /** Flat firmware ROM, instead of a kernel. */
   readonly firmware?: FileSource;
   /** Whether the Terrarium agent listens on the second serial port. */
@@ -49,11 +59,7 @@ export interface MachineConfig extends BootOptions {
 /** A config in which everything is decided; the form that crosses to the worker. */
 export interface ResolvedConfig {
   readonly core: CoreConfig;
-  readonly files: {
-    readonly kernel?: string | Uint8Array;
-    readonly initrd?: string | Uint8Array;
-    readonly firmware?: string | Uint8Array;
-  };
+  readonly startup: Startup;
 }
 
 const ENTRIES: readonly EntryProtocol[] = ["auto", "16-bit", "32-bit", "64-bit", "pvh"];
@@ -71,27 +77,33 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
   const words = [config.commandLine, config.append].map((line, index) =>
     line === undefined ? "" : text(index === 0 ? "commandLine" : "append", line),
   );
+  const onReset = oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]);
   return {
     core: {
       memoryBytes: parseBytes(config.memory ?? "512MiB", "memory"),
-      commandLine: words.filter((line) => line !== "").join(" "),
-      entry: oneOf("entry", config.entry ?? "auto", ENTRIES),
       cpu: oneOf("cpu", config.cpu ?? "x86-64-v2", CPU_MODELS),
       decompressOnHost: config.decompressOnHost ?? false,
       trace: list("trace", config.trace ?? []).join(","),
-      noReboot: oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]) === "stop",
+      noReboot: onReset === "stop",
       unixSeconds: Math.floor(Date.now() / 1000),
       randomSeed: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER),
     },
-    files: {
+    startup: {
       ...(config.kernel === undefined ? {} : { kernel: fileSource("kernel", config.kernel) }),
       ...(config.initrd === undefined ? {} : { initrd: fileSource("initrd", config.initrd) }),
       ...(config.firmware === undefined ? {} : { firmware: fileSource("firmware", config.firmware) }),
+      modules: (config.modules ?? []).map(({ file, commandLine }) => ({
+        file: fileSource("module", file),
+        commandLine: text("commandLine", commandLine ?? ""),
+      })),
+      commandLine: words.filter((line) => line !== "").join(" "),
+      entry: oneOf("entry", config.entry ?? "auto", ENTRIES),
+      onReset,
     },
   };
 }
 
-function checkBootFiles({ kernel, initrd, firmware }: MachineConfig): void {
+function checkBootFiles({ kernel, initrd, modules, firmware }: MachineConfig): void {
   if (kernel === undefined && firmware === undefined) {
     throw conflict("kernel, firmware", "There is nothing to boot: give a kernel or a firmware ROM.");
   }
@@ -100,6 +112,9 @@ function checkBootFiles({ kernel, initrd, firmware }: MachineConfig): void {
   }
   if (initrd !== undefined && kernel === undefined) {
     throw conflict("initrd, firmware", "An initrd belongs to a kernel: leave it out when a firmware ROM is started.");
+  }
+  if (modules !== undefined && kernel === undefined) {
+    throw conflict("modules, firmware", "Modules belong to a kernel: leave them out when a firmware ROM is started.");
   }
 }
 

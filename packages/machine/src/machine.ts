@@ -110,8 +110,8 @@ export class Machine implements Guest {
   }
 
   async snapshot(): Promise<Snapshot> {
-    const bytes = await this.#call((server) => server.snapshot());
-    return { kind: "terrarium-snapshot", bytes, ...this.#identity };
+    const state = await this.#call((server) => server.snapshot());
+    return { kind: "terrarium-snapshot", ...state, ...this.#identity };
   }
 
   async stats(): Promise<GuestStats> {

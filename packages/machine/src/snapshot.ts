@@ -1,12 +1,11 @@
 /** A machine as data. */
 
 import { MachineError } from "./errors.js";
+import type { MachineState } from "./server/protocol.js";
 
 /** A whole machine at one moment. Structured-cloneable: it crosses to workers and into a browser's database. */
-export interface Snapshot {
+export interface Snapshot extends MachineState {
   readonly kind: "terrarium-snapshot";
-  /** The core's own format. */
-  readonly bytes: Uint8Array;
   /** Whether the guest has an agent. */
   readonly agent: boolean;
   /** Name of the image it was booted from, for messages. */
@@ -23,8 +22,8 @@ export function isSnapshot(value: object): value is Snapshot {
  * @throws MachineError `SNAPSHOT_DAMAGED`
  */
 export function checkSnapshot(snapshot: Snapshot): void {
-  const { bytes } = snapshot as { readonly bytes: unknown };
-  if (bytes instanceof Uint8Array) return;
-  const reason = "it has no bytes";
+  const { bytes, startup } = snapshot as { readonly bytes: unknown; readonly startup: unknown };
+  if (bytes instanceof Uint8Array && typeof startup === "object" && startup !== null) return;
+  const reason = bytes instanceof Uint8Array ? "it does not say what it boots" : "it has no bytes";
   throw new MachineError("SNAPSHOT_DAMAGED", `The snapshot cannot be restored: ${reason}; take it again.`, { reason });
 }

@@ -8,8 +8,8 @@ use x86::Op;
 
 use crate::state::Mode;
 
-/// Predecoded operations kept; when full, everything is dropped. 400,000 of 40 bytes are 16 MB.
-const CAPACITY: usize = 400_000;
+/// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
+const CAPACITY: usize = 1 << 17;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.

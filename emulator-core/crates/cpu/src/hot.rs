@@ -21,6 +21,7 @@ macro_rules! hot {
     (
         hot { $( $int:ident $form:ident [ $($width:ident)* ] )* }
         warm { $( $warm:ident $warm_form:ident [ $($warm_width:ident)* ] )* }
+        mild { $( $mild:ident $mild_form:ident [ $($mild_width:ident)* ] )* }
         conditions { $( $cc:literal )* }
     ) => {
         paste! {
@@ -32,6 +33,8 @@ macro_rules! hot {
                 $( $( [<$int $form $width>], )* )*
                 $( [<Jcc $cc>], )*
                 $( $( [<$warm $warm_form $warm_width>], )* )*
+                LastWarm,
+                $( $( [<$mild $mild_form $mild_width>], )* )*
                 $( [<Cmov32Cc $cc>], [<Cmov64Cc $cc>], [<SetCc $cc>], )*
                 Last,
             }
@@ -41,6 +44,8 @@ macro_rules! hot {
                     $( $( (Int::$int, Form::$form, Width::$width) => Hot::[<$int $form $width>], )* )*
                     $( $( (Int::$warm, Form::$warm_form, Width::$warm_width) =>
                         Hot::[<$warm $warm_form $warm_width>], )* )*
+                    $( $( (Int::$mild, Form::$mild_form, Width::$mild_width) =>
+                        Hot::[<$mild $mild_form $mild_width>], )* )*
                     _ => conditional_code(int, op),
                 }
             }
@@ -68,7 +73,8 @@ macro_rules! hot {
                         )* )*
                         $( x if x == Hot::[<Jcc $cc>] as u16 => integer::jcc(self, op, $cc)?, )*
                         LEAVE => return Ok(Next::Leave),
-                        _ => self.warm(op)?,
+                        code if code < Hot::LastWarm as u16 => self.warm(op)?,
+                        _ => self.mild(op)?,
                     }
                     Ok(Next::Continue)
                 }
@@ -81,6 +87,18 @@ macro_rules! hot {
                         $( $(
                             x if x == Hot::[<$warm $warm_form $warm_width>] as u16 =>
                                 integer::execute(self, op, Int::$warm, Width::$warm_width, Form::$warm_form),
+                        )* )*
+                        _ => self.cold(op),
+                    }
+                }
+
+                /// The third.
+                #[inline(never)]
+                fn mild(&mut self, op: &Op) -> Result<(), Exception> {
+                    match op.code.get() {
+                        $( $(
+                            x if x == Hot::[<$mild $mild_form $mild_width>] as u16 =>
+                                integer::execute(self, op, Int::$mild, Width::$mild_width, Form::$mild_form),
                         )* )*
                         $(
                             x if x == Hot::[<Cmov32Cc $cc>] as u16 =>
@@ -126,6 +144,8 @@ hot! {
         Inc Rr [W8 W64] Inc Mr [W32 W64] Dec Rr [W8 W64] Dec Mr [W32 W64]
         Neg Rr [W32 W64] Not Rr [W32 W64] Bswap Rr [W32 W64]
         Mov Rr [W8 W16] Mov Ri [W8] Mov Rm [W16] Mov Mi [W16]
+    }
+    mild {
         MovzxByte Rr [W64] MovzxByte Rm [W64] MovzxWord Rr [W64] MovzxWord Rm [W64]
         MovsxByte Rr [W32 W64] MovsxByte Rm [W32 W64] MovsxWord Rr [W32 W64] MovsxWord Rm [W32 W64]
         MovsxDword Rm [W64]

@@ -13,7 +13,6 @@ use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
 use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE};
-use crate::tlb::Use;
 use crate::x87::MXCSR_MASK;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 
@@ -125,15 +124,12 @@ impl VectorEngine for Exec<'_> {
         // With no byte selected faults are up to the implementation (SDM vol. 2, MASKMOVDQU). Intel's processors report them, and
         // those of the upper half first.
         let chosen = lanes::sign_mask(8, mask);
-        let linear = self.linear(op, u64::from(bytes), true)?;
         for half in (0..bytes / 8).rev() {
-            let address = self.wrap(linear.wrapping_add(8 * u64::from(half)));
-            self.check_alignment(address, 8, op.seg)?;
-            self.check_range(Use::Write, address, 8, op.seg)?;
+            self.load_rw_at(Width::W64, op, 8 * u64::from(half))?;
         }
         for n in (0..bytes).filter(|n| chosen >> n & 1 != 0) {
-            let address = self.wrap(linear.wrapping_add(u64::from(n)));
-            self.store_linear(Width::W8, address, op.seg, (value >> (8 * n)) as u64 & 0xff)?;
+            let (_, place) = self.load_rw_at(Width::W8, op, u64::from(n))?;
+            self.store_rw(Width::W8, place, (value >> (8 * n)) as u64 & 0xff);
         }
         Ok(())
     }

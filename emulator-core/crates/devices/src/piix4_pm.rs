@@ -26,6 +26,10 @@ const PM_BASE: u8 = 0x40;
 const PM_BASE_MASK: u32 = 0xffc0;
 const PM_REGION: u8 = 0x80;
 const PM_REGION_ENABLED: u32 = 1 << 0;
+/// "Device activity B": writes to the APM control port raise system management interrupts (APMC_EN). Firmware sets it when its handler is
+/// in place, and waits for that handler; preset, it tells firmware that looks that nothing is left to do.
+const DEVACTB: u8 = 0x58;
+const APMC_EN: u32 = 1 << 25;
 
 /// Registers of the block, by byte.
 mod register {
@@ -97,6 +101,7 @@ impl Piix4Pm {
             .writable(header::INTERRUPT_LINE, Byte, 0xff)
             .with(PM_BASE, Dword, u32::from(io_base) & PM_BASE_MASK | 1)
             .writable(PM_BASE, Dword, PM_BASE_MASK)
+            .with(DEVACTB, Dword, APMC_EN)
             .with(PM_REGION, Byte, region)
             .writable(PM_REGION, Byte, PM_REGION_ENABLED);
         let control = if acpi_enabled { control::SCI_ENABLE } else { 0 };

@@ -1,21 +1,23 @@
 //! Boots a kernel natively, for people who debug the emulator: serial port 0 on stdout, the rest on stderr.
 //!
 //! `cargo run --release --example boot -- --kernel F [--initrd F] [--append S] [--bios F] [--entry E] [--memory MIB]
-//! [--trace exec,int,pio,mmio,irq] [--trace-from N] [--max-instructions N] [--instruction-clock NS] [--unpack]
+//! [--module "F WORDS"]... [--trace exec,int,pio,mmio,irq] [--trace-from N] [--max-instructions N] [--instruction-clock NS] [--unpack]
 //! [--input TEXT] [--input-after TEXT] [--restore-at N]`
 //!
 //! `--restore-at` replaces the machine by its own snapshot after N instructions.
 
 use std::io::Write;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use machine::{Boot, Clock, Config, Entry, Machine, RunOutcome};
+use machine::{Boot, Clock, Config, Entry, File, Machine, Module, RunOutcome};
 
 /// Instructions between two looks at the console.
 const SLICE: u64 = 2_000_000;
 
 struct Options {
     config: Config,
+    boot: Boot,
     trace: String,
     trace_from: u64,
     max_instructions: u64,
@@ -27,10 +29,12 @@ struct Options {
 type AnyError = Box<dyn std::error::Error>;
 
 fn options() -> Result<Options, AnyError> {
-    let (mut kernel, mut initrd, mut bios) = (Vec::new(), None, None);
+    let (mut kernel, mut initrd, mut bios) = (file("/dev/null")?, None, None);
     let (mut append, mut entry) = (String::from("console=ttyS0"), Entry::Auto);
     let unix_seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() as i64;
+    let mut modules = Vec::new();
     let mut options = Options {
+        boot: Boot::Firmware { rom: Rc::new([]) },
         config: Config { unix_seconds, no_reboot: true, ..Config::default() },
         trace: String::new(),
         trace_from: 0,
@@ -43,9 +47,14 @@ fn options() -> Result<Options, AnyError> {
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
         match name.as_str() {
-            "--kernel" => kernel = std::fs::read(value()?)?,
-            "--initrd" => initrd = Some(std::fs::read(value()?)?),
-            "--bios" => bios = Some(std::fs::read(value()?)?),
+            "--kernel" => kernel = file(&value()?)?,
+            "--initrd" => initrd = Some(file(&value()?)?),
+            "--module" => {
+                let module = value()?;
+                let path = module.split(' ').next().unwrap_or_default();
+                modules.push(Module { file: file(path)?, command_line: module.clone() });
+            }
+            "--bios" => bios = Some(file(&value()?)?),
             "--append" => append = value()?,
             "--entry" => entry = value()?.parse()?,
             "--memory" => options.config.memory_bytes = value()?.parse::<u64>()? << 20,
@@ -62,16 +71,20 @@ fn options() -> Result<Options, AnyError> {
             _ => return Err(format!("unknown option {name}").into()),
         }
     }
-    options.config.boot = match bios {
+    options.boot = match bios {
         Some(rom) => Boot::Firmware { rom },
-        None => Boot::Linux { kernel, initrd, command_line: append, entry },
+        None => Boot::Kernel { kernel, initrd, modules, command_line: append, entry },
     };
     Ok(options)
 }
 
+fn file(path: &str) -> Result<Rc<dyn File>, AnyError> {
+    Ok(Rc::new(std::fs::read(path)?))
+}
+
 fn main() -> Result<(), AnyError> {
     let mut options = options()?;
-    let mut machine = Machine::new(options.config.clone())?;
+    let mut machine = Machine::new(options.config.clone(), &options.boot)?;
     let start = Instant::now();
     let mut console = Vec::new();
     let outcome = loop {

@@ -1,24 +1,25 @@
-//! What a caller says about a machine before it is switched on. Plain data; goes into snapshots as it is.
+//! What a caller says about a machine before it is switched on. Plain data.
+
+use std::rc::Rc;
 
 use cpu::CpuModel;
 use serde::{Deserialize, Serialize};
 
 use crate::MachineError;
+use crate::boot::File;
 
-/// Everything a machine's behaviour depends on, apart from its inputs while it runs.
+/// Everything a machine's behaviour depends on, apart from what it boots and its inputs while it runs. Goes into snapshots as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Guest RAM in bytes; rounded down to whole 4 KiB pages.
     pub memory_bytes: u64,
-    /// What to start.
-    pub boot: Boot,
     /// Model of the processor.
     pub cpu: CpuModel,
     /// Wall-clock time at power-on, in seconds since 1970-01-01 UTC; the guest's real-time clock starts there.
     pub unix_seconds: i64,
     /// Seed of the processor's random numbers (`RDRAND`): the same seed gives the same numbers.
     pub random_seed: u64,
-    /// Report a reset as [`crate::RunOutcome::Rebooted`] instead of starting again.
+    /// Nobody will start the guest again after a reset: report a triple fault as a fault, with the processor's state.
     pub no_reboot: bool,
     /// Categories to trace from the first instruction on, as [`crate::Machine::set_trace`] takes them.
     pub trace: String,
@@ -32,7 +33,6 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             memory_bytes: 512 << 20,
-            boot: Boot::Firmware { rom: Vec::new() },
             cpu: CpuModel::default(),
             unix_seconds: 0,
             random_seed: 0,
@@ -69,48 +69,40 @@ pub enum Clock {
     },
 }
 
-/// What to start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What to start. A machine copies it into guest memory and keeps nothing of it.
+#[derive(Debug, Clone)]
 pub enum Boot {
-    /// A kernel: a Linux bzImage, an ELF with a PVH note, or (with [`Entry::Auto`]) a multiboot 1 kernel, which
-    /// gets the initrd as its only module.
-    Linux {
+    /// A kernel: a Linux bzImage, an ELF with a PVH note, or (with [`Entry::Auto`]) a multiboot 1 kernel.
+    Kernel {
         /// The kernel file.
-        kernel: Vec<u8>,
-        /// Initial RAM disk.
-        initrd: Option<Vec<u8>>,
+        kernel: Rc<dyn File>,
+        /// Initial RAM disk; a multiboot kernel gets it as its first module.
+        initrd: Option<Rc<dyn File>>,
+        /// Modules in order, which only multiboot kernels take.
+        modules: Vec<Module>,
         /// Kernel command line.
         command_line: String,
         /// Which of the kernel's entry points to use.
         entry: Entry,
     },
-    /// A multiboot 1 kernel with modules.
-    Multiboot {
-        /// The kernel file.
-        kernel: Vec<u8>,
-        /// Kernel command line.
-        command_line: String,
-        /// Modules in order.
-        modules: Vec<Module>,
-    },
     /// A flat firmware image, started at the reset vector.
     Firmware {
         /// The image; its last byte is mapped at 0xffffffff, its last 128 KiB also end at 0xfffff.
-        rom: Vec<u8>,
+        rom: Rc<dyn File>,
     },
 }
 
 /// A multiboot module.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Module {
     /// Contents.
-    pub bytes: Vec<u8>,
+    pub file: Rc<dyn File>,
     /// The string handed to the kernel with it.
     pub command_line: String,
 }
 
 /// An entry point of a Linux kernel (Documentation/arch/x86/boot.rst) or PVH kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
     /// The fastest one the kernel offers.
     Auto,

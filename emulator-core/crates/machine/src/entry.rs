@@ -29,6 +29,7 @@ pub(crate) fn enter(cpu: &mut Cpu, loader: &mut Loader<'_>, entry: EntryState) -
     cpu.reset();
     match entry {
         EntryState::ResetVector => {}
+        EntryState::SystemBios => set_memory_types(&mut cpu.state.msrs),
         EntryState::Protected32(registers) => {
             set_memory_types(&mut cpu.state.msrs);
             flat_segments(cpu, loader, CODE_32)?;

@@ -15,7 +15,7 @@ mod snapshot;
 mod stats;
 mod trace;
 
-pub use boot::KernelKind;
+pub use boot::File;
 pub use config::{Boot, Clock, Config, Entry, Module, cpu_model};
 pub use cpu::CpuModel;
 pub use error::{CodeRow, MachineError, all_codes};

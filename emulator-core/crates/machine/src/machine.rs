@@ -27,8 +27,8 @@ pub enum RunOutcome {
     PoweredOff,
     /// The guest wrote an exit status to the debug exit port.
     DebugExit(u32),
-    /// The guest reset the machine, and [`Config::no_reboot`] asks to stop there.
-    Rebooted,
+    /// The guest reset the machine: [`Machine::reboot`] starts it again.
+    Reset,
     /// The machine cannot go on: why, and the processor's state, readable.
     Fault(String),
 }
@@ -39,6 +39,9 @@ pub struct Machine {
     cpu: Cpu,
     board: Pc,
     clock: GuestClock,
+    /// Firmware of the caller's runs, which may reset the processor for reasons of its own.
+    foreign_firmware: bool,
+    /// What [`Machine::run`] answers from now on.
     ended: Option<RunOutcome>,
     exits: u64,
     halts: u64,
@@ -46,51 +49,73 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Builds the board, loads what the configuration boots, and switches on.
+    /// Builds the board, loads `boot`, and switches on.
     ///
     /// # Errors
     /// Any [`MachineError`] but those of snapshots.
-    pub fn new(config: Config) -> Result<Machine, MachineError> {
-        let mut machine = Machine::assemble(config)?;
-        machine.boot()?;
+    pub fn new(config: Config, boot: &Boot) -> Result<Machine, MachineError> {
+        let foreign_firmware = matches!(boot, Boot::Firmware { .. });
+        let rom_bytes = boot::system_rom(boot)?.length() as u64;
+        let mut machine = Machine::assemble(config, rom_bytes, foreign_firmware)?;
+        machine.load(boot)?;
         Ok(machine)
     }
 
-    /// Board and processor with empty memory.
-    pub(crate) fn assemble(mut config: Config) -> Result<Machine, MachineError> {
+    /// Board and processor with empty memory; the ROM's length is one of those that can be mapped.
+    pub(crate) fn assemble(
+        mut config: Config,
+        rom_bytes: u64,
+        foreign_firmware: bool,
+    ) -> Result<Machine, MachineError> {
         config.memory_bytes &= !(PAGE_BYTES - 1);
         check_memory(config.memory_bytes)?;
-        let rom_bytes = boot::system_rom(&config.boot)?.len() as u64;
         let board = Pc::new(BoardConfig {
             ram_bytes: config.memory_bytes,
             rom_bytes,
             unix_seconds: config.unix_seconds.max(0) as u64,
             tsc_hz: TSC_HZ,
-            firmware_done: !matches!(config.boot, Boot::Firmware { .. }),
+            firmware_done: !foreign_firmware,
         })?;
         let clock = GuestClock::new(config.clock);
         let trace = config.trace.clone();
         let mut cpu = Cpu::of_model(config.cpu);
         cpu.seed_random(config.random_seed);
-        let mut machine = Machine { config, cpu, board, clock, ended: None, exits: 0, halts: 0, resets: 0 };
+        let (ended, exits, halts, resets) = (None, 0, 0, 0);
+        let mut machine = Machine { config, cpu, board, clock, foreign_firmware, ended, exits, halts, resets };
         machine.set_trace(&trace)?;
         Ok(machine)
     }
 
     /// Everything between RESET# and the first instruction of what is booted.
-    fn boot(&mut self) -> Result<(), MachineError> {
+    fn load(&mut self, boot: &Boot) -> Result<(), MachineError> {
         let ram_bytes = self.board.ram_bytes();
         let memory = self.board.memory();
-        let rom = boot::system_rom(&self.config.boot)?;
-        memory.as_mut_slice()[ram_bytes as usize..].copy_from_slice(rom);
+        let rom = boot::system_rom(boot)?;
+        let socket = &mut memory.as_mut_slice()[ram_bytes as usize..];
+        if rom.length() != socket.len() {
+            return Err(MachineError::FirmwareSizeInvalid { bytes: rom.length() as u64 });
+        }
+        rom.read(0, socket);
         let tables = acpi::build(PhysAddr(layout::TABLES.start));
         let long_mode = self.config.cpu.features().contains(Feature::LongMode);
         let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host, long_mode);
-        if !matches!(self.config.boot, Boot::Firmware { .. }) {
+        if !self.foreign_firmware {
             put_tables(&mut loader, &tables)?;
         }
-        let state = boot::load(&self.config.boot, &mut loader)?;
+        let state = boot::load(boot, &mut loader)?;
         entry::enter(&mut self.cpu, &mut loader, state)
+    }
+
+    /// Starts again after [`RunOutcome::Reset`], with memory as the guest left it but for what `boot` puts there. The machine keeps
+    /// no copy of what it booted, which may be the largest thing beside guest memory: the caller hands it over again.
+    ///
+    /// # Errors
+    /// Those of [`Machine::new`], where `boot` is not what the machine was built for.
+    pub fn reboot(&mut self, boot: &Boot) -> Result<(), MachineError> {
+        self.board.reset(self.clock.now());
+        self.load(boot)?;
+        self.ended = None;
+        Ok(())
     }
 
     /// Runs until the budget of instructions is used up or there is another reason in [`RunOutcome`].
@@ -165,18 +190,14 @@ impl Machine {
             BoardEvent::DebugExit(status) => Some(RunOutcome::DebugExit(status)),
             // Only foreign firmware knows how to go on after the processor alone was reset: the way 80286 software
             // left protected mode. Everybody else means a reboot.
-            BoardEvent::ProcessorReset if matches!(self.config.boot, Boot::Firmware { .. }) => {
+            BoardEvent::ProcessorReset if self.foreign_firmware => {
                 self.cpu.reset();
                 self.board.reset_processor();
                 None
             }
             BoardEvent::ProcessorReset | BoardEvent::Reset => {
                 self.resets += 1;
-                if self.config.no_reboot {
-                    return Some(RunOutcome::Rebooted);
-                }
-                self.board.reset(self.clock.now());
-                self.boot().err().map(|error| RunOutcome::Fault(error.to_string()))
+                Some(RunOutcome::Reset)
             }
         }
     }
@@ -220,6 +241,7 @@ impl Machine {
             mmio_writes: bus.mmio_writes,
             pio_reads: bus.pio_reads,
             pio_writes: bus.pio_writes,
+            memory_bytes: self.board.ram_bytes(),
         }
     }
 
@@ -253,6 +275,11 @@ impl Machine {
 
     pub(crate) fn parts(&self) -> (&Config, &Cpu, &Pc, &GuestClock) {
         (&self.config, &self.cpu, &self.board, &self.clock)
+    }
+
+    /// Whether firmware of the caller's is mapped instead of our own.
+    pub(crate) fn has_foreign_firmware(&self) -> bool {
+        self.foreign_firmware
     }
 
     pub(crate) fn parts_mut(&mut self) -> (&mut Cpu, &mut Pc, &mut GuestClock) {

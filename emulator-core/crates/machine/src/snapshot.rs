@@ -10,16 +10,16 @@ use platform::{PAGE_BYTES, Snapshot, Vcpu};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
-use crate::{Config, MachineError};
+use crate::{Config, MachineError, boot};
 
 const MAGIC: [u8; 8] = *b"TERRASNP";
 /// Changes whenever the layout below does.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const HEADER_BYTES: usize = 20;
 /// Where the header says how long the frame is: the decoder takes a frame that lost its end mark and checksum for a whole one.
 const LENGTH_AT: usize = 12;
-/// Largest head believed: kernel, initrd or firmware are in it.
-const HEAD_LIMIT: u64 = 1 << 30;
+/// Largest head believed: chips hold some KiB.
+const HEAD_LIMIT: u64 = 1 << 24;
 const PAGE: usize = PAGE_BYTES as usize;
 /// Page number behind the last page.
 const END: u32 = u32::MAX;
@@ -30,7 +30,9 @@ struct Head {
     config: Config,
     guest_time: (u64, u64),
     parts: Snapshot,
+    /// RAM, and behind it the ROM.
     memory_bytes: u64,
+    foreign_firmware: bool,
 }
 
 impl Machine {
@@ -41,8 +43,9 @@ impl Machine {
         parts.push(cpu.save());
         board.save(&mut parts);
         let (config, guest_time) = (config.clone(), clock.save());
+        let foreign_firmware = self.has_foreign_firmware();
         let memory = self.parts_mut().1.memory().as_slice();
-        let head = Head { config, guest_time, parts, memory_bytes: memory.len() as u64 };
+        let head = Head { config, guest_time, parts, memory_bytes: memory.len() as u64, foreign_firmware };
         let head = postcard::to_allocvec(&head).expect("plain data encodes into memory");
 
         let mut file = [&MAGIC[..], &FORMAT.to_le_bytes(), &[0; 8]].concat();
@@ -73,13 +76,14 @@ impl Machine {
         let head: Head = postcard::from_bytes(&bytes).map_err(|_| damaged("it does not decode"))?;
         drop(bytes);
 
-        let mut machine = Machine::assemble(head.config).map_err(|error| damaged(&error.to_string()))?;
-        let (cpu, board, clock) = machine.parts_mut();
-        let memory = board.memory().as_mut_slice();
-        if head.memory_bytes != memory.len() as u64 {
+        let rom_bytes = head.memory_bytes.wrapping_sub(head.config.memory_bytes);
+        if !boot::can_be_mapped(rom_bytes) {
             return Err(damaged("its memory has another size than its configuration says"));
         }
-        read_memory(&mut frame, memory)?;
+        let mut machine = Machine::assemble(head.config, rom_bytes, head.foreign_firmware)
+            .map_err(|error| damaged(&error.to_string()))?;
+        let (cpu, board, clock) = machine.parts_mut();
+        read_memory(&mut frame, board.memory().as_mut_slice())?;
         board.restore(&head.parts)?;
         let name = cpu.save().name().to_owned();
         cpu.restore(head.parts.section(&name)?)?;

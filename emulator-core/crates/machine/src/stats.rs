@@ -34,6 +34,8 @@ pub struct Stats {
     pub pio_reads: u64,
     /// `OUT` instructions' accesses.
     pub pio_writes: u64,
+    /// Size of guest RAM, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// The board's share.

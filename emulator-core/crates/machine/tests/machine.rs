@@ -1,5 +1,7 @@
 //! Whole machines running small guests, written out in machine code as Intel's manual encodes it.
 
+use std::rc::Rc;
+
 use machine::{Boot, Clock, Config, CpuModel, Entry, Machine, MachineError, RunOutcome};
 
 const BUDGET: u64 = 100_000_000;
@@ -12,18 +14,22 @@ fn multiboot(code: &[u8]) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_le_bytes).chain(code.iter().copied()).collect()
 }
 
-fn config(code: &[u8]) -> Config {
+fn config() -> Config {
     Config {
         memory_bytes: 8 << 20,
-        boot: Boot::Multiboot { kernel: multiboot(code), command_line: String::new(), modules: Vec::new() },
         clock: Clock::Instructions { ns_per_kilo_instruction: 10_000 },
         no_reboot: true,
         ..Config::default()
     }
 }
 
+fn kernel(code: &[u8]) -> Boot {
+    let (initrd, modules, command_line) = (None, Vec::new(), String::new());
+    Boot::Kernel { kernel: Rc::new(multiboot(code)), initrd, modules, command_line, entry: Entry::Auto }
+}
+
 fn machine(code: &[u8]) -> Machine {
-    Machine::new(config(code)).unwrap()
+    Machine::new(config(), &kernel(code)).unwrap()
 }
 
 /// MOV DX, imm16.
@@ -54,7 +60,9 @@ fn a_guest_prints_on_the_serial_port_and_reports_its_verdict() {
 
 #[test]
 fn a_guest_that_halts_with_interrupts_off_waits_for_nothing() {
-    let mut machine = machine(&[HLT]);
+    // Straight from the reset vector: our BIOS would have started a timer.
+    let rom = vec![HLT; 64 << 10];
+    let mut machine = Machine::new(config(), &Boot::Firmware { rom: Rc::new(rom) }).unwrap();
     assert_eq!(machine.run(0, BUDGET), RunOutcome::Idle { until_ns: None });
     assert_eq!(machine.stats().instructions, 1);
 }
@@ -67,23 +75,49 @@ fn soft_off_ends_the_machine() {
 }
 
 #[test]
-fn a_triple_fault_is_a_readable_fault_or_a_reboot() {
+fn a_triple_fault_is_a_readable_fault_or_a_reset() {
     // INT3 without an interrupt descriptor table.
     let code = [0xb8, 0x78, 0x56, 0x34, 0x12, 0xcc];
     let RunOutcome::Fault(dump) = machine(&code).run(0, BUDGET) else { panic!("expected a fault") };
     assert!(dump.contains("rax=0000000012345678") && dump.contains("100025"), "{dump}");
-    let mut machine = Machine::new(Config { no_reboot: false, ..config(&code) }).unwrap();
-    assert_eq!(machine.run(0, 10_000), RunOutcome::Running);
-    assert!(machine.stats().resets > 1);
+    let mut machine = Machine::new(Config { no_reboot: false, ..config() }, &kernel(&code)).unwrap();
+    assert_eq!(machine.run(0, 10_000), RunOutcome::Reset);
 }
 
 #[test]
-fn reset_control_reboots_or_ends_as_configured() {
+fn a_machine_that_was_reset_starts_again_with_what_it_is_given() {
     let code = [&mov_dx(0xcf9)[..], &out_dx(0x02), &out_dx(0x06), &[HLT]].concat();
-    assert_eq!(machine(&code).run(0, BUDGET), RunOutcome::Rebooted);
-    let mut machine = Machine::new(Config { no_reboot: false, ..config(&code) }).unwrap();
-    assert_eq!(machine.run(0, 100_000), RunOutcome::Running);
-    assert!(machine.stats().resets > 1);
+    let mut machine = machine(&code);
+    for resets in 1..3 {
+        assert_eq!(machine.run(0, BUDGET), RunOutcome::Reset);
+        assert_eq!(machine.run(0, BUDGET), RunOutcome::Reset, "until somebody starts it again");
+        assert_eq!(machine.stats().resets, resets);
+        machine.reboot(&kernel(&code)).unwrap();
+    }
+    machine.reboot(&kernel(&exit(0x10))).unwrap();
+    assert_eq!(machine.run(0, BUDGET), RunOutcome::DebugExit(0x21));
+    let rom = Boot::Firmware { rom: Rc::new(vec![HLT; 128 << 10]) };
+    assert_eq!(machine.reboot(&rom), Err(MachineError::FirmwareSizeInvalid { bytes: 128 << 10 }), "no room for it");
+}
+
+#[test]
+fn a_reset_leaves_memory_as_the_guest_left_it() {
+    // INC DWORD [0x200000]; CMP DWORD [0x200000], 2; JE over the reset; reset; exit with the count.
+    let reset = [&mov_dx(0xcf9)[..], &out_dx(0x02), &out_dx(0x06), &[HLT]].concat();
+    let code = [
+        &[0xff, 0x05, 0x00, 0x00, 0x20, 0x00, 0x83, 0x3d, 0x00, 0x00, 0x20, 0x00, 0x02, 0x74, reset.len() as u8][..],
+        &reset,
+        // MOV AL, [0x200000]; OUT 0xf4, AL.
+        &[0xa0, 0x00, 0x00, 0x20, 0x00, 0xe6, 0xf4],
+    ]
+    .concat();
+    let mut machine = machine(&code);
+    assert_eq!(machine.run(0, BUDGET), RunOutcome::Reset);
+    let mut twin = Machine::restore(&machine.snapshot()).unwrap();
+    for machine in [&mut machine, &mut twin] {
+        machine.reboot(&kernel(&code)).unwrap();
+        assert_eq!(machine.run(0, BUDGET), RunOutcome::DebugExit(2 * 2 + 1));
+    }
 }
 
 /// Polls COM1's line status and sends every byte back.
@@ -152,7 +186,7 @@ fn damaged_snapshots_are_refused_with_a_code() {
     }
     let mut newer = snapshot;
     newer[8] = 99;
-    assert_eq!(Machine::restore(&newer).err(), Some(MachineError::SnapshotVersion { found: 99, wanted: 2 }));
+    assert_eq!(Machine::restore(&newer).err(), Some(MachineError::SnapshotVersion { found: 99, wanted: 3 }));
 }
 
 #[test]
@@ -162,7 +196,7 @@ fn firmware_starts_at_the_reset_vector_in_real_mode() {
     rom[..8].copy_from_slice(&[0xb0, b'B', 0xe6, 0xe9, 0xb0, 1, 0xe6, 0xf4]);
     // JMP F000:0000 at the reset vector.
     rom[0xfff0..0xfff5].copy_from_slice(&[0xea, 0x00, 0x00, 0x00, 0xf0]);
-    let mut machine = Machine::new(Config { boot: Boot::Firmware { rom }, ..config(&[]) }).unwrap();
+    let mut machine = Machine::new(config(), &Boot::Firmware { rom: Rc::new(rom) }).unwrap();
     assert_eq!(machine.run(0, BUDGET), RunOutcome::DebugExit(3));
     assert_eq!(machine.debug_output().1, b"B");
 }
@@ -177,7 +211,13 @@ fn real_mode_kernel(code: &[u8]) -> Boot {
     kernel[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
     kernel[0x238] = 255;
     kernel[0x264..0x264 + code.len()].copy_from_slice(code);
-    Boot::Linux { kernel, initrd: None, command_line: String::new(), entry: Entry::Real16 }
+    Boot::Kernel {
+        kernel: Rc::new(kernel),
+        initrd: None,
+        modules: Vec::new(),
+        command_line: String::new(),
+        entry: Entry::Real16,
+    }
 }
 
 #[test]
@@ -194,7 +234,7 @@ fn our_bios_tells_16_bit_setup_code_the_address_map() {
         &exit(0),
     ]
     .concat();
-    let mut machine = Machine::new(Config { boot: real_mode_kernel(&code), ..config(&[]) }).unwrap();
+    let mut machine = Machine::new(config(), &real_mode_kernel(&code)).unwrap();
     assert_eq!(machine.run(0, BUDGET), RunOutcome::DebugExit(1));
     let (post_codes, debug) = machine.debug_output();
     assert_eq!(debug, [6, 0x7f, 0x02], "six ranges, 639 KiB of conventional memory");
@@ -214,7 +254,9 @@ fn port_accesses_are_traced_when_asked_for() {
 
 #[test]
 fn memory_sizes_a_board_cannot_have_are_refused() {
-    let with_memory = |memory_bytes: u64| Machine::new(Config { memory_bytes, ..config(&[]) }).err().map(|e| e.code());
+    let with_memory = |memory_bytes: u64| {
+        Machine::new(Config { memory_bytes, ..config() }, &kernel(&[])).err().map(|error| error.code())
+    };
     assert_eq!(with_memory(1 << 20), Some("MEMORY_TOO_SMALL"));
     assert_eq!(with_memory(4 << 30), Some("MEMORY_TOO_LARGE"));
     assert_eq!(with_memory(2 << 20), None);
@@ -226,7 +268,7 @@ fn the_guest_runs_on_the_processor_asked_for_and_so_does_its_snapshot() {
     // MOV EAX, 1; CPUID; OUT 0xf4, AL
     let code = [0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xe6, 0xf4];
     for (cpu, model_and_stepping) in [(CpuModel::Pentium, 0x2c), (CpuModel::Core2, 0xf6)] {
-        let mut machine = Machine::new(Config { cpu, ..config(&code) }).unwrap();
+        let mut machine = Machine::new(Config { cpu, ..config() }, &kernel(&code)).unwrap();
         let mut twin = Machine::restore(&machine.snapshot()).unwrap();
         let expected = RunOutcome::DebugExit(model_and_stepping << 1 | 1);
         assert_eq!(machine.run(0, BUDGET), expected, "{}", cpu.name());

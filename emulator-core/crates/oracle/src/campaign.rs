@@ -12,11 +12,11 @@ use crate::deviations::{Deviation, explaining};
 use crate::generate::{irregular, sequence::sequence, single};
 use crate::guest::Guest;
 use crate::host::{ENDLESS, Host, SYSTEM_CALL};
-use crate::judge::{Verdict, instructions, judge};
+use crate::judge::{Verdict, instructions, judge, tells_processor_number};
 use crate::other::{lacking, takes_gs};
 use crate::random::Random;
 use crate::shrink::shrink;
-use crate::text;
+use crate::{text, vendors};
 
 /// Both processors.
 pub struct Pair {
@@ -72,6 +72,12 @@ impl Pair {
         if let Some(mnemonic) = lacking(case) {
             return Outcome::NotJudged(format!("we have no {mnemonic}"));
         }
+        if tells_processor_number(&instructions, &host, &ours) {
+            return Outcome::NotJudged("it tells the host's processor's number".into());
+        }
+        if let Some(reason) = vendors::differ(&instructions, &host, &ours) {
+            return Outcome::NotJudged(reason.into());
+        }
         let same = |ours: &case::Outcome| difference(case.mode, &host, ours, &defined).is_none();
         match explaining(&instructions, &host, &ours, &same) {
             Some(deviation) => Outcome::Deviates(deviation),
@@ -79,12 +85,11 @@ impl Pair {
         }
     }
 
-    /// The smallest case like `case` that still differs, with both states.
-    pub fn shrink(&mut self, case: Case) -> (Case, String) {
+    /// The smallest case like `case` that still differs, with both states. `report` is what `case` itself came to.
+    pub fn shrink(&mut self, case: Case, mut report: String) -> (Case, String) {
         let row = |case: &Case| instructions(case).first().map(|inst| inst.row);
         let alone = instructions(&case).len() <= 1;
         let first = row(&case);
-        let mut report = String::new();
         let small = shrink(case, &mut |case| match self.compare(case) {
             Outcome::Different(text) if !alone || row(case) == first => {
                 report = text;
@@ -92,11 +97,6 @@ impl Pair {
             }
             _ => false,
         });
-        if report.is_empty()
-            && let Outcome::Different(text) = self.compare(&small)
-        {
-            report = text;
-        }
         (small, report)
     }
 }
@@ -115,7 +115,7 @@ pub fn case(seed: u64, number: u64) -> Option<Case> {
     let row = (number % count) as u16;
     let mode = MODES[(number / count % 3) as usize];
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.rotate_left(32));
-    // The first numbers of a generator whose seeds differ in few bits are alike in nothing, but its seeds must not overlap.
+    // Neighbouring seeds of the generator give overlapping sequences: the first number is mixed well.
     let mut random = Random(random.bits());
     match random.below(16) {
         0 | 1 => irregular(row, mode, &mut random),
@@ -129,8 +129,6 @@ pub fn case(seed: u64, number: u64) -> Option<Case> {
 pub struct Summary {
     /// Cases that both processors ran.
     pub judged: u64,
-    /// Numbers that made no case: the row does not exist in the mode, or the choice came to nothing.
-    pub none: u64,
     /// Cases with a difference.
     pub mismatches: u64,
     /// How often ours did otherwise on purpose, by what it does.
@@ -146,12 +144,15 @@ const GENERAL_PROTECTION: u8 = 13;
 const MOST_FAILURES: usize = 40;
 
 impl Summary {
-    /// Runs one case.
+    /// How many there were.
+    #[must_use]
+    pub fn cases(&self) -> u64 {
+        self.judged + self.not_judged.values().sum::<u64>()
+    }
+
+    /// Runs one case, where there is one.
     pub fn take(&mut self, pair: &mut Pair, case: Option<Case>) {
-        let Some(case) = case else {
-            self.none += 1;
-            return;
-        };
+        let Some(case) = case else { return };
         match pair.compare(&case) {
             Outcome::Same => self.judged += 1,
             Outcome::Deviates(deviation) => {
@@ -160,14 +161,14 @@ impl Summary {
                 *self.deviations.entry(noticed).or_default() += 1;
             }
             Outcome::NotJudged(reason) => *self.not_judged.entry(reason).or_default() += 1,
-            Outcome::Different(_) => {
+            Outcome::Different(report) => {
                 self.judged += 1;
                 self.mismatches += 1;
                 let list = instructions(&case);
                 if list.len() <= 1 && self.failures.contains_key(&name(&case)) || self.failures.len() >= MOST_FAILURES {
                     return;
                 }
-                let (small, report) = pair.shrink(case);
+                let (small, report) = pair.shrink(case, report);
                 self.failures.entry(name(&small)).or_insert((small, report));
             }
         }
@@ -194,8 +195,7 @@ impl fmt::Display for Summary {
         for (reason, count) in &self.not_judged {
             writeln!(f, "not judged: {reason}: {count}")?;
         }
-        let not_judged: u64 = self.not_judged.values().sum();
-        let cases = self.judged + not_judged;
+        let (cases, not_judged) = (self.cases(), self.not_judged.values().sum::<u64>());
         write!(f, "cases {cases}, mismatches {}, not judged {not_judged}", self.mismatches)
     }
 }

@@ -35,6 +35,7 @@ pub const XSAVE_COMPONENTS: u64 = 7;
 const RFLAGS: u64 = 0x202;
 
 const FCW: usize = 0;
+const FIP: usize = 8;
 const MXCSR: usize = 24;
 const ST: usize = 32;
 const XMM: usize = 160;
@@ -100,20 +101,15 @@ impl Registers {
         self.fx[FCW + 4] = tags;
     }
 
-    /// x87 opcode, instruction pointer and data pointer of the last instruction that left them.
+    /// x87 instruction pointer.
     #[must_use]
-    pub fn x87_pointers(&self) -> (u16, u64, u64) {
-        let field = |from: usize, bytes: usize| {
-            self.fx[from..from + bytes].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
-        };
-        (field(FCW + 6, 2) as u16, field(FCW + 8, 8), field(FCW + 16, 8))
+    pub fn x87_ip(&self) -> u64 {
+        self.fx[FIP..FIP + 8].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
     }
 
-    /// Sets what [`Registers::x87_pointers`] returns.
-    pub fn set_x87_pointers(&mut self, (opcode, instruction, data): (u16, u64, u64)) {
-        self.fx[FCW + 6..FCW + 8].copy_from_slice(&opcode.to_le_bytes());
-        self.fx[FCW + 8..FCW + 16].copy_from_slice(&instruction.to_le_bytes());
-        self.fx[FCW + 16..FCW + 24].copy_from_slice(&data.to_le_bytes());
+    /// Sets the x87 instruction pointer.
+    pub fn set_x87_ip(&mut self, value: u64) {
+        self.fx[FIP..FIP + 8].copy_from_slice(&value.to_le_bytes());
     }
 
     /// MXCSR.

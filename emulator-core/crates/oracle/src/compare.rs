@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use x86::Width;
 
-use crate::case::{Outcome, Registers};
+use crate::case::{Fault, Outcome, Registers};
 use crate::host::code_selector;
 use crate::judge::Defined;
 use crate::{DATA, STACK};
@@ -16,12 +16,12 @@ const PRESENT: u32 = 1;
 /// CF, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, AC, ID: all but RF, which tells how an exception was delivered.
 pub const ALL_FLAGS: u64 = 0x24_7fd5;
 
-/// Leaves what the architecture defines and programs can see.
-fn normalise(outcome: &mut Outcome, mode: Width, defined: &Defined) {
+/// The part of an outcome that the architecture defines and programs can see; memory apart.
+fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Option<Fault>) {
+    let registers = &outcome.registers;
     const CS: usize = 1;
     // A far transfer may have left 64-bit mode.
-    let mode = if outcome.registers.selectors[CS] == code_selector(Width::W64) { mode } else { Width::W32 };
-    let registers = &mut outcome.registers;
+    let mode = if registers.selectors[CS] == code_selector(Width::W64) { mode } else { Width::W32 };
     let mut clean = Registers::new();
     for n in 0..16 {
         // Leaving 64-bit mode makes the upper halves and the registers that only exist there undefined (Intel SDM vol. 1, 3.4.1.1).
@@ -38,13 +38,11 @@ fn normalise(outcome: &mut Outcome, mode: Width, defined: &Defined) {
     clean.rip = registers.rip;
     // On the way through the host's kernel null selectors lose their privilege level.
     clean.selectors = registers.selectors.map(|selector| if selector < 4 { 0 } else { selector });
-    *registers = clean;
-    if let Some(fault) = &mut outcome.fault
-        && fault.vector == PAGE_FAULT
-        && fault.address >= USER_END
-    {
-        fault.error |= PRESENT;
-    }
+    let fault = outcome.fault.map(|fault| {
+        let beyond = fault.vector == PAGE_FAULT && fault.address >= USER_END;
+        Fault { error: if beyond { fault.error | PRESENT } else { fault.error }, ..fault }
+    });
+    (clean, fault)
 }
 
 /// Takes over x87 and vector registers.
@@ -58,14 +56,12 @@ fn copy_vectors(registers: &Registers, clean: &mut Registers, defined: &Defined)
     }
     let (control, status, tags) = registers.x87_words();
     clean.set_x87_words((control, status & defined.x87_status, tags));
-    if defined.x87_pointers {
-        clean.set_x87_pointers(registers.x87_pointers());
-    }
+    clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
     clean.set_mxcsr(registers.mxcsr());
 }
 
-/// Our result is taken for the host's where it may be some units in the last place away. Next to the least normal number, where
-/// that decides whether the result is tiny, so is the underflow exception.
+/// Our result is taken for the host's where it may be some units in the last place away. At the ends of the range of normal
+/// numbers, where that decides whether there is an overflow or underflow, so are these exceptions.
 fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
     for n in 0..8 {
         let ((h, h_exponent), (o, o_exponent)) = (host.st(n), ours.st(n));
@@ -74,10 +70,10 @@ fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
         let same_sign = h_exponent >> 15 == o_exponent >> 15;
         if same_sign && key(h, h_exponent).abs_diff(key(o, o_exponent)) <= u128::from(ulps) {
             ours.set_st(n, (h, h_exponent));
-            if h_exponent & 0x7fff <= 1 {
-                const UNDERFLOW_AND_SUMMARY: u16 = 0x8090;
+            if !(2..0x7ffe).contains(&(h_exponent & 0x7fff)) {
+                const RANGE_AND_SUMMARY: u16 = 0x8098;
                 let ((_, status, _), (control, ours_status, tags)) = (host.x87_words(), ours.x87_words());
-                let status = ours_status & !UNDERFLOW_AND_SUMMARY | status & UNDERFLOW_AND_SUMMARY;
+                let status = ours_status & !RANGE_AND_SUMMARY | status & RANGE_AND_SUMMARY;
                 ours.set_x87_words((control, status, tags));
             }
         }
@@ -87,13 +83,13 @@ fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
 /// Compares two outcomes: `None` where they agree in all that is defined, else both, with a mark on what differs.
 #[must_use]
 pub fn difference(mode: Width, host: &Outcome, ours: &Outcome, defined: &Defined) -> Option<String> {
-    let (mut host, mut ours) = (host.clone(), ours.clone());
-    normalise(&mut host, mode, defined);
-    normalise(&mut ours, mode, defined);
+    let (host_visible, mut our_visible) = (visible(host, mode, defined), visible(ours, mode, defined));
     if defined.ulps > 0 {
-        allow_ulps(&host.registers, &mut ours.registers, defined.ulps);
+        allow_ulps(&host_visible.0, &mut our_visible.0, defined.ulps);
     }
-    (host != ours).then(|| report(&host, &ours))
+    let same = host_visible == our_visible && host.memory == ours.memory;
+    let outcome = |(registers, fault), memory: &Vec<u8>| Outcome { fault, registers, memory: memory.clone() };
+    (!same).then(|| report(&outcome(host_visible, &host.memory), &outcome(our_visible, &ours.memory)))
 }
 
 fn report(host: &Outcome, ours: &Outcome) -> String {
@@ -134,7 +130,7 @@ fn report(host: &Outcome, ours: &Outcome) -> String {
         format!("fcw {control:04x} fsw {status:04x} tags {tags:02x}")
     };
     rest("x87".into(), words(h), words(o));
-    rest("x87 pointers".into(), format!("{:x?}", h.x87_pointers()), format!("{:x?}", o.x87_pointers()));
+    rest("x87 ip".into(), format!("{:#x}", h.x87_ip()), format!("{:#x}", o.x87_ip()));
     for (offset, (&h, &o)) in host.memory.iter().zip(&ours.memory).enumerate() {
         rest(format!("[{:#x}]", address_of(offset)), format!("{h:#x}"), format!("{o:#x}"));
     }

@@ -306,8 +306,7 @@ impl Guest {
                 state.x87.tags |= EMPTY << (2 * n);
             }
         }
-        (state.x87.opcode, state.x87.ip, state.x87.dp) = registers.x87_pointers();
-        (state.x87.cs, state.x87.ds) = (0, 0);
+        (state.x87.opcode, state.x87.ip, state.x87.cs, state.x87.dp, state.x87.ds) = (0, 0, 0, 0, 0);
     }
 
     fn store(&self) -> Registers {
@@ -336,7 +335,7 @@ impl Guest {
             }
         }
         registers.set_x87_words((x87.control, x87.status, tags));
-        registers.set_x87_pointers((x87.opcode, x87.ip, x87.dp));
+        registers.set_x87_ip(x87.ip);
         registers
     }
 }

@@ -21,6 +21,7 @@ pub mod other;
 pub mod random;
 pub mod shrink;
 pub mod text;
+pub mod vendors;
 
 use core::ops::Range;
 

@@ -2,12 +2,14 @@
 //!
 //! One instance of this module serves one machine in one worker: a panic (a bug of ours) poisons that instance alone.
 
+mod source;
 mod words;
 
-use machine::{Machine as Board, MachineError};
+use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
+use source::BootSource;
 use wasm_bindgen::prelude::*;
-use words::{Config, Debug, Files, Outcome, Thrown};
+use words::{Config, Debug, Outcome, Thrown};
 
 /// Makes a panic a JavaScript exception that carries its message; without this it is a bare "unreachable".
 #[wasm_bindgen(start)]
@@ -23,20 +25,23 @@ pub struct Machine {
 
 #[wasm_bindgen]
 impl Machine {
-    /// Powers a machine on. `config` is a `CoreConfig` of packages/core/src/core.ts.
+    /// Powers a machine on. `config` is a `CoreConfig`, `source` a `BootSource` of packages/core/src/core.ts.
     ///
     /// # Errors
     /// Throws a `CoreError`.
-    pub fn create(
-        config: JsValue,
-        kernel: Option<Vec<u8>>,
-        initrd: Option<Vec<u8>>,
-        firmware: Option<Vec<u8>>,
-    ) -> Result<Machine, JsValue> {
+    pub fn create(config: JsValue, source: &BootSource) -> Result<Machine, JsValue> {
         let config: Config = serde_wasm_bindgen::from_value(config)?;
-        let config = config.into_machine(Files { kernel, initrd, firmware }).map_err(|error| thrown(&error))?;
-        let board = Board::new(config).map_err(|error| thrown(&error))?;
+        let config = config.try_into().map_err(|error| thrown(&error))?;
+        let board = Board::new(config, &boot(source)?).map_err(|error| thrown(&error))?;
         Ok(Machine { board })
+    }
+
+    /// Starts the machine again after the guest reset it; `source` as for [`Machine::create`].
+    ///
+    /// # Errors
+    /// Throws a `CoreError`.
+    pub fn reboot(&mut self, source: &BootSource) -> Result<(), JsValue> {
+        self.board.reboot(&boot(source)?).map_err(|error| thrown(&error))
     }
 
     /// Brings a machine back from what [`Machine::snapshot`] gave.
@@ -83,6 +88,10 @@ impl Machine {
     pub fn debug(&mut self) -> JsValue {
         object(&Debug::from(self.board.debug_output()))
     }
+}
+
+fn boot(source: &BootSource) -> Result<Boot, JsValue> {
+    source.try_into().map_err(|error| thrown(&error))
 }
 
 /// Every error code with the fields of its details.

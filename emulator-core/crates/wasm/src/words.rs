@@ -1,6 +1,6 @@
 //! The words of packages/core/src/core.ts, and how they turn into the machine's.
 
-use machine::{Boot, Clock, MachineError, RunOutcome};
+use machine::{Clock, MachineError, RunOutcome};
 use serde::{Deserialize, Serialize};
 
 /// `CoreConfig`.
@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Config {
     memory_bytes: u64,
-    command_line: String,
-    entry: String,
     cpu: String,
     decompress_on_host: bool,
     trace: String,
@@ -18,36 +16,19 @@ pub struct Config {
     random_seed: u64,
 }
 
-/// `BootFiles`.
-pub struct Files {
-    pub kernel: Option<Vec<u8>>,
-    pub initrd: Option<Vec<u8>>,
-    pub firmware: Option<Vec<u8>>,
-}
+impl TryFrom<Config> for machine::Config {
+    type Error = MachineError;
 
-impl Config {
-    /// The machine's own configuration. Without a kernel there is a firmware ROM; an empty one where the caller gave
-    /// neither, which the machine refuses.
-    pub fn into_machine(self, files: Files) -> Result<machine::Config, MachineError> {
-        let boot = match files.kernel {
-            Some(kernel) => Boot::Linux {
-                kernel,
-                initrd: files.initrd,
-                command_line: self.command_line,
-                entry: self.entry.parse()?,
-            },
-            None => Boot::Firmware { rom: files.firmware.unwrap_or_default() },
-        };
+    fn try_from(config: Config) -> Result<machine::Config, MachineError> {
         Ok(machine::Config {
-            memory_bytes: self.memory_bytes,
-            boot,
-            cpu: machine::cpu_model(&self.cpu)?,
-            unix_seconds: self.unix_seconds,
-            random_seed: self.random_seed,
-            no_reboot: self.no_reboot,
-            trace: self.trace,
+            memory_bytes: config.memory_bytes,
+            cpu: machine::cpu_model(&config.cpu)?,
+            unix_seconds: config.unix_seconds,
+            random_seed: config.random_seed,
+            no_reboot: config.no_reboot,
+            trace: config.trace,
             clock: Clock::Realtime,
-            decompress_on_host: self.decompress_on_host,
+            decompress_on_host: config.decompress_on_host,
         })
     }
 }
@@ -77,7 +58,7 @@ impl From<RunOutcome> for Outcome {
             RunOutcome::Running => Outcome::Running,
             RunOutcome::Idle { until_ns } => Outcome::Idle { until_ns },
             RunOutcome::PoweredOff => Outcome::PoweredOff,
-            RunOutcome::Rebooted => Outcome::Reset,
+            RunOutcome::Reset => Outcome::Reset,
             RunOutcome::DebugExit(code) => Outcome::DebugExit { code },
             RunOutcome::Fault(dump) => Outcome::Fault { dump },
         }

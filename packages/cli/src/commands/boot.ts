@@ -6,6 +6,7 @@ import {
   boot,
   CPU_MODELS,
   MachineError,
+  type BootModule,
   type BootOptions,
   type Bytes,
   type CpuModel,
@@ -25,6 +26,7 @@ const ENTRIES = { auto: "auto", 16: "16-bit", 32: "32-bit", 64: "64-bit", pvh: "
 interface Flags {
   readonly kernel?: string;
   readonly initrd?: string;
+  readonly module?: readonly string[];
   readonly bios?: string;
   readonly append?: string;
   readonly memory?: string;
@@ -43,6 +45,11 @@ export function bootCommand(report: (status: number) => void): Command {
     .argument("[image]", `name of an image (default: ${DEFAULT_IMAGE})`)
     .option("--kernel <file>", "boot this Linux, PVH or multiboot kernel")
     .option("--initrd <file>", "its initial RAM disk")
+    .option(
+      "--module <file and words>",
+      "a module for a multiboot kernel, and the string that goes with it; may be repeated",
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    )
     .option("--bios <file>", "start this flat firmware ROM at the reset vector")
     .option("--append <words>", "more words for the kernel command line")
     .option("--memory <size>", "guest RAM, such as 512MiB")
@@ -83,14 +90,17 @@ function statusOf(exit: Exit): number {
       process.stderr.write(`terrarium: the guest's processor cannot go on.\n${exit.dump}\n`);
       return 1;
     case "failed":
-      throw new MachineError("INTERNAL", exit.error.message, { reason: exit.error.message });
+      throw new MachineError(exit.error.code, exit.error.message, exit.error.details);
   }
 }
 
-function source(name: string | undefined, { kernel, initrd, bios, append }: Flags): Image | MachineConfig {
+function source(name: string | undefined, { kernel, initrd, module, bios, append }: Flags): Image | MachineConfig {
+  const parts = {
+    ...(initrd === undefined ? {} : { initrd: path(initrd) }),
+    ...(module === undefined ? {} : { modules: module.map(bootModule) }),
+  };
   if (kernel === undefined && bios === undefined) {
-    const image = find(name ?? DEFAULT_IMAGE);
-    return initrd === undefined ? image : { ...image, initrd: path(initrd) };
+    return { ...find(name ?? DEFAULT_IMAGE), ...parts };
   }
   if (name !== undefined) {
     const options = "image, --kernel, --bios";
@@ -101,10 +111,16 @@ function source(name: string | undefined, { kernel, initrd, bios, append }: Flag
   return {
     name: kernel ?? bios ?? "",
     ...(kernel === undefined ? {} : { kernel: path(kernel) }),
-    ...(initrd === undefined ? {} : { initrd: path(initrd) }),
+    ...parts,
     ...(bios === undefined ? {} : { firmware: path(bios) }),
     ...(append === undefined ? {} : { commandLine: append }),
   };
+}
+
+/** `--module "file words"`, as in a GRUB menu: the module's string is all of it, and kernels skip its first word. */
+function bootModule(option: string): BootModule {
+  const [file = ""] = option.split(" ");
+  return { file: path(file), commandLine: option };
 }
 
 function options(flags: Flags): BootOptions {

@@ -3,8 +3,8 @@
 import { loadCore } from "@terrarium/core";
 import { expose } from "comlink";
 import { CoreServer } from "../server/server.js";
-import { carryErrors } from "../server/transfer.js";
-import { readFile } from "./browser.js";
+import { prepareTransfer } from "../server/transfer.js";
+import { newTurn, readFile } from "./browser.js";
 
-carryErrors();
-expose(new CoreServer({ loadCore, readFile }));
+prepareTransfer();
+expose(new CoreServer({ loadCore, readFile, newTurn }));

@@ -1,6 +1,9 @@
 /** A browser: a module worker a machine, files by URL. */
 
+import type { Endpoint } from "comlink";
 import { internalError } from "../errors.js";
+import type { Turn } from "../server/run-loop.js";
+import { BrowserTurn } from "./browser-turn.js";
 import { connection, type Connection } from "./connection.js";
 
 /**
@@ -18,6 +21,16 @@ export function connectToWorker(): Connection {
     worker.terminate();
     return Promise.resolve();
   });
+}
+
+/** `port` as Comlink's functions take it. */
+export function endpointOf(port: MessagePort): Endpoint {
+  return port;
+}
+
+/** A way to let the messages and timers that are due have their turn. */
+export function newTurn(): Turn {
+  return new BrowserTurn();
 }
 
 /** The file at a URL. */

@@ -2,7 +2,7 @@
 
 import { releaseProxy, wrap, type Endpoint, type Remote } from "comlink";
 import type { MachineServer } from "../server/protocol.js";
-import { carryErrors } from "../server/transfer.js";
+import { prepareTransfer } from "../server/transfer.js";
 
 /** One server of its own for one machine. */
 export interface Connection {
@@ -19,7 +19,7 @@ export type Connect = () => Connection;
 
 /** A {@link Connection} over `endpoint`. */
 export function connection(endpoint: Endpoint, died: Promise<never>, end: () => Promise<void>): Connection {
-  carryErrors();
+  prepareTransfer();
   const server = wrap<MachineServer>(endpoint);
   // Whoever makes a call races it against this; between calls nobody listens.
   died.catch(() => undefined);

@@ -1,11 +1,12 @@
 /** What a Node worker thread runs: one machine server. */
 
-import { workerData } from "node:worker_threads";
+import { workerData, type MessagePort } from "node:worker_threads";
 import { loadCore } from "@terrarium/core";
-import { expose, type Endpoint } from "comlink";
+import { expose } from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { CoreServer } from "../server/server.js";
-import { carryErrors } from "../server/transfer.js";
-import { readFile } from "./node.js";
+import { prepareTransfer } from "../server/transfer.js";
+import { newTurn, readFile } from "./node.js";
 
-carryErrors();
-expose(new CoreServer({ loadCore, readFile }), workerData as Endpoint);
+prepareTransfer();
+expose(new CoreServer({ loadCore, readFile, newTurn }), nodeEndpoint(workerData as MessagePort));

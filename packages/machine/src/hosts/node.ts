@@ -2,10 +2,15 @@
 
 import { readFile as readFileAt } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
 import type { Endpoint } from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { internalError } from "../errors.js";
+import type { Turn } from "../server/run-loop.js";
 import { connection, type Connection } from "./connection.js";
+
+/** The port of this thread's global `MessageChannel`, which is Node's own by the web's name. */
+type WebMessagePort = InstanceType<typeof globalThis.MessageChannel>["port1"];
 
 /** Starts a worker with a machine server in it. */
 export function connectToWorker(): Connection {
@@ -19,11 +24,29 @@ export function connectToWorker(): Connection {
       reject(internalError("the machine's thread has ended"));
     });
   });
-  // Node's ports implement the web's EventTarget; its types do not say so in the web's words.
-  return connection(port1 as unknown as Endpoint, died, async () => {
+  return connection(nodeEndpoint(port1), died, async () => {
     port1.close();
     await worker.terminate();
   });
+}
+
+/**
+ * `port` as Comlink's functions take it: listening in Node's way. A web event for each message would come from undici, and bring
+ * Node's HTTP, TLS and crypto modules into the thread with it.
+ */
+export function endpointOf(port: WebMessagePort): Endpoint {
+  return nodeEndpoint(port as unknown as MessagePort);
+}
+
+/** A way to let the messages and timers that are due have their turn: Node's "check" phase comes after both. */
+export function newTurn(): Turn {
+  return {
+    give: () =>
+      new Promise((resolve) => {
+        setImmediate(resolve);
+      }),
+    close: () => undefined,
+  };
 }
 
 /** The file at a path, a `file:` or an `http(s):` URL. */

@@ -3,6 +3,7 @@
 import type { CoreError, CoreStats, DebugOutput } from "@terrarium/core";
 import type { ResolvedConfig } from "../config.js";
 import type { ErrorWire } from "../errors.js";
+import type { Startup } from "./startup.js";
 
 /** How a run ended. */
 export type Exit =
@@ -16,7 +17,7 @@ export type Exit =
   | { readonly reason: "debug-exit"; readonly code: number }
   /** The guest's processor could not go on; `dump` is its state. */
   | { readonly reason: "fault"; readonly dump: string }
-  /** A mistake of Terrarium, which cost this machine. */
+  /** A mistake of Terrarium, which cost this machine; or what it boots could not be had again after a reset. */
   | { readonly reason: "failed"; readonly error: ErrorWire };
 
 /** What the worker tells the caller's thread, in order. A resolved promise is the permission to send more. */
@@ -29,20 +30,28 @@ export interface MachineEvents {
   exited(exit: Exit): void | Promise<void>;
 }
 
+/** A machine at one moment. */
+export interface MachineState {
+  /** The core's own format. */
+  readonly bytes: Uint8Array;
+  /** What a reset boots, with the bytes of its files. */
+  readonly startup: Startup;
+}
+
 /** The machine as the caller's thread sees it. */
 export interface MachineServer {
   /** Powers on. */
   start(config: ResolvedConfig, events: MachineEvents): Promise<void>;
   /** Goes on from a snapshot. */
-  restore(snapshot: Uint8Array, events: MachineEvents): Promise<void>;
+  restore(snapshot: MachineState, events: MachineEvents): Promise<void>;
   /** Queues bytes for a serial port. */
   write(port: number, bytes: Uint8Array): void;
   /** Stands still after the current slice. Guest time stands still too. */
   pause(): void;
   /** Goes on. */
   resume(): void;
-  /** The whole machine as bytes. */
-  snapshot(): Uint8Array;
+  /** The whole machine as data. */
+  snapshot(): Promise<MachineState>;
   /** Counters. */
   stats(): CoreStats;
   /** What the guest wrote to the ports for debugging since the last call. */

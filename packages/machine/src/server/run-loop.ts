@@ -1,11 +1,10 @@
 /** Runs one machine in slices short enough that its worker answers messages at once. */
 
 import type { CoreMachine, RunOutcome } from "@terrarium/core";
-import { internalError, toWire } from "../errors.js";
+import { toWire } from "../errors.js";
 import { PausableClock } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import type { Exit, MachineEvents } from "./protocol.js";
-import { Turn } from "./turn.js";
 
 /** Slices aim at this length: long enough to cost nothing, short enough not to be felt when typing. */
 const SLICE_MS = 8;
@@ -17,13 +16,32 @@ const SHORTEST_SLEEP_MS = 0.5;
 /** Re-examines very distant deadlines now and then; timers count in signed 32-bit milliseconds. */
 const LONGEST_SLEEP_MS = 60_000;
 
+/** A way to give way to the event loop. */
+export interface Turn {
+  /** Resolves after the messages and timers that are due now had their turn. */
+  give(): Promise<void>;
+  /** Lets the thread end. */
+  close(): void;
+}
+
+/** What a loop is connected to. */
+export interface LoopOptions {
+  readonly events: MachineEvents;
+  /** Whether trace lines are wanted. */
+  readonly traced: boolean;
+  readonly turn: Turn;
+  /** Starts the machine again after a reset; without it a reset ends the run. */
+  readonly reboot?: () => Promise<void>;
+}
+
 /** The loop around one machine. It runs from the start until an exit, which it reports as the last event. */
 export class RunLoop {
   readonly #machine: CoreMachine;
   readonly #clock = new PausableClock();
   readonly #outbox: Outbox;
-  readonly #turn = new Turn();
+  readonly #turn: Turn;
   readonly #input: Uint8Array[][] = [[], []];
+  readonly #reboot: (() => Promise<void>) | undefined;
   #budget = FIRST_BUDGET;
   #paused = false;
   #exit: Exit | undefined;
@@ -31,8 +49,10 @@ export class RunLoop {
   #poked = false;
   #wake: () => void = () => undefined;
 
-  constructor(machine: CoreMachine, events: MachineEvents, traced: boolean) {
+  constructor(machine: CoreMachine, { events, traced, turn, reboot }: LoopOptions) {
     this.#machine = machine;
+    this.#turn = turn;
+    this.#reboot = reboot;
     this.#outbox = new Outbox(machine, events, traced);
     // Not from within the constructor's call: the caller's answer goes out first.
     void this.#turn.give().then(() => this.#run());
@@ -78,7 +98,7 @@ export class RunLoop {
     try {
       while (this.#exit === undefined) await this.#step();
     } catch (thrown) {
-      this.#exit = { reason: "failed", error: toWire(internalError(thrown)) };
+      this.#exit = { reason: "failed", error: toWire(thrown) };
     }
     this.#turn.close();
     await this.#outbox.close(this.#exit);
@@ -94,6 +114,7 @@ export class RunLoop {
     const outcome = this.#slice();
     await this.#outbox.flush();
     if (outcome.kind === "running") await this.#turn.give();
+    else if (outcome.kind === "reset" && this.#reboot !== undefined) await this.#reboot();
     else if (outcome.kind !== "idle") this.#exit ??= exitOf(outcome);
     else if (!this.#offerInput()) await this.#sleep(outcome.untilNs);
   }

@@ -1,39 +1,48 @@
 /** The worker's side: one machine, and the calls that reach it. */
 
-import type { BootFiles, Core, CoreError, CoreMachine, CoreStats, DebugOutput } from "@terrarium/core";
+import type { Core, CoreError, CoreMachine, CoreStats, DebugOutput } from "@terrarium/core";
 import type { ResolvedConfig } from "../config.js";
 import { fromCore, MachineError, messageOf } from "../errors.js";
-import type { MachineEvents, MachineServer } from "./protocol.js";
-import { RunLoop } from "./run-loop.js";
+import type { MachineEvents, MachineServer, MachineState } from "./protocol.js";
+import { RunLoop, type Turn } from "./run-loop.js";
+import { bootSource, readStartup, type ReadFile, type Startup } from "./startup.js";
 
 /** What the surroundings provide. */
 export interface Surroundings {
   /** Loads the emulator core. */
   readonly loadCore: () => Promise<Core>;
   /** Reads the file at a URL (or path, where the host has any). */
-  readonly readFile: (source: string) => Promise<Uint8Array>;
+  readonly readFile: ReadFile;
+  /** A way to let messages and timers have their turn. */
+  readonly newTurn: () => Turn;
+}
+
+interface Running {
+  readonly machine: CoreMachine;
+  readonly loop: RunLoop;
+  readonly startup: Startup;
 }
 
 /** {@link MachineServer} over the emulator core. */
 export class CoreServer implements MachineServer {
   readonly #surroundings: Surroundings;
-  #machine: CoreMachine | undefined;
-  #loop: RunLoop | undefined;
+  #running: Running | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
   }
 
-  async start({ core: config, files }: ResolvedConfig, events: MachineEvents): Promise<void> {
-    const [core, bytes] = await Promise.all([this.#core(), this.#read(files)]);
-    this.#begin(() => core.createMachine(config, bytes), events, config.trace !== "");
-    for (const file of [bytes.kernel, bytes.initrd, bytes.firmware]) if (file !== undefined) release(file);
+  async start({ core: config, startup }: ResolvedConfig, events: MachineEvents): Promise<void> {
+    const [core, source] = await Promise.all([this.#core(), bootSource(startup, this.#surroundings.readFile)]);
+    this.#begin(() => core.createMachine(config, source), startup, events, config.trace !== "");
+    if (typeof startup.kernel === "string" && source.kernel !== undefined) release(source.kernel);
+    if (typeof startup.initrd === "string" && source.initrd !== undefined) release(source.initrd);
   }
 
-  async restore(snapshot: Uint8Array, events: MachineEvents): Promise<void> {
+  async restore({ bytes, startup }: MachineState, events: MachineEvents): Promise<void> {
     const core = await this.#core();
-    this.#begin(() => core.restoreMachine(snapshot), events, false);
-    release(snapshot);
+    this.#begin(() => core.restoreMachine(bytes), startup, events, false);
+    release(bytes);
   }
 
   write(port: number, bytes: Uint8Array): void {
@@ -48,9 +57,10 @@ export class CoreServer implements MachineServer {
     this.#live().loop.resume();
   }
 
-  snapshot(): Uint8Array {
-    const { machine } = this.#live();
-    return translated(() => machine.snapshot());
+  async snapshot(): Promise<MachineState> {
+    const { machine, startup } = this.#live();
+    const bytes = translated(() => machine.snapshot());
+    return { bytes, startup: await readStartup(startup, this.#surroundings.readFile) };
   }
 
   stats(): CoreStats {
@@ -64,7 +74,7 @@ export class CoreServer implements MachineServer {
   }
 
   stop(): void {
-    this.#loop?.stop();
+    this.#running?.loop.stop();
   }
 
   async raise(error: Omit<CoreError, "message">): Promise<void> {
@@ -74,16 +84,28 @@ export class CoreServer implements MachineServer {
     });
   }
 
-  #begin(create: () => CoreMachine, events: MachineEvents, traced: boolean): void {
-    this.#machine = translated(create);
-    this.#loop = new RunLoop(this.#machine, events, traced);
+  #begin(create: () => CoreMachine, startup: Startup, events: MachineEvents, traced: boolean): void {
+    const machine = translated(create);
+    const reboot = async (): Promise<void> => {
+      const source = await bootSource(startup, this.#surroundings.readFile);
+      translated(() => {
+        machine.reboot(source);
+      });
+    };
+    const loop = new RunLoop(machine, {
+      events,
+      traced,
+      turn: this.#surroundings.newTurn(),
+      ...(startup.onReset === "reboot" ? { reboot } : {}),
+    });
+    this.#running = { machine, loop, startup };
   }
 
-  #live(): { machine: CoreMachine; loop: RunLoop } {
-    if (this.#machine === undefined || this.#loop === undefined || this.#loop.ended) {
+  #live(): Running {
+    if (this.#running === undefined || this.#running.loop.ended) {
       throw new MachineError("GUEST_STOPPED", "The guest has ended.", { reason: "ended" });
     }
-    return { machine: this.#machine, loop: this.#loop };
+    return this.#running;
   }
 
   async #core(): Promise<Core> {
@@ -95,23 +117,6 @@ export class CoreServer implements MachineServer {
       throw new MachineError("CORE_UNAVAILABLE", `The emulator core cannot be loaded (${reason}): ${mend}.`, {
         reason,
       });
-    }
-  }
-
-  async #read(files: ResolvedConfig["files"]): Promise<BootFiles> {
-    const entries = Object.entries(files).map(
-      async ([role, source]) => [role, await this.#readOne(role, source)] as const,
-    );
-    return Object.fromEntries(await Promise.all(entries));
-  }
-
-  async #readOne(role: string, source: string | Uint8Array): Promise<Uint8Array> {
-    if (typeof source !== "string") return source;
-    try {
-      return await this.#surroundings.readFile(source);
-    } catch (thrown) {
-      const reason = messageOf(thrown);
-      throw new MachineError("FILE_UNREADABLE", `The ${role} ${source} cannot be read: ${reason}.`, { source, reason });
     }
   }
 }

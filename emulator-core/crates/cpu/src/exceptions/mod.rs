@@ -7,7 +7,7 @@ mod long;
 mod real;
 mod stack;
 
-use x86::Exception;
+use x86::{Exception, Op};
 
 use crate::exec::Exec;
 use crate::state::eflags;
@@ -141,6 +141,15 @@ impl Exec<'_> {
         if self.cpu.trace.is_some() {
             let (cs, rip) = (self.cpu.state.segs[1].selector, self.cpu.state.rip);
             self.trace_event(format_args!("int {what} at {cs:04x}:{rip:x}"));
+        }
+    }
+
+    /// With EAX, which says what a BIOS or a 32-bit system is asked for.
+    pub(crate) fn trace_software_interrupt(&mut self, op: &Op, vector: u8) {
+        if self.cpu.trace.is_some() {
+            let (cs, rip, eax) =
+                (self.cpu.state.segs[1].selector, self.address_of(op), self.cpu.state.regs.get(0) as u32);
+            self.trace_event(format_args!("int software interrupt {vector:#04x} at {cs:04x}:{rip:x}, eax={eax:x}"));
         }
     }
 

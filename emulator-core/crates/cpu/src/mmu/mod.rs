@@ -198,6 +198,12 @@ impl Exec<'_> {
     pub(crate) fn fetch_bytes(&mut self, linear: u64, bytes: &mut [u8]) -> Result<(), Exception> {
         let page = self.fetch_page(linear)?;
         let offset = linear & !PAGE_MASK;
+        debug_assert!(offset + bytes.len() as u64 <= PAGE_BYTES);
+        if !page.host.is_null() {
+            // SAFETY: `fetch_page` gives where the byte asked for lies in guest memory, which holds the rest of its page behind it.
+            unsafe { core::ptr::copy_nonoverlapping(page.host, bytes.as_mut_ptr(), bytes.len()) };
+            return Ok(());
+        }
         for (at, byte) in bytes.iter_mut().enumerate() {
             *byte = self.physical_read(Width::W8, page.phys.add(offset + at as u64)) as u8;
         }

@@ -112,13 +112,13 @@ fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Conte
     for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
         products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
     }
-    // An unmasked exception stops each step (Intel SDM vol. 2, DPPS).
-    if !ctx.unmasked().is_empty() {
+    // Each step raises its own exceptions (Intel SDM vol. 2, DPPS).
+    if !ctx.next_step() {
         return 0;
     }
     let sums: [B; 4] = if count == 4 {
         let pairs: [B; 4] = core::array::from_fn(|n| sse::add(products[n ^ 1], products[n], ctx));
-        if !ctx.unmasked().is_empty() {
+        if !ctx.next_step() {
             return 0;
         }
         core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx))

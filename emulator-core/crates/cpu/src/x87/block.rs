@@ -8,9 +8,7 @@ use crate::tlb::Use;
 impl Exec<'_> {
     /// Reads the memory operand, `bytes.len()` long and at most a page.
     pub(super) fn read_block(&mut self, op: &Op, bytes: &mut [u8]) -> Result<(), Exception> {
-        let start = self.linear(op, bytes.len() as u64, false)?;
-        self.check_block_alignment(start, bytes.len())?;
-        self.check_range(Use::Read, start, bytes.len() as u64, op.fault_segment())?;
+        let start = self.check_block(op, Use::Read, bytes.len())?;
         for (w, at) in pieces(bytes.len()) {
             let value = self.load_linear(w, self.block_linear(start, at), op.fault_segment())?;
             let length = w.bytes() as usize;
@@ -21,15 +19,12 @@ impl Exec<'_> {
 
     /// Writes the memory operand, all of it or nothing. It spans at most two pages.
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
-        self.write_block_at(op, 0, bytes)
+        let start = self.check_block(op, Use::Write, bytes.len())?;
+        self.write_part(op, start, 0, bytes)
     }
 
-    /// Writes a part of the memory operand, `from` bytes into it.
-    pub(super) fn write_block_at(&mut self, op: &Op, from: usize, bytes: &[u8]) -> Result<(), Exception> {
-        let start = self.linear(op, (from + bytes.len()) as u64, true)?;
-        self.check_block_alignment(start, bytes.len())?;
-        let part = self.block_linear(start, from);
-        self.check_range(Use::Write, part, bytes.len() as u64, op.fault_segment())?;
+    /// Writes a part, `from` bytes into it, of a block at `start` that can be written.
+    pub(super) fn write_part(&mut self, op: &Op, start: u64, from: usize, bytes: &[u8]) -> Result<(), Exception> {
         for (w, at) in pieces(bytes.len()) {
             let length = w.bytes() as usize;
             let mut value = [0; 8];
@@ -39,17 +34,17 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// #AC where alignment is checked (Intel SDM vol. 3, table 6-7). Lengths that are powers of two have been.
-    fn check_block_alignment(&self, start: u64, length: usize) -> Result<(), Exception> {
-        let alignment = match length {
-            14 | 94 => 2,
-            28 | 108 => 4,
-            _ => return Ok(()),
-        };
-        if self.cpu.mode.aligned && start & (alignment - 1) != 0 {
-            return Err(Exception::AlignmentCheck);
-        }
-        Ok(())
+    /// Where a block of `length` bytes begins, which can then be accessed: its first element is looked at first, then its last byte.
+    ///
+    /// # Errors
+    /// As a smaller access does; #AC where alignment is checked (Intel SDM vol. 3, table 6-7).
+    fn check_block(&mut self, op: &Op, usage: Use, length: usize) -> Result<u64, Exception> {
+        let start = self.linear(op, length as u64, usage == Use::Write)?;
+        let element = if matches!(length, 14 | 94) { 2 } else { 4 };
+        self.check_alignment(start, element, op.fault_segment())?;
+        self.check_range(usage, start, element, op.fault_segment())?;
+        self.check_range(usage, self.block_linear(start, length - 1), 1, op.fault_segment())?;
+        Ok(start)
     }
 
     /// Linear address `at` bytes into a block; outside 64-bit mode it wraps at 4 GiB.

@@ -39,6 +39,7 @@ impl Exec<'_> {
     /// The area lies on a multiple of 16 in the linear address space, and its end can be accessed, which is looked at first.
     fn check_area(&mut self, op: &Op, usage: Use) -> Result<(), Exception> {
         let start = self.linear(op, AREA, usage == Use::Write)?;
+        self.check_canonical(start, 1, op.fault_segment())?;
         if start & 15 != 0 {
             let checked = self.cpu.mode.aligned && start & 3 != 0;
             return Err(if checked { Exception::AlignmentCheck } else { Exception::GeneralProtection(0) });

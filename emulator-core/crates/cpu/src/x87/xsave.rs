@@ -99,8 +99,8 @@ impl Exec<'_> {
         regs.get(0) & 0xffff_ffff | regs.get(2) << 32
     }
 
-    /// Everything that may keep the family from running; gives the components asked for.
-    fn requested_components(&mut self, op: &Op) -> Result<u64, Exception> {
+    /// Everything that may keep the family from running; gives the components asked for, and where the area begins.
+    fn requested_components(&mut self, op: &Op) -> Result<(u64, u64), Exception> {
         self.check_xsave_enabled()?;
         if self.cpu.state.cr0 & CR0_TS != 0 {
             return Err(Exception::DeviceNotAvailable);
@@ -110,12 +110,12 @@ impl Exec<'_> {
             self.check_canonical(start, 1, op.fault_segment())?;
             return Err(Exception::GeneralProtection(0));
         }
-        Ok(self.cpu.state.xcr0 & self.pair())
+        Ok((self.cpu.state.xcr0 & self.pair(), start))
     }
 
     /// `XSAVE` writes what is asked for, the others leave out what is in its initial configuration (13.7 to 13.10).
     pub(crate) fn xsave(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
-        let requested = self.requested_components(op)?;
+        let (requested, start) = self.requested_components(op)?;
         // Nothing is written before everything is known to be writable: first the end, as Intel's processors look at it.
         self.load_rw_at(Width::W8, op, area_bytes(requested) as u64 - 1)?;
         self.load_rw_at(Width::W8, op, 0)?;
@@ -132,37 +132,37 @@ impl Exec<'_> {
             (old & !requested | requested & in_use, 0)
         };
         let control = if sys == Sys::Xsavec { written & XCR0_SSE } else { requested & (XCR0_SSE | XCR0_AVX) };
-        self.write_components(op, written, control != 0)?;
-        self.write_block_at(op, HEADER, &state.to_le_bytes())?;
+        self.write_components(op, start, written, control != 0)?;
+        self.write_part(op, start, HEADER, &state.to_le_bytes())?;
         if sys == Sys::Xsavec {
-            self.write_block_at(op, HEADER + 8, &compaction.to_le_bytes())?;
+            self.write_part(op, start, HEADER + 8, &compaction.to_le_bytes())?;
         }
         Ok(())
     }
 
-    fn write_components(&mut self, op: &Op, written: u64, control: bool) -> Result<(), Exception> {
+    fn write_components(&mut self, op: &Op, start: u64, written: u64, control: bool) -> Result<(), Exception> {
         let (registers, wide) = (self.registers_in_mode(), op.opsize == Width::W64);
         let area = fxsave::encode(&self.cpu.state, wide);
         if written & XCR0_X87 != 0 {
-            self.write_block_at(op, X87_WORDS.start, &area[X87_WORDS])?;
-            self.write_block_at(op, X87_REGISTERS.start, &area[X87_REGISTERS])?;
+            self.write_part(op, start, X87_WORDS.start, &area[X87_WORDS])?;
+            self.write_part(op, start, X87_REGISTERS.start, &area[X87_REGISTERS])?;
         }
         if control {
-            self.write_block_at(op, MXCSR.start, &area[MXCSR])?;
+            self.write_part(op, start, MXCSR.start, &area[MXCSR])?;
         }
         if written & XCR0_SSE != 0 {
-            self.write_block_at(op, XMM, &area[XMM..XMM + REGISTER_BYTES * registers])?;
+            self.write_part(op, start, XMM, &area[XMM..XMM + REGISTER_BYTES * registers])?;
         }
         if written & XCR0_AVX != 0 {
             let bytes = self.cpu.state.ymm_high.map(u128::to_le_bytes);
-            self.write_block_at(op, YMM_HIGH, bytes[..registers].as_flattened())?;
+            self.write_part(op, start, YMM_HIGH, bytes[..registers].as_flattened())?;
         }
         Ok(())
     }
 
-    /// Components 13.8: what the header says is there is loaded, the rest of what is asked for initialised.
+    /// What the header says is there is loaded, the rest of what is asked for initialised (13.8).
     pub(crate) fn xrstor(&mut self, op: &Op) -> Result<(), Exception> {
-        let requested = self.requested_components(op)?;
+        let (requested, _) = self.requested_components(op)?;
         let header = self.read_header(op)?;
         let compacted = header.compaction & COMPACTED != 0;
         let present = if compacted { header.compaction & !COMPACTED } else { header.compaction };

@@ -1,19 +1,22 @@
 //! Firmware images: the caller's own, or the small BIOS that direct kernel boots run on.
 
+use super::File;
 use crate::{Boot, MachineError, layout};
 
 /// Our own BIOS, assembled from /bios/terrarium-bios: it ends at the top of the F segment.
-const SYSTEM_BIOS: &[u8] = include_bytes!("../../../../../bios/terrarium-bios/terrarium-bios.bin");
+static SYSTEM_BIOS: &[u8] = include_bytes!("../../../../../bios/terrarium-bios/terrarium-bios.bin");
 
 /// The image mapped below 4 GiB and below 1 MiB, a whole number of pages.
-pub(crate) fn system_rom(boot: &Boot) -> Result<&[u8], MachineError> {
-    let Boot::Firmware { rom } = boot else { return Ok(SYSTEM_BIOS) };
-    let bytes = rom.len() as u64;
-    let fits = (layout::FIRMWARE_MINIMUM..=layout::FIRMWARE_MAXIMUM).contains(&bytes);
-    if !fits || !bytes.is_multiple_of(platform::PAGE_BYTES) {
-        return Err(MachineError::FirmwareSizeInvalid { bytes });
-    }
-    Ok(rom)
+pub(crate) fn system_rom(boot: &Boot) -> Result<&dyn File, MachineError> {
+    let Boot::Firmware { rom } = boot else { return Ok(&SYSTEM_BIOS) };
+    let bytes = rom.length() as u64;
+    if can_be_mapped(bytes) { Ok(&**rom) } else { Err(MachineError::FirmwareSizeInvalid { bytes }) }
+}
+
+/// Whether there is a place for a ROM of that length.
+pub(crate) fn can_be_mapped(rom_bytes: u64) -> bool {
+    let fits = (layout::FIRMWARE_MINIMUM..=layout::FIRMWARE_MAXIMUM).contains(&rom_bytes);
+    fits && rom_bytes.is_multiple_of(platform::PAGE_BYTES)
 }
 
 #[cfg(test)]
@@ -43,9 +46,9 @@ mod tests {
     #[test]
     fn a_firmware_image_of_an_odd_size_is_refused() {
         for bytes in [0, 4096, (64 << 10) + 1, (16 << 20) + 4096] {
-            let boot = Boot::Firmware { rom: vec![0; bytes] };
+            let boot = Boot::Firmware { rom: std::rc::Rc::new(vec![0; bytes]) };
             let expected = MachineError::FirmwareSizeInvalid { bytes: bytes as u64 };
-            assert_eq!(system_rom(&boot), Err(expected));
+            assert_eq!(system_rom(&boot).err(), Some(expected));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::MachineError;
 
 /// The boot protocol of a kernel file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KernelKind {
+pub(super) enum KernelKind {
     /// Linux's own format: 16-bit setup code in front of a compressed kernel.
     BzImage,
     /// An ELF image with a PVH entry note (an unpacked Linux, a Xen-style guest).
@@ -15,12 +15,12 @@ pub enum KernelKind {
 }
 
 impl KernelKind {
-    /// Looks at the headers. An ELF that carries both a PVH note and a multiboot header counts as PVH, which hands
+    /// Looks at the headers in `kernel`, which may end behind its setup header if it has one. An ELF that carries both a PVH note and a multiboot header counts as PVH, which hands
     /// over more.
     ///
     /// # Errors
     /// [`MachineError::KernelNotRecognised`], or the error of a header that is cut short.
-    pub fn detect(kernel: &[u8]) -> Result<KernelKind, MachineError> {
+    pub(super) fn detect(kernel: &[u8]) -> Result<KernelKind, MachineError> {
         if SetupHeader::is_present(kernel) {
             return Ok(KernelKind::BzImage);
         }

@@ -1,7 +1,7 @@
 //! The Linux boot protocol (Documentation/arch/x86/boot.rst): 16-, 32- and 64-bit entry points, zero page, initrd.
 
-use super::setup_header::{HEADER, SetupHeader};
-use super::{EntryState, Loader, Registers32, elf, payload, pvh, real_mode};
+use super::setup_header::{HEADER, LONGEST, SetupHeader};
+use super::{EntryState, File, Loader, Registers32, elf, payload, pvh, real_mode};
 use crate::{Entry, MachineError, layout};
 
 /// Boot loader type "unknown loader" without an assigned number.
@@ -25,12 +25,12 @@ const ENTRY_64: u64 = 0x200;
 /// Loads a bzImage and chooses the entry point.
 pub(super) fn load(
     loader: &mut Loader<'_>,
-    file: &[u8],
-    initrd: Option<&[u8]>,
+    file: &dyn File,
+    initrd: Option<&dyn File>,
     command_line: &str,
     entry: Entry,
 ) -> Result<EntryState, MachineError> {
-    let header = SetupHeader::parse(file)?;
+    let header = SetupHeader::parse(&file.head(LONGEST), file.length())?;
     let linux = Linux { header, file, initrd, command_line };
     match entry {
         Entry::Real16 => real_mode::load(loader, &linux),
@@ -54,31 +54,31 @@ struct Unpacked {
 /// A bzImage on its way into memory.
 pub(super) struct Linux<'a> {
     pub header: SetupHeader,
-    pub file: &'a [u8],
-    pub initrd: Option<&'a [u8]>,
+    pub file: &'a dyn File,
+    pub initrd: Option<&'a dyn File>,
     pub command_line: &'a str,
 }
 
 impl Linux<'_> {
-    /// The protected-mode part of the file.
-    pub fn kernel(&self) -> &[u8] {
-        &self.file[self.header.setup_bytes..][..self.header.kernel_bytes]
+    /// Puts the protected-mode part of the file to `address`.
+    pub fn put_kernel(&self, loader: &mut Loader<'_>, address: u64) -> Result<(), MachineError> {
+        loader.put_file(address, self.file, self.header.setup_bytes, self.header.kernel_bytes)
     }
 
-    /// Unpacks the payload at the end of RAM, loads the ELF image it turns out to be, and wipes the end again: nothing
-    /// of its size is ever allocated beside guest memory.
+    /// Unpacks the payload at the end of RAM, loads the ELF image it turns out to be, and wipes the end again: the
+    /// unpacked kernel is never allocated beside guest memory.
     fn unpack(&self, loader: &mut Loader<'_>) -> Result<Unpacked, MachineError> {
         let (offset, length) = self.header.payload;
         if length == 0 {
             let reason = "its boot protocol is older than 2.08 and does not say where its payload is".to_owned();
             return Err(MachineError::KernelUnsupported { reason });
         }
-        let payload = &self.kernel()[offset..offset + length];
-        let bytes = payload::unpacked_bytes(payload)?;
+        let payload = self.file.part(self.header.setup_bytes + offset, length);
+        let bytes = payload::unpacked_bytes(&payload)?;
         let configured = loader.ram_bytes();
         let base = configured.checked_sub(bytes).filter(|base| *base >= layout::KERNEL);
         let base = base.ok_or(MachineError::MemoryTooSmall { needed: layout::KERNEL + bytes, configured })?;
-        payload::unpack(payload, loader.slice(base, bytes)?)?;
+        payload::unpack(&payload, loader.slice(base, bytes)?)?;
         let image = elf::Image::parse(loader.slice(base, bytes)?)?;
         if image.end() > base {
             let needed = image.end().saturating_add(bytes);
@@ -91,7 +91,7 @@ impl Linux<'_> {
 
     fn load_packed(&self, loader: &mut Loader<'_>, long: bool) -> Result<EntryState, MachineError> {
         let address = self.header.load_address(loader.ram_bytes())?;
-        loader.put(address, self.kernel())?;
+        self.put_kernel(loader, address)?;
         self.put_zero_page(loader, address, address + self.header.occupied())?;
         if long {
             Ok(EntryState::Long64 { rip: address + ENTRY_64, rsi: layout::ZERO_PAGE })
@@ -118,23 +118,25 @@ impl Linux<'_> {
     /// Writes initrd and command line and returns the header's fields that name them.
     pub fn put_inputs(&self, loader: &mut Loader<'_>, kernel_end: u64) -> Result<[(usize, u32); 3], MachineError> {
         loader.put_command_line(self.command_line, self.header.command_line_max)?;
-        let initrd = self.initrd.unwrap_or_default();
-        let address = match initrd.len() {
-            0 => 0,
-            _ => loader.put_initrd(initrd, kernel_end, self.header.initrd_max.saturating_add(1))?,
+        let initrd = self.initrd.filter(|file| file.length() > 0);
+        let (address, length) = match initrd {
+            None => (0, 0),
+            Some(file) => {
+                (loader.put_initrd(file, kernel_end, self.header.initrd_max.saturating_add(1))?, file.length())
+            }
         };
         Ok([
             (CMD_LINE_PTR, layout::COMMAND_LINE as u32),
             (RAMDISK_IMAGE, address as u32),
-            (RAMDISK_SIZE, initrd.len() as u32),
+            (RAMDISK_SIZE, length as u32),
         ])
     }
 
     fn put_zero_page(&self, loader: &mut Loader<'_>, address: u64, kernel_end: u64) -> Result<(), MachineError> {
         let fields = self.put_inputs(loader, kernel_end)?;
         let mut page = [0u8; ZERO_PAGE_BYTES];
-        let header_end = self.header.header_end.min(self.file.len());
-        page[HEADER..header_end].copy_from_slice(&self.file[HEADER..header_end]);
+        let head = self.file.head(self.header.header_end);
+        page[HEADER..head.len()].copy_from_slice(&head[HEADER..]);
         page[TYPE_OF_LOADER] = LOADER_TYPE;
         for (offset, value) in fields.into_iter().chain([(CODE32_START, address as u32)]) {
             page[offset..offset + 4].copy_from_slice(&value.to_le_bytes());

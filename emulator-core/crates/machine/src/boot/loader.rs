@@ -2,6 +2,7 @@
 
 use platform::{GuestMemory, PAGE_BYTES, PhysAddr};
 
+use super::File;
 use crate::{MachineError, layout, memory_map};
 
 /// Guest RAM as a boot loader sees it.
@@ -50,6 +51,18 @@ impl<'m> Loader<'m> {
         Ok(())
     }
 
+    /// Copies `length` bytes of `file` from `offset` on, which lie within it, to `address`.
+    pub fn put_file(
+        &mut self,
+        address: u64,
+        file: &dyn File,
+        offset: usize,
+        length: usize,
+    ) -> Result<(), MachineError> {
+        file.read(offset, self.slice(address, length as u64)?);
+        Ok(())
+    }
+
     /// `length` bytes of RAM at `address`.
     pub fn slice(&mut self, address: u64, length: u64) -> Result<&mut [u8], MachineError> {
         let end = address.checked_add(length).ok_or(MachineError::KernelDamaged {
@@ -82,14 +95,14 @@ impl<'m> Loader<'m> {
 
     /// Puts an initrd on the highest whole pages that end at or below `limit` and RAM's end, above `kernel_end`.
     /// Returns its address; an empty one has none.
-    pub fn put_initrd(&mut self, initrd: &[u8], kernel_end: u64, limit: u64) -> Result<u64, MachineError> {
+    pub fn put_initrd(&mut self, initrd: &dyn File, kernel_end: u64, limit: u64) -> Result<u64, MachineError> {
         let end = limit.min(self.ram_bytes) & !(PAGE_BYTES - 1);
         let floor = kernel_end.next_multiple_of(PAGE_BYTES);
-        let needed = initrd.len() as u64;
+        let needed = initrd.length() as u64;
         let available = end.saturating_sub(floor);
         let room = needed.checked_next_multiple_of(PAGE_BYTES).filter(|&room| room <= available);
         let room = room.ok_or(MachineError::InitrdDoesNotFit { needed, available })?;
-        self.put(end - room, initrd)?;
+        self.put_file(end - room, initrd, 0, initrd.length())?;
         Ok(end - room)
     }
 }

@@ -2,7 +2,8 @@
 
 use platform::PAGE_BYTES;
 
-use super::{EntryState, Loader, Registers32, elf};
+use super::record::{self, Program};
+use super::{EntryState, File, Loader, elf};
 use crate::{MachineError, layout};
 
 const HEADER_MAGIC: u32 = 0x1bad_b002;
@@ -12,6 +13,8 @@ const LOADER_MAGIC: u32 = 0x2bad_b002;
 const SEARCHED: usize = 8192;
 const LOADER_NAME: &[u8] = b"Terrarium\0";
 const INFO_BYTES: u64 = 88;
+/// Boot loaders put the kernel's path in front of its command line, and kernels skip the first word; this stands for it.
+const KERNEL_NAME: &str = "kernel";
 
 /// Header flags (3.1.2). Bits 0 to 15 are demands a loader must refuse when it does not know them; page-aligned
 /// modules (bit 0) and memory information (bit 1) are always given.
@@ -48,12 +51,13 @@ fn word(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..offset + 4).map(|slice| u32::from_le_bytes(slice.try_into().expect("four bytes")))
 }
 
-/// Loads the kernel, then the modules behind it, each on its own pages.
+/// Loads the kernel, then the modules behind it, each on its own pages. It starts over our BIOS: kernels that a boot loader started on a PC
+/// read the BIOS data area, and some go back to real mode to ask the BIOS.
 pub(super) fn load(
     loader: &mut Loader<'_>,
     file: &[u8],
     command_line: &str,
-    modules: &[(&[u8], &str)],
+    modules: &[(&dyn File, &str)],
 ) -> Result<EntryState, MachineError> {
     let not_recognised = MachineError::KernelNotRecognised { bytes: file.len() as u64 };
     let header = header(file).ok_or(not_recognised)?;
@@ -70,9 +74,9 @@ pub(super) fn load(
         (image.entry() as u32, kernel_end)
     };
     let placed = put_modules(loader, modules, kernel_end)?;
-    put_information(loader, command_line, modules, &placed)?;
-    let ebx = layout::MULTIBOOT_INFO as u32;
-    Ok(EntryState::Protected32(Registers32 { eip, eax: LOADER_MAGIC, ebx, ..Registers32::default() }))
+    put_information(loader, format!("{KERNEL_NAME} {command_line}").trim_end(), modules, &placed)?;
+    record::put(loader, Program::Protected { eip, eax: LOADER_MAGIC, ebx: layout::MULTIBOOT_INFO as u32 });
+    Ok(EntryState::SystemBios)
 }
 
 impl Header<'_> {
@@ -108,16 +112,20 @@ impl Header<'_> {
     }
 }
 
-fn put_modules(loader: &mut Loader<'_>, modules: &[(&[u8], &str)], kernel_end: u64) -> Result<Vec<u64>, MachineError> {
+fn put_modules(
+    loader: &mut Loader<'_>,
+    modules: &[(&dyn File, &str)],
+    kernel_end: u64,
+) -> Result<Vec<u64>, MachineError> {
     let mut next = kernel_end;
     let mut placed = Vec::new();
-    for (bytes, _) in modules {
+    for (module, _) in modules {
         let start = next.next_multiple_of(PAGE_BYTES);
-        let (needed, available) = (bytes.len() as u64, loader.ram_bytes().saturating_sub(start));
+        let (needed, available) = (module.length() as u64, loader.ram_bytes().saturating_sub(start));
         if needed > available {
             return Err(MachineError::InitrdDoesNotFit { needed, available });
         }
-        loader.put(start, bytes)?;
+        loader.put_file(start, *module, 0, module.length())?;
         placed.push(start);
         next = start + needed;
     }
@@ -128,7 +136,7 @@ fn put_modules(loader: &mut Loader<'_>, modules: &[(&[u8], &str)], kernel_end: u
 fn put_information(
     loader: &mut Loader<'_>,
     command_line: &str,
-    modules: &[(&[u8], &str)],
+    modules: &[(&dyn File, &str)],
     placed: &[u64],
 ) -> Result<(), MachineError> {
     const MAP_ENTRY_BYTES: u32 = 24;
@@ -163,7 +171,7 @@ fn put_information(
     }
     loader.put(name_at, LOADER_NAME)?;
 
-    for (index, ((bytes, string), start)) in modules.iter().zip(placed).enumerate() {
+    for (index, ((module, string), start)) in modules.iter().zip(placed).enumerate() {
         let room = layout::COMMAND_LINE + layout::COMMAND_LINE_ROOM - strings;
         let entry_at = modules_at + index as u64 * 16;
         if string.len() as u64 >= room || entry_at + 16 > layout::BOOT_PAGE_TABLES {
@@ -174,7 +182,7 @@ fn put_information(
         }
         let mut entry = [0u8; 16];
         entry[..4].copy_from_slice(&(*start as u32).to_le_bytes());
-        entry[4..8].copy_from_slice(&((start + bytes.len() as u64) as u32).to_le_bytes());
+        entry[4..8].copy_from_slice(&((start + module.length() as u64) as u32).to_le_bytes());
         entry[8..12].copy_from_slice(&(strings as u32).to_le_bytes());
         loader.put(entry_at, &entry)?;
         loader.put(strings, string.as_bytes())?;

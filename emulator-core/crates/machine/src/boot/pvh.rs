@@ -1,7 +1,7 @@
 //! PVH: 32-bit entry of an ELF kernel with the start info structure in EBX
 //! (xen/docs/misc/pvh.pandoc; xen/include/public/arch-x86/hvm/start_info.h).
 
-use super::{EntryState, Loader, Registers32, elf};
+use super::{EntryState, File, Loader, Registers32, elf};
 use crate::{Entry, MachineError, layout};
 
 const START_INFO_MAGIC: u32 = 0x336e_c578;
@@ -12,7 +12,7 @@ const MODULE_BYTES: u64 = 32;
 pub(super) fn load(
     loader: &mut Loader<'_>,
     file: &[u8],
-    initrd: Option<&[u8]>,
+    initrd: Option<&dyn File>,
     command_line: &str,
 ) -> Result<EntryState, MachineError> {
     let image = elf::Image::parse(file)?;
@@ -25,15 +25,15 @@ pub(super) fn enter(
     loader: &mut Loader<'_>,
     image: &elf::Image,
     kernel_end: u64,
-    initrd: Option<&[u8]>,
+    initrd: Option<&dyn File>,
     command_line: &str,
 ) -> Result<EntryState, MachineError> {
     let entry = image.pvh_entry();
     let eip = entry.ok_or_else(|| MachineError::EntryNotOffered { entry: Entry::Pvh.name().to_owned() })?;
     loader.put_command_line(command_line, layout::COMMAND_LINE_ROOM - 1)?;
-    let initrd = initrd.filter(|bytes| !bytes.is_empty());
+    let initrd = initrd.filter(|file| file.length() > 0);
     let module = match initrd {
-        Some(bytes) => Some((loader.put_initrd(bytes, kernel_end, loader.ram_bytes())?, bytes.len() as u64)),
+        Some(file) => Some((loader.put_initrd(file, kernel_end, loader.ram_bytes())?, file.length() as u64)),
         None => None,
     };
     put_start_info(loader, module)?;

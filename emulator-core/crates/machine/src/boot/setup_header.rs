@@ -4,6 +4,8 @@ use crate::MachineError;
 
 /// Offset of the header in the file and in the zero page.
 pub(super) const HEADER: usize = 0x1f1;
+/// No header reaches beyond this: its end is a jump of at most 255 bytes from 0x202 on.
+pub(super) const LONGEST: usize = 2 * SECTOR;
 const SECTOR: usize = 512;
 const LOADED_HIGH: u8 = 1;
 const XLF_KERNEL_64: u16 = 1;
@@ -43,8 +45,8 @@ impl SetupHeader {
         file.get(0x1fe..0x200) == Some(&[0x55, 0xaa]) && file.get(0x202..0x206) == Some(b"HdrS")
     }
 
-    /// Reads the header of a file that has one.
-    pub fn parse(file: &[u8]) -> Result<SetupHeader, MachineError> {
+    /// Reads the header of a file of `length` bytes that has one, from its first [`LONGEST`] bytes.
+    pub fn parse(file: &[u8], length: usize) -> Result<SetupHeader, MachineError> {
         // The short jump over the header at 0x200 says where it ends.
         let header_end = 0x202 + usize::from(bytes::<1>(file, 0x201)?[0]);
         let version = u16_at(file, 0x206)?;
@@ -62,11 +64,11 @@ impl SetupHeader {
             sectors => usize::from(sectors),
         };
         let setup_bytes = (setup_sectors + 1) * SECTOR;
-        let kernel_bytes = file.len().saturating_sub(setup_bytes);
+        let kernel_bytes = length.saturating_sub(setup_bytes);
         let promised = setup_bytes as u64 + u64::from(u32_at(file, 0x1f4)?) * 16;
-        if promised > file.len() as u64 || kernel_bytes == 0 {
+        if promised > length as u64 || kernel_bytes == 0 {
             let needed = promised.max(setup_bytes as u64 + 1);
-            return Err(MachineError::KernelTruncated { needed, found: file.len() as u64 });
+            return Err(MachineError::KernelTruncated { needed, found: length as u64 });
         }
         let since = |minimum: u16| version >= minimum;
         let header = SetupHeader {

@@ -1,5 +1,7 @@
 //! Boot protocols on small kernels made up here, byte by byte as their specifications say.
 
+use std::rc::Rc;
+
 use platform::{GuestMemory, PhysAddr};
 
 use super::*;
@@ -14,17 +16,31 @@ fn memory(ram_bytes: u64) -> GuestMemory {
 
 fn load_into(memory: &mut GuestMemory, boot: &Boot) -> Result<EntryState, MachineError> {
     let ram_bytes = memory.bytes() as u64 - layout::FIRMWARE_MINIMUM;
-    memory.as_mut_slice()[ram_bytes as usize..].copy_from_slice(system_rom(&linux(Vec::new(), None, ""))?);
+    system_rom(&linux(Vec::new(), None, ""))?.read(0, &mut memory.as_mut_slice()[ram_bytes as usize..]);
     load(boot, &mut Loader::new(memory, ram_bytes, PhysAddr(RSDP), false, true))
 }
 
 fn linux(kernel: Vec<u8>, initrd: Option<Vec<u8>>, command_line: &str) -> Boot {
-    Boot::Linux { kernel, initrd, command_line: command_line.to_owned(), entry: Entry::Auto }
+    let initrd = initrd.map(|bytes| Rc::new(bytes) as Rc<dyn File>);
+    let command_line = command_line.to_owned();
+    Boot::Kernel { kernel: Rc::new(kernel), initrd, modules: Vec::new(), command_line, entry: Entry::Auto }
+}
+
+fn with_modules(kernel: Vec<u8>, initrd: Option<Vec<u8>>, given: Vec<Module>) -> Boot {
+    let mut boot = linux(kernel, initrd, "go");
+    if let Boot::Kernel { modules, .. } = &mut boot {
+        *modules = given;
+    }
+    boot
+}
+
+fn module(contents: &'static str, words: &str) -> Module {
+    Module { file: Rc::new(contents), command_line: words.to_owned() }
 }
 
 fn with_entry(boot: &Boot, chosen: Entry) -> Boot {
     let mut boot = boot.clone();
-    if let Boot::Linux { entry, .. } = &mut boot {
+    if let Boot::Kernel { entry, .. } = &mut boot {
         *entry = chosen;
     }
     boot
@@ -187,7 +203,7 @@ fn a_kernel_with_both_entries_starts_in_32_bits_on_a_processor_without_64_bit_mo
 fn the_16_bit_entry_runs_the_bios_which_knows_where_the_setup_code_is() {
     let mut memory = memory(64 * MIB);
     let boot = with_entry(&linux(bz_image(), None, "quiet"), Entry::Real16);
-    assert_eq!(load_into(&mut memory, &boot), Ok(EntryState::ResetVector));
+    assert_eq!(load_into(&mut memory, &boot), Ok(EntryState::SystemBios));
     let setup = layout::SETUP_CODE;
     assert_eq!(memory.get(PhysAddr(setup + 0x202), 4).unwrap(), b"HdrS");
     assert_eq!(memory.get(PhysAddr(setup + 0x211), 1).unwrap()[0] & 0x80, 0x80, "heap may be used");
@@ -295,16 +311,18 @@ fn an_elf_segment_outside_memory_is_refused() {
 #[test]
 fn a_multiboot_kernel_gets_its_modules_and_strings() {
     let mut memory = memory(64 * MIB);
-    let modules = ["first", "second"].map(|name| Module { bytes: name.into(), command_line: format!("{name} module") });
-    let boot = Boot::Multiboot { kernel: multiboot_flat(), command_line: "go".to_owned(), modules: modules.to_vec() };
+    let modules = ["first", "second"].map(|name| module(name, &format!("{name} module")));
+    let boot = with_modules(multiboot_flat(), None, modules.to_vec());
     let entry = load_into(&mut memory, &boot).unwrap();
     let info = layout::MULTIBOOT_INFO;
-    let registers = Registers32 { eip: 0x10_0030, eax: 0x2bad_b002, ebx: info as u32, ..Registers32::default() };
-    assert_eq!(entry, EntryState::Protected32(registers));
+    assert_eq!(entry, EntryState::SystemBios);
+    let record = 64 * MIB + 0x20;
+    let registers = [0, 4, 8].map(|field| dword(&memory, record + field));
+    assert_eq!(registers, [0x10_0030, 0x2bad_b002, info], "EIP, EAX, EBX in the BIOS's boot record");
     assert_eq!(memory.get(PhysAddr(0x10_0000), 64).unwrap(), multiboot_flat());
     assert_eq!(memory.get(PhysAddr(0x10_0040), 32).unwrap(), [0; 32], "bss");
     assert_eq!((dword(&memory, info + 4), dword(&memory, info + 8)), (639, 63 * 1024), "lower and upper KiB");
-    assert_eq!(text(&memory, dword(&memory, info + 16)), "go");
+    assert_eq!(text(&memory, dword(&memory, info + 16)), "kernel go");
     assert_eq!(dword(&memory, info + 20), 2);
     let second = dword(&memory, info + 24) + 16;
     let (start, end) = (dword(&memory, second), dword(&memory, second + 4));
@@ -316,11 +334,20 @@ fn a_multiboot_kernel_gets_its_modules_and_strings() {
 }
 
 #[test]
-fn an_initrd_becomes_the_only_module_of_a_multiboot_kernel() {
+fn an_initrd_becomes_the_first_module_of_a_multiboot_kernel() {
     let mut memory = memory(64 * MIB);
-    load_into(&mut memory, &linux(multiboot_flat(), Some(b"ramdisk".to_vec()), "")).unwrap();
+    let second = module("second", "");
+    load_into(&mut memory, &with_modules(multiboot_flat(), Some(b"ramdisk".to_vec()), vec![second])).unwrap();
+    assert_eq!(dword(&memory, layout::MULTIBOOT_INFO + 20), 2);
     let module = dword(&memory, layout::MULTIBOOT_INFO + 24);
     assert_eq!(memory.get(PhysAddr(dword(&memory, module)), 7).unwrap(), b"ramdisk");
+}
+
+#[test]
+fn modules_for_a_kernel_that_takes_none_are_refused() {
+    let error =
+        load_into(&mut memory(64 * MIB), &with_modules(bz_image(), None, vec![module("module", "")])).unwrap_err();
+    assert!(error.code() == "KERNEL_UNSUPPORTED" && error.to_string().contains("give it an initrd"), "{error}");
 }
 
 #[test]

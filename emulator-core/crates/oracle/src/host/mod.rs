@@ -39,7 +39,7 @@ pub const SYSTEM_CALL: u8 = 0xfd;
 pub const ENDLESS: u8 = 0xfe;
 
 const PR_SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
-const TIMER_MICROSECONDS: libc::suseconds_t = 100_000;
+const TIMER_NANOSECONDS: libc::c_long = 100_000_000;
 /// Ticks of the timer a case may see.
 const PATIENCE: u64 = 3;
 
@@ -85,6 +85,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 pub struct Host {
     pages: Pages,
     scratch: Vec<u8>,
+    timer: libc::timer_t,
     _alternate_stack: Vec<u8>,
     _exclusive: MutexGuard<'static, ()>,
     _not_send: core::marker::PhantomData<*mut ()>,
@@ -116,6 +117,7 @@ impl Host {
         let mut host = Host {
             pages,
             scratch: vec![0; MEMORY_BYTES],
+            timer: core::ptr::null_mut(),
             _alternate_stack: vec![0; ALTERNATE_STACK_BYTES],
             _exclusive: exclusive,
             _not_send: core::marker::PhantomData,
@@ -123,6 +125,7 @@ impl Host {
         host.frame().has_avx = u64::from(std::is_x86_feature_detected!("avx"));
         host.frame().has_fsgsbase = u64::from(may_write_fs_base());
         host.take_signals();
+        host.timer = start_timer();
         host.turn_system_calls_away();
         make_16_bit_segment();
         host
@@ -151,7 +154,6 @@ impl Host {
             // 64-bit processes start with null data segments, which compatibility mode cannot use.
             core::arch::asm!("mov ds, {0:e}", "mov es, {0:e}", in(reg) u32::from(FLAT_DATA), options(nostack));
         }
-        set_timer(TIMER_MICROSECONDS);
     }
 
     /// # Panics
@@ -198,9 +200,9 @@ impl Default for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        set_timer(0);
         // SAFETY: back to the default actions; the frame was mapped by `new` and nothing points into it any more.
         unsafe {
+            libc::timer_delete(self.timer);
             libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, 0u64, 0u64, 0u64, 0u64);
             for signal in SIGNALS {
                 libc::signal(signal, libc::SIG_DFL);
@@ -210,11 +212,22 @@ impl Drop for Host {
     }
 }
 
-fn set_timer(microseconds: libc::suseconds_t) {
-    let interval = libc::timeval { tv_sec: 0, tv_usec: microseconds };
-    let timer = libc::itimerval { it_interval: interval, it_value: interval };
-    // SAFETY: the kernel reads the structure during the call.
-    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, core::ptr::null_mut()) };
+/// A timer that sends SIGALRM to the thread that made it, and no other.
+fn start_timer() -> libc::timer_t {
+    // SAFETY: all zero is a valid sigevent; the kernel reads and writes the structures during the calls.
+    unsafe {
+        let mut event: libc::sigevent = core::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = libc::SIGALRM;
+        event.sigev_notify_thread_id = libc::gettid();
+        let mut timer: libc::timer_t = core::ptr::null_mut();
+        let made = libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer);
+        assert_eq!(made, 0, "no timer: {}", std::io::Error::last_os_error());
+        let interval = libc::timespec { tv_sec: 0, tv_nsec: TIMER_NANOSECONDS };
+        let times = libc::itimerspec { it_interval: interval, it_value: interval };
+        libc::timer_settime(timer, 0, &raw const times, core::ptr::null_mut());
+        timer
+    }
 }
 
 /// The kernel tells programs that it has set CR4.FSGSBASE.

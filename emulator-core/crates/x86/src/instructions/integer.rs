@@ -13,7 +13,7 @@ mod operands;
 mod shifts;
 mod transfer;
 
-use crate::{Engine, Op, Row, Width};
+use crate::{Engine, Form, Op, Row, Width};
 
 /// What a general-purpose instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -117,99 +117,137 @@ pub enum Int {
 pub const ROWS: &[&[Row]] =
     &[arithmetic::ROWS, bits::ROWS, extract::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
 
-/// Performs `int` with operand width `w` and operand form `f`; both are the op's own, passed apart so that an
-/// interpreter can call with constants and have the rest folded away.
-///
-/// # Errors
-/// The instruction faults.
-#[inline(always)]
-pub fn execute<E: Engine>(e: &mut E, op: &Op, int: Int, w: Width, f: crate::Form) -> Result<(), E::Stop> {
-    match int {
-        Int::Add => arithmetic::add(e, op, w, f),
-        Int::Or => arithmetic::or(e, op, w, f),
-        Int::Adc => arithmetic::adc(e, op, w, f),
-        Int::Sbb => arithmetic::sbb(e, op, w, f),
-        Int::And => arithmetic::and(e, op, w, f),
-        Int::Sub => arithmetic::sub(e, op, w, f),
-        Int::Xor => arithmetic::xor(e, op, w, f),
-        Int::Cmp => arithmetic::cmp(e, op, w, f),
-        Int::Test => arithmetic::test(e, op, w, f),
-        Int::Inc => arithmetic::inc(e, op, w, f),
-        Int::Dec => arithmetic::dec(e, op, w, f),
-        Int::Neg => arithmetic::neg(e, op, w, f),
-        Int::Not => arithmetic::not(e, op, w, f),
-        Int::Mov => transfer::mov(e, op, w, f),
-        Int::Lea => transfer::lea(e, op, w),
-        Int::Xchg => transfer::xchg(e, op, w, f),
-        Int::Xadd => arithmetic::xadd(e, op, w, f),
-        Int::Cmpxchg => arithmetic::cmpxchg(e, op, w, f),
-        Int::MovzxByte => transfer::movzx(e, op, w, Width::W8, f),
-        Int::MovzxWord => transfer::movzx(e, op, w, Width::W16, f),
-        Int::MovsxByte => transfer::movsx(e, op, w, Width::W8, f),
-        Int::MovsxWord => transfer::movsx(e, op, w, Width::W16, f),
-        Int::MovsxDword => transfer::movsx(e, op, w, Width::W32, f),
-        Int::Bswap => transfer::bswap(e, op, w),
-        Int::ConvertAccumulator => transfer::convert_accumulator(e, op),
-        Int::ExtendAccumulator => transfer::extend_accumulator(e, op),
-        Int::Push => transfer::push(e, op, f),
-        Int::Pop => transfer::pop(e, op),
-        Int::Leave => transfer::leave(e, op),
-        Int::Xlat => transfer::xlat(e, op),
-        Int::Rol => shifts::rol(e, op, w, f),
-        Int::Ror => shifts::ror(e, op, w, f),
-        Int::Rcl => shifts::rcl(e, op, w, f),
-        Int::Rcr => shifts::rcr(e, op, w, f),
-        Int::Shl => shifts::shl(e, op, w, f),
-        Int::Shr => shifts::shr(e, op, w, f),
-        Int::Sar => shifts::sar(e, op, w, f),
-        Int::Shld => shifts::shld(e, op, w, f),
-        Int::Shrd => shifts::shrd(e, op, w, f),
-        Int::Mul => multiply::mul(e, op, w, f),
-        Int::ImulWide => multiply::imul_wide(e, op, w, f),
-        Int::Imul => multiply::imul(e, op, w, f),
-        Int::ImulImmediate => multiply::imul_immediate(e, op, w, f),
-        Int::Div => multiply::div(e, op, w, f),
-        Int::Idiv => multiply::idiv(e, op, w, f),
-        Int::Bt => bits::bt(e, op, w, f),
-        Int::Bts => bits::bts(e, op, w, f),
-        Int::Btr => bits::btr(e, op, w, f),
-        Int::Btc => bits::btc(e, op, w, f),
-        Int::Bsf => bits::bsf(e, op, w, f),
-        Int::Bsr => bits::bsr(e, op, w, f),
-        Int::Popcnt => bits::popcnt(e, op, w, f),
-        Int::Lzcnt => extract::lzcnt(e, op, w, f),
-        Int::Tzcnt => extract::tzcnt(e, op, w, f),
-        Int::Andn => extract::andn(e, op, w, f),
-        Int::Bextr => extract::bextr(e, op, w, f),
-        Int::Blsi => extract::blsi(e, op, w, f),
-        Int::Blsmsk => extract::blsmsk(e, op, w, f),
-        Int::Blsr => extract::blsr(e, op, w, f),
-        Int::Bzhi => extract::bzhi(e, op, w, f),
-        Int::Mulx => extract::mulx(e, op, w, f),
-        Int::Rorx => extract::rorx(e, op, w, f),
-        Int::Sarx => extract::sarx(e, op, w, f),
-        Int::Shlx => extract::shlx(e, op, w, f),
-        Int::Shrx => extract::shrx(e, op, w, f),
-        Int::Movbe => transfer::movbe(e, op, w, f),
-        Int::Setcc => transfer::setcc(e, op, op.aux, f),
-        Int::Cmovcc => transfer::cmovcc(e, op, op.aux, w, f),
-        Int::Jcc => flow::jcc(e, op, op.aux),
-        Int::Jmp => e.jump_relative(op),
-        Int::JmpIndirect => flow::jmp_indirect(e, op, f),
-        Int::Call => flow::call(e, op),
-        Int::CallIndirect => flow::call_indirect(e, op, f),
-        Int::Ret => flow::ret(e, op, 0),
-        Int::RetRelease => flow::ret(e, op, op.imm as u16),
-        Int::Loop => flow::loop_while(e, op, None),
-        Int::Loope => flow::loop_while(e, op, Some(true)),
-        Int::Loopne => flow::loop_while(e, op, Some(false)),
-        Int::Jcxz => flow::jcxz(e, op),
-        Int::Nop => Ok(()),
-        Int::Clc => flow::set_carry(e, 0),
-        Int::Stc => flow::set_carry(e, 1),
-        Int::Cmc => flow::complement_carry(e),
-        Int::Cld => flow::set_direction(e, false),
-        Int::Std => flow::set_direction(e, true),
-        Int::Ud => e.raise(crate::Exception::InvalidOpcode),
-    }
+/// The code goes into the caller.
+macro_rules! inlined {
+    ($e:ident, $call:expr) => {
+        $call
+    };
+}
+
+/// The code goes into a function of its own.
+macro_rules! called {
+    ($e:ident, $call:expr) => {
+        call($e, |$e| $call)
+    };
+}
+
+#[inline(never)]
+fn call<E, R>(e: &mut E, code: impl FnOnce(&mut E) -> R) -> R {
+    code(e)
+}
+
+/// The function from an instruction to its semantics, with their code at the place named.
+macro_rules! define_execute {
+    ($(#[$attribute:meta])* $name:ident, $place:ident) => {
+        $(#[$attribute])*
+        pub fn $name<E: Engine>(e: &mut E, op: &Op, int: Int, w: Width, f: Form) -> Result<(), E::Stop> {
+            match int {
+                Int::Add => $place!(e, arithmetic::add(e, op, w, f)),
+                Int::Or => $place!(e, arithmetic::or(e, op, w, f)),
+                Int::Adc => $place!(e, arithmetic::adc(e, op, w, f)),
+                Int::Sbb => $place!(e, arithmetic::sbb(e, op, w, f)),
+                Int::And => $place!(e, arithmetic::and(e, op, w, f)),
+                Int::Sub => $place!(e, arithmetic::sub(e, op, w, f)),
+                Int::Xor => $place!(e, arithmetic::xor(e, op, w, f)),
+                Int::Cmp => $place!(e, arithmetic::cmp(e, op, w, f)),
+                Int::Test => $place!(e, arithmetic::test(e, op, w, f)),
+                Int::Inc => $place!(e, arithmetic::inc(e, op, w, f)),
+                Int::Dec => $place!(e, arithmetic::dec(e, op, w, f)),
+                Int::Neg => $place!(e, arithmetic::neg(e, op, w, f)),
+                Int::Not => $place!(e, arithmetic::not(e, op, w, f)),
+                Int::Mov => $place!(e, transfer::mov(e, op, w, f)),
+                Int::Lea => $place!(e, transfer::lea(e, op, w)),
+                Int::Xchg => $place!(e, transfer::xchg(e, op, w, f)),
+                Int::Xadd => $place!(e, arithmetic::xadd(e, op, w, f)),
+                Int::Cmpxchg => $place!(e, arithmetic::cmpxchg(e, op, w, f)),
+                Int::MovzxByte => $place!(e, transfer::movzx(e, op, w, Width::W8, f)),
+                Int::MovzxWord => $place!(e, transfer::movzx(e, op, w, Width::W16, f)),
+                Int::MovsxByte => $place!(e, transfer::movsx(e, op, w, Width::W8, f)),
+                Int::MovsxWord => $place!(e, transfer::movsx(e, op, w, Width::W16, f)),
+                Int::MovsxDword => $place!(e, transfer::movsx(e, op, w, Width::W32, f)),
+                Int::Bswap => $place!(e, transfer::bswap(e, op, w)),
+                Int::ConvertAccumulator => $place!(e, transfer::convert_accumulator(e, op)),
+                Int::ExtendAccumulator => $place!(e, transfer::extend_accumulator(e, op)),
+                Int::Push => $place!(e, transfer::push(e, op, f)),
+                Int::Pop => $place!(e, transfer::pop(e, op)),
+                Int::Leave => $place!(e, transfer::leave(e, op)),
+                Int::Xlat => $place!(e, transfer::xlat(e, op)),
+                Int::Rol => $place!(e, shifts::rol(e, op, w, f)),
+                Int::Ror => $place!(e, shifts::ror(e, op, w, f)),
+                Int::Rcl => $place!(e, shifts::rcl(e, op, w, f)),
+                Int::Rcr => $place!(e, shifts::rcr(e, op, w, f)),
+                Int::Shl => $place!(e, shifts::shl(e, op, w, f)),
+                Int::Shr => $place!(e, shifts::shr(e, op, w, f)),
+                Int::Sar => $place!(e, shifts::sar(e, op, w, f)),
+                Int::Shld => $place!(e, shifts::shld(e, op, w, f)),
+                Int::Shrd => $place!(e, shifts::shrd(e, op, w, f)),
+                Int::Mul => $place!(e, multiply::mul(e, op, w, f)),
+                Int::ImulWide => $place!(e, multiply::imul_wide(e, op, w, f)),
+                Int::Imul => $place!(e, multiply::imul(e, op, w, f)),
+                Int::ImulImmediate => $place!(e, multiply::imul_immediate(e, op, w, f)),
+                Int::Div => $place!(e, multiply::div(e, op, w, f)),
+                Int::Idiv => $place!(e, multiply::idiv(e, op, w, f)),
+                Int::Bt => $place!(e, bits::bt(e, op, w, f)),
+                Int::Bts => $place!(e, bits::bts(e, op, w, f)),
+                Int::Btr => $place!(e, bits::btr(e, op, w, f)),
+                Int::Btc => $place!(e, bits::btc(e, op, w, f)),
+                Int::Bsf => $place!(e, bits::bsf(e, op, w, f)),
+                Int::Bsr => $place!(e, bits::bsr(e, op, w, f)),
+                Int::Popcnt => $place!(e, bits::popcnt(e, op, w, f)),
+                Int::Lzcnt => $place!(e, extract::lzcnt(e, op, w, f)),
+                Int::Tzcnt => $place!(e, extract::tzcnt(e, op, w, f)),
+                Int::Andn => $place!(e, extract::andn(e, op, w, f)),
+                Int::Bextr => $place!(e, extract::bextr(e, op, w, f)),
+                Int::Blsi => $place!(e, extract::blsi(e, op, w, f)),
+                Int::Blsmsk => $place!(e, extract::blsmsk(e, op, w, f)),
+                Int::Blsr => $place!(e, extract::blsr(e, op, w, f)),
+                Int::Bzhi => $place!(e, extract::bzhi(e, op, w, f)),
+                Int::Mulx => $place!(e, extract::mulx(e, op, w, f)),
+                Int::Rorx => $place!(e, extract::rorx(e, op, w, f)),
+                Int::Sarx => $place!(e, extract::sarx(e, op, w, f)),
+                Int::Shlx => $place!(e, extract::shlx(e, op, w, f)),
+                Int::Shrx => $place!(e, extract::shrx(e, op, w, f)),
+                Int::Movbe => $place!(e, transfer::movbe(e, op, w, f)),
+                Int::Setcc => $place!(e, transfer::setcc(e, op, op.aux, f)),
+                Int::Cmovcc => $place!(e, transfer::cmovcc(e, op, op.aux, w, f)),
+                Int::Jcc => $place!(e, flow::jcc(e, op, op.aux)),
+                Int::Jmp => e.jump_relative(op),
+                Int::JmpIndirect => $place!(e, flow::jmp_indirect(e, op, f)),
+                Int::Call => $place!(e, flow::call(e, op)),
+                Int::CallIndirect => $place!(e, flow::call_indirect(e, op, f)),
+                Int::Ret => $place!(e, flow::ret(e, op, 0)),
+                Int::RetRelease => $place!(e, flow::ret(e, op, op.imm as u16)),
+                Int::Loop => $place!(e, flow::loop_while(e, op, None)),
+                Int::Loope => $place!(e, flow::loop_while(e, op, Some(true))),
+                Int::Loopne => $place!(e, flow::loop_while(e, op, Some(false))),
+                Int::Jcxz => $place!(e, flow::jcxz(e, op)),
+                Int::Nop => Ok(()),
+                Int::Clc => $place!(e, flow::set_carry(e, 0)),
+                Int::Stc => $place!(e, flow::set_carry(e, 1)),
+                Int::Cmc => flow::complement_carry(e),
+                Int::Cld => $place!(e, flow::set_direction(e, false)),
+                Int::Std => $place!(e, flow::set_direction(e, true)),
+                Int::Ud => e.raise(crate::Exception::InvalidOpcode),
+            }
+        }
+    };
+}
+
+define_execute! {
+    /// Performs `int` with operand width `w` and operand form `f`; both are the op's own, passed apart so that an
+    /// interpreter can call with constants and have the rest folded away.
+    ///
+    /// # Errors
+    /// The instruction faults.
+    #[inline(always)]
+    execute, inlined
+}
+
+define_execute! {
+    /// As [`execute`], for callers that know neither instruction nor width nor form beforehand: the code of each instruction is then a
+    /// kilobyte or more, and all of them in one function too much for an optimising compiler.
+    ///
+    /// # Errors
+    /// The instruction faults.
+    execute_any, called
 }

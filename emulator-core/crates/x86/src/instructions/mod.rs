@@ -26,7 +26,7 @@ pub fn rows() -> &'static [&'static Row] {
 #[inline]
 pub fn execute<E: Engine + simd::VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
     match op.sem {
-        Sem::Int(int) => integer::execute(e, op, int, op.width, op.form),
+        Sem::Int(int) => integer::execute_any(e, op, int, op.width, op.form),
         Sem::Sys(sys) => e.system(op, sys),
         Sem::Fpu(fpu) => e.fpu(op, fpu),
         Sem::Simd(simd) => simd::execute(e, op, simd),

@@ -1,11 +1,8 @@
 /**
- * Giving way to the event loop. A promise alone never does (microtasks run first), `setTimeout` waits for
+ * Giving way to the event loop in a browser. A promise alone never does (microtasks run first), `setTimeout` waits for
  * milliseconds once nested (HTML, "timers"), so a message to oneself it is: some 20 microseconds.
- *
- * There and back, not one way: Node empties a port's queue before it looks at any other, up to a thousand messages,
- * and a port whose message posts the next to the same port keeps everybody else waiting for that long.
  */
-export class Turn {
+export class BrowserTurn {
   readonly #near: MessagePort;
   readonly #far: MessagePort;
   #resume: () => void = () => undefined;
@@ -14,9 +11,6 @@ export class Turn {
     const { port1, port2 } = new MessageChannel();
     this.#near = port1;
     this.#far = port2;
-    this.#far.onmessage = () => {
-      this.#far.postMessage(0);
-    };
     this.#near.onmessage = () => {
       this.#resume();
     };
@@ -26,7 +20,7 @@ export class Turn {
   async give(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#resume = resolve;
-      this.#near.postMessage(0);
+      this.#far.postMessage(0);
     });
   }
 
