@@ -304,6 +304,34 @@ mod tests {
         assert_ne!(d >> 11 & 1, 0, "SYSCALL");
     }
 
+    /// The x86-64 psABI's list for level v3, beyond v2. OSXSAVE is the operating system's.
+    #[test]
+    fn every_feature_of_x86_64_v3_is_there() {
+        let [_, _, c, _] = cpuid(CpuModel::X86_64V3, 1);
+        for (name, bit) in [("FMA", 12), ("MOVBE", 22), ("XSAVE", 26), ("AVX", 28), ("F16C", 29)] {
+            assert_ne!(c >> bit & 1, 0, "{name}");
+        }
+        assert_eq!(c >> 27 & 1, 0, "OSXSAVE before CR4 says so");
+        let [_, b, _, _] = cpuid(CpuModel::X86_64V3, 7);
+        for (name, bit) in [("BMI1", 3), ("AVX2", 5), ("BMI2", 8)] {
+            assert_ne!(b >> bit & 1, 0, "{name}");
+        }
+        let [_, _, c, _] = cpuid(CpuModel::X86_64V3, 0x8000_0001);
+        assert_ne!(c >> 5 & 1, 0, "LZCNT");
+    }
+
+    /// Intel SDM vol. 1, 13.2 and 13.4: 512 bytes and the header, then 256 bytes of AVX state.
+    #[test]
+    fn sizes_of_the_extended_state_follow_from_what_is_enabled() {
+        let asked = |xcr0| Asked { model: CpuModel::X86_64V3, code64: true, osxsave: true, xcr0 };
+        assert_eq!(asked(3).answer(13, 0), [7, 576, 832, 0]);
+        assert_eq!(asked(7).answer(13, 0), [7, 832, 832, 0]);
+        assert_eq!(asked(7).answer(13, 1), [7, 832, 0, 0], "XSAVEOPT, XSAVEC, XGETBV with ECX = 1");
+        assert_eq!(asked(7).answer(13, 2), [256, 576, 0, 0]);
+        assert_eq!(asked(7).answer(1, 0)[2] >> 27 & 1, 1, "OSXSAVE");
+        assert_eq!(cpuid(CpuModel::X86_64V2, 13), [0; 4]);
+    }
+
     /// Cache size by the formula of leaf 4: ways * partitions * line * sets.
     #[test]
     fn cache_parameters_give_their_sizes() {
