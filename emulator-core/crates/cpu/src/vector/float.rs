@@ -63,7 +63,7 @@ fn packed<B: Binary>(op: FpOp, count: u32, a: u128, b: u128, imm: u8, ctx: &mut 
         FpOp::Rsqrt => each(|_, b, _| approximate::reciprocal_root(b)),
         FpOp::Compare => fill(a, count, |n| predicate::<B>(imm, lane(a, n), lane(b, n), ctx)),
         FpOp::Round => round::<B>(count, a, b, imm, ctx),
-        FpOp::DotProduct => dot_product::<B>(count, a, b, imm, ctx),
+        FpOp::DotProduct => dot_products_of::<B, 1>(count, [a], [b], imm, ctx)[0],
         FpOp::AddSub => fill(a, count, |n| {
             let (a, b) = (lane::<B>(a, n), lane(b, n));
             if n % 2 == 0 { sse::sub(a, b, ctx) } else { sse::add(a, b, ctx) }
@@ -104,28 +104,53 @@ fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) ->
     fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
 }
 
-/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Which of two
-/// addends comes first differs from lane to lane on Intel's processors, and tells where both are NaNs: the first is the sum.
-fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+/// `DPPS` and `DPPD` of each 128-bit part.
+pub(super) fn dot_products<const PARTS: usize>(
+    op: FloatOp,
+    a: [u128; PARTS],
+    b: [u128; PARTS],
+    imm: u8,
+    ctx: &mut Context,
+) -> [u128; PARTS] {
+    match op.lanes() {
+        Lanes::Ps => dot_products_of::<F32, PARTS>(4, a, b, imm, ctx),
+        _ => dot_products_of::<F64, PARTS>(2, a, b, imm, ctx),
+    }
+}
+
+/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Each step raises
+/// its exceptions in all parts before the next one (Intel SDM vol. 2, DPPS). Which of two addends comes first differs from lane to lane
+/// on Intel's processors, and tells where both are NaNs: the first is the sum.
+fn dot_products_of<B: Binary, const PARTS: usize>(
+    count: u32,
+    a: [u128; PARTS],
+    b: [u128; PARTS],
+    imm: u8,
+    ctx: &mut Context,
+) -> [u128; PARTS] {
     let none = B::from_bits(0);
-    let mut products = [none; 4];
-    for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
-        products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
-    }
-    // Each step raises its own exceptions (Intel SDM vol. 2, DPPS).
-    if !ctx.next_step() {
-        return 0;
-    }
-    let sums: [B; 4] = if count == 4 {
-        let pairs: [B; 4] = core::array::from_fn(|n| sse::add(products[n ^ 1], products[n], ctx));
-        if !ctx.next_step() {
-            return 0;
+    let mut products = [[none; 4]; PARTS];
+    for (part, products) in products.iter_mut().enumerate() {
+        for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
+            products[n as usize] = sse::mul(lane::<B>(a[part], n), lane(b[part], n), ctx);
         }
-        core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx))
-    } else {
-        core::array::from_fn(|n| sse::add(products[n], products[n ^ 1], ctx))
-    };
-    fill(0, count, |n| if imm >> n & 1 != 0 { sums[n as usize] } else { B::from_bits(0) })
+    }
+    if !ctx.next_step() {
+        return [0; PARTS];
+    }
+    let mut sums = products.map(|p| {
+        core::array::from_fn(|n| {
+            let (own, other) = (p[n], p[n ^ 1]);
+            if count == 4 { sse::add(other, own, ctx) } else { sse::add(own, other, ctx) }
+        })
+    });
+    if count == 4 {
+        if !ctx.next_step() {
+            return [0; PARTS];
+        }
+        sums = sums.map(|s: [B; 4]| core::array::from_fn(|n| sse::add(s[n], s[n ^ 2], ctx)));
+    }
+    sums.map(|s| fill(0, count, |n| if imm >> n & 1 != 0 { s[n as usize] } else { none }))
 }
 
 /// A fused operation of `a`, `b` and `c`; scalar forms keep the rest of `first`.
