@@ -15,11 +15,13 @@ export interface Recipe {
   /** One line for people. */
   readonly description: string;
   readonly architecture: Architecture;
+  /** Debian package with a Xen hypervisor, which then boots the kernel, and the hypervisor's own command line. */
+  readonly hypervisor?: { readonly package: string; readonly commandLine: string };
   /** Debian package of the kernel, a meta-package (`linux-image-amd64`) or a concrete one. Its vmlinuz is used byte for byte. */
   readonly kernelPackage: string;
   /** Debian package with the statically linked BusyBox that is the whole user space. */
   readonly busyboxPackage: string;
-  /** Kernel command line. */
+  /** Linux's command line. */
   readonly commandLine: string;
   /** Guest RAM unless the caller says otherwise, with its unit. */
   readonly memory: Bytes;
@@ -30,6 +32,7 @@ export function artefactDirectory(name: string): string {
   return `.cache/images/${name}`;
 }
 
+export const HYPERVISOR_FILE = "xen";
 export const KERNEL_FILE = "vmlinuz";
 export const INITRD_FILE = "initramfs.cpio.gz";
 
@@ -42,16 +45,23 @@ export const INITRD_FILE = "initramfs.cpio.gz";
 export function bootable(recipe: Recipe): Image {
   // Compiled, this module is images/dist/recipe.js.
   const directory = new URL(`../../${artefactDirectory(recipe.name)}/`, import.meta.url);
-  return {
-    name: recipe.name,
-    description: recipe.description,
-    kernel: new URL(KERNEL_FILE, directory).href,
-    initrd: new URL(INITRD_FILE, directory).href,
-    commandLine: recipe.commandLine,
-    memory: recipe.memory,
-    prompt: promptOf(recipe),
-    agent: true,
-  };
+  const [hypervisor = "", kernel = "", initrd = ""] = [HYPERVISOR_FILE, KERNEL_FILE, INITRD_FILE].map(
+    (file) => new URL(file, directory).href,
+  );
+  const { name, description, commandLine, memory } = recipe;
+  const described = { name, description, memory, prompt: promptOf(recipe) };
+  if (recipe.hypervisor === undefined) return { ...described, kernel, initrd, commandLine, agent: true };
+  const modules = [
+    { file: kernel, commandLine: `${KERNEL_FILE} ${commandLine}` },
+    { file: initrd, commandLine: INITRD_FILE },
+  ];
+  // Xen keeps the interrupt of the second serial port to itself, so the agent has no way out.
+  return { ...described, kernel: hypervisor, modules, commandLine: recipe.hypervisor.commandLine, agent: false };
+}
+
+/** The terminal that the kernel's command line makes its console. */
+export function consoleOf({ commandLine }: Recipe): string {
+  return /(?:^| )console=(\w+)/.exec(commandLine)?.[1] ?? "console";
 }
 
 /** What the shell prints, literally, when it waits for a command in the home directory. */

@@ -2,12 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { artefactDirectory, INITRD_FILE, KERNEL_FILE, type Recipe } from "../recipe.js";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { artefactDirectory, consoleOf, HYPERVISOR_FILE, INITRD_FILE, KERNEL_FILE, type Recipe } from "../recipe.js";
 import type { Say } from "./archive.js";
 import { fileFromDeb } from "./deb.js";
 import { replaceFile, sha256 } from "./files.js";
 import { packInitramfs, readFiles } from "./initramfs.js";
 import { readLock, writeLock, type Lock } from "./lock.js";
+import type { PackageVersion } from "./index-file.js";
 import { isComplete, readManifest, writeManifest, type Manifest } from "./manifest.js";
 import { PackageStore, type Obtained } from "./packages.js";
 
@@ -48,19 +51,36 @@ export async function ensureImage(
   say(`packing ${recipe.name}`);
   const kernel = await fileFromDeb(kernelPackage.path, (path) => path.startsWith("boot/vmlinuz-"));
   const busybox = await fileFromDeb(busyboxPackage.path, (path) => /^(usr\/)?bin\/busybox$/.test(path));
-  const initrd = await packInitramfs({ hostname: recipe.name, busybox: busybox.data, agent, shared });
-
-  await replaceFile(join(directory, KERNEL_FILE), kernel.data);
-  await replaceFile(join(directory, INITRD_FILE), initrd);
-  const packages = {
+  const initrd = await packInitramfs({
+    hostname: recipe.name,
+    console: consoleOf(recipe),
+    busybox: busybox.data,
+    agent,
+    shared,
+  });
+  const artefacts: Record<string, Uint8Array> = { [KERNEL_FILE]: kernel.data, [INITRD_FILE]: initrd };
+  const packages: Record<string, PackageVersion> = {
     [recipe.kernelPackage]: kernelPackage.version,
     [recipe.busyboxPackage]: busyboxPackage.version,
   };
-  const sizes = { [KERNEL_FILE]: kernel.data.length, [INITRD_FILE]: initrd.length };
+  if (recipe.hypervisor !== undefined) {
+    const obtained = await gather(recipe.hypervisor.package);
+    artefacts[HYPERVISOR_FILE] = await hypervisorFrom(obtained.path);
+    packages[recipe.hypervisor.package] = obtained.version;
+  }
+
+  for (const [file, data] of Object.entries(artefacts)) await replaceFile(join(directory, file), data);
+  const sizes = Object.fromEntries(Object.entries(artefacts).map(([file, data]) => [file, data.length]));
   const used = Object.keys(lock).length === 0 ? packages : lock;
   if (used !== lock) await writeLock(lockFile, used);
   await writeManifest(directory, { inputs: inputsWith(used), lock: used, packages, sizes });
   say(`${recipe.name}: ${kernelPackage.version.package} ${kernelPackage.version.version}`);
+}
+
+/** Boot loaders unpack what they load; here that happens once. */
+async function hypervisorFrom(deb: string): Promise<Uint8Array> {
+  const packed = await fileFromDeb(deb, (path) => /^boot\/xen-.*\.gz$/.test(path));
+  return await promisify(gunzip)(packed.data);
 }
 
 async function obtain(

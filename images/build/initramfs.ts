@@ -8,6 +8,8 @@ import { packCpio, type Entry } from "./cpio.js";
 /** What goes in besides the files every image shares. */
 export interface RootParts {
   readonly hostname: string;
+  /** Name of the terminal that is the console, such as `ttyS0`. */
+  readonly console: string;
   /** The static BusyBox binary. */
   readonly busybox: Uint8Array;
   /** The agent behind `run()`. */
@@ -32,7 +34,12 @@ export async function packInitramfs(parts: RootParts): Promise<Buffer> {
     { type: "symlink", path: "init", target: "bin/busybox" },
     { type: "file", path: "sbin/terrarium-agent", mode: 0o755, data: parts.agent },
     { type: "file", path: "etc/hostname", data: Buffer.from(`${parts.hostname}\n`) },
-    ...[...parts.shared].map(([path, data]): Entry => ({ type: "file", path, data, mode: modeOf(path) })),
+    ...[...parts.shared].map(([path, data]): Entry => ({
+      type: "file",
+      path,
+      data: filledIn(data, parts),
+      mode: modeOf(path),
+    })),
   ];
   return promisify(gzip)(packCpio(entries), { level: 9 });
 }
@@ -43,6 +50,11 @@ export async function readFiles(root: string): Promise<Map<string, Uint8Array>> 
   const paths = listed.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const files = paths.sort().map(async (path) => [relative(root, path), await readFile(path)] as const);
   return new Map(await Promise.all(files));
+}
+
+/** A shared file with what differs from image to image in it. */
+function filledIn(data: Uint8Array, { console }: RootParts): Uint8Array {
+  return Buffer.from(Buffer.from(data).toString("latin1").replaceAll("@CONSOLE@", console), "latin1");
 }
 
 /** Not taken from the checkout, where a umask or a file system without modes may have changed it. */

@@ -1,5 +1,5 @@
 /**
- * `node packages/setup/bootstrap.mjs start|test|demo|bench|lint|build [arguments]`: makes everything ready, then does it.
+ * `node packages/setup/bootstrap.mjs start|test|demo|bench|conformance|lint|build [arguments]`: makes everything ready, then does it.
  *
  * Runs with nothing installed and under whatever Node the machine has (20 or newer), so this folder imports nothing but
  * Node's own modules. What it starts runs under the Node of node_modules.
@@ -19,6 +19,7 @@ const tasks = {
   test: { program: ["packages/setup/test.mjs"], images: imageNames },
   demo: { program: ["packages/web/dist/demo.js"], images: () => [DEFAULT_IMAGE] },
   bench: { program: ["benchmarks/dist/main.js"], images: namedImages },
+  conformance: { program: ["packages/setup/conformance.mjs"], images: () => [] },
   lint: { program: ["packages/setup/lint.mjs"], images: () => [] },
   build: { program: undefined, images: namedImages },
 };

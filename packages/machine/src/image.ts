@@ -1,5 +1,6 @@
 /** What the images package provides and `boot` takes. */
 
+import type { BootModule } from "./config.js";
 import type { Bytes } from "./units.js";
 
 /** A guest ready to boot: where its files are and what is known about it. Structured-cloneable. */
@@ -12,6 +13,8 @@ export interface Image {
   readonly kernel: string;
   /** URL of the initial RAM disk. */
   readonly initrd?: string;
+  /** Modules, where the kernel is a multiboot kernel. */
+  readonly modules?: readonly BootModule[];
   /** Kernel command line. */
   readonly commandLine: string;
   /** RAM it is given unless the caller says otherwise. */

@@ -31,7 +31,7 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
-    pub(crate) fn offset(&self, op: &Op) -> u64 {
+    fn offset(&self, op: &Op) -> u64 {
         let regs = &self.cpu.state.regs;
         let index = regs.read(Width::W64, op.index) << op.scale;
         let offset = regs.read(Width::W64, op.base).wrapping_add(index).wrapping_add(op.disp as u64);
@@ -48,7 +48,9 @@ impl Exec<'_> {
     #[inline(always)]
     fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
         if op.checked {
-            return self.checked_linear(op.seg, offset, bytes, write);
+            let linear = self.checked_linear(op.seg, offset, bytes, write)?;
+            self.check_alignment(linear, bytes, op.fault_segment())?;
+            return Ok(linear);
         }
         // SAFETY: the decoder numbers segments 0..=5, and `Op::lower` knows SEG_NONE (6) beside them; there are seven.
         let segment = unsafe { self.cpu.state.segs.get_unchecked(usize::from(op.seg)) };
@@ -66,11 +68,18 @@ impl Exec<'_> {
     ) -> Result<u64, Exception> {
         self.check_segment(segment, offset, bytes, write)?;
         let linear = self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset);
-        let linear = if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) };
-        if self.cpu.mode.aligned && linear & (bytes - 1) != 0 && bytes.is_power_of_two() {
-            return Err(Exception::AlignmentCheck);
+        Ok(if self.cpu.mode.code == Width::W64 { linear } else { Width::W32.truncate(linear) })
+    }
+
+    /// #AC where alignment is checked and `bytes`, a power of two, are not aligned. Sixteen bytes are left to the instructions
+    /// that always want them aligned. An address that is not canonical comes first.
+    pub(crate) fn check_alignment(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
+        let checked = self.cpu.mode.aligned && bytes <= 8 && bytes.is_power_of_two();
+        if !checked || linear & (bytes - 1) == 0 {
+            return Ok(());
         }
-        Ok(linear)
+        self.check_canonical(linear, 1, segment)?;
+        Err(Exception::AlignmentCheck)
     }
 
     /// Reads `w` at a linear address; `segment` chooses between #GP and #SS where it is not canonical.
@@ -124,7 +133,7 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
-    fn stack_linear(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
+    pub(crate) fn stack_linear(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
         let mode = self.cpu.mode;
         if mode.code == Width::W64 && !mode.aligned {
             return Ok(pointer);
@@ -132,7 +141,9 @@ impl Exec<'_> {
         if mode.flat && !mode.aligned {
             return Ok(pointer);
         }
-        self.checked_linear(seg::SS, pointer, w.bytes(), write)
+        let linear = self.checked_linear(seg::SS, pointer, w.bytes(), write)?;
+        self.check_alignment(linear, w.bytes(), seg::SS)?;
+        Ok(linear)
     }
 }
 
@@ -365,19 +376,19 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn load(&mut self, w: Width, op: &Op) -> Result<u64, Exception> {
         let linear = self.linear(op, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn store(&mut self, w: Width, op: &Op, value: u64) -> Result<(), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.store_linear(w, linear, op.seg, value)
+        self.store_linear(w, linear, op.fault_segment(), value)
     }
 
     #[inline(always)]
     fn load_rw(&mut self, w: Width, op: &Op) -> Result<(u64, Place), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
@@ -395,14 +406,14 @@ impl Engine for Exec<'_> {
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<(u64, Place), Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.seg)
+        self.load_rw_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]
     fn load_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<u64, Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), false)?;
-        self.load_linear(w, linear, op.seg)
+        self.load_linear(w, linear, op.fault_segment())
     }
 
     #[inline(always)]

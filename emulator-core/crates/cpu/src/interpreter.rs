@@ -2,13 +2,12 @@
 
 use platform::VcpuExit;
 use x86::decode::{DecodeError, MAX_LENGTH, decode};
-use x86::{Exception, Inst, Op, RIP_SLOT, Rep, SEG_NONE, Width, gpr_slot, seg};
+use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Width, seg};
 
 use crate::blocks::{Key, MAX_OPS};
 use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::hot::{Next, code_of};
-use crate::mmu::canonical;
 use crate::state::{InterruptShadow, eflags};
 
 const PAGE_BYTES: u64 = 4096;
@@ -130,24 +129,12 @@ impl Exec<'_> {
                 Err(exception) => {
                     self.cpu.state.rip = self.address_of(op);
                     self.cpu.retired += distance(first, at);
-                    return Err(self.by_segment(op, exception));
+                    return Err(exception);
                 }
             }
         }
         self.cpu.retired += u64::from(block.count);
         Ok(())
-    }
-
-    /// 64-bit mode has no segment for most operands, but one whose address has rSP or rBP for its base is the stack's: where it
-    /// is not canonical, that is #SS(0) (Intel SDM vol. 1, 3.3.7.1; vol. 3, 6.15, interrupt 12).
-    #[cold]
-    #[inline(never)]
-    fn by_segment(&self, op: &Op, exception: Exception) -> Exception {
-        const RSP_SLOT: u8 = gpr_slot(4, false);
-        const RBP_SLOT: u8 = gpr_slot(5, false);
-        let of_stack = op.seg == SEG_NONE && op.form.has_memory() && matches!(op.base, RSP_SLOT | RBP_SLOT);
-        let protection = exception == Exception::GeneralProtection(0) && self.cpu.mode.code == Width::W64;
-        if protection && of_stack && !canonical(self.offset(op)) { Exception::StackFault(0) } else { exception }
     }
 
     /// Before an instruction in [`crate::Mode::single`]: what a block leaves out.

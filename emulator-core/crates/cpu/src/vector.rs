@@ -8,11 +8,10 @@ use softfloat::Context;
 use x86::instructions::simd::{
     BlendOp, ConvertOp, FloatOp, Lanes, PackedImmOp, PackedOp, StringOp, VectorEngine, lanes,
 };
-use x86::{Exception, Op, Width};
+use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
 use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT};
-use crate::tlb::Use;
 use crate::x87::MXCSR_MASK;
 
 /// Sign and exponent of an x87 register whose significand an MMX instruction wrote.
@@ -82,26 +81,25 @@ impl VectorEngine for Exec<'_> {
     #[inline(always)]
     fn load_vector(&mut self, op: &Op, aligned: bool) -> Result<u128, Exception> {
         let linear = self.linear(op, 16, false)?;
-        self.load128(linear, op.seg, aligned)
+        self.load128(linear, op.fault_segment(), aligned)
     }
 
     #[inline(always)]
     fn store_vector(&mut self, op: &Op, aligned: bool, value: u128) -> Result<(), Exception> {
         let linear = self.linear(op, 16, true)?;
-        self.store128(linear, op.seg, aligned, value)
+        self.store128(linear, op.fault_segment(), aligned, value)
     }
 
     fn store_masked(&mut self, op: &Op, bytes: u8, value: u128, mask: u128) -> Result<(), Exception> {
-        // With no byte selected nothing is accessed (SDM vol. 2, MASKMOVDQU: faults are then up to the implementation).
+        // With no byte selected faults are up to the implementation (SDM vol. 2, MASKMOVDQU). Intel's processors report them, and
+        // those of the upper half first.
         let chosen = lanes::sign_mask(8, mask);
-        if chosen == 0 {
-            return Ok(());
+        for half in (0..bytes / 8).rev() {
+            self.load_rw_at(Width::W64, op, 8 * u64::from(half))?;
         }
-        let linear = self.linear(op, u64::from(bytes), true)?;
-        self.check_range(Use::Write, linear, u64::from(bytes), op.seg)?;
         for n in (0..bytes).filter(|n| chosen >> n & 1 != 0) {
-            let address = self.wrap(linear.wrapping_add(u64::from(n)));
-            self.store_linear(Width::W8, address, op.seg, (value >> (8 * n)) as u64 & 0xff)?;
+            let (_, place) = self.load_rw_at(Width::W8, op, u64::from(n))?;
+            self.store_rw(Width::W8, place, (value >> (8 * n)) as u64 & 0xff);
         }
         Ok(())
     }

@@ -49,6 +49,7 @@ impl Exec<'_> {
     fn perform(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
             Fpu::Fninit | Fpu::Fnclex | Fpu::Fnstcw | Fpu::Fnstsw | Fpu::FnstswAx => self.control(op, fpu),
+            Fpu::Fneni => Ok(()),
             Fpu::Fnstenv => self.store_environment(op),
             Fpu::Fnsave => self.save_all(op),
             Fpu::Fxsave => self.fxsave(op),

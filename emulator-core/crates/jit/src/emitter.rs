@@ -177,7 +177,7 @@ impl Emitter {
         } else {
             offset
         };
-        Access { width: w, address, segment: op.seg }
+        Access { width: w, address, segment: op.fault_segment() }
     }
 
     fn load_access(&mut self, access: Access) -> Value {

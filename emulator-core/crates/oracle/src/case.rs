@@ -1,25 +1,41 @@
-//! One instruction with everything it can see, and what became of it.
+//! Instructions with everything they can see, and what became of it.
+
+use std::sync::LazyLock;
 
 use x86::Width;
 
-use crate::{DATA_WINDOW, STACK_WINDOW};
+use crate::random::Random;
+use crate::{DATA, STACK};
 
-/// Registers in the layout the host's entry code uses; the first part is an FXSAVE image in its 64-bit form (Intel SDM
-/// vol. 1, table 10-2).
+/// Registers in the layout the host's entry code uses: first an XSAVE image in its standard form, with AVX state (Intel SDM
+/// vol. 1, 13.4).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Registers {
-    /// x87, MMX, XMM registers and MXCSR.
+    /// x87, MMX, XMM registers and MXCSR (SDM vol. 1, table 10-2).
     pub fx: [u8; 512],
+    /// The XSAVE header: which components the image has, and that it is not compacted.
+    header: [u64; 8],
+    /// Bits 255:128 of the YMM registers.
+    pub ymm_high: [u128; 16],
     /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
     pub gpr: [u64; 16],
     /// RFLAGS.
     pub rflags: u64,
-    /// RIP.
+    /// RIP; before a run its upper half is the host's, for the code segment's selector.
     pub rip: u64,
+    /// Selectors of ES, CS, SS, DS, FS, GS; not loaded, they start as [`crate::host`] says.
+    pub selectors: [u16; 6],
 }
 
+/// x87, SSE and AVX state (SDM vol. 1, 13.1).
+const XSAVE_COMPONENTS: u64 = 7;
+
+/// What user programs always see set: bit 1, and the interrupt flag.
+const RFLAGS: u64 = 0x202;
+
 const FCW: usize = 0;
+const FIP: usize = 8;
 const MXCSR: usize = 24;
 const ST: usize = 32;
 const XMM: usize = 160;
@@ -28,7 +44,17 @@ impl Registers {
     /// All zero, with masked floating-point exceptions and an empty x87 stack.
     #[must_use]
     pub fn new() -> Registers {
-        let mut registers = Registers { fx: [0; 512], gpr: [0; 16], rflags: 2, rip: crate::ENTRY };
+        let mut header = [0; 8];
+        header[0] = XSAVE_COMPONENTS;
+        let mut registers = Registers {
+            fx: [0; 512],
+            header,
+            ymm_high: [0; 16],
+            gpr: [0; 16],
+            rflags: RFLAGS,
+            rip: crate::ENTRY,
+            selectors: [0; 6],
+        };
         registers.fx[FCW..FCW + 2].copy_from_slice(&0x37fu16.to_le_bytes());
         registers.set_mxcsr(0x1f80);
         registers
@@ -75,6 +101,17 @@ impl Registers {
         self.fx[FCW + 4] = tags;
     }
 
+    /// x87 instruction pointer.
+    #[must_use]
+    pub fn x87_ip(&self) -> u64 {
+        self.fx[FIP..FIP + 8].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+    }
+
+    /// Sets the x87 instruction pointer.
+    pub fn set_x87_ip(&mut self, value: u64) {
+        self.fx[FIP..FIP + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
     /// MXCSR.
     #[must_use]
     pub fn mxcsr(&self) -> u32 {
@@ -94,51 +131,90 @@ impl Default for Registers {
     }
 }
 
-/// An instruction and the state it starts from.
+/// Instructions and the state they start from.
 #[derive(Clone)]
 pub struct Case {
-    /// The instruction's bytes, put at [`crate::ENTRY`].
+    /// The instructions' bytes, put at [`crate::ENTRY`].
     pub code: Vec<u8>,
     /// Width of the code segment: 64-bit mode, or 32 or 16 bits in compatibility mode.
     pub mode: Width,
     /// Registers before.
     pub registers: Registers,
-    /// Contents of [`DATA_WINDOW`].
-    pub data: Vec<u8>,
-    /// Contents of [`STACK_WINDOW`].
-    pub stack: Vec<u8>,
+    /// Which of the [`BACKGROUNDS`] memory holds; 0 is zeros.
+    pub background: usize,
+    /// Where memory differs from the background: addresses and bytes, later ones over earlier ones.
+    pub patches: Vec<(u64, Vec<u8>)>,
 }
 
 impl Case {
     /// A case with memory all zero.
     #[must_use]
     pub fn new(code: Vec<u8>, mode: Width) -> Case {
-        let window = |range: core::ops::Range<u64>| vec![0; (range.end - range.start) as usize];
-        Case { code, mode, registers: Registers::new(), data: window(DATA_WINDOW), stack: window(STACK_WINDOW) }
+        Case { code, mode, registers: Registers::new(), background: 0, patches: Vec::new() }
     }
 
-    /// The bytes of the windows from linear address `at` on, or `None` where they are not all inside one.
-    pub fn memory(&mut self, at: u64, bytes: u64) -> Option<&mut [u8]> {
-        let inside = |window: &core::ops::Range<u64>| at >= window.start && at.saturating_add(bytes) <= window.end;
-        let (window, contents) = match () {
-            () if inside(&DATA_WINDOW) => (DATA_WINDOW, &mut self.data),
-            () if inside(&STACK_WINDOW) => (STACK_WINDOW, &mut self.stack),
-            () => return None,
-        };
-        let from = (at - window.start) as usize;
-        Some(&mut contents[from..from + bytes as usize])
+    /// Puts `bytes` at `address`; what does not lie in memory is left out.
+    pub fn set_memory(&mut self, address: u64, bytes: &[u8]) {
+        self.patches.push((address, bytes.to_vec()));
     }
+
+    /// Fills `memory`, laid out as [`Outcome::memory`], with what the case starts from.
+    pub fn fill(&self, memory: &mut [u8]) {
+        memory.copy_from_slice(&BACKGROUNDS[self.background]);
+        for (address, bytes) in &self.patches {
+            for (at, &byte) in (0..).zip(bytes) {
+                if let Some(offset) = memory_offset(address.wrapping_add(at)) {
+                    memory[offset] = byte;
+                }
+            }
+        }
+    }
+}
+
+/// Where `address` lies in [`Outcome::memory`].
+fn memory_offset(address: u64) -> Option<usize> {
+    if DATA.contains(&address) {
+        Some((address - DATA.start) as usize)
+    } else if STACK.contains(&address) {
+        Some((address - STACK.start + DATA.end - DATA.start) as usize)
+    } else {
+        None
+    }
+}
+
+/// Bytes of the data and stack pages together.
+pub const MEMORY_BYTES: usize = (DATA.end - DATA.start + STACK.end - STACK.start) as usize;
+
+/// What memory may hold before a case: zeros, or values of all kinds.
+pub static BACKGROUNDS: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
+    core::array::from_fn(|number| {
+        let mut random = Random(number as u64);
+        let mut memory = vec![0; MEMORY_BYTES];
+        if number != 0 {
+            memory.chunks_mut(16).for_each(|chunk| chunk.copy_from_slice(&random.vector().to_le_bytes()));
+        }
+        memory
+    })
+});
+
+/// An exception.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// Vector.
+    pub vector: u8,
+    /// Error code; 0 where the exception has none.
+    pub error: u32,
+    /// CR2, for a page fault.
+    pub address: u64,
 }
 
 /// What one processor made of a [`Case`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Vector of the exception the instruction raised.
-    pub exception: Option<u8>,
-    /// Registers after; RIP is that of the next instruction, or of this one where it faulted.
+    /// The exception that ended it; none where it ran into the traps around it.
+    pub fault: Option<Fault>,
+    /// Registers after; RIP is where it went on, or that of the instruction that faulted.
     pub registers: Registers,
-    /// [`DATA_WINDOW`] after.
-    pub data: Vec<u8>,
-    /// [`STACK_WINDOW`] after.
-    pub stack: Vec<u8>,
+    /// [`DATA`], then [`STACK`].
+    pub memory: Vec<u8>,
 }

@@ -2,96 +2,142 @@
 
 use core::fmt::Write;
 
-use x86::decode::decode;
-use x86::{Disassembly, Row, Width};
+use x86::Width;
 
-use crate::case::{Case, Outcome, Registers};
-use crate::{DATA_WINDOW, ENTRY, STACK_WINDOW};
+use crate::case::{Fault, Outcome, Registers};
+use crate::host::code_selector;
+use crate::judge::Defined;
+use crate::{DATA, STACK};
 
-/// The status flags and DF, by the letters rows use.
-const FLAGS: [(char, u64); 6] = [('C', 1), ('P', 1 << 2), ('A', 1 << 4), ('Z', 1 << 6), ('S', 1 << 7), ('O', 1 << 11)];
-const DIRECTION: u64 = 1 << 10;
+const PAGE_FAULT: u8 = 14;
+/// Where Linux's user half ends: for faults beyond it, it reports a protection violation whatever there is.
+const USER_END: u64 = 0x7fff_ffff_f000;
+const PRESENT: u32 = 1;
+/// CF, PF, AF, ZF, SF, TF, IF, DF, OF, IOPL, NT, AC, ID: all but RF, which tells how an exception was delivered.
+pub const ALL_FLAGS: u64 = 0x24_7fd5;
 
-/// The flags to compare after an instruction of `row`: all but those it leaves undefined.
-#[must_use]
-pub fn defined_flags(row: &Row) -> u64 {
-    let undefined = |letter: char| row.flags.contains(letter.to_ascii_lowercase());
-    FLAGS.iter().filter(|(letter, _)| !undefined(*letter)).fold(DIRECTION, |mask, (_, bit)| mask | bit)
-}
-
-/// What to leave out of a comparison.
-#[derive(Clone, Copy)]
-pub struct Tolerance {
-    /// Flags to compare.
-    pub flags: u64,
-    /// Whether x87 and MMX registers are compared.
-    pub x87: bool,
-}
-
-/// The part of general register `n` that exists in the mode: leaving 64-bit mode makes the rest undefined (Intel SDM vol. 1,
-/// 3.4.1.1).
-fn visible(mode: Width, registers: &Registers, n: u8) -> u128 {
-    let value = registers.gpr[usize::from(n)];
-    match mode {
-        Width::W64 => value.into(),
-        _ if n < 8 => Width::W32.truncate(value).into(),
-        _ => 0,
-    }
-}
-
-/// A line for each difference between the host's outcome and ours.
-#[must_use]
-pub fn differences(mode: Width, host: &Outcome, ours: &Outcome, tolerance: Tolerance) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut compare = |what: String, host: u128, ours: u128| {
-        if host != ours {
-            lines.push(format!("{what}: host {host:#x}, ours {ours:#x}"));
-        }
-    };
-    let vector = |outcome: &Outcome| outcome.exception.map_or(0x100, u128::from);
-    compare("exception".into(), vector(host), vector(ours));
-    let (h, o) = (&host.registers, &ours.registers);
-    for n in 0..16u8 {
-        let name = x86::register_name(Width::W64, n);
-        compare(name.into(), visible(mode, h, n), visible(mode, o, n));
-    }
-    compare("rip".into(), h.rip.into(), o.rip.into());
-    compare("flags".into(), (h.rflags & tolerance.flags).into(), (o.rflags & tolerance.flags).into());
+/// The part of an outcome that the architecture defines and programs can see; memory apart.
+fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Option<Fault>) {
+    let registers = &outcome.registers;
+    const CS: usize = 1;
+    // A far transfer may have left 64-bit mode.
+    let mode = if registers.selectors[CS] == code_selector(Width::W64) { mode } else { Width::W32 };
+    let mut clean = Registers::new();
     for n in 0..16 {
-        compare(format!("xmm{n}"), h.xmm(n), o.xmm(n));
-    }
-    compare("mxcsr".into(), h.mxcsr().into(), o.mxcsr().into());
-    if tolerance.x87 {
-        for n in 0..8 {
-            let bits = |(significand, exponent): (u64, u16)| u128::from(exponent) << 64 | u128::from(significand);
-            compare(format!("st{n}"), bits(h.st(n)), bits(o.st(n)));
-        }
-        let words = |(control, status, tags): (u16, u16, u8)| {
-            u128::from(control) << 32 | u128::from(status) << 16 | u128::from(tags)
+        // Leaving 64-bit mode makes the upper halves and the registers that only exist there undefined (Intel SDM vol. 1, 3.4.1.1).
+        clean.gpr[n] = match mode {
+            Width::W64 => registers.gpr[n],
+            _ if n < 8 => Width::W32.truncate(registers.gpr[n]),
+            _ => 0,
         };
-        compare("x87 control, status, tags".into(), words(h.x87_words()), words(o.x87_words()));
+        clean.set_xmm(n, registers.xmm(n));
     }
-    for (window, host, ours) in [(DATA_WINDOW, &host.data, &ours.data), (STACK_WINDOW, &host.stack, &ours.stack)] {
-        for (offset, (&h, &o)) in host.iter().zip(ours).enumerate() {
-            if h != o {
-                lines.push(format!("memory {:#x}: host {h:#x}, ours {o:#x}", window.start + offset as u64));
+    clean.ymm_high = registers.ymm_high;
+    for n in 0..8 {
+        clean.set_st(n, registers.st(n));
+    }
+    let (control, status, tags) = registers.x87_words();
+    clean.set_x87_words((control, status & defined.x87_status, tags));
+    clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
+    clean.set_mxcsr(registers.mxcsr());
+    clean.rflags = registers.rflags & defined.flags;
+    clean.rip = registers.rip;
+    // On the way through the host's kernel null selectors lose their privilege level.
+    clean.selectors = registers.selectors.map(|selector| if selector < 4 { 0 } else { selector });
+    let fault = outcome.fault.map(|fault| {
+        let beyond = fault.vector == PAGE_FAULT && fault.address >= USER_END;
+        Fault { error: if beyond { fault.error | PRESENT } else { fault.error }, ..fault }
+    });
+    (clean, fault)
+}
+
+/// Our result is taken for the host's where it may be some units in the last place away. At the ends of the range of normal
+/// numbers, where that decides whether there is an overflow or underflow, so are these exceptions.
+fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
+    for n in 0..8 {
+        let ((h, h_exponent), (o, o_exponent)) = (host.st(n), ours.st(n));
+        let key =
+            |significand: u64, exponent: u16| u128::from(exponent & 0x7fff) << 63 | u128::from(significand << 1 >> 1);
+        let same_sign = h_exponent >> 15 == o_exponent >> 15;
+        if same_sign && key(h, h_exponent).abs_diff(key(o, o_exponent)) <= u128::from(ulps) {
+            ours.set_st(n, (h, h_exponent));
+            if !(2..0x7ffe).contains(&(h_exponent & 0x7fff)) {
+                const RANGE_AND_SUMMARY: u16 = 0x8098;
+                let ((_, status, _), (control, ours_status, tags)) = (host.x87_words(), ours.x87_words());
+                let status = ours_status & !RANGE_AND_SUMMARY | status & RANGE_AND_SUMMARY;
+                ours.set_x87_words((control, status, tags));
             }
         }
     }
-    lines
 }
 
-/// The instruction of a case, in bytes and words, with the registers it started from.
+/// Compares two outcomes: `None` where they agree in all that is defined, else both, with a mark on what differs.
 #[must_use]
-pub fn describe(case: &Case) -> String {
-    let mut text = format!("{:02x?}", case.code);
-    if let Ok(inst) = decode(&case.code, case.mode) {
-        let _ = write!(text, "  {}", Disassembly { inst: &inst, rip: ENTRY });
+pub fn difference(mode: Width, host: &Outcome, ours: &Outcome, defined: &Defined) -> Option<String> {
+    let (host_visible, mut our_visible) = (visible(host, mode, defined), visible(ours, mode, defined));
+    if defined.ulps > 0 {
+        allow_ulps(&host_visible.0, &mut our_visible.0, defined.ulps);
     }
-    for (n, value) in case.registers.gpr.iter().enumerate() {
-        let separator = if n % 4 == 0 { "\n   " } else { "" };
-        let _ = write!(text, "{separator} {}={value:#x}", x86::register_name(Width::W64, n as u8));
+    let same = host_visible == our_visible && host.memory == ours.memory;
+    let outcome = |(registers, fault), memory: &Vec<u8>| Outcome { fault, registers, memory: memory.clone() };
+    (!same).then(|| report(&outcome(host_visible, &host.memory), &outcome(our_visible, &ours.memory)))
+}
+
+fn report(host: &Outcome, ours: &Outcome) -> String {
+    let mut text = format!("  {:<12} {:>34} {:>34}\n", "", "host", "ours");
+    let mut line = |name: &str, host: &str, ours: &str| {
+        let mark = if host == ours { ' ' } else { '*' };
+        let _ = writeln!(text, "{mark} {name:<12} {host:>34} {ours:>34}");
+    };
+    line("exception", &fault(host), &fault(ours));
+    let (h, o) = (&host.registers, &ours.registers);
+    line("rip", &format!("{:#x}", h.rip), &format!("{:#x}", o.rip));
+    line("rflags", &format!("{:#x}", h.rflags), &format!("{:#x}", o.rflags));
+    for n in 0..16 {
+        let name = x86::register_name(Width::W64, n as u8);
+        if (h.gpr[n], o.gpr[n]) != (0, 0) {
+            line(name, &format!("{:#x}", h.gpr[n]), &format!("{:#x}", o.gpr[n]));
+        }
     }
-    let _ = write!(text, " rflags={:#x} mxcsr={:#x}", case.registers.rflags, case.registers.mxcsr());
+    let mut rest = |name: String, host: String, ours: String| {
+        if host != ours {
+            line(&name, &host, &ours);
+        }
+    };
+    for (n, name) in ["es", "cs", "ss", "ds", "fs", "gs"].into_iter().enumerate() {
+        rest(name.into(), format!("{:#x}", h.selectors[n]), format!("{:#x}", o.selectors[n]));
+    }
+    for n in 0..16 {
+        rest(format!("xmm{n}"), format!("{:#x}", h.xmm(n)), format!("{:#x}", o.xmm(n)));
+        rest(format!("ymm{n} upper"), format!("{:#x}", h.ymm_high[n]), format!("{:#x}", o.ymm_high[n]));
+    }
+    rest("mxcsr".into(), format!("{:#x}", h.mxcsr()), format!("{:#x}", o.mxcsr()));
+    for n in 0..8 {
+        let number = |(significand, exponent): (u64, u16)| format!("{exponent:04x}.{significand:016x}");
+        rest(format!("st{n}"), number(h.st(n)), number(o.st(n)));
+    }
+    let words = |registers: &Registers| {
+        let (control, status, tags) = registers.x87_words();
+        format!("fcw {control:04x} fsw {status:04x} tags {tags:02x}")
+    };
+    rest("x87".into(), words(h), words(o));
+    rest("x87 ip".into(), format!("{:#x}", h.x87_ip()), format!("{:#x}", o.x87_ip()));
+    for (offset, (&h, &o)) in host.memory.iter().zip(&ours.memory).enumerate() {
+        rest(format!("[{:#x}]", address_of(offset)), format!("{h:#x}"), format!("{o:#x}"));
+    }
     text
+}
+
+fn fault(outcome: &Outcome) -> String {
+    match outcome.fault {
+        None => "none".into(),
+        Some(fault) if fault.vector == PAGE_FAULT => format!("14 ({:x}, {:#x})", fault.error, fault.address),
+        Some(fault) => format!("{} ({:x})", fault.vector, fault.error),
+    }
+}
+
+/// The address of a byte of [`Outcome::memory`].
+fn address_of(offset: usize) -> u64 {
+    let (offset, data) = (offset as u64, DATA.end - DATA.start);
+    if offset < data { DATA.start + offset } else { STACK.start + offset - data }
 }

@@ -69,6 +69,22 @@ impl Random {
         sign | self.exponent(0x7ff) << 52 | fraction
     }
 
+    /// Significand and sign-exponent of an 80-bit number; every class of them, and encodings that are none.
+    pub fn extended(&mut self) -> (u64, u16) {
+        const INTEGER_BIT: u64 = 1 << 63;
+        let sign = (self.below(2) as u16) << 15;
+        let fraction = match self.below(6) {
+            // Numbers that come from the narrower formats, and integers.
+            0 => self.fraction(23) << 40,
+            1 => self.fraction(52) << 11,
+            2 => u64::MAX >> 1 & u64::MAX << self.below(64),
+            _ => self.fraction(63),
+        };
+        let exponent = self.exponent(0x7fff) as u16;
+        let integer = if exponent == 0 { self.one_in(4) } else { !self.one_in(16) };
+        (fraction | if integer { INTEGER_BIT } else { 0 }, sign | exponent)
+    }
+
     fn fraction(&mut self, bits: u32) -> u64 {
         match self.below(4) {
             0 => 0,
@@ -83,7 +99,7 @@ impl Random {
         match self.below(5) {
             0 => self.pick(&[0, 1, top - 1, top]),
             1 | 2 => bias - 3 + self.below(7),
-            3 => bias - 40 + self.below(110).min(top / 2),
+            3 => bias - 40 + self.below(110),
             _ => self.below(top + 1),
         }
     }

@@ -11,7 +11,8 @@
 //!
 //! Being two plain values they fit the JIT's locals and region parameters, and reading one flag is a few operations.
 
-use crate::{Engine, Width};
+use crate::instructions::integer::undefined_by_count;
+use crate::{Engine, Inst, Operand, Sem, Width};
 
 /// Carry flag.
 pub const CF: u64 = 1 << 0;
@@ -30,6 +31,23 @@ pub const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
 
 const INVERT_SF: u64 = 1 << 0;
 const INVERT_PF: u64 = 1 << 1;
+
+/// The status flags that `inst` leaves undefined: those its row says, or for shifts, where `cl` may be the count, those the
+/// count decides.
+#[must_use]
+pub fn undefined_after(inst: &Inst, cl: u64) -> u64 {
+    let row = inst.row();
+    if let Sem::Int(int) = row.sem {
+        let immediate = |o: &Operand| if let Operand::Imm { value, .. } = o { Some(*value as u64) } else { None };
+        let count = inst.operands.iter().find_map(immediate).unwrap_or(cl);
+        let width = inst.operands[0].width().unwrap_or(inst.opsize);
+        if let Some(flags) = undefined_by_count(int, width, count) {
+            return flags;
+        }
+    }
+    let letters = [('c', CF), ('p', PF), ('a', AF), ('z', ZF), ('s', SF), ('o', OF)];
+    letters.iter().filter(|(letter, _)| row.flags.contains(*letter)).fold(0, |flags, (_, bit)| flags | bit)
+}
 
 /// The status flags of a lazy state, in their EFLAGS positions.
 #[must_use]

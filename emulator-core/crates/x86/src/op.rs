@@ -119,6 +119,16 @@ impl Op {
         self.offset as u64 + self.len as u64
     }
 
+    /// Segment register whose fault a memory operand raises where it is not canonical: in 64-bit mode SS for addresses based on
+    /// rSP or rBP (Intel SDM vol. 1, 3.7.4), though it has no base there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fault_segment(&self) -> u8 {
+        const RSP: u8 = 4 * 8;
+        const RBP: u8 = 5 * 8;
+        if self.seg == SEG_NONE && matches!(self.base, RSP | RBP) { seg::SS } else { self.seg }
+    }
+
     /// Predecodes `inst`, whose first byte is `offset` bytes into its block.
     #[must_use]
     pub fn lower(inst: &Inst, offset: u16) -> Op {

@@ -50,9 +50,10 @@ impl Exec<'_> {
     }
 
     fn pop_interrupt_frame(&mut self, stack: &mut Stack, w: Width) -> Result<Frame, Exception> {
-        let rip = self.pop_from(stack, w)?;
-        let selector = self.pop_from(stack, w)? as u16;
-        let flags = self.pop_from(stack, w)?;
+        // The uppermost is read first, as a fault tells.
+        let flags = self.peek_stack(stack, w, 2 * w.bytes())?;
+        let (rip, selector) = self.pop_far_pointer(stack, w)?;
+        stack.pointer = stack.moved(w.bytes());
         Ok(Frame { rip, selector, flags })
     }
 
@@ -136,8 +137,7 @@ impl Exec<'_> {
             }
         }
         if new_cpl != cpl || self.cpu.state.code64() {
-            let pointer = self.pop_from(&mut stack, w)?;
-            let selector = self.pop_from(&mut stack, w)? as u16;
+            let (pointer, selector) = self.pop_far_pointer(&mut stack, w)?;
             let segment = self.return_stack_segment(selector, new_cpl, &target)?;
             self.set_code_segment(target, new_cpl);
             self.set_outer_stack(segment, pointer, 0);

@@ -81,9 +81,16 @@ impl Exec<'_> {
     pub(crate) fn push_on(&mut self, stack: &mut Stack, w: Width, value: u64) -> Result<(), Exception> {
         let down = w.bytes().wrapping_neg();
         let linear = stack.linear(down, w.bytes(), true)?;
+        self.check_stack_alignment(stack, w, linear)?;
         self.as_view(stack.view, |exec| exec.store_linear(w, linear, seg::SS, w.truncate(value)))?;
         stack.pointer = stack.moved(down);
         Ok(())
+    }
+
+    /// #AC where alignment is checked and the stack is a program's.
+    fn check_stack_alignment(&self, stack: &Stack, w: Width, linear: u64) -> Result<(), Exception> {
+        let checked = self.cpu.mode.aligned && stack.view == View::User;
+        if checked { self.check_alignment(linear, w.bytes(), seg::SS) } else { Ok(()) }
     }
 
     /// Pops a value.
@@ -93,9 +100,18 @@ impl Exec<'_> {
         Ok(value)
     }
 
+    /// Pops an offset and the selector above it, which is read first.
+    pub(crate) fn pop_far_pointer(&mut self, stack: &mut Stack, w: Width) -> Result<(u64, u16), Exception> {
+        let selector = self.peek_stack(stack, Width::W16, w.bytes())? as u16;
+        let offset = self.pop_from(stack, w)?;
+        stack.pointer = stack.moved(w.bytes());
+        Ok((offset, selector))
+    }
+
     /// Reads `displacement` bytes above the stack pointer.
     pub(crate) fn peek_stack(&mut self, stack: &Stack, w: Width, displacement: u64) -> Result<u64, Exception> {
         let linear = stack.linear(displacement, w.bytes(), false)?;
+        self.check_stack_alignment(stack, w, linear)?;
         self.as_view(stack.view, |exec| exec.load_linear(w, linear, seg::SS))
     }
 

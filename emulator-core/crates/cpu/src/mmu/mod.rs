@@ -198,6 +198,12 @@ impl Exec<'_> {
     pub(crate) fn fetch_bytes(&mut self, linear: u64, bytes: &mut [u8]) -> Result<(), Exception> {
         let page = self.fetch_page(linear)?;
         let offset = linear & !PAGE_MASK;
+        debug_assert!(offset + bytes.len() as u64 <= PAGE_BYTES);
+        if !page.host.is_null() {
+            // SAFETY: `fetch_page` gives where the byte asked for lies in guest memory, which holds the rest of its page behind it.
+            unsafe { core::ptr::copy_nonoverlapping(page.host, bytes.as_mut_ptr(), bytes.len()) };
+            return Ok(());
+        }
         for (at, byte) in bytes.iter_mut().enumerate() {
             *byte = self.physical_read(Width::W8, page.phys.add(offset + at as u64)) as u8;
         }
@@ -205,7 +211,7 @@ impl Exec<'_> {
     }
 
     /// #GP(0), or #SS(0) for the stack segment, where part of the access is not canonical.
-    fn check_canonical(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
+    pub(crate) fn check_canonical(&self, linear: u64, bytes: u64, segment: u8) -> Result<(), Exception> {
         if self.cpu.mode.code != Width::W64 || (canonical(linear) && canonical(linear.wrapping_add(bytes - 1))) {
             return Ok(());
         }

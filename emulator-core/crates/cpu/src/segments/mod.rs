@@ -241,7 +241,8 @@ pub(crate) fn segment_allows(segment: &Segment, offset: u64, bytes: u64, write: 
         let top = if access.big() { u64::from(u32::MAX) } else { 0xffff };
         return offset > limit && last <= top && offset <= last;
     }
-    last <= limit && offset <= last
+    // Where the limit is the whole address space, offsets wrap.
+    last <= limit && offset <= last || limit == u64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ const PCID: u64 = 0xfff;
 
 impl Exec<'_> {
     pub(super) fn store_control(&mut self, op: &Op) -> Result<(), Exception> {
-        self.check_register_move()?;
+        self.check_register_move(op.src)?;
         let state = &self.cpu.state;
         let value = match op.src {
             0 => state.cr0,
@@ -51,7 +51,7 @@ impl Exec<'_> {
     }
 
     pub(super) fn load_control(&mut self, op: &Op) -> Result<(), Exception> {
-        self.check_register_move()?;
+        self.check_register_move(op.dst)?;
         let w = self.register_move_width();
         let value = self.register(w, op.src);
         match op.dst {
@@ -67,8 +67,11 @@ impl Exec<'_> {
         }
     }
 
-    /// Privilege level 0, and not virtual-8086 mode.
-    fn check_register_move(&self) -> Result<(), Exception> {
+    /// Control register `number` exists, and privilege level 0, and not virtual-8086 mode.
+    fn check_register_move(&self, number: u8) -> Result<(), Exception> {
+        if !matches!(number, 0 | 2 | 3 | 4 | 8) {
+            return Err(Exception::InvalidOpcode);
+        }
         self.require_privilege(0)
     }
 

@@ -11,7 +11,7 @@ use crate::state::DescriptorTable;
 use crate::state::control::CR4_UMIP;
 
 /// Bits of a descriptor's upper half that `LAR` shows.
-const RIGHTS: u64 = 0x00f0_ff00;
+const RIGHTS: u64 = 0x00ff_ff00;
 
 impl Exec<'_> {
     pub(super) fn table_register(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
@@ -162,10 +162,10 @@ impl Exec<'_> {
         let raise = |selector: u64| selector & !3 | wanted & 3;
         let lower;
         if op.form.dst_is_memory() {
-            let (selector, place) = self.load_rw(Width::W16, op)?;
+            let selector = self.load(Width::W16, op)?;
             lower = selector & 3 < wanted & 3;
             if lower {
-                self.store_rw(Width::W16, place, raise(selector));
+                self.store(Width::W16, op, raise(selector))?;
             }
         } else {
             let selector = self.register(Width::W16, op.dst);

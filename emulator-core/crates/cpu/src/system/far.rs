@@ -33,8 +33,9 @@ impl Exec<'_> {
         if !matches!(op.form, Form::Rm | Form::Mr | Form::Mi) {
             return Ok(((op.imm >> 32) as u16, op.imm as u64 & 0xffff_ffff));
         }
+        let offset = self.load(op.opsize, op)?;
         let selector = self.load_at(Width::W16, op, op.opsize.bytes())? as u16;
-        Ok((selector, self.load(op.opsize, op)?))
+        Ok((selector, offset))
     }
 
     fn transfer(&mut self, kind: Transfer, op: &Op, selector: u16, offset: u64) -> Result<(), Exception> {
@@ -214,8 +215,7 @@ impl Exec<'_> {
         let w = op.opsize;
         let released = op.imm as u64 & 0xffff;
         let mut stack = Stack::current(&self.cpu.state, 0);
-        let offset = self.pop_from(&mut stack, w)?;
-        let selector = self.pop_from(&mut stack, w)? as u16;
+        let (offset, selector) = self.pop_far_pointer(&mut stack, w)?;
         if !self.cpu.state.protected() {
             return self.return_real(stack, selector, offset, released);
         }
@@ -227,8 +227,7 @@ impl Exec<'_> {
             self.set_code_segment(target, new_cpl);
         } else {
             stack.pointer = stack.moved(released);
-            let pointer = self.pop_from(&mut stack, w)?;
-            let stack_selector = self.pop_from(&mut stack, w)? as u16;
+            let (pointer, stack_selector) = self.pop_far_pointer(&mut stack, w)?;
             let segment = self.return_stack_segment(stack_selector, new_cpl, &target)?;
             self.set_code_segment(target, new_cpl);
             self.set_outer_stack(segment, pointer, released);

@@ -155,8 +155,7 @@ impl Exec<'_> {
         let (w, stack) = (op.opsize, self.cpu.mode.stack);
         let start = self.register(stack, RSP_SLOT);
         let place = |number: u64| stack.truncate(start.wrapping_sub((number + 1) * w.bytes()));
-        // The lowest is written first: where any write faults it is this one or the page above it, before all else.
-        for number in (0..8u64).rev() {
+        for number in 0..8u64 {
             let value = w.truncate(self.general(number as usize));
             self.store_stack(w, place(number), value)?;
         }
@@ -167,14 +166,12 @@ impl Exec<'_> {
     pub(super) fn popa(&mut self, op: &Op) -> Result<(), Exception> {
         let (w, stack) = (op.opsize, self.cpu.mode.stack);
         let start = self.register(stack, RSP_SLOT);
-        let mut values = [0; 8];
-        for (place, value) in values.iter_mut().enumerate() {
-            *value = self.load_stack(w, stack.truncate(start.wrapping_add(place as u64 * w.bytes())))?;
-        }
-        for (place, value) in values.into_iter().enumerate() {
-            let number = 7 - place;
-            if number != RSP {
-                self.set_register(w, gpr_slot(number as u8, false), value);
+        // Where one faults, the registers before it have been loaded.
+        for place in 0..8u64 {
+            let number = 7 - place as u8;
+            let value = self.load_stack(w, stack.truncate(start.wrapping_add(place * w.bytes())))?;
+            if usize::from(number) != RSP {
+                self.set_register(w, gpr_slot(number, false), value);
             }
         }
         self.release(8 * w.bytes());
@@ -203,13 +200,8 @@ impl Exec<'_> {
         }
         pointer = stack.truncate(pointer.wrapping_sub(size));
         // The new top of the stack must be writable.
-        let linear = self.cpu.state.segs[usize::from(seg::SS)].base.wrapping_add(pointer);
-        if self.cpu.mode.code == Width::W64 {
-            self.check_range(crate::tlb::Use::Write, pointer, 1, seg::SS)?;
-        } else {
-            self.check_segment(seg::SS, pointer, 1, true)?;
-            self.check_range(crate::tlb::Use::Write, Width::W32.truncate(linear), 1, seg::SS)?;
-        }
+        let linear = self.stack_linear(w, pointer, true)?;
+        self.check_range(crate::tlb::Use::Write, linear, w.bytes(), seg::SS)?;
         self.set_register(w, RBP_SLOT, w.truncate(new_frame));
         self.set_register(stack, RSP_SLOT, pointer);
         Ok(())
@@ -235,14 +227,23 @@ impl Exec<'_> {
     }
 
     pub(super) fn push_segment(&mut self, op: &Op) -> Result<(), Exception> {
-        let selector = self.cpu.state.segs[usize::from(op.dst)].selector;
-        self.push(op.opsize, u64::from(selector))
+        let selector = u64::from(self.cpu.state.segs[usize::from(op.dst)].selector);
+        if op.opsize != Width::W32 {
+            return self.push(op.opsize, selector);
+        }
+        // The upper half of a doubleword is not written (Intel SDM vol. 2, PUSH).
+        let stack = self.cpu.mode.stack;
+        let pointer = stack.truncate(self.register(stack, RSP_SLOT).wrapping_sub(4));
+        self.store_stack(Width::W16, pointer, selector)?;
+        self.set_register(stack, RSP_SLOT, pointer);
+        Ok(())
     }
 
     pub(super) fn pop_segment(&mut self, op: &Op) -> Result<(), Exception> {
         let stack = self.cpu.mode.stack;
         let pointer = self.register(stack, RSP_SLOT);
-        let selector = self.load_stack(op.opsize, pointer)? as u16;
+        // Whatever the operand size, no more is read.
+        let selector = self.load_stack(Width::W16, pointer)? as u16;
         self.load_segment(op.dst, selector)?;
         self.set_register(stack, RSP_SLOT, stack.truncate(pointer.wrapping_add(op.opsize.bytes())));
         if op.dst == seg::SS {

@@ -48,11 +48,10 @@ impl Exec<'_> {
 
     pub(super) fn bound(&mut self, op: &Op) -> Result<(), Exception> {
         let w = op.opsize;
-        let lower = self.load(w, op)?;
-        let upper = self.load_at(w, op, w.bytes())?;
-        let index = self.register(w, op.dst);
         let signed = |value: u64| w.sign_extend(value) as i64;
-        if signed(index) < signed(lower) || signed(index) > signed(upper) {
+        let index = signed(self.register(w, op.dst));
+        // The upper bound is not read where the lower one decides.
+        if index < signed(self.load(w, op)?) || index > signed(self.load_at(w, op, w.bytes())?) {
             return Err(Exception::BoundRange);
         }
         Ok(())

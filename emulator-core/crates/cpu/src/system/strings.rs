@@ -47,7 +47,13 @@ impl Exec<'_> {
         if op.rep == Rep::None {
             return self.string_element(job);
         }
-        if self.repeat_string(job, op.rep)? {
+        // Comparisons do not read the flags: they are as before until the last (Intel SDM vol. 2, REP).
+        let flags = (self.cpu.state.flag_result, self.cpu.state.flag_carries);
+        let finished = self.repeat_string(job, op.rep);
+        if !matches!(finished, Ok(true)) {
+            (self.cpu.state.flag_result, self.cpu.state.flag_carries) = flags;
+        }
+        if finished? {
             self.cpu.state.system_flags &= !eflags::RF;
         } else {
             // What comes in between saves RF set, and breakpoints on the instruction were looked at when it began
@@ -61,6 +67,17 @@ impl Exec<'_> {
     /// Does some of a repeated instruction; true where it is finished.
     fn repeat_string(&mut self, job: Job, rep: Rep) -> Result<bool, Exception> {
         let count = self.string_register(job, RCX);
+        if matches!(job.sys, Sys::Ins | Sys::Outs) {
+            self.string_port(job)?;
+        }
+        // Registers of 32 bits lose their upper halves even where nothing is done.
+        self.set_string_register(job, RCX, count);
+        if matches!(job.sys, Sys::Movs | Sys::Stos) {
+            self.advance(job, RDI, 0);
+        }
+        if job.sys == Sys::Movs {
+            self.advance(job, RSI, 0);
+        }
         if count == 0 {
             return Ok(true);
         }
@@ -103,7 +120,9 @@ impl Exec<'_> {
                 self.cpu.state.regs.write(w, 0, value);
             }
             Sys::Cmps => {
-                let (a, b) = (self.load_source(job)?, self.load_destination(job)?);
+                // Where both fault, the destination's fault is reported.
+                let b = self.load_destination(job)?;
+                let a = self.load_source(job)?;
                 self.compare_strings(w, a, b);
             }
             Sys::Scas => {
@@ -172,7 +191,9 @@ impl Exec<'_> {
     ) -> Result<u64, Exception> {
         let offset = self.string_register(job, register);
         if job.checked {
-            return self.checked_linear(segment, offset, bytes, write);
+            let linear = self.checked_linear(segment, offset, bytes, write)?;
+            self.check_alignment(linear, job.w.bytes(), segment)?;
+            return Ok(linear);
         }
         Ok(self.cpu.state.segs[usize::from(segment)].base.wrapping_add(offset))
     }

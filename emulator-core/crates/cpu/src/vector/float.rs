@@ -105,18 +105,27 @@ fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) ->
     fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
 }
 
-/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say.
+/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Which of two
+/// addends comes first differs from lane to lane on Intel's processors, and tells where both are NaNs: the first is the sum.
 fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
     let mut products = [B::from_bits(0); 4];
     for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
         products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
     }
-    let mut sum = sse::add(products[0], products[1], ctx);
-    if count == 4 {
-        let upper = sse::add(products[2], products[3], ctx);
-        sum = sse::add(sum, upper, ctx);
+    // An unmasked exception stops each step (Intel SDM vol. 2, DPPS).
+    if !ctx.unmasked().is_empty() {
+        return 0;
     }
-    fill(0, count, |n| if imm >> n & 1 != 0 { sum } else { B::from_bits(0) })
+    let sums: [B; 4] = if count == 4 {
+        let pairs: [B; 4] = core::array::from_fn(|n| sse::add(products[n ^ 1], products[n], ctx));
+        if !ctx.unmasked().is_empty() {
+            return 0;
+        }
+        core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx))
+    } else {
+        core::array::from_fn(|n| sse::add(products[n], products[n ^ 1], ctx))
+    };
+    fill(0, count, |n| if imm >> n & 1 != 0 { sums[n as usize] } else { B::from_bits(0) })
 }
 
 /// `COMISS` and its family: ZF, PF and CF by the relation of the lowest lanes.

@@ -1,35 +1,45 @@
-//! Blocks of memory larger than a register: ten-byte numbers, environments, FXSAVE areas.
+//! Blocks of memory larger than a register: environments, FXSAVE areas.
 
-use x86::{Engine, Exception, Op, Width};
+use x86::{Exception, Op, Width};
 
 use crate::exec::Exec;
+use crate::tlb::Use;
 
 impl Exec<'_> {
     /// Reads the memory operand, `bytes.len()` long and at most a page.
     pub(super) fn read_block(&mut self, op: &Op, bytes: &mut [u8]) -> Result<(), Exception> {
-        self.load_at(Width::W8, op, bytes.len() as u64 - 1)?;
-        let start = self.linear(op, 1, false)?;
+        let start = self.check_block(op, Use::Read, bytes.len())?;
         for (w, at) in pieces(bytes.len()) {
-            let value = self.load_linear(w, self.block_linear(start, at), op.seg)?;
+            let value = self.load_linear(w, self.block_linear(start, at), op.fault_segment())?;
             let length = w.bytes() as usize;
             bytes[at..at + length].copy_from_slice(&value.to_le_bytes()[..length]);
         }
         Ok(())
     }
 
-    /// Writes the memory operand, all of it or nothing. It spans at most two pages, so that its ends tell whether it may
-    /// be written.
+    /// Writes the memory operand, all of it or nothing. It spans at most two pages.
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
-        self.load_rw_at(Width::W8, op, 0)?;
-        self.load_rw_at(Width::W8, op, bytes.len() as u64 - 1)?;
-        let start = self.linear(op, 1, true)?;
+        let start = self.check_block(op, Use::Write, bytes.len())?;
         for (w, at) in pieces(bytes.len()) {
             let length = w.bytes() as usize;
             let mut value = [0; 8];
             value[..length].copy_from_slice(&bytes[at..at + length]);
-            self.store_linear(w, self.block_linear(start, at), op.seg, u64::from_le_bytes(value))?;
+            self.store_linear(w, self.block_linear(start, at), op.fault_segment(), u64::from_le_bytes(value))?;
         }
         Ok(())
+    }
+
+    /// Where a block of `length` bytes begins, which can then be accessed: its first element is looked at first, then its last byte.
+    ///
+    /// # Errors
+    /// As a smaller access does; #AC where alignment is checked (Intel SDM vol. 3, table 6-7).
+    fn check_block(&mut self, op: &Op, usage: Use, length: usize) -> Result<u64, Exception> {
+        let start = self.linear(op, length as u64, usage == Use::Write)?;
+        let element = if matches!(length, 14 | 94) { 2 } else { 4 };
+        self.check_alignment(start, element, op.fault_segment())?;
+        self.check_range(usage, start, element, op.fault_segment())?;
+        self.check_range(usage, self.block_linear(start, length - 1), 1, op.fault_segment())?;
+        Ok(start)
     }
 
     /// Linear address `at` bytes into a block; outside 64-bit mode it wraps at 4 GiB.

@@ -44,25 +44,26 @@ impl Exec<'_> {
             self.cpu.state.x87.operand(register)
         };
         let x87 = &mut self.cpu.state.x87;
-        if let Some(relation) = x87.relation(operand, quiet) {
-            x87.set_condition(condition(relation));
-            for _ in 0..pops {
-                x87.pop();
-            }
+        let (relation, completes) = x87.relation(operand, quiet);
+        x87.set_condition(condition(relation));
+        for _ in 0..if completes { pops } else { 0 } {
+            x87.pop();
         }
         Ok(())
     }
 
-    /// Compares ST(0) with a register and sets the status flags.
+    /// Compares ST(0) with a register and sets the status flags. C1 is cleared by a stack underflow only.
     pub(super) fn compare_to_eflags(&mut self, op: &Op, fpu: Fpu) {
         let quiet = matches!(fpu, Fpu::Fucomi | Fpu::Fucomip);
         let state = &mut self.cpu.state;
         let operand = state.x87.operand(op.src);
-        if let Some(relation) = state.x87.relation(operand, quiet) {
-            (state.flag_result, state.flag_carries) = flags::unpack(eflags(relation));
-            if matches!(fpu, Fpu::Fcomip | Fpu::Fucomip) {
-                state.x87.pop();
-            }
+        let underflow = operand.is_none() || state.x87.is_empty(0);
+        let c1 = if underflow { 0 } else { state.x87.status & C1 };
+        let (relation, completes) = state.x87.relation(operand, quiet);
+        state.x87.status |= c1;
+        (state.flag_result, state.flag_carries) = flags::unpack(eflags(relation));
+        if completes && matches!(fpu, Fpu::Fcomip | Fpu::Fucomip) {
+            state.x87.pop();
         }
     }
 }
@@ -72,23 +73,22 @@ impl X87 {
         (!self.is_empty(register)).then(|| self.st(register).into())
     }
 
-    /// How ST(0) compares with `operand`; `None` when an unmasked exception stops the instruction. Empty registers
-    /// (an `operand` of `None`) compare unordered.
-    fn relation(&mut self, operand: Option<Unpacked>, quiet: bool) -> Option<Relation> {
+    /// How ST(0) compares with `operand`, which is told even where an unmasked exception stops the instruction, and whether
+    /// none does. Empty registers (an `operand` of `None`) compare unordered.
+    fn relation(&mut self, operand: Option<Unpacked>, quiet: bool) -> (Relation, bool) {
         let (Some(value), Some(operand)) = (self.operand(0), operand) else {
-            return self.stack_underflow().then_some(Relation::Unordered);
+            return (Relation::Unordered, self.stack_underflow());
         };
         let mut ctx = self.context();
         let relation = x87::compare(value, operand, quiet, &mut ctx);
         self.report(&ctx);
-        (!ctx.stopped_early()).then_some(relation)
+        (relation, !ctx.stopped_early())
     }
 
     /// FTST: compares ST(0) with zero.
     pub(super) fn test(&mut self) {
-        if let Some(relation) = self.relation(Some(F80::ZERO.into()), false) {
-            self.set_condition(condition(relation));
-        }
+        let (relation, _) = self.relation(Some(F80::ZERO.into()), false);
+        self.set_condition(condition(relation));
     }
 
     /// FXAM: the class of ST(0) (Intel SDM vol. 2, FXAM table), with its sign in C1.

@@ -5,25 +5,27 @@ use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
 use crate::state::State;
+use crate::tlb::Use;
 
 /// Where the XMM registers begin; the x87 registers lie before, 16 bytes each.
 const XMM: usize = 160;
 const REGISTERS: usize = 32;
 /// What is written and read; the rest of the 512 bytes belongs to software or is reserved.
 const USED: usize = XMM + 16 * 16;
+const AREA: u64 = 512;
 /// MXCSR bits that may be set (Intel SDM vol. 1, 11.6.6).
 pub(crate) const MXCSR_MASK: u32 = 0xffff;
 
 impl Exec<'_> {
     pub(super) fn fxsave(&mut self, op: &Op) -> Result<(), Exception> {
-        self.check_area_aligned(op)?;
+        self.check_area(op, Use::Write)?;
         let (long, wide) = (self.cpu.state.code64(), op.opsize == Width::W64);
         let area = encode(&self.cpu.state, wide);
         self.write_block(op, &area[..used(long)])
     }
 
     pub(super) fn fxrstor(&mut self, op: &Op) -> Result<(), Exception> {
-        self.check_area_aligned(op)?;
+        self.check_area(op, Use::Read)?;
         let (long, wide) = (self.cpu.state.code64(), op.opsize == Width::W64);
         let mut area = [0; USED];
         self.read_block(op, &mut area[..used(long)])?;
@@ -34,13 +36,18 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// The area lies on a multiple of 16 in the linear address space.
-    fn check_area_aligned(&mut self, op: &Op) -> Result<(), Exception> {
-        let base = self.cpu.state.segs[usize::from(op.seg)].base;
-        if base.wrapping_add(self.effective_address(op)) & 15 != 0 {
-            return Err(Exception::GeneralProtection(0));
+    /// The area lies on a multiple of 16 in the linear address space, and its end can be accessed, which is looked at first.
+    fn check_area(&mut self, op: &Op, usage: Use) -> Result<(), Exception> {
+        let start = self.linear(op, AREA, usage == Use::Write)?;
+        self.check_canonical(start, 1, op.fault_segment())?;
+        if start & 15 != 0 {
+            let checked = self.cpu.mode.aligned && start & 3 != 0;
+            return Err(if checked { Exception::AlignmentCheck } else { Exception::GeneralProtection(0) });
         }
-        Ok(())
+        match usage {
+            Use::Write => self.load_rw_at(Width::W8, op, AREA - 1).map(drop),
+            _ => self.load_at(Width::W8, op, AREA - 1).map(drop),
+        }
     }
 }
 

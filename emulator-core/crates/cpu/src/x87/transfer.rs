@@ -1,7 +1,7 @@
 //! FLD, FST and their integer and decimal forms, FXCH, FCMOV, constants.
 
 use softfloat::x87::{self, Constant};
-use softfloat::{F32, F64, F80, Rounding};
+use softfloat::{F32, F64, F80, Flags, Rounding};
 use x86::instructions::fpu::Fpu;
 use x86::{Engine, Exception, Op, Width, flags};
 
@@ -34,7 +34,8 @@ impl Exec<'_> {
             return Ok(());
         }
         x87.report(&ctx);
-        if !ctx.stopped_early() {
+        // A denormal operand is loaded even where its exception is not masked.
+        if !ctx.unmasked().contains(Flags::INVALID) {
             x87.push(value);
         }
         Ok(())
@@ -42,8 +43,25 @@ impl Exec<'_> {
 
     fn load_ten_bytes(&mut self, op: &Op) -> Result<[u8; 10], Exception> {
         let mut bytes = [0; 10];
-        self.read_block(op, &mut bytes)?;
+        bytes[..8].copy_from_slice(&self.load(Width::W64, op)?.to_le_bytes());
+        bytes[8..].copy_from_slice(&(self.load_at(Width::W16, op, 8)? as u16).to_le_bytes());
         Ok(bytes)
+    }
+
+    /// Ten bytes are stored in two parts: where the second faults, the first has been.
+    fn store_bytes(&mut self, op: &Op, bytes: Bytes) -> Result<(), Exception> {
+        let low = bytes.low();
+        match op.memory_bytes {
+            2 => self.store(Width::W16, op, low & 0xffff),
+            4 => self.store(Width::W32, op, low & 0xffff_ffff),
+            8 => self.store(Width::W64, op, low),
+            _ => {
+                self.store(Width::W64, op, low)?;
+                let (_, place) = self.load_rw_at(Width::W16, op, 8)?;
+                self.store_rw(Width::W16, place, u64::from(u16::from_le_bytes([bytes.0[8], bytes.0[9]])));
+                Ok(())
+            }
+        }
     }
 
     /// FST, FSTP, FIST, FISTP, FISTTP, FBSTP.
@@ -74,7 +92,7 @@ impl Exec<'_> {
         let masked_underflow = self.cpu.state.x87.control & 1 != 0;
         let delivers = if empty { masked_underflow } else { stores(&ctx) };
         if delivers {
-            self.write_block(op, &bytes.0[..usize::from(op.memory_bytes)])?;
+            self.store_bytes(op, bytes)?;
         }
         let x87 = &mut self.cpu.state.x87;
         if empty {
@@ -118,6 +136,10 @@ impl Bytes {
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&value.to_le_bytes());
         Bytes(bytes)
+    }
+
+    fn low(&self) -> u64 {
+        self.0[..8].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
     }
 }
 

@@ -49,6 +49,11 @@ pub fn scale(a: F80, b: F80, ctx: &mut Context) -> F80 {
     if a.is_infinite() {
         return F80::infinity(a.negative);
     }
+    // Scaling by zero raises no underflow even where it is unmasked, though scaling by a number that is truncated to zero does.
+    if b.is_zero() {
+        let mut masked = Context { masks: Flags::all(), ..*ctx };
+        return round(Exact::from(a), 64, Destination::Register, &mut masked);
+    }
     // Anything beyond this leaves the exponent range from either end.
     const BEYOND: i32 = 1 << 17;
     let magnitude = match arith::to_integer(b, Rounding::Zero) {

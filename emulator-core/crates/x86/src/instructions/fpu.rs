@@ -86,6 +86,8 @@ pub enum Fpu {
     Ffree,
     Ffreep,
     Fnop,
+    /// `FNENI`, `FNDISI`, `FNSETPM`: instructions of the 8087 and 80287 that do nothing since, without waiting.
+    Fneni,
     Fwait,
     Fninit,
     Fnclex,
@@ -276,9 +278,9 @@ const ALIASES: &[Row] = &[
     x87("FSTP", "DF =D0+i", "Sti=", Fpu::Fstp),
     x87("FSTP", "DF =D8+i", "Sti=", Fpu::Fstp),
     // Interrupt and protection control of the 8087 and 80287, without effect since the 80387 (SDM vol. 3, 23.18.9).
-    x87("FNENI", "DB =E0", "", Fpu::Fnop),
-    x87("FNDISI", "DB =E1", "", Fpu::Fnop),
-    x87("FNSETPM", "DB =E4", "", Fpu::Fnop),
+    x87("FNENI", "DB =E0", "", Fpu::Fneni),
+    x87("FNDISI", "DB =E1", "", Fpu::Fneni),
+    x87("FNSETPM", "DB =E4", "", Fpu::Fneni),
 ];
 
 /// Rows of all x87 instructions.

@@ -5,6 +5,7 @@ mod arithmetic;
 mod bits;
 mod flow;
 pub use flow::jcc;
+pub use shifts::undefined_by_count;
 pub use transfer::{cmovcc, setcc};
 mod multiply;
 mod operands;

@@ -2,7 +2,7 @@
 
 use super::deliver_inexact;
 use super::wide::{self, ONE};
-use crate::context::Context;
+use crate::context::{Context, Flags};
 use crate::f80::F80;
 use crate::round::{Destination, Exact, round};
 use crate::unpacked::Unpacked;
@@ -109,6 +109,8 @@ pub fn atan2(y: F80, x: F80, ctx: &mut Context) -> F80 {
         _ if x.is_zero() => pi_quarters(2),
         _ => match finite_angle(y, x) {
             Angle::Exact(value) => {
+                // Inexact to processors, however small.
+                ctx.raise(Flags::PRECISION);
                 return round(Exact { negative: y.negative, ..value }, 64, Destination::Register, ctx);
             }
             Angle::Series(value) => value,

@@ -2,7 +2,7 @@
 
 use super::deliver_inexact;
 use super::wide::{self, ONE};
-use crate::context::Context;
+use crate::context::{Context, Flags};
 use crate::f80::F80;
 use crate::round::Exact;
 use crate::unpacked::Unpacked;
@@ -37,7 +37,8 @@ pub fn exp2_minus_1(value: F80, ctx: &mut Context) -> F80 {
         return value;
     }
     if x.exponent == 0 {
-        // 2^1 - 1 = 1 and 2^-1 - 1 = -1/2.
+        // Inexact to processors, though 2^1 - 1 = 1 and 2^-1 - 1 = -1/2.
+        ctx.raise(Flags::PRECISION);
         let is_one = x.significand == 1 << 63;
         return if is_one && x.negative { F80::new(0xBFFE, 1 << 63) } else { value };
     }

@@ -2,7 +2,7 @@
 
 use super::wide::{self, ONE};
 use crate::arith::Outcome;
-use crate::context::Context;
+use crate::context::{Context, Flags};
 use crate::f80::F80;
 use crate::round::{Destination, Exact, round};
 use crate::unpacked::Unpacked;
@@ -62,7 +62,11 @@ fn times(y: Unpacked, logarithm: Option<Exact>, sign_of_zero: bool, ctx: &mut Co
         None => F80::zero(y.negative != sign_of_zero),
         Some(log) if y.is_infinite() => F80::infinity(y.negative != log.negative),
         Some(log) if y.is_zero() => F80::zero(y.negative != log.negative),
-        Some(log) => round(wide::mul(log, y.into()), 64, Destination::Register, ctx),
+        Some(log) => {
+            // Processors call every result inexact, those that are not included.
+            ctx.raise(Flags::PRECISION);
+            round(wide::mul(log, y.into()), 64, Destination::Register, ctx)
+        }
     }
 }
 

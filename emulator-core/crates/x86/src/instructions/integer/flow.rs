@@ -8,7 +8,6 @@ use super::Int::{
     Stc, Std, Ud,
 };
 use super::operands::{RCX, RSP, read_dst};
-use super::transfer::push_value;
 use crate::flags::{self, condition};
 use crate::{Engine, Form, Op, Row, Sem, row};
 
@@ -65,8 +64,9 @@ pub const ROWS: &[Row] = &[
     near("RET", "C2", "Iw", RetRelease),
     near("RET", "C3", "", Ret),
     int("NOP", "90", "", Nop).notes("b0"),
-    int("PAUSE", "F3 90", "", Nop).notes("b0"),
+    int("PAUSE", "F3 90", "", Nop),
     int("PREFETCHW", "0F 0D /r", "Mb", Nop),
+    int("NOP", "0F 0D /r", "Rv", Nop),
     int("NOP", "0F 18 /r", "Ev", Nop),
     int("NOP", "0F 19 /r", "Ev", Nop),
     int("NOP", "0F 1A /r", "Ev", Nop),
@@ -103,22 +103,39 @@ pub fn jmp_indirect<E: Engine>(e: &mut E, op: &Op, f: Form) -> Result<(), E::Sto
 
 #[inline(always)]
 pub fn call<E: Engine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
+    let pointer = store_return_address(e, op)?;
     e.jump_relative(op)?;
-    push_return_address(e, op)
+    set_stack_pointer(e, pointer);
+    Ok(())
 }
 
 #[inline(always)]
 pub fn call_indirect<E: Engine>(e: &mut E, op: &Op, f: Form) -> Result<(), E::Stop> {
     let target = read_dst(e, op, op.opsize, f)?;
+    let pointer = store_return_address(e, op)?;
     e.jump(op, target)?;
-    push_return_address(e, op)
+    set_stack_pointer(e, pointer);
+    Ok(())
+}
+
+/// Stores the return address where it is to be the top of the stack, and gives the stack pointer it needs: a target that faults
+/// leaves it stored all the same.
+#[inline(always)]
+fn store_return_address<E: Engine>(e: &mut E, op: &Op) -> Result<E::V, E::Stop> {
+    let next = e.next_ip(op);
+    let next = e.truncate(op.opsize, next);
+    let stack = e.stack_width();
+    let pointer = e.register(stack, RSP);
+    let bytes = e.imm(op.opsize.bytes());
+    let pointer = e.sub(stack, pointer, bytes);
+    e.store_stack(op.opsize, pointer, next)?;
+    Ok(pointer)
 }
 
 #[inline(always)]
-fn push_return_address<E: Engine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    let next = e.next_ip(op);
-    let next = e.truncate(op.opsize, next);
-    push_value(e, op.opsize, next)
+fn set_stack_pointer<E: Engine>(e: &mut E, pointer: E::V) {
+    let stack = e.stack_width();
+    e.set_register(stack, RSP, pointer);
 }
 
 #[inline(always)]

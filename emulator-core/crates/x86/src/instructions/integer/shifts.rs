@@ -8,6 +8,26 @@ use super::operands::{RCX, update_dst};
 use crate::flags::{self, carries_from};
 use crate::{Engine, Form, Op, Row, Sem::Int, Width, row};
 
+/// Status flags that a shift or rotation `int` of `w` bits by `count` leaves undefined (Intel SDM vol. 2, its pages); `None` for
+/// other instructions.
+#[must_use]
+pub fn undefined_by_count(int: super::Int, w: Width, count: u64) -> Option<u64> {
+    let of_many = match int {
+        Rol | Ror | Rcl | Rcr => flags::OF,
+        Shl | Shr | Sar | Shld | Shrd => flags::OF | flags::AF,
+        _ => return None,
+    };
+    let count = count & if w == Width::W64 { 63 } else { 31 };
+    let beyond = count > u64::from(w.bits());
+    Some(match int {
+        _ if count == 0 => 0,
+        _ if count == 1 => of_many & !flags::OF,
+        Shl | Shr if beyond => of_many | flags::CF,
+        Shld | Shrd if beyond => flags::STATUS,
+        _ => of_many,
+    })
+}
+
 const SHIFT: &str = "OSZaPC";
 const ROTATE: &str = "OC";
 

@@ -46,10 +46,10 @@ pub fn convert<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<(
     Ok(())
 }
 
-/// With a memory operand `CVTPI2PD` leaves the x87 alone (SDM vol. 2, CVTPI2PD).
+/// A memory operand leaves the x87 alone (SDM vol. 2, CVTPI2PD; processors do so for CVTPI2PS as well).
 pub fn from_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<(), E::Stop> {
     e.sse_enabled()?;
-    let untouched = kind == ConvertOp::Cvtdq2pd && op.form == Form::Rm;
+    let untouched = op.form == Form::Rm;
     if !untouched {
         e.mmx_enabled()?;
     }

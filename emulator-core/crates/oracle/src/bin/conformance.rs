@@ -1,0 +1,101 @@
+//! Compares our processor with the host's: `conformance [--cases N] [--seed S] [--speed] [--replay CASE]`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of the command line")]
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod linux {
+    use std::process::ExitCode;
+    use std::time::Instant;
+
+    use oracle::campaign::{Outcome, Pair, Summary, case};
+    use oracle::text;
+
+    const USAGE: &str = "conformance [--cases N] [--seed S] [--speed] [--replay CASE]";
+    const USUAL_CASES: u64 = 1_000_000;
+
+    struct Options {
+        cases: u64,
+        seed: u64,
+        speed: bool,
+        replay: Option<String>,
+    }
+
+    fn options() -> Result<Options, String> {
+        let mut options = Options { cases: USUAL_CASES, seed: 1, speed: false, replay: None };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(name) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{name} needs a value: {USAGE}"));
+            let number = |text: String| text.parse().map_err(|_| format!("\"{text}\" is no number"));
+            match name.as_str() {
+                "--cases" => options.cases = number(value()?)?,
+                "--seed" => options.seed = number(value()?)?,
+                "--speed" => options.speed = true,
+                "--replay" => options.replay = Some(value()?),
+                _ => return Err(format!("{name} is not understood: {USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn replay(line: &str) -> Result<bool, String> {
+        let case = text::read(line)?;
+        Ok(match Pair::new().compare(&case) {
+            Outcome::Same => {
+                println!("the same on both");
+                true
+            }
+            Outcome::Deviates(deviation) => {
+                println!("deliberate deviation: {}", deviation.reason);
+                true
+            }
+            Outcome::NotJudged(reason) => {
+                println!("not judged: {reason}");
+                true
+            }
+            Outcome::Different(report) => {
+                println!("{report}");
+                false
+            }
+        })
+    }
+
+    fn campaign(options: &Options) -> bool {
+        let mut pair = Pair::new();
+        let mut summary = Summary::default();
+        let start = Instant::now();
+        let mut numbers = 0..;
+        while summary.cases() < options.cases {
+            summary.take(&mut pair, numbers.next().and_then(|number| case(options.seed, number)));
+        }
+        println!("{summary}");
+        if options.speed {
+            println!("{:.0} cases a second", summary.cases() as f64 / start.elapsed().as_secs_f64());
+        }
+        summary.mismatches == 0
+    }
+
+    pub fn main() -> ExitCode {
+        let done = options().and_then(|options| match &options.replay {
+            Some(line) => replay(line),
+            None => Ok(campaign(&options)),
+        });
+        match done {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(message) => {
+                eprintln!("{message}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn main() -> std::process::ExitCode {
+    linux::main()
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn main() {
+    eprintln!("The judge is an x86-64 processor under Linux.");
+    std::process::exit(2);
+}

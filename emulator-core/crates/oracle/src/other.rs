@@ -1,0 +1,72 @@
+//! Instructions the host may have and ours does not offer, told by another decoder.
+
+use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use x86::Width;
+use x86::instructions::rows;
+
+use crate::case::Case;
+
+fn first(case: &Case) -> Mnemonic {
+    let mut bytes = case.code.clone();
+    bytes.resize(bytes.len() + x86::decode::MAX_LENGTH, 0xcc);
+    Decoder::new(case.mode.bits(), &bytes, DecoderOptions::NONE).decode().mnemonic()
+}
+
+/// The mnemonic of the first instruction of `case` where no row has it.
+#[must_use]
+pub fn lacking(case: &Case) -> Option<String> {
+    if case.mode == Width::W64 && first_opcode(case) == Some(EVEX) {
+        return Some("AVX-512".into());
+    }
+    let mnemonic = first(case);
+    let name = format!("{mnemonic:?}").to_uppercase();
+    let known = mnemonic == Mnemonic::INVALID || rows().iter().any(|row| is_same(row.mnemonic, &name));
+    (!known).then_some(name)
+}
+
+/// Prefix of what is `BOUND` outside 64-bit mode.
+const EVEX: u8 = 0x62;
+
+fn first_opcode(case: &Case) -> Option<u8> {
+    let is_prefix =
+        |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    case.code.iter().copied().find(|&byte| !is_prefix(byte))
+}
+
+/// What the other decoder calls some of our rows.
+const ALIASES: [(&str, &[&str]); 8] = [
+    ("CBW", &["CDQE", "CWDE"]),
+    ("CWD", &["CDQ", "CQO"]),
+    ("FWAIT", &["WAIT"]),
+    ("JCXZ", &["JECXZ", "JRCXZ"]),
+    ("PREFETCHW", &["PREFETCH", "PREFETCHWT1"]),
+    ("SHL", &["SAL"]),
+    ("XLAT", &["XLATB"]),
+    // Hints.
+    (
+        "NOP",
+        &[
+            "CLDEMOTE",
+            "PREFETCHIT0",
+            "PREFETCHIT1",
+            "PREFETCHNTA",
+            "PREFETCHT0",
+            "PREFETCHT1",
+            "PREFETCHT2",
+            "RESERVEDNOP",
+        ],
+    ),
+];
+
+/// The other decoder has a name for each operand size, and for what the manual leaves out.
+fn is_same(ours: &str, theirs: &str) -> bool {
+    let sized = |size: &str| theirs.strip_suffix(size) == Some(ours);
+    let alias = ALIASES.iter().any(|(name, others)| *name == ours && others.contains(&theirs));
+    ours == theirs || alias || ["W", "D", "Q", "64"].into_iter().any(sized)
+}
+
+/// Whether the host must not run the first instruction of `case`, which may be none of ours: it would take the harness's GS away.
+#[must_use]
+pub fn takes_gs(case: &Case) -> bool {
+    first(case) == Mnemonic::Wrgsbase
+}
