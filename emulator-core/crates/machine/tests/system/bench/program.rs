@@ -43,6 +43,7 @@ pub struct Program {
     landings: usize,
     details: Option<fn(&Event) -> String>,
     not_tcg: Option<&'static str>,
+    needs_kvm: bool,
 }
 
 impl Deref for Program {
@@ -72,6 +73,7 @@ impl Program {
             landings: 0,
             details: None,
             not_tcg: None,
+            needs_kvm: false,
         };
         program.fill_tables();
         program.code(bits, PROGRAM);
@@ -132,6 +134,12 @@ impl Program {
     pub fn not_judged_by_tcg(mut self, reason: &'static str) -> Program {
         self.not_tcg = Some(reason);
         self
+    }
+
+    /// As [`Program::not_judged_by_tcg`], and KVM is asked wherever it is: it knows what is tested even where it interprets.
+    pub fn judged_by_kvm_instead(mut self, reason: &'static str) -> Program {
+        self.needs_kvm = true;
+        self.not_judged_by_tcg(reason)
     }
 
     fn section(&mut self) -> &mut Section {
@@ -350,8 +358,14 @@ impl Program {
             lines
         };
         assert_eq!(describe(judges::terrarium(&self.image)), expected, "on our own processor");
-        for (judge, excuse) in [(judges::TCG, self.not_tcg), (judges::KVM, None)] {
-            match excuse.map_or_else(|| judge.run(&self.image), |reason| Err(reason.to_owned())) {
+        let tcg = self.not_tcg.map_or_else(|| judges::TCG.run(&self.image), |reason| Err(reason.to_owned()));
+        let kvm = if self.needs_kvm || judges::kvm_wanted() {
+            judges::KVM.run(&self.image)
+        } else {
+            Err(judges::kvm_unwanted())
+        };
+        for (judge, heard) in [(judges::TCG, tcg), (judges::KVM, kvm)] {
+            match heard {
                 Ok(judgement) => assert_eq!(describe(judgement), expected, "on {}", judge.name),
                 Err(cause) => judges::skipped(judge.name, &cause),
             }
