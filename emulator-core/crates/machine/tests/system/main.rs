@@ -10,6 +10,8 @@ mod model_specific;
 mod modes;
 mod paging;
 mod paging32;
+mod returns;
 mod segmentation;
+mod selectors;
 mod tasks;
 mod virtual_8086;
