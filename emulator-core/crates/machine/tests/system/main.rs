@@ -10,6 +10,7 @@ mod model_specific;
 mod modes;
 mod paging;
 mod paging32;
+mod restart;
 mod returns;
 mod segmentation;
 mod selectors;
