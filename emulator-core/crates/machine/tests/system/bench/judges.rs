@@ -66,6 +66,10 @@ impl Judge {
         if self.accelerator == "kvm" {
             let device = OpenOptions::new().read(true).write(true).open("/dev/kvm");
             device.map_err(|error| format!("/dev/kvm: {error}"))?;
+            let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            if !processor.contains("GenuineIntel") {
+                return Err("the host's processor is not Intel's, whose manual the tests follow".to_owned());
+            }
         }
         let files = Files::new();
         std::fs::write(&files.image, image).map_err(|error| error.to_string())?;
