@@ -75,7 +75,14 @@ fn not_described(theirs: &Instruction) -> bool {
     let sized = |family: &&&str| name.strip_prefix(**family).is_some_and(|size| ["d", "q", "w", "64"].contains(&size));
     let row = SIZED.iter().find(sized).copied().unwrap_or(&name);
     let encoding = theirs.op_code().encoding();
-    !matches!(encoding, EncodingKind::Legacy | EncodingKind::VEX) || !MNEMONICS.contains(row)
+    !matches!(encoding, EncodingKind::Legacy | EncodingKind::VEX) || !MNEMONICS.contains(row) || is_vaes(theirs)
+}
+
+/// The 256-bit forms of AES and PCLMULQDQ are features of their own, VAES and VPCLMULQDQ, which come with no x86-64 level.
+fn is_vaes(theirs: &Instruction) -> bool {
+    use Mnemonic::{Vaesdec, Vaesdeclast, Vaesenc, Vaesenclast, Vpclmulqdq};
+    let named = matches!(theirs.mnemonic(), Vaesdec | Vaesdeclast | Vaesenc | Vaesenclast | Vpclmulqdq);
+    named && theirs.op0_register().is_ymm()
 }
 
 /// `SYSCALL` and `SYSRET` exist outside 64-bit mode on AMD's processors only (Intel SDM vol. 2).
