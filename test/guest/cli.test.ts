@@ -83,6 +83,7 @@ describe("a mistake in the call", () => {
     ["a size without a unit", ["boot", "--memory", "512"], "OPTION_INVALID"],
     ["too little memory", ["boot", "--memory", "8MiB"], "MEMORY_TOO_SMALL"],
     ["an entry that does not exist", ["boot", "--entry", "128"], "OPTION_INVALID"],
+    ["a processor that does not exist", ["boot", "--cpu", "8086"], "OPTION_INVALID"],
     ["an unknown trace category", ["boot", "--trace", "gossip"], "OPTION_INVALID"],
     ["a kernel that does not exist", ["boot", "--kernel", "/nowhere/vmlinuz"], "FILE_UNREADABLE"],
     ["a directory as a kernel", ["boot", "--kernel", "/"], "FILE_UNREADABLE"],

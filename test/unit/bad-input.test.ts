@@ -11,6 +11,7 @@ test.each<[string, MachineConfig, string]>([
   ["a size without a unit", { ...ANYTHING, memory: "256" as "256B" }, "OPTION_INVALID"],
   ["an engine that does not exist", { ...ANYTHING, engine: "warp" as "auto" }, "OPTION_INVALID"],
   ["an entry that does not exist", { ...ANYTHING, entry: "128-bit" as "pvh" }, "OPTION_INVALID"],
+  ["a processor that does not exist", { ...ANYTHING, cpu: "8086" as "486" }, "OPTION_INVALID"],
   ["a command line with a zero byte", { ...ANYTHING, commandLine: "quiet\0" }, "OPTION_INVALID"],
   ["a command line that is a number", { ...ANYTHING, commandLine: 7 as unknown as string }, "OPTION_INVALID"],
   ["a trace category that is no text", { ...ANYTHING, trace: [7 as unknown as string] }, "OPTION_INVALID"],

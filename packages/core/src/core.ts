@@ -21,6 +21,9 @@ export type RunOutcome =
 /** How a kernel is entered; `auto` takes the best the file offers. */
 export type EntryProtocol = "auto" | "16-bit" | "32-bit" | "64-bit" | "pvh";
 
+/** A model of processor: its age, or a level of the x86-64 psABI. */
+export type CpuModel = "486" | "pentium" | "pentium3" | "core2" | "x86-64-v2" | "x86-64-v3";
+
 /** What is booted. */
 export interface BootSource {
   /** Linux bzImage, PVH or multiboot kernel. */
@@ -48,6 +51,8 @@ export interface BootModule {
 export interface CoreConfig {
   /** Guest RAM. */
   readonly memoryBytes: number;
+  /** Model of the processor. */
+  readonly cpu: CpuModel;
   /** Unpack the kernel's payload before the guest starts. */
   readonly decompressOnHost: boolean;
   /** Comma-separated trace categories, or empty. */

@@ -1,6 +1,6 @@
 /** What a caller may ask for, checked and brought into the form the core takes. */
 
-import type { CoreConfig, EntryProtocol } from "@terrarium/core";
+import type { CoreConfig, CpuModel, EntryProtocol } from "@terrarium/core";
 import { MachineError } from "./errors.js";
 import type { Startup } from "./server/startup.js";
 import { malformed, parseBytes, type Bytes } from "./units.js";
@@ -15,6 +15,8 @@ export type Engine = "auto" | "interpreter";
 export interface BootOptions {
   /** Guest RAM; 512 MiB where nobody says. */
   readonly memory?: Bytes;
+  /** Model of the guest's processor, which decides what instructions there are; `x86-64-v2` where nobody says. */
+  readonly cpu?: CpuModel;
   /** Execution engine; `auto` where nobody says. */
   readonly engine?: Engine;
   /** Kernel command line, instead of the image's own. */
@@ -62,6 +64,9 @@ export interface ResolvedConfig {
 
 const ENTRIES: readonly EntryProtocol[] = ["auto", "16-bit", "32-bit", "64-bit", "pvh"];
 
+/** Models of processor, oldest first. */
+export const CPU_MODELS: readonly CpuModel[] = ["486", "pentium", "pentium3", "core2", "x86-64-v2", "x86-64-v3"];
+
 /**
  * Checks `config` and fills in the defaults.
  * @throws MachineError `OPTION_INVALID`, `OPTIONS_CONFLICT`
@@ -76,6 +81,7 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
   return {
     core: {
       memoryBytes: parseBytes(config.memory ?? "512MiB", "memory"),
+      cpu: oneOf("cpu", config.cpu ?? "x86-64-v2", CPU_MODELS),
       decompressOnHost: config.decompressOnHost ?? false,
       trace: list("trace", config.trace ?? []).join(","),
       noReboot: onReset === "stop",

@@ -1,8 +1,15 @@
 /** The names both entries share. */
 
-export type { DebugOutput } from "@terrarium/core";
+export type { CpuModel, DebugOutput } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
-export type { BootModule, BootOptions, Engine, FileSource, MachineConfig } from "./config.js";
+export {
+  CPU_MODELS,
+  type BootModule,
+  type BootOptions,
+  type Engine,
+  type FileSource,
+  type MachineConfig,
+} from "./config.js";
 export type { Console, WaitOptions } from "./console.js";
 export { MachineError, TimeoutError, type ErrorCode, type ErrorDetails, type HostErrorDetails } from "./errors.js";
 export type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";

@@ -52,9 +52,22 @@ impl Exec<'_> {
             self.check_alignment(linear, bytes, op.fault_segment())?;
             return Ok(linear);
         }
+        Ok(self.flat_linear(op, offset))
+    }
+
+    /// Linear address of an offset in the operand's segment, for the few instructions that never want it aligned.
+    pub(crate) fn linear_unaligned(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+        if op.checked {
+            return self.checked_linear(op.seg, offset, bytes, write);
+        }
+        Ok(self.flat_linear(op, offset))
+    }
+
+    #[inline(always)]
+    fn flat_linear(&self, op: &Op, offset: u64) -> u64 {
         // SAFETY: the decoder numbers segments 0..=5, and `Op::lower` knows SEG_NONE (6) beside them; there are seven.
         let segment = unsafe { self.cpu.state.segs.get_unchecked(usize::from(op.seg)) };
-        Ok(segment.base.wrapping_add(offset))
+        segment.base.wrapping_add(offset)
     }
 
     /// Linear address of `segment:offset`, checked; wraps at 4 GiB outside 64-bit mode.

@@ -1,14 +1,14 @@
 //! The interpreter: finds blocks, runs them, and delivers what interrupts them.
 
 use platform::VcpuExit;
-use x86::decode::{DecodeError, MAX_LENGTH, decode};
-use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Width, seg};
+use x86::decode::{DecodeError, MAX_LENGTH, decode_on};
+use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Vex, Width, seg};
 
 use crate::blocks::{Key, MAX_OPS};
 use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::hot::{Next, code_of};
-use crate::state::{InterruptShadow, eflags};
+use crate::state::{InterruptShadow, Mode, eflags};
 
 const PAGE_BYTES: u64 = 4096;
 
@@ -210,12 +210,11 @@ impl Exec<'_> {
         let in_page = ((PAGE_BYTES - (linear & (PAGE_BYTES - 1))) as usize).min(MAX_OPS * MAX_LENGTH);
         self.fetch_bytes(linear, &mut bytes[..in_page])?;
         let limit = self.code_bytes_within_limit(rip, in_page);
-        let code = self.cpu.mode.code;
         let most = if self.cpu.mode.single { 1 } else { MAX_OPS };
         let mut at = 0;
         let mut second_page = None;
         while ops.len() < most {
-            let inst = match decode(&bytes[at..limit], code) {
+            let inst = match self.decode(&bytes[at..limit]) {
                 Ok(inst) => inst,
                 // What comes before runs first; the next block starts with the bad or crossing instruction.
                 Err(_) if !ops.is_empty() => break,
@@ -263,11 +262,20 @@ impl Exec<'_> {
         let second = self.fetch_page(next_page)?.phys.page().0;
         self.fetch_bytes(next_page, &mut bytes[head.len()..])?;
         let limit = self.code_bytes_within_limit(rip, MAX_LENGTH);
-        match decode(&bytes[..limit], self.cpu.mode.code) {
+        match self.decode(&bytes[..limit]) {
             Ok(inst) => Ok((inst, second)),
             Err(DecodeError::Invalid) => Err(Exception::InvalidOpcode),
             Err(_) => Err(Exception::GeneralProtection(0)),
         }
+    }
+
+    /// Decodes in the mode at hand what this model has.
+    fn decode(&self, bytes: &[u8]) -> Result<Inst, DecodeError> {
+        let Mode { code, vex, .. } = self.cpu.mode;
+        decode_on(self.cpu.features, bytes, code).and_then(|inst| {
+            let unknown = inst.vex != Vex::None && !vex;
+            if unknown { Err(DecodeError::Invalid) } else { Ok(inst) }
+        })
     }
 
     fn lower(&self, inst: &Inst, offset: u16) -> Op {

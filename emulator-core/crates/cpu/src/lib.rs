@@ -13,6 +13,7 @@ mod hot;
 mod interpreter;
 mod mmu;
 mod mode;
+mod model;
 mod msr;
 mod reset;
 mod segments;
@@ -27,12 +28,14 @@ mod x87;
 
 use platform::{Bus, Nanos, PhysAddr, RestoreError, Section, Vcpu, VcpuExit};
 use serde::{Deserialize, Serialize};
+use x86::FeatureSet;
 
 /// The TLB's layout, which compiled code indexes.
 pub mod tlb_layout {
     pub use crate::tlb::{ENTRIES, Entry, PAGE_MASK, Use};
 }
 
+pub use model::CpuModel;
 pub use state::{
     Access, DescriptorTable, InterruptShadow, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags,
 };
@@ -45,12 +48,15 @@ use trace::Trace;
 pub use trace::dump;
 
 /// Changes with the encoding of [`Saved`].
-const SECTION_VERSION: u16 = 1;
+const SECTION_VERSION: u16 = 2;
 
 /// A processor: its architectural [`State`] and what is derived from it (translations, decoded blocks).
 pub struct Cpu {
     /// The architectural state. After changing anything but general registers and status flags, call [`Cpu::state_changed`].
     pub state: State,
+    model: CpuModel,
+    /// What `model` has.
+    pub(crate) features: FeatureSet,
     /// Derived from `state`; see [`Mode`].
     pub(crate) mode: Mode,
     /// `mode` packed, for the jump cache.
@@ -98,6 +104,7 @@ pub struct CpuStats {
 /// What [`Cpu`] saves: the architectural state and the counter guest time is derived from.
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    model: CpuModel,
     state: State,
     retired: u64,
     nmi_pending: bool,
@@ -105,13 +112,21 @@ struct Saved {
 }
 
 impl Cpu {
-    /// A processor as after power-on.
+    /// A processor of the default model, as after power-on.
     #[must_use]
     pub fn new() -> Cpu {
-        let state = State::at_reset();
+        Cpu::of_model(CpuModel::default())
+    }
+
+    /// A processor as after power-on.
+    #[must_use]
+    pub fn of_model(model: CpuModel) -> Cpu {
+        let state = State::at_reset(model);
         let mode = Mode::of(&state);
         let mut cpu = Cpu {
             state,
+            model,
+            features: model.features(),
             mode,
             mode_bits: mode.bits(),
             tlb: Tlb::new(),
@@ -130,6 +145,12 @@ impl Cpu {
         };
         cpu.state_changed();
         cpu
+    }
+
+    /// Which model it is.
+    #[must_use]
+    pub fn model(&self) -> CpuModel {
+        self.model
     }
 
     /// Counters since power-on.
@@ -191,7 +212,7 @@ impl Vcpu for Cpu {
     fn reset(&mut self) {
         // The random number generator is not a register: a reset does not make it repeat itself.
         let random = self.state.random;
-        self.state = State { random, ..State::at_reset() };
+        self.state = State { random, ..State::at_reset(self.model) };
         self.nmi_pending = false;
         self.shut_down = false;
         self.attention = true;
@@ -201,6 +222,7 @@ impl Vcpu for Cpu {
 
     fn save(&self) -> Section {
         let saved = Saved {
+            model: self.model,
             state: self.state.clone(),
             retired: self.retired,
             nmi_pending: self.nmi_pending,
@@ -211,7 +233,7 @@ impl Vcpu for Cpu {
 
     fn restore(&mut self, section: &Section) -> Result<(), RestoreError> {
         let saved: Saved = section.decode(SECTION_VERSION)?;
-        if !saved.state.is_consistent() {
+        if saved.model != self.model || !saved.state.is_consistent(self.features) {
             return Err(section.damaged());
         }
         self.state = saved.state;

@@ -24,6 +24,7 @@ impl Mode {
             flat: long || flat(state),
             user,
             aligned: user && state.cr0 & CR0_AM != 0 && flags & eflags::AC != 0,
+            vex: state.protected(),
             single: flags & eflags::TF != 0
                 || state.interrupt_shadow != InterruptShadow::None
                 || state.dr[7] & DR7_ENABLES != 0,
@@ -32,7 +33,7 @@ impl Mode {
 
     /// Packed into 16 bits.
     pub(crate) fn bits(self) -> u16 {
-        let flags = [self.flat, self.user, self.aligned, self.single];
+        let flags = [self.vex, self.flat, self.user, self.aligned, self.single];
         let packed = flags.iter().fold(0, |bits, &flag| bits << 1 | u16::from(flag));
         packed << 4 | (self.code as u16) << 2 | self.stack as u16
     }

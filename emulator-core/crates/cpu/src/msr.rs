@@ -1,7 +1,7 @@
 //! Model-specific registers, the time-stamp counter and random numbers (Intel SDM vol. 4, chapter 2).
 
 use platform::MsrAnswer;
-use x86::{Engine, Exception, Op, flags, seg};
+use x86::{Engine, Exception, Feature, FeatureSet, Op, flags, seg};
 
 use crate::exec::Exec;
 use crate::mmu::canonical;
@@ -57,7 +57,6 @@ const MACHINE_CHECK_CAPABILITIES: u64 = 0;
 const MACHINE_CHECK_STATUS: u64 = 0;
 /// Locked with VMX and SMX off.
 const FEATURE_CONTROL_LOCKED: u64 = 1;
-const EFER_WRITABLE: u64 = EFER_SCE | EFER_LME | EFER_NXE;
 
 const RAX: usize = 0;
 const RCX: usize = 1;
@@ -74,6 +73,26 @@ fn fixed_range(msr: u32) -> Option<usize> {
         IA32_MTRR_FIX4K_C0000..=IA32_MTRR_FIX4K_F8000 => 3 + (msr - IA32_MTRR_FIX4K_C0000) as usize,
         _ => return None,
     })
+}
+
+/// The feature a register comes with; asking for it without is #GP(0).
+fn feature_of(msr: u32) -> Feature {
+    match msr {
+        IA32_TIME_STAMP_COUNTER => Feature::Tsc,
+        IA32_SYSENTER_CS..=IA32_SYSENTER_EIP => Feature::Sep,
+        IA32_MCG_CAP | IA32_MCG_STATUS => Feature::Mca,
+        IA32_PAT => Feature::Pat,
+        IA32_MTRRCAP | IA32_MTRR_DEF_TYPE | IA32_MTRR_PHYSBASE0..=IA32_MTRR_PHYSMASK7 => Feature::Mtrr,
+        _ if fixed_range(msr).is_some() => Feature::Mtrr,
+        IA32_TSC_ADJUST => Feature::TscAdjust,
+        IA32_TSC_DEADLINE => Feature::TscDeadline,
+        X2APIC_FIRST..=X2APIC_LAST => Feature::X2apic,
+        IA32_EFER => Feature::Syscall,
+        IA32_TSC_AUX => Feature::Rdtscp,
+        // Came with the Pentium 4, and then with everything.
+        IA32_FEATURE_CONTROL | IA32_MISC_ENABLE | IA32_STAR..=IA32_KERNEL_GS_BASE => Feature::LongMode,
+        _ => Feature::P6,
+    }
 }
 
 /// Whether every byte of `types` is a memory type an MTRR may have; PAT also has 7, UC-.
@@ -106,6 +125,12 @@ fn plain(msrs: &mut Msrs, msr: u32, value: u64) -> Option<(&mut u64, bool)> {
     })
 }
 
+/// The EFER bits that software may set.
+pub(crate) fn efer_bits(features: FeatureSet) -> u64 {
+    let bits = [(EFER_SCE, Feature::Syscall), (EFER_LME, Feature::LongMode), (EFER_NXE, Feature::Nx)];
+    bits.iter().filter(|(_, feature)| features.contains(*feature)).fold(0, |all, (bit, _)| all | bit)
+}
+
 /// State of the generator for `seed`: the mixing of splitmix64, so that close seeds give unlike numbers; never zero, which
 /// xorshift would not leave.
 pub(crate) fn random_state(seed: u64) -> u64 {
@@ -121,7 +146,7 @@ impl Exec<'_> {
         self.now().wrapping_add(self.cpu.state.msrs.tsc_offset)
     }
 
-    fn set_pair(&mut self, value: u64) {
+    pub(crate) fn set_pair(&mut self, value: u64) {
         self.cpu.state.regs.set(RAX, value & 0xffff_ffff);
         self.cpu.state.regs.set(RDX, value >> 32);
     }
@@ -158,6 +183,7 @@ impl Exec<'_> {
     }
 
     fn read_msr(&mut self, msr: u32) -> Result<u64, Exception> {
+        self.check_msr_exists(msr)?;
         let msrs = &mut self.cpu.state.msrs;
         if let Some((register, _)) = plain(msrs, msr, 0) {
             return Ok(*register);
@@ -183,7 +209,12 @@ impl Exec<'_> {
         })
     }
 
+    fn check_msr_exists(&self, msr: u32) -> Result<(), Exception> {
+        if self.cpu.features.contains(feature_of(msr)) { Ok(()) } else { Err(FAULT) }
+    }
+
     fn write_msr(&mut self, msr: u32, value: u64) -> Result<(), Exception> {
+        self.check_msr_exists(msr)?;
         if let Some((register, allowed)) = plain(&mut self.cpu.state.msrs, msr, value) {
             if !allowed {
                 return Err(FAULT);
@@ -232,15 +263,16 @@ impl Exec<'_> {
     }
 
     fn write_efer(&mut self, value: u64) -> Result<(), Exception> {
+        let writable = efer_bits(self.cpu.features);
         let state = &mut self.cpu.state;
         let old = state.msrs.efer;
         // Software may write LMA back; it does not change.
-        let reserved = value & !(EFER_WRITABLE | EFER_LMA) != 0;
+        let reserved = value & !(writable | EFER_LMA) != 0;
         let switches_under_paging = (value ^ old) & EFER_LME != 0 && state.cr0 & CR0_PG != 0;
         if reserved || switches_under_paging {
             return Err(FAULT);
         }
-        state.msrs.efer = value & EFER_WRITABLE | old & EFER_LMA;
+        state.msrs.efer = value & writable | old & EFER_LMA;
         if (value ^ old) & EFER_NXE != 0 {
             self.flush_translations(false);
         }

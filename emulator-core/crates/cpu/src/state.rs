@@ -243,6 +243,10 @@ pub struct State {
     pub msrs: Msrs,
     pub x87: X87,
     pub xmm: [u128; 16],
+    /// Bits 255:128 of the YMM registers.
+    pub ymm_high: [u128; 16],
+    /// State components that instructions may use (Intel SDM vol. 1, 13.3).
+    pub xcr0: u64,
     pub mxcsr: u32,
     /// What waits until the next instruction has run.
     pub interrupt_shadow: InterruptShadow,
@@ -267,6 +271,9 @@ pub enum InterruptShadow {
     /// Behind MOV SS or POP SS: debug exceptions wait as well.
     MovSs,
 }
+
+/// MXCSR after reset: all exceptions masked.
+pub(crate) const MXCSR_RESET: u32 = 0x1f80;
 
 /// EFLAGS bits that are not status flags.
 #[allow(missing_docs, reason = "the names are the manual's")]
@@ -377,6 +384,8 @@ pub struct Mode {
     pub user: bool,
     /// Alignment is checked (CR0.AM, EFLAGS.AC, CPL 3).
     pub aligned: bool,
+    /// VEX prefixes are known: protected mode (Intel SDM vol. 2, 2.3.5.1).
+    pub vex: bool,
     /// One instruction a block: EFLAGS.TF, an interrupt shadow, or an enabled breakpoint in DR7.
     pub single: bool,
 }

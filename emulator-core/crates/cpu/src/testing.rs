@@ -13,7 +13,7 @@ use x86::seg;
 
 use crate::state::control::{CR0_ET, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME};
 use crate::state::{Access, DescriptorTable, Segment};
-use crate::{Cpu, State};
+use crate::{Cpu, CpuModel, State};
 
 /// RAM of the test board.
 pub(crate) const RAM_BYTES: u64 = 4 << 20;
@@ -144,7 +144,7 @@ impl Machine {
     fn with_state(program: &[u8], set_up: impl FnOnce(&mut State)) -> Machine {
         let memory = GuestMemory::new(RAM_BYTES).expect("test memory");
         let bus = TestBus { memory, writes: Vec::new(), answer: 0, interrupt: None, task_priority: 0, rom_page: None };
-        let mut machine = Machine { cpu: Cpu::new(), bus };
+        let mut machine = Machine { cpu: Cpu::of_model(CpuModel::X86_64V3), bus };
         set_up(&mut machine.cpu.state);
         machine.write(PROGRAM, program);
         for vector in 0..256 {

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use x86::decode::decode;
+use x86::decode::decode_on;
 use x86::{Disassembly, Width, register_name};
 
 use crate::exec::Exec;
@@ -65,7 +65,7 @@ impl Exec<'_> {
             // The rest may be on a page that is not there; the instruction itself then faults by its own.
             let _ = self.fetch_bytes(linear.wrapping_add(readable as u64), &mut bytes[readable..]);
         }
-        let decoded = decode(&bytes, self.cpu.mode.code);
+        let decoded = decode_on(self.cpu.features, &bytes, self.cpu.mode.code);
         let Cpu { trace: Some(trace), state, .. } = &mut *self.cpu else { return };
         let cs = state.segs[1].selector;
         match decoded {

@@ -1,18 +1,20 @@
-//! MMX and SSE as the interpreter runs them: an engine whose vectors are `u128`.
+//! MMX, SSE and AVX as the interpreter runs them: an engine whose vectors are `u128`.
 
+mod elements;
 mod float;
 #[cfg(test)]
 mod tests;
 
 use softfloat::Context;
 use x86::instructions::simd::{
-    BlendOp, ConvertOp, FloatOp, Lanes, PackedImmOp, PackedOp, StringOp, VectorEngine, lanes,
+    ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine, lanes,
 };
 use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
-use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT};
+use crate::state::control::{CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE};
 use crate::x87::MXCSR_MASK;
+use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 
 /// Sign and exponent of an x87 register whose significand an MMX instruction wrote.
 const MMX_EXPONENT: u16 = 0xffff;
@@ -53,6 +55,15 @@ impl VectorEngine for Exec<'_> {
     }
 
     #[inline(always)]
+    fn avx_enabled(&mut self) -> Result<(), Exception> {
+        let state = &self.cpu.state;
+        if state.cr4 & CR4_OSXSAVE == 0 || state.xcr0 & (XCR0_SSE | XCR0_AVX) != XCR0_SSE | XCR0_AVX {
+            return Err(Exception::InvalidOpcode);
+        }
+        if state.cr0 & CR0_TS != 0 { Err(Exception::DeviceNotAvailable) } else { Ok(()) }
+    }
+
+    #[inline(always)]
     fn xmm(&mut self, register: u8) -> u128 {
         self.cpu.state.xmm[usize::from(register & 15)]
     }
@@ -60,6 +71,25 @@ impl VectorEngine for Exec<'_> {
     #[inline(always)]
     fn set_xmm(&mut self, register: u8, value: u128) {
         self.cpu.state.xmm[usize::from(register & 15)] = value;
+    }
+
+    #[inline(always)]
+    fn ymm_high(&mut self, register: u8) -> u128 {
+        self.cpu.state.ymm_high[usize::from(register & 15)]
+    }
+
+    #[inline(always)]
+    fn set_ymm_high(&mut self, register: u8, value: u128) {
+        self.cpu.state.ymm_high[usize::from(register & 15)] = value;
+    }
+
+    fn clear_vectors(&mut self, whole: bool) {
+        let count = if self.cpu.mode.code == Width::W64 { 16 } else { 8 };
+        let state = &mut self.cpu.state;
+        state.ymm_high[..count].fill(0);
+        if whole {
+            state.xmm[..count].fill(0);
+        }
     }
 
     fn mmx(&mut self, register: u8) -> u64 {
@@ -104,6 +134,40 @@ impl VectorEngine for Exec<'_> {
         Ok(())
     }
 
+    fn load_wide(&mut self, op: &Op, aligned: bool) -> Result<[u128; 2], Exception> {
+        let linear = self.linear(op, 32, false)?;
+        self.load256(linear, op.fault_segment(), aligned)
+    }
+
+    fn store_wide(&mut self, op: &Op, aligned: bool, value: [u128; 2]) -> Result<(), Exception> {
+        let linear = self.linear(op, 32, true)?;
+        self.store256(linear, op.fault_segment(), aligned, value)
+    }
+
+    fn load_quadword(&mut self, op: &Op) -> Result<u64, Exception> {
+        let offset = self.effective_address(op);
+        let linear = self.linear_unaligned(op, offset, 8, false)?;
+        self.load_linear(Width::W64, linear, op.fault_segment())
+    }
+
+    fn store_quadword(&mut self, op: &Op, value: u64) -> Result<(), Exception> {
+        let offset = self.effective_address(op);
+        let linear = self.linear_unaligned(op, offset, 8, true)?;
+        self.store_linear(Width::W64, linear, op.fault_segment(), value)
+    }
+
+    fn load_elements(&mut self, op: &Op, w: Width, mask: [u128; 2]) -> Result<[u128; 2], Exception> {
+        self.load_chosen(op, w, mask)
+    }
+
+    fn store_elements(&mut self, op: &Op, w: Width, mask: [u128; 2], value: [u128; 2]) -> Result<(), Exception> {
+        self.store_chosen(op, w, mask, value)
+    }
+
+    fn gather(&mut self, op: &Op, kind: GatherOp) -> Result<(), Exception> {
+        self.gather_elements(op, kind)
+    }
+
     #[inline(always)]
     fn join(&mut self, low: u64, high: u64) -> u128 {
         u128::from(high) << 64 | u128::from(low)
@@ -131,29 +195,63 @@ impl VectorEngine for Exec<'_> {
         lanes::packed_imm(op, a, b, imm)
     }
 
-    fn blend(&mut self, op: BlendOp, a: u128, b: u128, mask: u128) -> u128 {
-        lanes::blend(op, a, b, mask)
+    fn ternary(&mut self, op: TernaryOp, a: u128, b: u128, c: u128) -> u128 {
+        lanes::ternary(op, a, b, c)
+    }
+
+    fn permute_dwords(&mut self, index: [u128; 2], value: [u128; 2]) -> [u128; 2] {
+        lanes::permute_dwords(index, value)
     }
 
     fn string_compare(&mut self, op: StringOp, a: (u128, u64), b: (u128, u64), imm: u8) -> (u128, u64) {
         lanes::string_compare(op, a, b, imm)
     }
 
-    fn float(&mut self, op: FloatOp, a: u128, b: u128, imm: u8) -> Result<u128, Exception> {
+    fn float<const PARTS: usize>(
+        &mut self,
+        op: FloatOp,
+        a: [u128; PARTS],
+        b: [u128; PARTS],
+        imm: u8,
+    ) -> Result<[u128; PARTS], Exception> {
         if float::native::is_usual(self.cpu.state.mxcsr)
-            && let Some(value) = float::native::operate(op, a, b)
+            && let Some(value) = float::native::operate_all(op, a, b)
         {
             return Ok(value);
         }
-        self.with_mxcsr(|ctx| float::operate(op, a, b, imm, ctx))
+        self.with_mxcsr(|ctx| core::array::from_fn(|part| float::operate(op, a[part], b[part], imm, ctx)))
+    }
+
+    fn fused<const PARTS: usize>(
+        &mut self,
+        op: FmaOp,
+        first: [u128; PARTS],
+        [a, b, c]: [[u128; PARTS]; 3],
+    ) -> Result<[u128; PARTS], Exception> {
+        self.with_mxcsr(|ctx| {
+            core::array::from_fn(|part| float::fused(op, first[part], [a[part], b[part], c[part]], ctx))
+        })
+    }
+
+    fn half_to_single<const PARTS: usize>(&mut self, b: [u128; PARTS]) -> Result<[u128; PARTS], Exception> {
+        self.with_mxcsr(|ctx| b.map(|part| float::half_to_single(part, ctx)))
+    }
+
+    fn single_to_half<const PARTS: usize>(&mut self, b: [u128; PARTS], imm: u8) -> Result<[u128; PARTS], Exception> {
+        self.with_mxcsr(|ctx| b.map(|part| float::single_to_half(part, imm, ctx)))
     }
 
     fn compare(&mut self, lanes: Lanes, quiet: bool, a: u128, b: u128) -> Result<u64, Exception> {
         self.with_mxcsr(|ctx| float::compare_to_eflags(lanes, quiet, a, b, ctx))
     }
 
-    fn convert(&mut self, op: ConvertOp, a: u128, b: u128) -> Result<u128, Exception> {
-        self.with_mxcsr(|ctx| float::convert(op, a, b, ctx))
+    fn convert<const PARTS: usize>(
+        &mut self,
+        op: ConvertOp,
+        a: [u128; PARTS],
+        b: [u128; PARTS],
+    ) -> Result<[u128; PARTS], Exception> {
+        self.with_mxcsr(|ctx| core::array::from_fn(|part| float::convert(op, a[part], b[part], ctx)))
     }
 
     fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: u128, integer: u64) -> Result<u128, Exception> {

@@ -17,6 +17,7 @@ mod stack;
 mod status;
 mod transcendental;
 mod transfer;
+pub(crate) mod xsave;
 
 #[cfg(test)]
 mod tests;

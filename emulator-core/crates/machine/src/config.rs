@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use cpu::CpuModel;
 use serde::{Deserialize, Serialize};
 
+use crate::MachineError;
 use crate::boot::File;
 
 /// Everything a machine's behaviour depends on, apart from what it boots and its inputs while it runs. Goes into snapshots as it is.
@@ -11,6 +13,8 @@ use crate::boot::File;
 pub struct Config {
     /// Guest RAM in bytes; rounded down to whole 4 KiB pages.
     pub memory_bytes: u64,
+    /// Model of the processor.
+    pub cpu: CpuModel,
     /// Wall-clock time at power-on, in seconds since 1970-01-01 UTC; the guest's real-time clock starts there.
     pub unix_seconds: i64,
     /// Seed of the processor's random numbers (`RDRAND`): the same seed gives the same numbers.
@@ -29,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             memory_bytes: 512 << 20,
+            cpu: CpuModel::default(),
             unix_seconds: 0,
             random_seed: 0,
             no_reboot: false,
@@ -37,6 +42,18 @@ impl Default for Config {
             decompress_on_host: false,
         }
     }
+}
+
+/// The model of processor with that name.
+///
+/// # Errors
+/// [`MachineError::OptionInvalid`] where there is none.
+pub fn cpu_model(name: &str) -> Result<CpuModel, MachineError> {
+    CpuModel::named(name).ok_or_else(|| MachineError::OptionInvalid {
+        option: "cpu".to_owned(),
+        value: name.to_owned(),
+        expected: format!("one of {}", CpuModel::ALL.map(CpuModel::name).join(", ")),
+    })
 }
 
 /// What drives guest time.
@@ -114,13 +131,13 @@ impl Entry {
 }
 
 impl core::str::FromStr for Entry {
-    type Err = crate::MachineError;
+    type Err = MachineError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         [Entry::Auto, Entry::Real16, Entry::Protected32, Entry::Long64, Entry::Pvh]
             .into_iter()
             .find(|entry| entry.name() == text)
-            .ok_or_else(|| crate::MachineError::OptionInvalid {
+            .ok_or_else(|| MachineError::OptionInvalid {
                 option: "entry".to_owned(),
                 value: text.to_owned(),
                 expected: "one of auto, 16-bit, 32-bit, 64-bit, pvh".to_owned(),

@@ -35,6 +35,10 @@ pub(crate) fn enter(cpu: &mut Cpu, loader: &mut Loader<'_>, entry: EntryState) -
             flat_segments(cpu, loader, CODE_32)?;
             protected_32(cpu, registers);
         }
+        EntryState::Long64 { .. } if !loader.long_mode => {
+            let reason = format!("its entry point is for 64-bit mode, which a {} does not have", cpu.model().name());
+            return Err(MachineError::KernelUnsupported { reason });
+        }
         EntryState::Long64 { rip, rsi } => {
             set_memory_types(&mut cpu.state.msrs);
             flat_segments(cpu, loader, CODE_64)?;
@@ -131,6 +135,15 @@ fn put_identity_tables(loader: &mut Loader<'_>) -> Result<(), MachineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_64_bit_entry_on_a_32_bit_processor_is_refused() {
+        let mut memory = platform::GuestMemory::new(16 << 20).unwrap();
+        let mut loader = Loader::new(&mut memory, 16 << 20, PhysAddr(0), false, false);
+        let entered =
+            enter(&mut Cpu::of_model(cpu::CpuModel::Pentium), &mut loader, EntryState::Long64 { rip: 0, rsi: 0 });
+        assert_eq!(entered.unwrap_err().code(), "KERNEL_UNSUPPORTED");
+    }
 
     #[test]
     fn descriptors_are_the_ones_every_x86_textbook_prints() {

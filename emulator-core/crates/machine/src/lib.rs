@@ -16,7 +16,8 @@ mod stats;
 mod trace;
 
 pub use boot::File;
-pub use config::{Boot, Clock, Config, Entry, Module};
+pub use config::{Boot, Clock, Config, Entry, Module, cpu_model};
+pub use cpu::CpuModel;
 pub use error::{CodeRow, MachineError, all_codes};
 pub use machine::{Machine, RunOutcome};
 pub use stats::Stats;

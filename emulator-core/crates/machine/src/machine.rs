@@ -2,6 +2,7 @@
 
 use cpu::Cpu;
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
+use x86::Feature;
 
 use crate::board::{BoardConfig, BoardEvent, Pc};
 use crate::boot::{self, Loader};
@@ -77,7 +78,7 @@ impl Machine {
         })?;
         let clock = GuestClock::new(config.clock);
         let trace = config.trace.clone();
-        let mut cpu = Cpu::new();
+        let mut cpu = Cpu::of_model(config.cpu);
         cpu.seed_random(config.random_seed);
         let (ended, exits, halts, resets) = (None, 0, 0, 0);
         let mut machine = Machine { config, cpu, board, clock, foreign_firmware, ended, exits, halts, resets };
@@ -96,7 +97,8 @@ impl Machine {
         }
         rom.read(0, socket);
         let tables = acpi::build(PhysAddr(layout::TABLES.start));
-        let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host);
+        let long_mode = self.config.cpu.features().contains(Feature::LongMode);
+        let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host, long_mode);
         if !self.foreign_firmware {
             put_tables(&mut loader, &tables)?;
         }

@@ -14,7 +14,7 @@ use crate::{Config, MachineError, boot};
 
 const MAGIC: [u8; 8] = *b"TERRASNP";
 /// Changes whenever the layout below does.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const HEADER_BYTES: usize = 20;
 /// Where the header says how long the frame is: the decoder takes a frame that lost its end mark and checksum for a whole one.
 const LENGTH_AT: usize = 12;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use machine::{Boot, Clock, Config, Entry, Machine, MachineError, RunOutcome};
+use machine::{Boot, Clock, Config, CpuModel, Entry, Machine, MachineError, RunOutcome};
 
 const BUDGET: u64 = 100_000_000;
 
@@ -186,7 +186,7 @@ fn damaged_snapshots_are_refused_with_a_code() {
     }
     let mut newer = snapshot;
     newer[8] = 99;
-    assert_eq!(Machine::restore(&newer).err(), Some(MachineError::SnapshotVersion { found: 99, wanted: 2 }));
+    assert_eq!(Machine::restore(&newer).err(), Some(MachineError::SnapshotVersion { found: 99, wanted: 3 }));
 }
 
 #[test]
@@ -260,4 +260,25 @@ fn memory_sizes_a_board_cannot_have_are_refused() {
     assert_eq!(with_memory(1 << 20), Some("MEMORY_TOO_SMALL"));
     assert_eq!(with_memory(4 << 30), Some("MEMORY_TOO_LARGE"));
     assert_eq!(with_memory(2 << 20), None);
+}
+
+/// CPUID leaf 1: the low byte of EAX is model and stepping. The snapshot of a machine is one of the same processor.
+#[test]
+fn the_guest_runs_on_the_processor_asked_for_and_so_does_its_snapshot() {
+    // MOV EAX, 1; CPUID; OUT 0xf4, AL
+    let code = [0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xe6, 0xf4];
+    for (cpu, model_and_stepping) in [(CpuModel::Pentium, 0x2c), (CpuModel::Core2, 0xf6)] {
+        let mut machine = Machine::new(Config { cpu, ..config() }, &kernel(&code)).unwrap();
+        let mut twin = Machine::restore(&machine.snapshot()).unwrap();
+        let expected = RunOutcome::DebugExit(model_and_stepping << 1 | 1);
+        assert_eq!(machine.run(0, BUDGET), expected, "{}", cpu.name());
+        assert_eq!(twin.run(0, BUDGET), expected, "{}", cpu.name());
+    }
+}
+
+#[test]
+fn an_unknown_processor_is_refused_with_the_names_of_those_there_are() {
+    let error = machine::cpu_model("8086").unwrap_err();
+    assert_eq!(error.code(), "OPTION_INVALID");
+    assert!(error.to_string().contains("486, pentium, pentium3, core2, x86-64-v2, x86-64-v3"), "{error}");
 }

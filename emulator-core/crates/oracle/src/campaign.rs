@@ -12,7 +12,7 @@ use crate::deviations::{Deviation, explaining};
 use crate::generate::{irregular, sequence::sequence, single};
 use crate::guest::Guest;
 use crate::host::{ENDLESS, Host, SYSTEM_CALL};
-use crate::judge::{Verdict, instructions, judge};
+use crate::judge::{Verdict, instructions, judge, tells_processor_number};
 use crate::other::{lacking, takes_gs};
 use crate::random::Random;
 use crate::shrink::shrink;
@@ -71,6 +71,9 @@ impl Pair {
         }
         if let Some(mnemonic) = lacking(case) {
             return Outcome::NotJudged(format!("we have no {mnemonic}"));
+        }
+        if tells_processor_number(&instructions, &host, &ours) {
+            return Outcome::NotJudged("it tells the host's processor's number".into());
         }
         if let Some(reason) = vendors::differ(&instructions, &host, &ours) {
             return Outcome::NotJudged(reason.into());

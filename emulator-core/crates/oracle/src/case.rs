@@ -29,7 +29,7 @@ pub struct Registers {
 }
 
 /// x87, SSE and AVX state (SDM vol. 1, 13.1).
-const XSAVE_COMPONENTS: u64 = 7;
+pub const XSAVE_COMPONENTS: u64 = 7;
 
 /// What user programs always see set: bit 1, and the interrupt flag.
 const RFLAGS: u64 = 0x202;

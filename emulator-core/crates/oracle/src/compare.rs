@@ -30,6 +30,24 @@ fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Opt
             _ if n < 8 => Width::W32.truncate(registers.gpr[n]),
             _ => 0,
         };
+    }
+    if outcome.fault.is_none() || defined.vectors_after_fault {
+        copy_vectors(registers, &mut clean, defined);
+    }
+    clean.rflags = registers.rflags & defined.flags;
+    clean.rip = registers.rip;
+    // On the way through the host's kernel null selectors lose their privilege level.
+    clean.selectors = registers.selectors.map(|selector| if selector < 4 { 0 } else { selector });
+    let fault = outcome.fault.map(|fault| {
+        let beyond = fault.vector == PAGE_FAULT && fault.address >= USER_END;
+        Fault { error: if beyond { fault.error | PRESENT } else { fault.error }, ..fault }
+    });
+    (clean, fault)
+}
+
+/// Takes over x87 and vector registers.
+fn copy_vectors(registers: &Registers, clean: &mut Registers, defined: &Defined) {
+    for n in 0..16 {
         clean.set_xmm(n, registers.xmm(n));
     }
     clean.ymm_high = registers.ymm_high;
@@ -40,15 +58,6 @@ fn visible(outcome: &Outcome, mode: Width, defined: &Defined) -> (Registers, Opt
     clean.set_x87_words((control, status & defined.x87_status, tags));
     clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
     clean.set_mxcsr(registers.mxcsr());
-    clean.rflags = registers.rflags & defined.flags;
-    clean.rip = registers.rip;
-    // On the way through the host's kernel null selectors lose their privilege level.
-    clean.selectors = registers.selectors.map(|selector| if selector < 4 { 0 } else { selector });
-    let fault = outcome.fault.map(|fault| {
-        let beyond = fault.vector == PAGE_FAULT && fault.address >= USER_END;
-        Fault { error: if beyond { fault.error | PRESENT } else { fault.error }, ..fault }
-    });
-    (clean, fault)
 }
 
 /// Our result is taken for the host's where it may be some units in the last place away. At the ends of the range of normal

@@ -1,11 +1,9 @@
 //! Where ours deliberately does otherwise than Intel's processors.
 
 use x86::instructions::simd::Simd;
-use x86::instructions::system::Sys;
 use x86::{Inst, Sem};
 
 use crate::case::Outcome;
-use crate::host::ENDLESS;
 
 /// A deliberate deviation.
 pub struct Deviation {
@@ -18,36 +16,19 @@ pub struct Deviation {
 }
 
 /// All of them.
-pub const DEVIATIONS: &[Deviation] = &[
-    Deviation {
-        reason: "an MMX instruction that faults leaves the x87 as it was; Intel's have marked all its registers in use by then. \
+pub const DEVIATIONS: &[Deviation] = &[Deviation {
+    reason: "an MMX instruction that faults leaves the x87 as it was; Intel's have marked all its registers in use by then. \
                  Instructions here fault before they change anything",
-        noticed_by: "a handler that looks at the x87 tag word of the program it interrupted",
-        forgive: |inst, host, ours| {
-            let mxcsr = ours.registers.mxcsr();
-            if host.fault.is_some() && matches!(inst.row().sem, Sem::Simd(simd) if uses_mmx(inst, simd)) {
-                const X87_REGISTERS_END: usize = 160;
-                ours.registers.fx[..X87_REGISTERS_END].copy_from_slice(&host.registers.fx[..X87_REGISTERS_END]);
-                ours.registers.set_mxcsr(mxcsr);
-            }
-        },
+    noticed_by: "a handler that looks at the x87 tag word of the program it interrupted",
+    forgive: |inst, host, ours| {
+        let mxcsr = ours.registers.mxcsr();
+        if host.fault.is_some() && matches!(inst.row().sem, Sem::Simd(simd) if uses_mmx(inst, simd)) {
+            const X87_REGISTERS_END: usize = 160;
+            ours.registers.fx[..X87_REGISTERS_END].copy_from_slice(&host.registers.fx[..X87_REGISTERS_END]);
+            ours.registers.set_mxcsr(mxcsr);
+        }
     },
-    Deviation {
-        reason: "the pushes of a far call between 64-bit and compatibility mode have addresses as wide as the old mode's; Intel's have \
-                 the new one's, and near the ends of the stack fault elsewhere. The manual does not say it",
-        noticed_by: "nobody whose stack has room for a far call",
-        forgive: |inst, host, ours| {
-            if matches!(inst.row().sem, Sem::Sys(Sys::CallFar)) && stack_faults(host) && stack_faults(ours) {
-                ours.fault = host.fault;
-            }
-        },
-    },
-];
-
-/// Where a far call's pushes fault.
-fn stack_faults(outcome: &Outcome) -> bool {
-    outcome.fault.is_some_and(|fault| matches!(fault.vector, 12 | 14 | ENDLESS))
-}
+}];
 
 fn uses_mmx(inst: &Inst, simd: Simd) -> bool {
     matches!(simd, Simd::ConvertToMmx(_) | Simd::ConvertFromMmx(_))

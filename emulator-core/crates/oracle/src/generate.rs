@@ -99,7 +99,9 @@ fn place(case: &mut Case, inst: &mut Inst, mem: Mem, target: u64, random: &mut R
     let disp = mem.disp as u64;
     let offset = target.wrapping_sub(base);
     let gpr = &mut case.registers.gpr;
-    let reached = match (mem.base.map(usize::from), mem.index.map(usize::from)) {
+    // A vector index is given values with the others of its kind.
+    let index = mem.index.filter(|_| mem.vsib == 0);
+    let reached = match (mem.base.map(usize::from), index.map(usize::from)) {
         (None, None) => displace(case, inst, mem, offset)?,
         (Some(base), None) => {
             gpr[base] = offset.wrapping_sub(disp);
@@ -167,6 +169,9 @@ fn fill_operand(case: &mut Case, address: u64, mem: &Mem, random: &mut Random) {
     };
     let bytes = usize::from(mem.bytes).clamp(1, 16);
     case.set_memory(address, &value.to_le_bytes()[..bytes]);
+    if mem.bytes == 32 {
+        case.set_memory(address.wrapping_add(16), &random.vector().to_le_bytes());
+    }
 }
 
 /// Fills registers and flags with values of all kinds; the stack pointer mostly points into the middle of the stack.

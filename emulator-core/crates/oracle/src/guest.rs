@@ -3,13 +3,13 @@
 //! The code page is filled with INT3, and every exception leads to a HLT of its own at privilege level 0, on an interrupt
 //! stack, so a run always ends halted.
 
-use cpu::{Cpu, DescriptorTable, Segment, control};
+use cpu::{Cpu, CpuModel, DescriptorTable, Segment, control};
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
 
 use x86::{Width, seg};
 
-use crate::case::{Case, Fault, MEMORY_BYTES, Outcome, Registers};
-use crate::host::{ENDLESS, FLAT_DATA, code_selector};
+use crate::case::{Case, Fault, MEMORY_BYTES, Outcome, Registers, XSAVE_COMPONENTS};
+use crate::host::{ENDLESS, FLAT_DATA, code_selector, may_write_fs_base};
 use crate::{CODE, DATA, ENTRY, FS_BASE, GS_BASE, PAGE, STACK};
 
 const INT3: u8 = 0xcc;
@@ -99,8 +99,6 @@ pub struct Guest {
     cpu: Cpu,
     board: Board,
     scratch: Vec<u8>,
-    /// Stands for the upper halves of the YMM registers, which `cpu` does not have yet.
-    ymm_high: [u128; 16],
 }
 
 impl Guest {
@@ -112,7 +110,7 @@ impl Guest {
     pub fn new() -> Guest {
         let memory = GuestMemory::new(MEMORY_SIZE).expect("a little memory");
         let board = Board { memory };
-        let mut guest = Guest { cpu: Cpu::new(), board, scratch: vec![0; MEMORY_BYTES], ymm_high: [0; 16] };
+        let mut guest = Guest { cpu: Cpu::of_model(CpuModel::X86_64V3), board, scratch: vec![0; MEMORY_BYTES] };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();
@@ -256,6 +254,8 @@ impl Guest {
             | control::CR0_AM;
         state.cr3 = PML4;
         state.cr4 = control::CR4_PAE | control::CR4_OSFXSR | control::CR4_OSXMMEXCPT | control::CR4_UMIP;
+        state.cr4 |= control::CR4_OSXSAVE | if may_write_fs_base() { control::CR4_FSGSBASE } else { 0 };
+        state.xcr0 = XSAVE_COMPONENTS;
         state.msrs.efer = control::EFER_LME | control::EFER_LMA | control::EFER_SCE | control::EFER_NXE;
     }
 
@@ -293,7 +293,7 @@ impl Guest {
         for n in 0..16 {
             state.xmm[n] = registers.xmm(n);
         }
-        self.ymm_high = registers.ymm_high;
+        state.ymm_high = registers.ymm_high;
         state.mxcsr = registers.mxcsr();
         let (control, status, tags) = registers.x87_words();
         (state.x87.control, state.x87.status) = (control, status);
@@ -323,7 +323,7 @@ impl Guest {
         for n in 0..16 {
             registers.set_xmm(n, state.xmm[n]);
         }
-        registers.ymm_high = self.ymm_high;
+        registers.ymm_high = state.ymm_high;
         registers.set_mxcsr(state.mxcsr);
         let x87 = &state.x87;
         let top = usize::from(x87.status >> 11 & 7);

@@ -13,7 +13,7 @@ use x86::instructions::simd::{FpOp, Simd};
 use x86::instructions::system::Sys;
 use x86::{Feature, Inst, Operand, Sem, Width, seg};
 
-use crate::case::Case;
+use crate::case::{Case, Outcome, XSAVE_COMPONENTS};
 use crate::compare::ALL_FLAGS;
 use crate::host::may_write_fs_base;
 
@@ -26,6 +26,8 @@ pub struct Defined {
     pub x87_status: u16,
     /// Bits of the x87 instruction pointer.
     pub x87_ip: u64,
+    /// Whether x87 and vector registers are, after an exception: some instructions have done a part by then.
+    pub vectors_after_fault: bool,
     /// How far x87 results may be apart, in units in the last place.
     pub ulps: u64,
 }
@@ -34,7 +36,7 @@ pub struct Defined {
 static ALL: LazyLock<Defined> = LazyLock::new(|| {
     // AMD's processors keep it for exceptions only. How many bits of it there are is up to the model.
     let x87_ip = if host_is_intel() { (1 << 48) - 1 } else { 0 };
-    Defined { flags: ALL_FLAGS, x87_status: u16::MAX, x87_ip, ulps: 0 }
+    Defined { flags: ALL_FLAGS, x87_status: u16::MAX, x87_ip, vectors_after_fault: true, ulps: 0 }
 });
 
 /// Whether a case can be judged.
@@ -46,7 +48,9 @@ pub enum Verdict {
     NotJudged(String),
 }
 
+const RAX: usize = 0;
 const RCX: usize = 1;
+const RDX: usize = 2;
 
 /// Whether the outcome of `case`, which consists of `instructions`, can be compared.
 #[must_use]
@@ -67,7 +71,7 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
                 "an unmasked underflow that hangs on the last place of a transcendental function".into(),
             );
         }
-        if let Some(reason) = reason_against(count, inst) {
+        if let Some(reason) = reason_against(count, inst).or_else(|| of_state(case, inst)) {
             return Verdict::NotJudged(reason);
         }
         let undefined = match count {
@@ -75,6 +79,7 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
             None => undefined_after_any_count(inst),
         };
         defined.flags &= !undefined;
+        defined.vectors_after_fault &= inst.row().sem != Sem::Sys(Sys::Xrstor);
         if let Sem::Fpu(fpu) = inst.row().sem
             && is_transcendental(fpu)
         {
@@ -164,16 +169,39 @@ fn of_system(sys: Sys, inst: &Inst) -> Option<&'static str> {
         Sys::Syscall | Sys::Sysenter => "it enters the host's kernel",
         Sys::Int if matches!(operands[0], Operand::Imm { value: 0x80, .. }) => "it enters the host's kernel",
         Sys::Sgdt | Sys::Sidt | Sys::Sldt | Sys::Str | Sys::Smsw => "the host's kernel emulates it, for UMIP",
-        Sys::Cpuid => "it tells the processor's model",
+        Sys::Cpuid | Sys::Rdpid | Sys::Xgetbv => "it tells the processor's model",
         Sys::Rdtsc | Sys::Rdtscp | Sys::Rdrand => "time or chance decides",
         Sys::LoadSegment | Sys::PopSegment if operands[0] == Operand::Sreg(seg::GS) => "GS is the harness's own",
-        Sys::Lgs => "GS is the harness's own",
+        Sys::Lgs | Sys::Rdgsbase | Sys::Wrgsbase => "GS is the harness's own",
         Sys::LoadSegment | Sys::PopSegment if operands[0] == Operand::Sreg(seg::FS) && !may_write_fs_base() => {
             "FS is the host's own where programs cannot write its base"
         }
-        Sys::Lfs if !may_write_fs_base() => "FS is the host's own where programs cannot write its base",
+        Sys::Lfs | Sys::Rdfsbase | Sys::Wrfsbase if !may_write_fs_base() => {
+            "FS is the host's own where programs cannot write its base"
+        }
         _ => return None,
     })
+}
+
+/// The state instructions see every component the processor has, and the host may have more than ours.
+fn of_state(case: &Case, inst: &Inst) -> Option<String> {
+    // What of the results' exceptions is reported beside an unmasked one of the operands is not written down.
+    const INVALID_OR_DENORMAL_MASKED: u32 = 0x180;
+    const UNDERFLOW_MASKED: u32 = 0x800;
+    let mxcsr = case.registers.mxcsr();
+    if inst.row().sem == Sem::Simd(Simd::SingleToHalf)
+        && mxcsr & INVALID_OR_DENORMAL_MASKED != INVALID_OR_DENORMAL_MASKED
+        && mxcsr & UNDERFLOW_MASKED == 0
+    {
+        return Some("unmasked exceptions of operands and results at once".into());
+    }
+    let Sem::Sys(Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor) = inst.row().sem else { return None };
+    const ALIGNMENT_CHECK: u64 = 1 << 18;
+    if case.registers.rflags & ALIGNMENT_CHECK != 0 {
+        return Some("#AC or #GP, as the processor likes".into());
+    }
+    let requested = case.registers.gpr[RAX] & 0xffff_ffff | case.registers.gpr[RDX] << 32;
+    (requested & !XSAVE_COMPONENTS != 0).then(|| "the host has other state components".into())
 }
 
 fn of_integer(int: Int, count: Option<u64>, inst: &Inst) -> Option<&'static str> {
@@ -214,6 +242,15 @@ fn decides_what_is_tiny(case: &Case, inst: &Inst) -> bool {
     control & UNDERFLOW == 0 && least && matches!(inst.row().sem, Sem::Fpu(fpu) if is_transcendental(fpu))
 }
 
+/// Linux has a segment whose limit is the processor's number. Programs may look at it with LSL and its relatives, and
+/// [`crate::guest`] does not have it.
+#[must_use]
+pub fn tells_processor_number(instructions: &[Inst], host: &Outcome, ours: &Outcome) -> bool {
+    let looks = |inst: &Inst| matches!(inst.row().sem, Sem::Sys(Sys::Lsl | Sys::Lar | Sys::Verr | Sys::Verw));
+    let found = |outcome: &Outcome| outcome.registers.rflags & flags::ZF != 0;
+    instructions.iter().any(looks) && found(host) && !found(ours)
+}
+
 /// Functions whose results may be a little apart.
 #[must_use]
 pub fn is_transcendental(fpu: Fpu) -> bool {
@@ -236,7 +273,7 @@ static ROWS_OF_HOST: LazyLock<Vec<bool>> = LazyLock::new(|| rows().iter().map(|r
 pub fn host_has(feature: Feature) -> bool {
     let name = format!("{feature:?}").to_lowercase();
     let word = match name.as_str() {
-        "base" => return true,
+        "base" | "p6" => return true,
         "clfsh" => "clflush",
         "longmode" => "lm",
         "lahflm" => "lahf_lm",
@@ -245,7 +282,6 @@ pub fn host_has(feature: Feature) -> bool {
         "sse42" => "sse4_2",
         "lzcnt" => "abm",
         "sha" => "sha_ni",
-        "pclmul" => "pclmulqdq",
         other => other,
     };
     HOST_FLAGS.contains(word)

@@ -72,6 +72,38 @@ pub(crate) fn mul(a: Unpacked, b: Unpacked) -> Outcome {
     Outcome::Finite(Exact::normalised(negative, a.exponent + b.exponent + 1, product))
 }
 
+/// `a * b + c`, exactly. Significands are those of single and double precision: the lowest bits of a product are clear.
+pub(crate) fn mul_add(a: Unpacked, b: Unpacked, c: Unpacked, rounding: Rounding) -> Outcome {
+    let product = match mul(a, b) {
+        Outcome::Finite(product) => product,
+        Outcome::Infinity { negative } => {
+            let opposite = c.is_infinite() && c.negative != negative;
+            return if opposite { Outcome::Invalid } else { Outcome::Infinity { negative } };
+        }
+        Outcome::Zero { negative } => return add(Unpacked::zero(negative), c, rounding),
+        other => return other,
+    };
+    if c.is_infinite() {
+        return Outcome::Infinity { negative: c.negative };
+    }
+    if c.is_zero() {
+        return Outcome::Finite(product);
+    }
+    add_exact(product, c.into(), rounding)
+}
+
+/// As [`add_finite`], of significands whose lowest bit is clear.
+fn add_exact(a: Exact, b: Exact, rounding: Rounding) -> Outcome {
+    let (large, small) = if (a.exponent, a.significand) >= (b.exponent, b.significand) { (a, b) } else { (b, a) };
+    let aligned = shift_right_sticky(small.significand >> 1, (large.exponent - small.exponent) as u32);
+    let wide = large.significand >> 1;
+    let sum = if large.negative == small.negative { wide + aligned } else { wide - aligned };
+    if sum == 0 {
+        return Outcome::Zero { negative: rounding == Rounding::Down };
+    }
+    Outcome::Finite(Exact::normalised(large.negative, large.exponent + 1, sum))
+}
+
 /// `a / b`.
 #[inline(always)]
 pub(crate) fn div(a: Unpacked, b: Unpacked) -> Outcome {

@@ -89,6 +89,8 @@ pub struct Context {
     pub flush_to_zero: bool,
     /// Flags raised since the context was made.
     pub flags: Flags,
+    /// Flags of the steps before this one, see [`Context::next_step`].
+    pub(crate) settled: Flags,
     /// Whether the last rounding went away from zero.
     pub(crate) rounded_up: bool,
 }
@@ -108,6 +110,7 @@ impl Context {
             denormals_are_zero: false,
             flush_to_zero: false,
             flags: Flags::empty(),
+            settled: Flags::empty(),
             rounded_up: false,
         }
     }
@@ -122,6 +125,7 @@ impl Context {
             denormals_are_zero: mxcsr & 1 << 6 != 0,
             flush_to_zero: mxcsr & 1 << 15 != 0,
             flags: Flags::empty(),
+            settled: Flags::empty(),
             rounded_up: false,
         }
     }
@@ -129,7 +133,17 @@ impl Context {
     /// The flags to add to the status register. When an unmasked exception stopped the instruction before it computed,
     /// what the computation would have raised is not among them (SDM volume 1, section 4.9.2).
     pub fn raised(&self) -> Flags {
-        if self.stopped_early() { self.flags & Flags::PRE_COMPUTATION } else { self.flags }
+        self.settled | if self.stopped_early() { self.flags & Flags::PRE_COMPUTATION } else { self.flags }
+    }
+
+    /// Begins another step of an operation of several, each of which raises its exceptions for itself; false where an unmasked
+    /// one stops it before.
+    pub fn next_step(&mut self) -> bool {
+        let goes_on = self.unmasked().is_empty();
+        if goes_on {
+            self.settled |= core::mem::replace(&mut self.flags, Flags::empty());
+        }
+        goes_on
     }
 
     /// Whether an unmasked exception was found in the operands, so that nothing is computed or delivered.

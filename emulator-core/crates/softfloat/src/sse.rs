@@ -6,14 +6,18 @@
 mod compare;
 mod convert;
 mod fast;
+mod fused;
+mod half;
 
 pub use compare::{compare, max, min};
 pub use convert::{from_i32, from_i64, resize, round_to_integral, to_i32, to_i64};
+pub use fused::fused;
+pub use half::{F16, from_half, to_half};
 
 use crate::arith::{self, Outcome};
 use crate::binary::Binary;
 use crate::context::{Context, Flags};
-use crate::round::{Destination, round};
+use crate::round::{Destination, Format, round};
 use crate::unpacked::{Class, Unpacked};
 
 /// `a + b`.
@@ -81,14 +85,14 @@ fn unpack<B: Binary>(value: B, ctx: &Context) -> Unpacked {
 }
 
 /// The result of a one-operand operation on a NaN.
-fn quiet_nan<B: Binary>(operand: Unpacked, ctx: &mut Context) -> Option<B> {
+fn quiet_nan<B: Format>(operand: Unpacked, ctx: &mut Context) -> Option<B> {
     if operand.class == Class::SignalingNan {
         ctx.raise(Flags::INVALID);
     }
     operand.is_nan().then(|| B::pack_quieted(operand))
 }
 
-fn deliver<B: Binary>(outcome: Outcome, denormal_operand: bool, ctx: &mut Context) -> B {
+fn deliver<B: Format>(outcome: Outcome, denormal_operand: bool, ctx: &mut Context) -> B {
     let flags = match outcome {
         Outcome::Invalid => Flags::INVALID,
         Outcome::DivideByZero { .. } => Flags::ZERO_DIVIDE,

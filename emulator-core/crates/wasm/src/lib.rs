@@ -31,7 +31,8 @@ impl Machine {
     /// Throws a `CoreError`.
     pub fn create(config: JsValue, source: &BootSource) -> Result<Machine, JsValue> {
         let config: Config = serde_wasm_bindgen::from_value(config)?;
-        let board = Board::new(config.into(), &boot(source)?).map_err(|error| thrown(&error))?;
+        let config = config.try_into().map_err(|error| thrown(&error))?;
+        let board = Board::new(config, &boot(source)?).map_err(|error| thrown(&error))?;
         Ok(Machine { board })
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Config {
     memory_bytes: u64,
+    cpu: String,
     decompress_on_host: bool,
     trace: String,
     no_reboot: bool,
@@ -15,17 +16,20 @@ pub struct Config {
     random_seed: u64,
 }
 
-impl From<Config> for machine::Config {
-    fn from(config: Config) -> machine::Config {
-        machine::Config {
+impl TryFrom<Config> for machine::Config {
+    type Error = MachineError;
+
+    fn try_from(config: Config) -> Result<machine::Config, MachineError> {
+        Ok(machine::Config {
             memory_bytes: config.memory_bytes,
+            cpu: machine::cpu_model(&config.cpu)?,
             unix_seconds: config.unix_seconds,
             random_seed: config.random_seed,
             no_reboot: config.no_reboot,
             trace: config.trace,
             clock: Clock::Realtime,
             decompress_on_host: config.decompress_on_host,
-        }
+        })
     }
 }
 

@@ -58,6 +58,7 @@ impl Disassembly<'_> {
             Operand::Dr(r) => write!(f, "dr{r}"),
             Operand::Mm(r) => write!(f, "mm{r}"),
             Operand::Xmm(r) => write!(f, "xmm{r}"),
+            Operand::Ymm(r) => write!(f, "ymm{r}"),
             Operand::St(r) => write!(f, "st({r})"),
             Operand::Mem(ref mem) => self.memory(f, mem),
             Operand::Imm { value, width } => write!(f, "{:#x}", width.truncate(value as u64)),
@@ -81,6 +82,7 @@ impl Disassembly<'_> {
             8 => f.write_str("qword ")?,
             10 => f.write_str("tbyte ")?,
             16 => f.write_str("oword ")?,
+            32 => f.write_str("yword ")?,
             _ => {}
         }
         write!(f, "{}:[", SEGMENTS[usize::from(mem.seg)])?;
@@ -92,7 +94,11 @@ impl Disassembly<'_> {
         }
         if let Some(index) = mem.index {
             let plus = if joined { "+" } else { "" };
-            write!(f, "{plus}{}*{}", names[usize::from(index)], 1 << mem.scale)?;
+            match mem.vsib {
+                0 => write!(f, "{plus}{}*{}", names[usize::from(index)], 1 << mem.scale)?,
+                16 => write!(f, "{plus}xmm{index}*{}", 1 << mem.scale)?,
+                _ => write!(f, "{plus}ymm{index}*{}", 1 << mem.scale)?,
+            }
             joined = true;
         }
         if mem.rip_relative {

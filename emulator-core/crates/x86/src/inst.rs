@@ -15,6 +15,19 @@ pub enum Rep {
     Repne,
 }
 
+/// The VEX prefix of an instruction, by the vector length it asks for (Intel SDM vol. 2, 2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Vex {
+    /// None: a legacy encoding.
+    #[default]
+    None,
+    /// VEX.L is clear: 128 bits, or a scalar or general-purpose instruction.
+    L128,
+    /// VEX.L is set: 256 bits.
+    L256,
+}
+
 /// A memory operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Mem {
@@ -22,6 +35,8 @@ pub struct Mem {
     pub base: Option<u8>,
     /// Index register, 0..=15.
     pub index: Option<u8>,
+    /// Bytes of the vector register that `index` names (VSIB, Intel SDM vol. 2, 2.3.12); 0 where it is a general register.
+    pub vsib: u8,
     /// Shift count of the index.
     pub scale: u8,
     /// Displacement, sign-extended.
@@ -59,6 +74,8 @@ pub enum Operand {
     Mm(u8),
     /// An XMM register.
     Xmm(u8),
+    /// A YMM register.
+    Ymm(u8),
     /// An x87 stack register.
     St(u8),
     /// Memory.
@@ -98,9 +115,8 @@ impl Operand {
     pub fn register(&self) -> Option<u8> {
         match *self {
             Operand::Gpr { reg, high, .. } => Some(gpr_slot(reg, high)),
-            Operand::Sreg(r) | Operand::Cr(r) | Operand::Dr(r) | Operand::Mm(r) | Operand::Xmm(r) | Operand::St(r) => {
-                Some(r)
-            }
+            Operand::Sreg(r) | Operand::Cr(r) | Operand::Dr(r) => Some(r),
+            Operand::Mm(r) | Operand::Xmm(r) | Operand::Ymm(r) | Operand::St(r) => Some(r),
             _ => None,
         }
     }
@@ -127,6 +143,10 @@ pub struct Inst {
     pub rep: Rep,
     /// Lock prefix.
     pub lock: bool,
+    /// VEX prefix.
+    pub vex: Vex,
+    /// Which operand is the register VEX.vvvv names.
+    pub vvvv: Option<u8>,
     /// Explicit operands, in Intel order.
     pub operands: [Operand; 4],
 }

@@ -12,6 +12,7 @@ pub mod decode;
 mod disassemble;
 mod engine;
 mod exception;
+mod feature;
 pub mod flags;
 mod inst;
 pub mod instructions;
@@ -22,10 +23,11 @@ mod width;
 pub use disassemble::{Disassembly, register_name};
 pub use engine::Engine;
 pub use exception::Exception;
-pub use inst::{Inst, Mem, Operand, Rep};
+pub use feature::{Feature, FeatureSet};
+pub use inst::{Inst, Mem, Operand, Rep, Vex};
 pub use instructions::execute;
 pub use op::{Form, Op, RIP_SLOT, SEG_NONE, SLOTS, ZERO_SLOT, gpr_slot};
-pub use row::{Feature, Row, Sem, row};
+pub use row::{Row, Sem, VexRule, row};
 pub use width::Width;
 
 /// Segment registers by their encoding in ModR/M.reg.

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use crate::instructions::integer::Int;
-use crate::{Inst, Mem, Operand, Rep, Sem, Width, seg};
+use crate::{Inst, Mem, Operand, Rep, Sem, Vex, Width, seg};
 
 /// Register slots in the interpreter's register file: sixteen general registers, then two constants.
 pub const SLOTS: usize = 18;
@@ -67,7 +67,7 @@ pub struct Op {
     pub form: Form,
     /// First operand: byte offset in the register file ([`gpr_slot`]) for general registers, else the register number.
     pub dst: u8,
-    /// Second operand, as `dst`.
+    /// Second operand (of a VEX instruction: the one in ModR/M), as `dst`. Where the memory operand has a vector index: that.
     pub src: u8,
 
     /// Byte offset of the address's base register, of [`ZERO_SLOT`] or of [`RIP_SLOT`].
@@ -89,9 +89,9 @@ pub struct Op {
     pub opsize: Width,
     /// Repeat prefix.
     pub rep: Rep,
-    /// `LOCK` prefix present.
-    pub lock: bool,
-    /// A third register operand, encoded as `dst`; for `Jcc`, `SETcc`, `CMOVcc` the condition.
+    /// VEX prefix.
+    pub vex: Vex,
+    /// A third register operand, encoded as `dst`, of a VEX instruction the one in VEX.vvvv; for `Jcc`, `SETcc`, `CMOVcc` the condition.
     pub aux: u8,
     /// Bytes of the memory operand where `width` does not say it (vectors, x87, far pointers); else 0.
     pub memory_bytes: u8,
@@ -103,7 +103,7 @@ pub struct Op {
     /// Displacement; for RIP-relative addresses relative to the first byte of the block.
     pub disp: i64,
     /// Immediate, sign-extended; for relative branches the displacement from the *next* instruction;
-    /// for far pointers `offset | selector << 32`; for `ENTER` `size | level << 16`; for x87 instructions, which have none, the 11
+    /// for far pointers `offset | selector << 32`; for `ENTER` `size | level << 16`; a fourth register operand; for x87 instructions, which have none, the 11
     /// opcode bits FSTENV stores (Intel SDM vol. 1, 8.1.9).
     pub imm: i64,
 }
@@ -148,7 +148,7 @@ impl Op {
             offset,
             opsize: inst.opsize,
             rep: inst.rep,
-            lock: inst.lock,
+            vex: inst.vex,
             aux: 0,
             memory_bytes: 0,
             checked: false,
@@ -160,12 +160,17 @@ impl Op {
             op.width = width;
         }
         op.form = form_of(&inst.operands);
-        let mut registers = [0u8; 3];
+        let mut registers = [0u8; 4];
         let mut immediates = 0;
         for (place, operand) in inst.operands.iter().enumerate() {
             match *operand {
                 // Of two memory operands (string instructions) the op describes the source, DS:rSI.
-                Operand::Mem(ref mem) if op.memory_bytes == 0 || mem.base == Some(RSI) => op.set_memory(mem, inst),
+                Operand::Mem(ref mem) if op.memory_bytes == 0 || mem.base == Some(RSI) => {
+                    op.set_memory(mem, inst);
+                    if let (1.., Some(index)) = (mem.vsib, mem.index) {
+                        registers[place] = index;
+                    }
+                }
                 Operand::Mem(_) => {}
                 Operand::Imm { value, .. } | Operand::Rel(value) => {
                     op.imm = if immediates == 0 { value } else { (op.imm & 0xffff) | value << 16 };
@@ -179,7 +184,14 @@ impl Op {
                 }
             }
         }
-        [op.dst, op.src, op.aux] = registers;
+        if inst.vvvv == Some(1) {
+            registers.swap(1, 2);
+        }
+        let fourth;
+        [op.dst, op.src, op.aux, fourth] = registers;
+        if fourth != 0 {
+            op.imm = i64::from(fourth);
+        }
         if matches!(op.sem, Sem::Int(Int::Jcc | Int::Setcc | Int::Cmovcc)) {
             op.aux = inst.opcode & 15;
         }
@@ -191,7 +203,7 @@ impl Op {
 
     fn set_memory(&mut self, mem: &Mem, inst: &Inst) {
         self.memory_bytes = mem.bytes;
-        self.index = mem.index.map_or(ZERO, |r| r * 8);
+        self.index = mem.index.filter(|_| mem.vsib == 0).map_or(ZERO, |r| r * 8);
         self.scale = mem.scale;
         self.disp = mem.disp;
         self.base = match mem.base {
@@ -213,6 +225,7 @@ fn form_of(operands: &[Operand; 4]) -> Form {
         (Operand::Mem(_), second) if is_imm(second) => Form::Mi,
         (Operand::Mem(_), _) => Form::Mr,
         (_, Operand::Mem(_)) => Form::Rm,
+        _ if matches!(operands[2], Operand::Mem(_)) => Form::Rm,
         (first, second) if is_imm(first) || is_imm(second) => Form::Ri,
         _ => Form::Rr,
     }

@@ -1,5 +1,6 @@
 //! One row an encoding, written the way the manual writes it.
 
+use crate::Feature;
 use crate::instructions::{fpu::Fpu, integer::Int, simd::Simd, system::Sys};
 
 /// What an instruction does, by family. Each family's enum lives beside its rows.
@@ -18,50 +19,17 @@ pub enum Sem {
 // Every predecoded operation holds one: a family's tag and number, and a second byte for the vectors.
 const _: () = assert!(size_of::<Sem>() == 2);
 
-/// The CPUID feature an encoding belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "the names are the manual's")]
-pub enum Feature {
-    Base,
-    Fpu,
-    Tsc,
-    Msr,
-    Cx8,
-    Sep,
-    Cmov,
-    Clfsh,
-    Mmx,
-    Fxsr,
-    Sse,
-    Sse2,
-    Sse3,
-    Ssse3,
-    Sse41,
-    Sse42,
-    Popcnt,
-    Cx16,
-    Movbe,
-    Rdrand,
-    Xsave,
-    LongMode,
-    Syscall,
-    Rdtscp,
-    LahfLm,
-    Fsgsbase,
-    Smap,
-    Invpcid,
-}
-
 /// One encoding.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Mnemonic, Intel syntax.
     pub mnemonic: &'static str,
     /// Opcode, tokens separated by spaces, in this order, all optional but the bytes:
-    /// - `NP`, `66`, `F2`, `F3`: a *mandatory* prefix (`NP`: none of the three). Without one of these tokens, 66 means operand
-    ///   size and F2/F3 mean repeat (or nothing).
+    /// - `NP`, `66`, `F2`, `F3`: a *mandatory* prefix (`NP`: none of the three; `NFx`: neither F2 nor F3). Without one of these
+    ///   tokens, 66 means operand size and F2/F3 mean repeat (or nothing).
     /// - `W0`, `W1`: REX.W must be 0 or 1.
+    /// - `VEX.128.66.0F38.W0`: the instruction has a VEX prefix, described as the manual does (SDM vol. 2, 3.1.1.2) in place of the tokens
+    ///   above and of the escape bytes: see [`VexRule`].
     /// - opcode bytes in hex: `89`, `0F AF`, `0F 38 F0`; the last may be `B8+r` (register in the low three bits).
     /// - `/r`: a ModR/M byte follows; `/0` to `/7`: ModR/M.reg extends the opcode; `=C8`: ModR/M is this very byte;
     ///   `=C0+i`: ModR/M is one of the eight bytes from there (x87 stack register in the low bits).
@@ -80,6 +48,49 @@ pub struct Row {
     pub notes: &'static str,
     /// Feature.
     pub feature: Feature,
+}
+
+/// What an encoding asks of its VEX prefix: the parts of a `VEX.` token, in any order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VexRule {
+    /// VEX.L: `128` and `LZ` want it clear, `256` wants it set, `LIG` does not mind.
+    pub l: Option<bool>,
+    /// VEX.pp: `NP`, `66`, `F3`, `F2`.
+    pub pp: u8,
+    /// VEX.mmmmm: `0F`, `0F38`, `0F3A`.
+    pub map: u8,
+    /// VEX.W: `W0` and `W1` want it so; `WIG`, or nothing where it selects the operand size, does not mind.
+    pub w: Option<bool>,
+}
+
+impl VexRule {
+    /// Parses a token of an encoding; `None` where it is none of a VEX prefix.
+    ///
+    /// # Panics
+    /// It is one, with parts that do not exist: a mistake in a row, caught by this crate's tests.
+    #[must_use]
+    pub fn parse(token: &str) -> Option<VexRule> {
+        let mut rule = VexRule { l: None, pp: 0, map: 0, w: None };
+        for part in token.strip_prefix("VEX.")?.split('.') {
+            match part {
+                "128" | "LZ" => rule.l = Some(false),
+                "256" => rule.l = Some(true),
+                "LIG" | "WIG" => {}
+                "NP" => rule.pp = 0,
+                "66" => rule.pp = 1,
+                "F3" => rule.pp = 2,
+                "F2" => rule.pp = 3,
+                "0F" => rule.map = 1,
+                "0F38" => rule.map = 2,
+                "0F3A" => rule.map = 3,
+                "W0" => rule.w = Some(false),
+                "W1" => rule.w = Some(true),
+                _ => panic!("\"{token}\" has no part \"{part}\""),
+            }
+        }
+        assert_ne!(rule.map, 0, "\"{token}\" names no opcode map");
+        Some(rule)
+    }
 }
 
 /// A row of the base instruction set; refine with [`Row::flags`], [`Row::notes`] and [`Row::on`].

@@ -4,10 +4,12 @@ import { resolve } from "node:path";
 import { images } from "@terrarium/images";
 import {
   boot,
+  CPU_MODELS,
   MachineError,
   type BootModule,
   type BootOptions,
   type Bytes,
+  type CpuModel,
   type Engine,
   type Exit,
   type Image,
@@ -29,6 +31,7 @@ interface Flags {
   readonly append?: string;
   readonly memory?: string;
   readonly entry?: keyof typeof ENTRIES;
+  readonly cpu?: CpuModel;
   readonly engine?: Engine;
   readonly trace?: string;
   readonly decompressOnHost?: true;
@@ -51,6 +54,7 @@ export function bootCommand(report: (status: number) => void): Command {
     .option("--append <words>", "more words for the kernel command line")
     .option("--memory <size>", "guest RAM, such as 512MiB")
     .addOption(new Option("--entry <kind>", "how the kernel is entered").choices(Object.keys(ENTRIES)))
+    .addOption(new Option("--cpu <model>", "model of the guest's processor").choices(CPU_MODELS))
     .addOption(new Option("--engine <name>", "what executes the guest").choices(["auto", "interpreter"]))
     .option("--trace <list>", "trace to stderr, such as exec,int,pio,mmio")
     .option("--decompress-on-host", "unpack a compressed kernel before the guest starts")
@@ -126,6 +130,7 @@ function options(flags: Flags): BootOptions {
     // The library checks the form; it is the same check for every caller.
     ...(flags.memory === undefined ? {} : { memory: flags.memory as Bytes }),
     ...(flags.entry === undefined ? {} : { entry: ENTRIES[flags.entry] }),
+    ...(flags.cpu === undefined ? {} : { cpu: flags.cpu }),
     ...(flags.engine === undefined ? {} : { engine: flags.engine }),
     ...(flags.trace === undefined ? {} : { trace: flags.trace.split(",") }),
     ...(flags.decompressOnHost === undefined ? {} : { decompressOnHost: true }),

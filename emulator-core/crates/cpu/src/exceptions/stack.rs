@@ -25,8 +25,13 @@ const RSP: usize = 4;
 impl Stack {
     /// The stack of `state` as it is.
     pub(crate) fn current(state: &State, error: u16) -> Stack {
+        Stack::seen_from(state, state.code64(), error)
+    }
+
+    /// The stack of `state` as 64-bit code (`long`), or other code, addresses it.
+    pub(crate) fn seen_from(state: &State, long: bool, error: u16) -> Stack {
         let segment = state.segs[usize::from(seg::SS)];
-        let width = if state.code64() {
+        let width = if long {
             Width::W64
         } else if segment.access.big() {
             Width::W32

@@ -1,4 +1,4 @@
-//! 128-bit accesses.
+//! 128-bit and 256-bit accesses.
 
 use x86::{Exception, Width};
 
@@ -40,5 +40,42 @@ impl Exec<'_> {
         self.check_range(Use::Write, linear, 16, segment)?;
         self.store_linear(Width::W64, linear, segment, value as u64)?;
         self.store_linear(Width::W64, self.wrap(linear.wrapping_add(8)), segment, (value >> 64) as u64)
+    }
+
+    /// Reads 32 bytes; see [`Exec::load128`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn load256(&mut self, linear: u64, segment: u8, aligned: bool) -> Result<[u128; 2], Exception> {
+        self.check_256(Use::Read, linear, segment, aligned)?;
+        let low = self.load128(linear, segment, false)?;
+        let high = self.load128(self.wrap(linear.wrapping_add(16)), segment, false)?;
+        Ok([low, high])
+    }
+
+    /// Writes 32 bytes; see [`Exec::load128`].
+    ///
+    /// # Errors
+    /// As there; nothing is written then.
+    pub(crate) fn store256(
+        &mut self,
+        linear: u64,
+        segment: u8,
+        aligned: bool,
+        [low, high]: [u128; 2],
+    ) -> Result<(), Exception> {
+        self.check_256(Use::Write, linear, segment, aligned)?;
+        self.store128(linear, segment, false, low)?;
+        self.store128(self.wrap(linear.wrapping_add(16)), segment, false, high)
+    }
+
+    fn check_256(&mut self, usage: Use, linear: u64, segment: u8, aligned: bool) -> Result<(), Exception> {
+        if aligned && linear & 31 != 0 {
+            return Err(Exception::GeneralProtection(0));
+        }
+        match self.cpu.tlb.lookup(usage, linear, 32) {
+            Some(_) => Ok(()),
+            None => self.check_range(usage, linear, 32, segment),
+        }
     }
 }

@@ -31,11 +31,11 @@ impl Exec<'_> {
         if linear & 15 != 0 {
             return Err(Exception::GeneralProtection(0));
         }
-        self.check_range(crate::tlb::Use::Write, linear, 16, op.seg)?;
-        let old = self.load128(linear, op.seg, true)?;
+        self.check_range(crate::tlb::Use::Write, linear, 16, op.fault_segment())?;
+        let old = self.load128(linear, op.fault_segment(), true)?;
         let equal = old == pair(self.general(RAX), self.general(RDX));
         let new = if equal { pair(self.general(RBX), self.general(RCX)) } else { old };
-        self.store128(linear, op.seg, true, new)?;
+        self.store128(linear, op.fault_segment(), true, new)?;
         if !equal {
             self.cpu.state.regs.set(RAX, old as u64);
             self.cpu.state.regs.set(RDX, (old >> 64) as u64);

@@ -1,6 +1,6 @@
 //! Control and debug registers, HLT and TLB invalidation (Intel SDM vol. 3, 2.5 and 2.8).
 
-use x86::{Engine, Exception, Op, Width, seg};
+use x86::{Engine, Exception, Feature, FeatureSet, Op, Width, seg};
 
 use crate::exec::Exec;
 use crate::mmu::{PHYSICAL_BITS, canonical};
@@ -8,22 +8,25 @@ use crate::state::control::*;
 
 /// CR0 bits that exist.
 const CR0_BITS: u64 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
-/// CR4 bits of the features CPUID reports; setting another is #GP(0).
-const CR4_BITS: u64 = CR4_VME
-    | CR4_PVI
-    | CR4_TSD
-    | CR4_DE
-    | CR4_PSE
-    | CR4_PAE
-    | CR4_MCE
-    | CR4_PGE
-    | CR4_PCE
-    | CR4_OSFXSR
-    | CR4_OSXMMEXCPT
-    | CR4_UMIP
-    | CR4_PCIDE
-    | CR4_SMEP
-    | CR4_SMAP;
+/// CR4 bits and the feature each comes with.
+const CR4_FEATURES: [(u64, Feature); 16] = [
+    (CR4_VME | CR4_PVI, Feature::Vme),
+    (CR4_TSD, Feature::Tsc),
+    (CR4_DE, Feature::De),
+    (CR4_PSE, Feature::Pse),
+    (CR4_PAE, Feature::Pae),
+    (CR4_MCE, Feature::Mce),
+    (CR4_PGE, Feature::Pge),
+    (CR4_PCE, Feature::P6),
+    (CR4_OSFXSR, Feature::Fxsr),
+    (CR4_OSXMMEXCPT, Feature::Sse),
+    (CR4_UMIP, Feature::Umip),
+    (CR4_FSGSBASE, Feature::Fsgsbase),
+    (CR4_PCIDE, Feature::Pcid),
+    (CR4_OSXSAVE, Feature::Xsave),
+    (CR4_SMEP, Feature::Smep),
+    (CR4_SMAP, Feature::Smap),
+];
 /// A change of these invalidates translations (Intel SDM vol. 3, 4.10.4.1).
 const CR0_PAGING: u64 = CR0_PG | CR0_WP | CR0_PE;
 const CR4_PAGING: u64 = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
@@ -32,6 +35,11 @@ const CR4_PDPTE: u64 = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP;
 /// Bit 63 of a value written to CR3: keep the translations of its PCID.
 const CR3_KEEP: u64 = 1 << 63;
 const PCID: u64 = 0xfff;
+
+/// The CR4 bits a processor with `features` has; setting another is #GP(0).
+pub(crate) fn cr4_bits(features: FeatureSet) -> u64 {
+    CR4_FEATURES.iter().filter(|(_, feature)| features.contains(*feature)).fold(0, |bits, (bit, _)| bits | bit)
+}
 
 impl Exec<'_> {
     pub(super) fn store_control(&mut self, op: &Op) -> Result<(), Exception> {
@@ -142,7 +150,7 @@ impl Exec<'_> {
         let state = &self.cpu.state;
         let (cr0, cr3, changed) = (state.cr0, state.cr3, state.cr4 ^ value);
         let enables_pcid = changed & value & CR4_PCIDE != 0;
-        let impossible = value & !CR4_BITS != 0
+        let impossible = value & !cr4_bits(self.cpu.features) != 0
             || (state.long_mode() && value & CR4_PAE == 0)
             || (enables_pcid && (!state.long_mode() || cr3 & PCID != 0));
         if impossible {
@@ -209,6 +217,27 @@ impl Exec<'_> {
             self.cpu.tlb.flush_page(linear);
             self.cpu.blocks.forget_jumps();
         }
+        Ok(())
+    }
+
+    /// Translations are not tagged with their PCID: whichever are named, those of every PCID go (SDM vol. 2, INVPCID).
+    pub(super) fn invpcid(&mut self, op: &Op) -> Result<(), Exception> {
+        self.require_privilege(0)?;
+        let kind = self.register(op.width, op.dst);
+        let pcid = self.load(Width::W64, op)?;
+        let linear = self.load_at(Width::W64, op, 8)?;
+        let one_address = kind == 0;
+        let names_pcid = kind < 2;
+        let without_pcids = self.cpu.state.cr4 & CR4_PCIDE == 0;
+        let impossible = kind > 3
+            || pcid & !PCID != 0
+            || (one_address && !canonical(linear))
+            || (names_pcid && pcid != 0 && without_pcids);
+        if impossible {
+            return Err(Exception::GeneralProtection(0));
+        }
+        const ALL_WITH_GLOBAL: u64 = 2;
+        self.flush_translations(kind != ALL_WITH_GLOBAL);
         Ok(())
     }
 

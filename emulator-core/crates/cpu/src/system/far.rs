@@ -111,7 +111,9 @@ impl Exec<'_> {
         }
         self.check_target(&descriptor.segment(selector), offset)?;
         if kind == Transfer::Call {
-            let mut stack = Stack::current(&self.cpu.state, 0);
+            // The stack is already addressed as the new code will do it.
+            let long = self.cpu.state.long_mode() && access.long();
+            let mut stack = Stack::seen_from(&self.cpu.state, long, 0);
             self.push_return_address(&mut stack, op.opsize, op)?;
             let segment = self.mark_accessed(selector & !3 | u16::from(cpl), descriptor)?;
             self.commit_stack_pointer(&stack);

@@ -8,10 +8,13 @@ mod flags;
 mod interrupts;
 mod io;
 mod legacy;
+mod scatter;
 mod segment;
 mod strings;
 mod syscall;
 pub(crate) mod task;
+
+pub(crate) use control::cr4_bits;
 
 use x86::instructions::system::Sys;
 use x86::{Engine, Exception, Op, Width, seg};
@@ -61,6 +64,10 @@ impl Exec<'_> {
             Sys::Lfs => self.load_far_pointer(op, seg::FS),
             Sys::Lgs => self.load_far_pointer(op, seg::GS),
             Sys::Swapgs => self.swapgs(),
+            Sys::Rdfsbase => self.read_segment_base(op, seg::FS),
+            Sys::Rdgsbase => self.read_segment_base(op, seg::GS),
+            Sys::Wrfsbase => self.write_segment_base(op, seg::FS),
+            Sys::Wrgsbase => self.write_segment_base(op, seg::GS),
             Sys::Sgdt | Sys::Sidt | Sys::Lgdt | Sys::Lidt | Sys::Sldt | Sys::Str | Sys::Lldt | Sys::Ltr => {
                 self.table_register(op, sys)
             }
@@ -73,6 +80,7 @@ impl Exec<'_> {
             Sys::Lmsw => self.lmsw(op),
             Sys::Clts => self.clts(),
             Sys::Invlpg => self.invlpg(op),
+            Sys::Invpcid => self.invpcid(op),
             Sys::FlushCaches => self.require_privilege(0),
             Sys::Clflush => self.load(Width::W8, op).map(drop),
             Sys::Hlt => self.hlt(),
@@ -86,9 +94,19 @@ impl Exec<'_> {
             Sys::Rdpmc => Err(Exception::GeneralProtection(0)),
             Sys::Cpuid => self.cpuid(),
             Sys::Rdrand => self.rdrand(op),
+            Sys::Rdpid => {
+                let aux = self.cpu.state.msrs.tsc_aux;
+                self.set_register(op.width, op.dst, aux);
+                Ok(())
+            }
             Sys::Cmpxchg8b => self.cmpxchg8b(op),
             Sys::Cmpxchg16b => self.cmpxchg16b(op),
             Sys::Crc32Byte | Sys::Crc32 => self.crc32(op, sys),
+            Sys::Pdep | Sys::Pext => self.scatter(op, sys),
+            Sys::Xgetbv => self.xgetbv(),
+            Sys::Xsetbv => self.xsetbv(),
+            Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec => self.xsave(op, sys),
+            Sys::Xrstor => self.xrstor(op),
             Sys::Daa | Sys::Das | Sys::Aaa | Sys::Aas | Sys::Aam | Sys::Aad | Sys::Salc => self.decimal(op, sys),
         }
     }

@@ -3,7 +3,9 @@
 use x86::{Engine, Exception, Op, Width, seg};
 
 use crate::exec::Exec;
+use crate::mmu::canonical;
 use crate::state::InterruptShadow;
+use crate::state::control::CR4_FSGSBASE;
 
 impl Exec<'_> {
     pub(super) fn store_segment(&mut self, op: &Op) -> Result<(), Exception> {
@@ -35,6 +37,27 @@ impl Exec<'_> {
         let state = &mut self.cpu.state;
         core::mem::swap(&mut state.segs[usize::from(seg::GS)].base, &mut state.msrs.kernel_gs_base);
         Ok(())
+    }
+
+    pub(super) fn read_segment_base(&mut self, op: &Op, register: u8) -> Result<(), Exception> {
+        self.check_segment_base_access()?;
+        let base = self.cpu.state.segs[usize::from(register)].base;
+        self.set_register(op.width, op.dst, op.width.truncate(base));
+        Ok(())
+    }
+
+    pub(super) fn write_segment_base(&mut self, op: &Op, register: u8) -> Result<(), Exception> {
+        self.check_segment_base_access()?;
+        let base = self.register(op.width, op.dst);
+        if !canonical(base) {
+            return Err(Exception::GeneralProtection(0));
+        }
+        self.cpu.state.segs[usize::from(register)].base = base;
+        Ok(())
+    }
+
+    fn check_segment_base_access(&self) -> Result<(), Exception> {
+        if self.cpu.state.cr4 & CR4_FSGSBASE == 0 { Err(Exception::InvalidOpcode) } else { Ok(()) }
     }
 
     /// Writes a 16-bit value to memory, or zero-extended to a register of the operand size.

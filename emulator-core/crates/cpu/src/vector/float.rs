@@ -6,7 +6,7 @@ pub(super) mod native;
 
 use softfloat::{Binary, Context, F32, F64, Relation, Rounding, sse};
 use x86::flags::{CF, PF, ZF};
-use x86::instructions::simd::{FloatOp, FpOp, Lanes};
+use x86::instructions::simd::{FloatOp, FmaKind, FmaOp, FpOp, Lanes};
 
 pub(super) use convert::{convert, from_integer, to_integer};
 
@@ -81,44 +81,44 @@ fn neighbours<B: Binary>(count: u32, a: u128, b: u128, mut f: impl FnMut(B, B) -
     })
 }
 
-/// `CMPccPS`: all ones where the predicate holds (Intel SDM vol. 2, table 3-1).
+/// Relations that satisfy each of the first 16 predicates: bit 0 less, bit 1 equal, bit 2 greater, bit 3 unordered (Intel SDM
+/// vol. 2, table 3-1). The other 16 are the same, signaling where these are quiet.
+const PREDICATES: [u8; 16] = [2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15];
+
+/// `CMPccPS`: all ones where the predicate holds.
 fn predicate<B: Binary>(imm: u8, a: B, b: B, ctx: &mut Context) -> B {
-    // LT and LE, and their negations, signal for every NaN.
-    let quiet = !matches!(imm & 3, 1 | 2);
-    let relation = sse::compare(a, b, quiet, ctx);
-    let holds = match imm & 3 {
-        0 => relation == Relation::Equal,
-        1 => relation == Relation::Less,
-        2 => matches!(relation, Relation::Less | Relation::Equal),
-        _ => relation == Relation::Unordered,
+    let quiet = matches!(imm & 3, 1 | 2) == (imm & 0x10 != 0);
+    let relation = match sse::compare(a, b, quiet, ctx) {
+        Relation::Less => 1,
+        Relation::Equal => 2,
+        Relation::Greater => 4,
+        Relation::Unordered => 8,
     };
-    let negated = imm & 4 != 0;
-    B::from_bits(if holds != negated { u64::MAX >> (64 - lane_bits::<B>()) } else { 0 })
+    let holds = PREDICATES[usize::from(imm & 15)] & relation != 0;
+    B::from_bits(if holds { u64::MAX >> (64 - lane_bits::<B>()) } else { 0 })
 }
 
 fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
-    const BY_MXCSR: u8 = 4;
     const NO_PRECISION: u8 = 8;
-    if imm & BY_MXCSR == 0 {
-        ctx.rounding = Rounding::from_bits(u32::from(imm));
-    }
+    choose_rounding(imm, ctx);
     fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
 }
 
 /// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Which of two
 /// addends comes first differs from lane to lane on Intel's processors, and tells where both are NaNs: the first is the sum.
 fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
-    let mut products = [B::from_bits(0); 4];
+    let none = B::from_bits(0);
+    let mut products = [none; 4];
     for n in (0..count).filter(|n| imm >> (4 + n) & 1 != 0) {
         products[n as usize] = sse::mul(lane::<B>(a, n), lane(b, n), ctx);
     }
-    // An unmasked exception stops each step (Intel SDM vol. 2, DPPS).
-    if !ctx.unmasked().is_empty() {
+    // Each step raises its own exceptions (Intel SDM vol. 2, DPPS).
+    if !ctx.next_step() {
         return 0;
     }
     let sums: [B; 4] = if count == 4 {
         let pairs: [B; 4] = core::array::from_fn(|n| sse::add(products[n ^ 1], products[n], ctx));
-        if !ctx.unmasked().is_empty() {
+        if !ctx.next_step() {
             return 0;
         }
         core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx))
@@ -126,6 +126,50 @@ fn dot_product<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Conte
         core::array::from_fn(|n| sse::add(products[n], products[n ^ 1], ctx))
     };
     fill(0, count, |n| if imm >> n & 1 != 0 { sums[n as usize] } else { B::from_bits(0) })
+}
+
+/// A fused operation of `a`, `b` and `c`; scalar forms keep the rest of `first`.
+pub(super) fn fused(op: FmaOp, first: u128, abc: [u128; 3], ctx: &mut Context) -> u128 {
+    match op.lanes() {
+        Lanes::Ps => fused_lanes::<F32>(op.kind(), 4, first, abc, ctx),
+        Lanes::Pd => fused_lanes::<F64>(op.kind(), 2, first, abc, ctx),
+        Lanes::Ss => fused_lanes::<F32>(op.kind(), 1, first, abc, ctx),
+        Lanes::Sd => fused_lanes::<F64>(op.kind(), 1, first, abc, ctx),
+    }
+}
+
+fn fused_lanes<B: Binary>(kind: FmaKind, count: u32, first: u128, [a, b, c]: [u128; 3], ctx: &mut Context) -> u128 {
+    fill(first, count, |n| {
+        let odd = n % 2 == 1;
+        let (negate_product, negate_addend) = match kind {
+            FmaKind::Add => (false, false),
+            FmaKind::Sub => (false, true),
+            FmaKind::NegatedAdd => (true, false),
+            FmaKind::NegatedSub => (true, true),
+            FmaKind::AddSub => (false, !odd),
+            FmaKind::SubAdd => (false, odd),
+        };
+        sse::fused::<B>(lane(a, n), lane(b, n), lane(c, n), negate_product, negate_addend, ctx)
+    })
+}
+
+/// `VCVTPH2PS`: the low four halves.
+pub(super) fn half_to_single(b: u128, ctx: &mut Context) -> u128 {
+    fill(0, 4, |n| sse::from_half(sse::F16((b >> (16 * n)) as u16), ctx))
+}
+
+/// `VCVTPS2PH`: four halves, the rest clear.
+pub(super) fn single_to_half(b: u128, imm: u8, ctx: &mut Context) -> u128 {
+    choose_rounding(imm, ctx);
+    (0..4).fold(0, |value, n| value | u128::from(sse::to_half(lane(b, n), ctx).0) << (16 * n))
+}
+
+/// Rounding as the immediate's low bits say, or as MXCSR does.
+fn choose_rounding(imm: u8, ctx: &mut Context) {
+    const BY_MXCSR: u8 = 4;
+    if imm & BY_MXCSR == 0 {
+        ctx.rounding = Rounding::from_bits(u32::from(imm));
+    }
 }
 
 /// `COMISS` and its family: ZF, PF and CF by the relation of the lowest lanes.

@@ -67,6 +67,30 @@ fn a_waiting_x87_exception_comes_before_an_mmx_instruction() {
     assert_eq!(vector(&mut machine), Some(X87_ERROR));
 }
 
+/// vpxor ymm0, ymm0, ymm0; hlt
+const AVX: [u8; 5] = [0xc5, 0xfd, 0xef, 0xc0, 0xf4];
+
+fn avx_outcome(cr0: u64, cr4: u64, xcr0: u64) -> Option<u8> {
+    let mut machine = Machine::long(&AVX);
+    machine.cpu.state.cr0 |= cr0;
+    machine.cpu.state.cr4 |= cr4;
+    machine.cpu.state.xcr0 = xcr0;
+    machine.cpu.state_changed();
+    vector(&mut machine)
+}
+
+/// Intel SDM vol. 2, 2.4.3: CR4.OSXSAVE and XCR0 decide, neither CR0.EM nor CR4.OSFXSR does.
+#[test]
+fn avx_runs_where_xcr0_has_its_state_enabled() {
+    const ALL: u64 = 7;
+    assert_eq!(avx_outcome(0, CR4_OSXSAVE, ALL), None);
+    assert_eq!(avx_outcome(CR0_EM, CR4_OSXSAVE, ALL), None);
+    assert_eq!(avx_outcome(0, CR4_OSFXSR, ALL), Some(INVALID_OPCODE));
+    assert_eq!(avx_outcome(0, CR4_OSXSAVE, 3), Some(INVALID_OPCODE));
+    assert_eq!(avx_outcome(CR0_TS, CR4_OSXSAVE, ALL), Some(DEVICE_NOT_AVAILABLE));
+    assert_eq!(avx_outcome(CR0_TS, 0, ALL), Some(INVALID_OPCODE));
+}
+
 /// Intel SDM vol. 1, 11.5.1: #XM, or #UD where the operating system does not know it.
 #[test]
 fn an_unmasked_division_by_zero_faults_and_leaves_the_register_alone() {

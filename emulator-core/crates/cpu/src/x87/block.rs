@@ -20,11 +20,16 @@ impl Exec<'_> {
     /// Writes the memory operand, all of it or nothing. It spans at most two pages.
     pub(super) fn write_block(&mut self, op: &Op, bytes: &[u8]) -> Result<(), Exception> {
         let start = self.check_block(op, Use::Write, bytes.len())?;
+        self.write_part(op, start, 0, bytes)
+    }
+
+    /// Writes a part, `from` bytes into it, of a block at `start` that can be written.
+    pub(super) fn write_part(&mut self, op: &Op, start: u64, from: usize, bytes: &[u8]) -> Result<(), Exception> {
         for (w, at) in pieces(bytes.len()) {
             let length = w.bytes() as usize;
             let mut value = [0; 8];
             value[..length].copy_from_slice(&bytes[at..at + length]);
-            self.store_linear(w, self.block_linear(start, at), op.fault_segment(), u64::from_le_bytes(value))?;
+            self.store_linear(w, self.block_linear(start, from + at), op.fault_segment(), u64::from_le_bytes(value))?;
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Exec<'_> {
 
 impl X87 {
     /// FNINIT (Intel SDM vol. 2): registers keep their contents and become empty.
-    pub(super) fn initialise(&mut self) {
+    pub(crate) fn initialise(&mut self) {
         *self = X87 { registers: self.registers, control: 0x37f, tags: u16::MAX, ..X87::default() };
     }
 

@@ -4,7 +4,7 @@ use softfloat::F80;
 use x86::{Engine, Exception, Op, Width};
 
 use crate::exec::Exec;
-use crate::state::State;
+use crate::state::{State, X87};
 use crate::tlb::Use;
 
 /// Where the XMM registers begin; the x87 registers lie before, 16 bytes each.
@@ -84,7 +84,12 @@ pub(super) fn encode(state: &State, wide: bool) -> [u8; USED] {
 
 /// Loads the state from the used part of an area.
 pub(super) fn decode(state: &mut State, area: &[u8], wide: bool) {
-    let x87 = &mut state.x87;
+    decode_x87(&mut state.x87, area, wide);
+    state.mxcsr = u32_at(area, 24);
+    decode_vectors(&mut state.xmm, &area[XMM..]);
+}
+
+pub(super) fn decode_x87(x87: &mut X87, area: &[u8], wide: bool) {
     x87.set_control(u32_at(area, 0) as u16);
     x87.set_status((u32_at(area, 0) >> 16) as u16);
     x87.opcode = (u32_at(area, 4) >> 16) as u16 & 0x7ff;
@@ -101,9 +106,12 @@ pub(super) fn decode(state: &mut State, area: &[u8], wide: bool) {
         x87.set_st(register as u8, F80::from_le_bytes(bytes));
     }
     x87.set_in_use(area[4]);
-    state.mxcsr = u32_at(area, 24);
-    for (register, bytes) in area[XMM..].chunks_exact(16).enumerate() {
-        state.xmm[register] = u128::from_le_bytes(bytes.try_into().unwrap_or([0; 16]));
+}
+
+/// Fills as many registers as there are bytes for.
+pub(super) fn decode_vectors(registers: &mut [u128], bytes: &[u8]) {
+    for (register, bytes) in registers.iter_mut().zip(bytes.chunks_exact(16)) {
+        *register = u128::from_le_bytes(bytes.try_into().unwrap_or([0; 16]));
     }
 }
 

@@ -5,3 +5,4 @@ mod behaviour;
 #[cfg(target_arch = "x86_64")]
 mod host;
 mod rig;
+mod xsave;

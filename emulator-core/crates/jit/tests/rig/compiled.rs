@@ -20,7 +20,7 @@ const TLB_TABLE_BYTES: usize = 1024 * 16;
 
 /// A flat mode of this width.
 pub fn mode(width: Width) -> Mode {
-    Mode { code: width, stack: width, flat: true, user: false, aligned: false, single: false }
+    Mode { code: width, stack: width, flat: true, user: false, aligned: false, vex: true, single: false }
 }
 
 /// What helpers share.

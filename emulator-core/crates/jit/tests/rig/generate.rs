@@ -1,7 +1,7 @@
 //! Instructions and states, at random but the same in every run.
 
 use x86::decode::decode;
-use x86::{Operand, Row, Sem, Width, instructions};
+use x86::{Operand, Row, Sem, VexRule, Width, instructions};
 
 use super::{Case, DATA, DATA_BYTES, FLAGS};
 
@@ -92,7 +92,13 @@ fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
         bytes.push(0xf0);
     }
     bytes.extend(mandatory.iter().map(|t| u8::from_str_radix(t, 16).unwrap()));
-    if random.one_in(2) && long {
+    let vex = row.encoding.split(' ').find_map(VexRule::parse);
+    if let Some(rule) = vex {
+        // Inverted register extensions and VEX.vvvv; VEX.W selects the operand size.
+        let registers = if long { random.next() as u8 & 0xe0 } else { 0xe0 };
+        let w_and_vvvv = random.next() as u8 & if long { 0xf8 } else { 0xb8 } | if long { 0 } else { 0x40 };
+        bytes = vec![0xc4, registers | rule.map, w_and_vvvv | rule.pp];
+    } else if random.one_in(2) && long {
         bytes.push(0x40 | random.below(16) as u8);
     }
     let mut has_modrm = false;
@@ -106,7 +112,9 @@ fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
             bytes.push(u8::from_str_radix(first, 16).unwrap() + random.below(any) as u8);
         } else if let Some(opcode) = token.strip_suffix("+r") {
             bytes.push(u8::from_str_radix(opcode, 16).unwrap() + random.below(8) as u8);
-        } else if !["NP", "66", "F2", "F3", "W0", "W1"].contains(&token) {
+        } else if vex.is_none() && !["NP", "NFx", "66", "F2", "F3", "W0", "W1"].contains(&token)
+            || vex.is_some() && !token.starts_with("VEX")
+        {
             bytes.push(u8::from_str_radix(token, 16).unwrap());
         }
     }

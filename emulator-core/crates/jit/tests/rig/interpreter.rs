@@ -1,6 +1,6 @@
 //! The interpreter, through the processor's public face.
 
-use cpu::{Access, Cpu, DescriptorTable, Segment, control};
+use cpu::{Access, Cpu, CpuModel, DescriptorTable, Segment, control};
 use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
 use x86::{Width, seg};
 
@@ -29,7 +29,7 @@ impl Interpreter {
         let long = mode == Width::W64;
         write_page_tables(&mut board, long);
         write_descriptors(&mut board);
-        let mut cpu = Cpu::new();
+        let mut cpu = Cpu::of_model(CpuModel::X86_64V3);
         let state = &mut cpu.state;
         state.cr0 = control::CR0_PE | control::CR0_PG | control::CR0_WP | control::CR0_ET;
         state.cr3 = TABLES;

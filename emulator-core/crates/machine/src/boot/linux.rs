@@ -40,7 +40,7 @@ pub(super) fn load(
         }
         Entry::Long64 if !header.entry_64 => Err(MachineError::EntryNotOffered { entry: entry.name().to_owned() }),
         Entry::Auto if loader.decompress_on_host => linux.load_unpacked(loader),
-        Entry::Auto => linux.load_packed(loader, header.entry_64),
+        Entry::Auto => linux.load_packed(loader, header.entry_64 && loader.long_mode),
         Entry::Long64 | Entry::Protected32 => linux.load_packed(loader, entry == Entry::Long64),
     }
 }

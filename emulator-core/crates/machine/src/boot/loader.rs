@@ -13,12 +13,20 @@ pub(crate) struct Loader<'m> {
     pub rsdp: PhysAddr,
     /// See [`crate::Config::decompress_on_host`].
     pub decompress_on_host: bool,
+    /// Whether the processor has 64-bit mode.
+    pub long_mode: bool,
 }
 
 impl<'m> Loader<'m> {
     /// A loader for the first `ram_bytes` of `memory`, which back the same guest-physical addresses.
-    pub fn new(memory: &'m mut GuestMemory, ram_bytes: u64, rsdp: PhysAddr, decompress_on_host: bool) -> Self {
-        Loader { memory, ram_bytes, rsdp, decompress_on_host }
+    pub fn new(
+        memory: &'m mut GuestMemory,
+        ram_bytes: u64,
+        rsdp: PhysAddr,
+        decompress_on_host: bool,
+        long_mode: bool,
+    ) -> Self {
+        Loader { memory, ram_bytes, rsdp, decompress_on_host, long_mode }
     }
 
     /// Bytes of RAM, which start at address 0.

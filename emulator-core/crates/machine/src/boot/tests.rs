@@ -17,7 +17,7 @@ fn memory(ram_bytes: u64) -> GuestMemory {
 fn load_into(memory: &mut GuestMemory, boot: &Boot) -> Result<EntryState, MachineError> {
     let ram_bytes = memory.bytes() as u64 - layout::FIRMWARE_MINIMUM;
     system_rom(&linux(Vec::new(), None, ""))?.read(0, &mut memory.as_mut_slice()[ram_bytes as usize..]);
-    load(boot, &mut Loader::new(memory, ram_bytes, PhysAddr(RSDP), false))
+    load(boot, &mut Loader::new(memory, ram_bytes, PhysAddr(RSDP), false, true))
 }
 
 fn linux(kernel: Vec<u8>, initrd: Option<Vec<u8>>, command_line: &str) -> Boot {
@@ -192,6 +192,14 @@ fn a_kernel_without_a_64_bit_entry_starts_in_32_bits_and_refuses_the_other() {
 }
 
 #[test]
+fn a_kernel_with_both_entries_starts_in_32_bits_on_a_processor_without_64_bit_mode() {
+    let mut memory = memory(64 * MIB);
+    let mut loader = Loader::new(&mut memory, 64 * MIB, PhysAddr(RSDP), false, false);
+    let entry = load(&linux(bz_image(), None, ""), &mut loader).unwrap();
+    assert!(matches!(entry, EntryState::Protected32(_)));
+}
+
+#[test]
 fn the_16_bit_entry_runs_the_bios_which_knows_where_the_setup_code_is() {
     let mut memory = memory(64 * MIB);
     let boot = with_entry(&linux(bz_image(), None, "quiet"), Entry::Real16);
@@ -272,7 +280,7 @@ fn bz_image_around(elf: &[u8]) -> Vec<u8> {
 fn a_kernel_unpacked_on_the_host_starts_at_its_own_entry_point() {
     let mut memory = memory(64 * MIB);
     let boot = linux(bz_image_around(&pvh_elf()), None, "quiet");
-    let mut loader = Loader::new(&mut memory, 64 * MIB, PhysAddr(RSDP), true);
+    let mut loader = Loader::new(&mut memory, 64 * MIB, PhysAddr(RSDP), true, true);
     let entry = load(&boot, &mut loader).unwrap();
     assert_eq!(entry, EntryState::Long64 { rip: 0x100_0000, rsi: layout::ZERO_PAGE });
     assert_eq!(memory.get(PhysAddr(0x100_0000), 16).unwrap(), [0xcc; 16]);

@@ -265,6 +265,17 @@ fn general_detect_guards_every_debug_register_once() {
 }
 
 #[test]
+fn moves_of_debug_and_control_registers_name_a_register_whatever_mod_says() {
+    // SDM vol. 2, MOV: the two bits of the mod field are ignored, so no displacement follows.
+    let mut p = Program::protected();
+    asm!(p;
+        mov(eax, 0x1234); db(&[0x0f, 0x23, 0x00]); db(&[0x0f, 0x21, 0x41]); mov(eax, ecx); say_eax();
+        db(&[0x0f, 0x20, 0x80]); and(eax, 1); say_eax();
+    );
+    p.expect(&["0x1234", "0x1"]);
+}
+
+#[test]
 fn debug_registers_4_and_5_are_6_and_7_unless_cr4_de_says_they_are_not() {
     // 17.2.2.
     let mut p = Program::protected();

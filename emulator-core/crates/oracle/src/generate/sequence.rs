@@ -244,6 +244,8 @@ fn belongs(sem: Sem) -> bool {
                 | Sys::Pushf
                 | Sys::Crc32
                 | Sys::Crc32Byte
+                | Sys::Pdep
+                | Sys::Pext
                 | Sys::Cmpxchg8b
                 | Sys::Cmpxchg16b
                 | Sys::Salc

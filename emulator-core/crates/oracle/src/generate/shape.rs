@@ -6,7 +6,7 @@ use x86::instructions::simd::Simd;
 use x86::instructions::system::Sys;
 use x86::{Inst, Operand, Rep, Sem, Width};
 
-use crate::assemble::addresses_with;
+use crate::assemble::{addresses_with, memory_operand};
 use crate::case::Case;
 use crate::host::{FLAT_DATA, code_selector};
 use crate::random::Random;
@@ -115,7 +115,49 @@ fn system(sys: Sys, case: &mut Case, inst: &Inst, address: Option<u64>, random: 
                 case.code[last] = random.below(20) as u8;
             }
         }
+        Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor => extended_state(sys, case, inst, address, random),
         _ => {}
+    }
+}
+
+/// An aligned area, with a header that mostly is one, and components that both processors have.
+fn extended_state(sys: Sys, case: &mut Case, inst: &Inst, address: Option<u64>, random: &mut Random) {
+    let Some(mem) = memory_operand(inst) else { return };
+    let Some(mut address) = address else { return };
+    if let Some(base) = mem.base
+        && base != RAX as u8
+        && base != RDX as u8
+        && mem.index != Some(base)
+        && !random.one_in(16)
+    {
+        let aligned = DATA.start + 64 * random.below(0x1c00 / 64);
+        let gpr = &mut case.registers.gpr[usize::from(base)];
+        *gpr = gpr.wrapping_add(aligned.wrapping_sub(address)) & case.mode.mask();
+        address = aligned;
+    }
+    if !addresses_with(inst, RAX as u8) {
+        case.registers.gpr[RAX] = random.below(8);
+    }
+    if !addresses_with(inst, RDX as u8) {
+        case.registers.gpr[RDX] = 0;
+    }
+    let most = if random.one_in(8) { 16 } else { 8 };
+    let components = random.below(most);
+    let compaction = match random.below(4) {
+        0 => 1 << 63 | 7,
+        1 => 1 << 63 | components,
+        2 if random.one_in(4) => random.bits(),
+        _ => 0,
+    };
+    case.set_memory(address.wrapping_add(512), &components.to_le_bytes());
+    case.set_memory(address.wrapping_add(520), &compaction.to_le_bytes());
+    if !random.one_in(8) {
+        case.set_memory(address.wrapping_add(528), &[0; 48]);
+    }
+    if sys == Sys::Xrstor && !random.one_in(8) {
+        // Masked exceptions, and MXCSR bits that exist.
+        case.set_memory(address, &[0x7f, 3, 0, random.below(8) as u8 * 8]);
+        case.set_memory(address.wrapping_add(24), &[0x80 | random.bits() as u8, 0x1f, 0, 0]);
     }
 }
 
@@ -240,6 +282,17 @@ fn vector(simd: Simd, case: &mut Case, inst: &Inst, random: &mut Random) {
                     case.registers.gpr[length] = random.below(40).wrapping_sub(20) & case.mode.mask();
                 }
             }
+        }
+        Simd::Gather(kind) if !random.one_in(16) => {
+            let Some(index) = memory_operand(inst).and_then(|mem| mem.index).map(usize::from) else { return };
+            let w = kind.index();
+            let mut near = || {
+                let element = |random: &mut Random| w.truncate(random.below(32).wrapping_sub(16));
+                (0..128 / w.bits()).fold(0u128, |all, _| all << w.bits() | u128::from(element(random)))
+            };
+            let (low, high) = (near(), near());
+            case.registers.set_xmm(index, low);
+            case.registers.ymm_high[index] = high;
         }
         Simd::Maskmovdqu | Simd::Maskmovq if !random.one_in(8) => {
             case.registers.gpr[RDI] = DATA.start + random.below(0x1ff0);

@@ -3,11 +3,13 @@
 mod modrm;
 pub mod operands;
 mod table;
+mod vex;
 
-use crate::{Inst, Operand, Rep, Row, Width, instructions, seg};
+use crate::{FeatureSet, Inst, Mem, Operand, Rep, Row, Vex, Width, instructions, seg};
 use modrm::ModRm;
 pub use operands::Spec;
-use table::{Candidate, table};
+use table::{Candidate, VEX_MAPS, table};
+use vex::VexPrefix;
 
 /// Longest legal instruction (Intel SDM vol. 2, 2.3.11).
 pub const MAX_LENGTH: usize = 15;
@@ -31,9 +33,14 @@ pub(crate) struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn byte(&mut self) -> Result<u8, DecodeError> {
-        let byte = self.bytes.get(self.at).copied().ok_or(self.end())?;
+        let byte = self.peek()?;
         self.at += 1;
         Ok(byte)
+    }
+
+    /// The next byte, which stays the next.
+    fn peek(&self) -> Result<u8, DecodeError> {
+        self.bytes.get(self.at).copied().ok_or(self.end())
     }
 
     /// `count` bytes (1, 2, 4 or 8), little-endian, sign-extended.
@@ -51,7 +58,7 @@ impl Cursor<'_> {
     }
 }
 
-/// Legacy and REX prefixes.
+/// Legacy, REX and VEX prefixes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Prefixes {
     operand_size: bool,
@@ -60,6 +67,7 @@ pub(crate) struct Prefixes {
     rep: Rep,
     segment: Option<u8>,
     rex: u8,
+    vex: Option<VexPrefix>,
     /// Decoding 64-bit code.
     long: bool,
 }
@@ -119,19 +127,35 @@ impl Prefixes {
     }
 }
 
-/// Decodes the instruction at the start of `bytes` for a code segment of width `code` (16, 32 or 64 bits). Give at
-/// least [`MAX_LENGTH`] bytes where they exist.
+/// Decodes the instruction at the start of `bytes` for a code segment of width `code` (16, 32 or 64 bits), on a processor
+/// that has everything. Give at least [`MAX_LENGTH`] bytes where they exist.
 ///
 /// # Errors
 /// See [`DecodeError`].
 pub fn decode(bytes: &[u8], code: Width) -> Result<Inst, DecodeError> {
+    decode_on(FeatureSet::ALL, bytes, code)
+}
+
+/// Decodes as a processor with `features` does: an instruction it does not have is invalid, or an older one whose prefix
+/// had no meaning.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn decode_on(features: FeatureSet, bytes: &[u8], code: Width) -> Result<Inst, DecodeError> {
     let mut cursor = Cursor { bytes: &bytes[..bytes.len().min(MAX_LENGTH)], at: 0 };
-    let (prefixes, first) = Prefixes::read(&mut cursor, code)?;
-    let (map, opcode) = read_opcode(&mut cursor, first)?;
+    let (mut prefixes, first) = Prefixes::read(&mut cursor, code)?;
+    if prefixes.begins_vex(&cursor, first)? {
+        prefixes.take_vex(&mut cursor, first)?;
+    }
+    let (map, opcode) = match prefixes.vex {
+        Some(vex) => (VEX_MAPS + vex.map, cursor.byte()?),
+        None => read_opcode(&mut cursor, first)?,
+    };
     let candidates = table().candidates(map, opcode);
     let has_modrm = candidates.iter().any(|c| c.has_modrm);
     let modrm = if has_modrm { Some(cursor.byte()?) } else { None };
-    let candidate = candidates.iter().find(|c| c.matches(prefixes, modrm, code)).ok_or(DecodeError::Invalid)?;
+    let matches = |c: &&Candidate| features.contains(c.feature) && c.matches(prefixes, modrm, code);
+    let candidate = candidates.iter().find(matches).ok_or(DecodeError::Invalid)?;
     if !candidate.has_modrm && has_modrm {
         cursor.at -= 1;
     }
@@ -158,6 +182,7 @@ fn finish(
     code: Width,
 ) -> Result<Inst, DecodeError> {
     let row = candidate.row();
+    let modrm = if candidate.mod_ignored { modrm | 0xc0 } else { modrm };
     let mut inst = Inst {
         row: candidate.row,
         len: 0,
@@ -166,11 +191,18 @@ fn finish(
         code,
         opsize: operand_size(prefixes, candidate, code),
         address_size: address_size(prefixes, code),
-        rep: prefixes.rep,
+        rep: if prefixes.vex.is_some() { Rep::None } else { prefixes.rep },
         lock: prefixes.lock,
+        vex: match prefixes.vex {
+            None => Vex::None,
+            // Where VEX.L is ignored, the vector is a scalar.
+            Some(vex) if vex.l && candidate.vex_l.is_some() => Vex::L256,
+            Some(_) => Vex::L128,
+        },
+        vvvv: candidate.vvvv,
         operands: [Operand::None; 4],
     };
-    let modrm = ModRm::read(cursor, prefixes, candidate.has_modrm, modrm, inst.address_size)?;
+    let modrm = ModRm::read(cursor, prefixes, candidate, modrm, inst.address_size)?;
     for (place, spec) in candidate.operands.iter().enumerate() {
         inst.operands[place] = spec.decode(cursor, prefixes, &modrm, opcode, &inst)?;
     }
@@ -178,8 +210,20 @@ fn finish(
     if inst.lock && !lockable {
         return Err(DecodeError::Invalid);
     }
+    // VEX.vvvv of an instruction that takes no register there has all bits set, inverted (SDM vol. 2, 2.3.5.6).
+    let names_register = prefixes.vex.is_some_and(|vex| vex.vvvv != 0);
+    if (names_register && inst.vvvv.is_none()) || gathers_onto_itself(&inst) {
+        return Err(DecodeError::Invalid);
+    }
     inst.len = cursor.at as u8;
     Ok(inst)
+}
+
+/// Destination, index and mask of a gather have to be three registers (SDM vol. 2, 2.6.12).
+fn gathers_onto_itself(inst: &Inst) -> bool {
+    let Operand::Mem(Mem { vsib: 1.., index, .. }) = inst.operands[1] else { return false };
+    let (destination, mask) = (inst.operands[0].register(), inst.operands[2].register());
+    destination == index || mask == index || destination == mask
 }
 
 /// Intel SDM vol. 1, table 3-4.

@@ -1,6 +1,6 @@
 //! ModR/M and SIB addressing (Intel SDM vol. 2, 2.1.5 and 2.2.1).
 
-use super::{Cursor, DecodeError, Prefixes};
+use super::{Candidate, Cursor, DecodeError, Prefixes};
 use crate::{Mem, Width, seg};
 
 /// A decoded ModR/M byte with what follows it.
@@ -21,15 +21,19 @@ impl ModRm {
     pub(crate) fn read(
         cursor: &mut Cursor<'_>,
         prefixes: Prefixes,
-        present: bool,
+        candidate: &Candidate,
         byte: u8,
         address: Width,
     ) -> Result<ModRm, DecodeError> {
         let mut modrm =
             ModRm { reg: (byte >> 3 & 7) | prefixes.rex_r(), rm: (byte & 7) | prefixes.rex_b(), memory: None };
-        if present && byte < 0xc0 {
-            let mut mem =
-                if address == Width::W16 { memory16(cursor, byte)? } else { memory32(cursor, prefixes, byte)? };
+        if candidate.has_modrm && byte < 0xc0 {
+            let mut mem = match address {
+                // A vector index is in an SIB byte (SDM vol. 2, 2.3.12).
+                _ if candidate.vsib && (address == Width::W16 || byte & 7 != RSP) => return Err(DecodeError::Invalid),
+                Width::W16 => memory16(cursor, byte)?,
+                _ => memory32(cursor, prefixes, candidate.vsib, byte)?,
+            };
             mem.seg = prefixes.segment.unwrap_or(mem.seg);
             modrm.memory = Some(mem);
         }
@@ -69,7 +73,7 @@ fn memory16(cursor: &mut Cursor<'_>, byte: u8) -> Result<Mem, DecodeError> {
 }
 
 /// Tables 2-2 and 2-3: 32-bit (and 64-bit) addressing forms.
-fn memory32(cursor: &mut Cursor<'_>, prefixes: Prefixes, byte: u8) -> Result<Mem, DecodeError> {
+fn memory32(cursor: &mut Cursor<'_>, prefixes: Prefixes, vsib: bool, byte: u8) -> Result<Mem, DecodeError> {
     let (mode, rm) = (byte >> 6, byte & 7);
     let mut mem = Mem { seg: seg::DS, ..Mem::default() };
     let mut base = rm;
@@ -77,7 +81,7 @@ fn memory32(cursor: &mut Cursor<'_>, prefixes: Prefixes, byte: u8) -> Result<Mem
         let sib = cursor.byte()?;
         base = sib & 7;
         let index = (sib >> 3 & 7) | prefixes.rex_x();
-        mem.index = (index != RSP).then_some(index);
+        mem.index = (vsib || index != RSP).then_some(index);
         mem.scale = sib >> 6;
     }
     if mode == 0 && base == RBP {

@@ -5,7 +5,10 @@
 //! | `E`, `R`, `M` | ModR/M.rm: general register or memory; register only; memory only |
 //! | `G` | general register ModR/M.reg |
 //! | `Z` | general register in the opcode's low bits |
-//! | `W`, `U` / `V` | XMM register or memory, XMM register only, by ModR/M.rm / XMM register ModR/M.reg |
+//! | `W`, `U` / `V` | vector register or memory, vector register only, by ModR/M.rm / vector register ModR/M.reg |
+//! | `H`, `L` | vector register VEX.vvvv; vector register in bits 7:4 of an immediate byte |
+//! | `B` | general register VEX.vvvv |
+//! | `VM` | memory with a vector index; the size is that of the index |
 //! | `Q`, `N` / `P` | the same for MMX registers |
 //! | `S`, `C`, `D` | segment, control, debug register ModR/M.reg |
 //! | `I`, `sI` | immediate; sign-extended to the operand size |
@@ -13,19 +16,22 @@
 //! | `O` | memory at an absolute offset of the address size |
 //! | `X`, `Y` | memory at DS:rSI, at ES:rDI |
 //!
-//! Sizes: `b w d q dq t` (1, 2, 4, 8, 16, 10 bytes), `v` (operand size), `z` (the same, at most 32 bits), `y` (32 or 64 bits), `p` (far
+//! Sizes: `b w d q dq qq t` (1, 2, 4, 8, 16, 32, 10 bytes), `x` (the vector's length: 16 or 32), `x2 x4 x8` (a half, a quarter, an eighth of it), `v` (operand size), `z` (the same, at most 32 bits), `y` (32 or 64 bits), `p` (far
 //! pointer of the operand size); none where the instruction knows. `Rd/Mb` names register and memory forms of different size. Fixed operands:
 //! `AL CL AX DX rAX eAX`, `1`, `ES CS SS DS FS GS`, `St0`, `Sti`, `XMM0`, `Xlat` (memory at rBX), `Masked` (memory at rDI).
 
 use super::modrm::ModRm;
 use super::{Cursor, DecodeError, Prefixes};
-use crate::{Inst, Mem, Operand, Width, seg};
+use crate::{Inst, Mem, Operand, Vex, Width, seg};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Rm { register: Bank, memory: bool },
     Memory,
     RegField(Bank),
+    Vvvv(Bank),
+    ImmediateRegister,
+    VectorIndexed,
     OpcodeRegister,
     SegmentField,
     ControlField,
@@ -48,12 +54,14 @@ enum Kind {
 enum Bank {
     General,
     Mmx,
-    Xmm,
+    Vector,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Size {
     Bytes(u8),
+    /// The vector's length divided by this.
+    Vector(u8),
     /// The effective operand size.
     Effective,
     EffectiveTo32,
@@ -71,6 +79,11 @@ impl Size {
             "q" => Size::Bytes(8),
             "t" => Size::Bytes(10),
             "dq" => Size::Bytes(16),
+            "qq" => Size::Bytes(32),
+            "x" => Size::Vector(1),
+            "x2" => Size::Vector(2),
+            "x4" => Size::Vector(4),
+            "x8" => Size::Vector(8),
             "v" => Size::Effective,
             "z" => Size::EffectiveTo32,
             "y" => Size::Doubleword64,
@@ -80,10 +93,11 @@ impl Size {
         }
     }
 
-    fn bytes(self, opsize: Width) -> u8 {
-        let opsize = opsize.bytes() as u8;
+    fn bytes(self, inst: &Inst) -> u8 {
+        let opsize = inst.opsize.bytes() as u8;
         match self {
             Size::Bytes(bytes) => bytes,
+            Size::Vector(part) => (if inst.vex == Vex::L256 { 32 } else { 16 }) / part,
             Size::Effective => opsize,
             Size::EffectiveTo32 => opsize.min(4),
             Size::Doubleword64 => opsize.max(4),
@@ -129,7 +143,19 @@ impl Spec {
     }
 
     pub(crate) fn allows_memory(&self) -> bool {
-        matches!(self.kind, Kind::Memory | Kind::Rm { memory: true, .. })
+        matches!(self.kind, Kind::Memory | Kind::VectorIndexed | Kind::Rm { memory: true, .. })
+    }
+
+    pub(crate) fn is_vvvv(&self) -> bool {
+        matches!(self.kind, Kind::Vvvv(_))
+    }
+
+    pub(crate) fn is_vsib(&self) -> bool {
+        self.kind == Kind::VectorIndexed
+    }
+
+    pub(crate) fn is_system_register(&self) -> bool {
+        matches!(self.kind, Kind::ControlField | Kind::DebugField)
     }
 
     pub(crate) fn allows_rm_register(&self) -> bool {
@@ -144,8 +170,8 @@ impl Spec {
         opcode: u8,
         inst: &Inst,
     ) -> Result<Operand, DecodeError> {
-        let bytes = self.size.bytes(inst.opsize);
-        let memory_bytes = self.memory_size.bytes(inst.opsize);
+        let bytes = self.size.bytes(inst);
+        let memory_bytes = self.memory_size.bytes(inst);
         Ok(match self.kind {
             Kind::Rm { register, .. } => match modrm.memory {
                 Some(mem) => Operand::Mem(Mem { bytes: memory_bytes, ..mem }),
@@ -153,6 +179,16 @@ impl Spec {
             },
             Kind::Memory => Operand::Mem(Mem { bytes: memory_bytes, ..modrm.memory.ok_or(DecodeError::Invalid)? }),
             Kind::RegField(bank) => bank_register(bank, modrm.reg, bytes, prefixes),
+            Kind::Vvvv(bank) => {
+                let vvvv = prefixes.vex.ok_or(DecodeError::Invalid)?.vvvv;
+                bank_register(bank, if prefixes.long { vvvv } else { vvvv & 7 }, bytes, prefixes)
+            }
+            Kind::ImmediateRegister => {
+                let byte = cursor.byte()?;
+                let number = if prefixes.long { byte >> 4 } else { byte >> 4 & 7 };
+                bank_register(Bank::Vector, number, bytes, prefixes)
+            }
+            Kind::VectorIndexed => Operand::Mem(Mem { vsib: bytes, ..modrm.memory.ok_or(DecodeError::Invalid)? }),
             Kind::OpcodeRegister => bank_register(Bank::General, (opcode & 7) | prefixes.rex_b(), bytes, prefixes),
             Kind::SegmentField if modrm.reg & 7 > seg::GS => return Err(DecodeError::Invalid),
             Kind::SegmentField => Operand::Sreg(modrm.reg & 7),
@@ -186,6 +222,9 @@ fn lettered(body: &str) -> (Kind, Size) {
     if let Some(size) = body.strip_prefix("sI") {
         return (Kind::Immediate { extend: true }, Size::parse(size));
     }
+    if let Some(size) = body.strip_prefix("VM") {
+        return (Kind::VectorIndexed, Size::parse(size));
+    }
     let (letter, size) = body.split_at(1);
     let rm = |register, memory| Kind::Rm { register, memory };
     let kind = match letter {
@@ -194,9 +233,12 @@ fn lettered(body: &str) -> (Kind, Size) {
         "M" => Kind::Memory,
         "G" => Kind::RegField(Bank::General),
         "Z" => Kind::OpcodeRegister,
-        "W" => rm(Bank::Xmm, true),
-        "U" => rm(Bank::Xmm, false),
-        "V" => Kind::RegField(Bank::Xmm),
+        "W" => rm(Bank::Vector, true),
+        "U" => rm(Bank::Vector, false),
+        "V" => Kind::RegField(Bank::Vector),
+        "H" => Kind::Vvvv(Bank::Vector),
+        "B" => Kind::Vvvv(Bank::General),
+        "L" => Kind::ImmediateRegister,
         "Q" => rm(Bank::Mmx, true),
         "N" => rm(Bank::Mmx, false),
         "P" => Kind::RegField(Bank::Mmx),
@@ -248,7 +290,8 @@ fn fixed_size(body: &str) -> Size {
 fn bank_register(bank: Bank, number: u8, bytes: u8, prefixes: Prefixes) -> Operand {
     match bank {
         Bank::Mmx => Operand::Mm(number & 7),
-        Bank::Xmm => Operand::Xmm(number),
+        Bank::Vector if bytes == 32 => Operand::Ymm(number),
+        Bank::Vector => Operand::Xmm(number),
         Bank::General => {
             let width = Width::from_bytes(u64::from(bytes)).unwrap_or(Width::W64);
             let high = bytes == 1 && prefixes.rex == 0 && (4..8).contains(&number);

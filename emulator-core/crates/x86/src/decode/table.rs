@@ -3,13 +3,18 @@
 use std::sync::LazyLock;
 
 use super::{Prefixes, Spec};
-use crate::{Rep, Row, Width, instructions};
+use crate::{Feature, Rep, Row, VexRule, Width, instructions};
+
+/// Opcode maps of VEX instructions are numbered from here: the first is `VEX_MAPS + 1`.
+pub(crate) const VEX_MAPS: u8 = 3;
+const MAPS: usize = 7;
 
 /// What the prefixes must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mandatory {
     Any,
     None,
+    NoRepeat,
     OperandSize,
     Rep,
     Repne,
@@ -36,9 +41,18 @@ pub(crate) struct Candidate {
     pub(crate) mandatory_66: bool,
     pub(crate) default_64: bool,
     pub(crate) forced_64: bool,
+    /// Which operand VEX.vvvv names.
+    pub(crate) vvvv: Option<u8>,
+    /// The memory operand has a vector index.
+    pub(crate) vsib: bool,
+    /// ModR/M names a register whatever its mod field says: `MOV` from and to control and debug registers (SDM vol. 2, MOV).
+    pub(crate) mod_ignored: bool,
+    pub(crate) feature: Feature,
     mandatory: Mandatory,
     modrm: ModRmRule,
     rex_w: Option<bool>,
+    /// What VEX.L must be.
+    pub(crate) vex_l: Option<bool>,
     rex_b_clear: bool,
     memory_only: bool,
     register_only: bool,
@@ -56,6 +70,7 @@ impl Candidate {
         let prefix_fits = match self.mandatory {
             Mandatory::Any => true,
             Mandatory::None => !prefixes.operand_size && prefixes.rep == Rep::None,
+            Mandatory::NoRepeat => prefixes.rep == Rep::None,
             Mandatory::OperandSize => prefixes.operand_size && prefixes.rep == Rep::None,
             Mandatory::Rep => prefixes.rep == Rep::Rep,
             Mandatory::Repne => prefixes.rep == Rep::Repne,
@@ -64,6 +79,7 @@ impl Candidate {
             && !(long && self.invalid_in_64)
             && (long || !self.only_in_64)
             && self.rex_w.is_none_or(|w| w == prefixes.rex_w())
+            && self.vex_l.is_none_or(|l| prefixes.vex.is_some_and(|vex| vex.l == l))
             && !(self.rex_b_clear && prefixes.rex_b() != 0)
             && modrm.is_none_or(|byte| self.modrm_fits(byte))
     }
@@ -72,7 +88,7 @@ impl Candidate {
         if !self.has_modrm {
             return true;
         }
-        let register = byte >= 0xc0;
+        let register = byte >= 0xc0 || self.mod_ignored;
         let rule_fits = match self.modrm {
             ModRmRule::Any => true,
             ModRmRule::Extension(digit) => byte >> 3 & 7 == digit,
@@ -112,7 +128,7 @@ pub(crate) fn table() -> &'static Table {
 }
 
 fn build() -> Table {
-    let mut maps: Vec<Vec<Candidate>> = (0..4 * 256).map(|_| Vec::new()).collect();
+    let mut maps: Vec<Vec<Candidate>> = (0..MAPS * 256).map(|_| Vec::new()).collect();
     for (index, row) in instructions::rows().iter().enumerate() {
         let encoding = Encoding::parse(row.encoding);
         let first = usize::from(encoding.map) * 256 + usize::from(encoding.opcode);
@@ -136,6 +152,7 @@ struct Encoding {
     mandatory: Mandatory,
     modrm: ModRmRule,
     rex_w: Option<bool>,
+    vex: Option<VexRule>,
 }
 
 impl Encoding {
@@ -148,12 +165,14 @@ impl Encoding {
             mandatory: Mandatory::Any,
             modrm: ModRmRule::Any,
             rex_w: None,
+            vex: None,
         };
         let mut bytes: Vec<u8> = Vec::new();
         for (place, token) in text.split(' ').enumerate() {
             encoding.token(place == 0, token, &mut bytes);
         }
         let (map, opcode) = match *bytes {
+            [opcode] if let Some(vex) = encoding.vex => (VEX_MAPS + vex.map, opcode),
             [0x0f, 0x38, opcode] => (2, opcode),
             [0x0f, 0x3a, opcode] => (3, opcode),
             [0x0f, opcode] => (1, opcode),
@@ -164,9 +183,16 @@ impl Encoding {
     }
 
     fn token(&mut self, first: bool, token: &str, bytes: &mut Vec<u8>) {
+        if let Some(vex) = VexRule::parse(token) {
+            const MANDATORY: [Mandatory; 4] =
+                [Mandatory::None, Mandatory::OperandSize, Mandatory::Rep, Mandatory::Repne];
+            (self.mandatory, self.rex_w, self.vex) = (MANDATORY[usize::from(vex.pp)], vex.w, Some(vex));
+            return;
+        }
         let hex = |digits: &str| u8::from_str_radix(digits, 16).expect("a hexadecimal byte in an encoding");
         match token {
             "NP" => self.mandatory = Mandatory::None,
+            "NFx" => self.mandatory = Mandatory::NoRepeat,
             "66" if first => self.mandatory = Mandatory::OperandSize,
             "F2" if first => self.mandatory = Mandatory::Repne,
             "F3" if first => self.mandatory = Mandatory::Rep,
@@ -200,9 +226,14 @@ impl Encoding {
             mandatory_66: self.mandatory == Mandatory::OperandSize,
             default_64: row.has_note("d64"),
             forced_64: row.has_note("f64"),
+            vvvv: operands.iter().position(Spec::is_vvvv).map(|place| place as u8),
+            vsib: operands.iter().any(Spec::is_vsib),
+            mod_ignored: operands.iter().any(Spec::is_system_register),
+            feature: row.feature,
             mandatory: self.mandatory,
             modrm: self.modrm,
             rex_w: self.rex_w,
+            vex_l: self.vex.and_then(|vex| vex.l),
             rex_b_clear: row.has_note("b0"),
             memory_only: memory && !register,
             register_only: register && !memory,

@@ -110,7 +110,7 @@ const fn x87(mnemonic: &'static str, encoding: &'static str, operands: &'static 
 
 /// A comparison that writes ZF, PF and CF and clears the other status flags.
 const fn to_eflags(mnemonic: &'static str, encoding: &'static str, fpu: Fpu) -> Row {
-    x87(mnemonic, encoding, "St0 Sti", fpu).flags("OSZAPC")
+    x87(mnemonic, encoding, "St0 Sti", fpu).flags("OSZAPC").on(Feature::Cmov)
 }
 
 const fn conditional(mnemonic: &'static str, encoding: &'static str, fpu: Fpu) -> Row {

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod bits;
+mod extract;
 mod flow;
 pub use flow::jcc;
 pub use shifts::undefined_by_count;
@@ -76,6 +77,20 @@ pub enum Int {
     Bsf,
     Bsr,
     Popcnt,
+    Lzcnt,
+    Tzcnt,
+    Andn,
+    Bextr,
+    Blsi,
+    Blsmsk,
+    Blsr,
+    Bzhi,
+    Mulx,
+    Rorx,
+    Sarx,
+    Shlx,
+    Shrx,
+    Movbe,
     Setcc,
     Cmovcc,
     Jcc,
@@ -99,7 +114,8 @@ pub enum Int {
 }
 
 /// Rows of all general-purpose instructions.
-pub const ROWS: &[&[Row]] = &[arithmetic::ROWS, bits::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
+pub const ROWS: &[&[Row]] =
+    &[arithmetic::ROWS, bits::ROWS, extract::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
 
 /// The code goes into the caller.
 macro_rules! inlined {
@@ -178,6 +194,20 @@ macro_rules! define_execute {
                 Int::Bsf => $place!(e, bits::bsf(e, op, w, f)),
                 Int::Bsr => $place!(e, bits::bsr(e, op, w, f)),
                 Int::Popcnt => $place!(e, bits::popcnt(e, op, w, f)),
+                Int::Lzcnt => $place!(e, extract::lzcnt(e, op, w, f)),
+                Int::Tzcnt => $place!(e, extract::tzcnt(e, op, w, f)),
+                Int::Andn => $place!(e, extract::andn(e, op, w, f)),
+                Int::Bextr => $place!(e, extract::bextr(e, op, w, f)),
+                Int::Blsi => $place!(e, extract::blsi(e, op, w, f)),
+                Int::Blsmsk => $place!(e, extract::blsmsk(e, op, w, f)),
+                Int::Blsr => $place!(e, extract::blsr(e, op, w, f)),
+                Int::Bzhi => $place!(e, extract::bzhi(e, op, w, f)),
+                Int::Mulx => $place!(e, extract::mulx(e, op, w, f)),
+                Int::Rorx => $place!(e, extract::rorx(e, op, w, f)),
+                Int::Sarx => $place!(e, extract::sarx(e, op, w, f)),
+                Int::Shlx => $place!(e, extract::shlx(e, op, w, f)),
+                Int::Shrx => $place!(e, extract::shrx(e, op, w, f)),
+                Int::Movbe => $place!(e, transfer::movbe(e, op, w, f)),
                 Int::Setcc => $place!(e, transfer::setcc(e, op, op.aux, f)),
                 Int::Cmovcc => $place!(e, transfer::cmovcc(e, op, op.aux, w, f)),
                 Int::Jcc => $place!(e, flow::jcc(e, op, op.aux)),

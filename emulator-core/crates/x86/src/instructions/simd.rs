@@ -1,20 +1,31 @@
-//! MMX and SSE to SSE4.2 (Intel SDM vol. 1, chapters 9 to 12): rows and semantics for every engine.
+//! MMX, SSE to SSE4.2, AVX, AVX2, FMA and F16C, AES, SHA and carry-less multiplication (Intel SDM vol. 1, chapters 9 to 14): rows and
+//! semantics for every engine.
+//!
+//! A VEX encoding of 128 bits runs through the same functions as the encoding it extends: [`enabled`], [`first`] and
+//! [`set_vector`] know the difference. One of 256 bits does lane by lane what that does ([`wide`]).
 //!
 //! What computes lanes is a [`PackedOp`] or one of its relatives, which an engine maps to whatever it has; the pure functions in
 //! [`lanes`] are their definition. What this module's semantics add is where operands come from and go to.
 
+mod avx;
 mod convert;
+mod crypto;
 mod float;
+mod fused;
+
 mod kinds;
 pub mod lanes;
 mod moves;
 mod packed;
 mod state;
 mod strings;
+mod vex;
+mod wide;
 
-pub use kinds::{BlendOp, ConvertOp, FpOp, Lanes, PackedImmOp, PackedOp, StringOp};
+pub use fused::FmaOp;
+pub use kinds::{ConvertOp, FmaKind, FmaOrder, FpOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp};
 
-use crate::{Engine, Form, Op, Row, Width};
+use crate::{Engine, Form, Op, Row, Vex, Width};
 
 /// What a vector instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -31,8 +42,8 @@ pub enum Simd {
     Shift(PackedOp),
     /// The same on MMX registers.
     ShiftMmx(PackedOp),
-    /// A blend by XMM0.
-    Blend(BlendOp),
+    /// First operand = operation of first, second and XMM0, or the register the immediate names.
+    Ternary(TernaryOp),
     /// Floating point, in these lanes.
     Float(FloatOp),
     /// A conversion between XMM registers.
@@ -103,6 +114,38 @@ pub enum Simd {
     Ldmxcsr,
     /// `STMXCSR`.
     Stmxcsr,
+    /// A fused multiplication and addition.
+    Fused(FmaOp),
+    /// `VBROADCASTSS` and its family: the lowest element, of this width, everywhere.
+    Broadcast(Width),
+    /// `VBROADCASTF128`, `VBROADCASTI128`.
+    BroadcastHalf,
+    /// `VINSERTF128`, `VINSERTI128`.
+    InsertHalf,
+    /// `VEXTRACTF128`, `VEXTRACTI128`.
+    ExtractHalf,
+    /// `VPERM2F128`, `VPERM2I128`.
+    PermuteHalves,
+    /// `VPERMQ`, `VPERMPD`.
+    PermuteQuadwords,
+    /// `VPERMD`, `VPERMPS`.
+    PermuteDwords,
+    /// `VTESTPS`, `VTESTPD`: lanes of this width in bits.
+    TestSigns(u8),
+    /// `VMASKMOVPS`, `VPMASKMOVD` and the others, from memory.
+    MaskedLoad(Width),
+    /// The same to memory.
+    MaskedStore(Width),
+    /// `VGATHERDPS` and its family.
+    Gather(GatherOp),
+    /// `VCVTPH2PS`.
+    HalfToSingle,
+    /// `VCVTPS2PH`.
+    SingleToHalf,
+    /// `VZEROUPPER`.
+    Vzeroupper,
+    /// `VZEROALL`.
+    Vzeroall,
 }
 
 /// A floating-point operation in some lanes, in one byte: the operation times four, plus the lanes.
@@ -140,6 +183,28 @@ pub const ROWS: &[&[Row]] = &[
     convert::ROWS,
     strings::ROWS,
     state::ROWS,
+    crypto::ROWS,
+    fused::ROWS_128,
+    fused::ROWS_256,
+    fused::SCALARS,
+    vex::INTEGERS_128,
+    vex::INTEGERS_256,
+    vex::FLOATS_128,
+    vex::FLOATS_256,
+    vex::ONLY_128,
+    vex::ONLY_256,
+    vex::SCALARS,
+    vex::TO_FLAGS,
+    vex::ELEMENTS,
+    vex::STATE,
+    avx::AVX_128,
+    avx::AVX_256,
+    avx::AVX2_128,
+    avx::AVX2_256,
+    avx::F16C_128,
+    avx::F16C_256,
+    avx::HALVES,
+    avx::HALVES_2,
 ];
 
 /// What vector semantics may ask of an engine beyond [`Engine`].
@@ -158,10 +223,22 @@ pub trait VectorEngine: Engine {
     /// #UD, #NM or #MF.
     fn mmx_enabled(&mut self) -> Result<(), Self::Stop>;
 
+    /// Whether VEX-encoded vector instructions may run: CR4.OSXSAVE, XCR0, CR0.TS (Intel SDM vol. 2, 2.4.3).
+    ///
+    /// # Errors
+    /// #UD or #NM.
+    fn avx_enabled(&mut self) -> Result<(), Self::Stop>;
+
     /// Reads an XMM register.
     fn xmm(&mut self, register: u8) -> Self::X;
     /// Writes an XMM register.
     fn set_xmm(&mut self, register: u8, value: Self::X);
+    /// Reads bits 255:128 of a YMM register.
+    fn ymm_high(&mut self, register: u8) -> Self::X;
+    /// Writes bits 255:128 of a YMM register.
+    fn set_ymm_high(&mut self, register: u8, value: Self::X);
+    /// `VZEROUPPER` and, with `whole`, `VZEROALL`, of the registers the mode has.
+    fn clear_vectors(&mut self, whole: bool);
     /// Reads an MMX register.
     fn mmx(&mut self, register: u8) -> Self::V;
     /// Writes an MMX register: the exponent of the x87 register it is part of becomes all ones.
@@ -187,6 +264,42 @@ pub trait VectorEngine: Engine {
     /// The access faults; nothing is written.
     fn store_masked(&mut self, op: &Op, bytes: u8, value: Self::X, mask: Self::X) -> Result<(), Self::Stop>;
 
+    /// Reads the 32 bytes of the memory operand.
+    ///
+    /// # Errors
+    /// The access faults; with `aligned`, #GP(0) where it is not on a 32-byte boundary.
+    fn load_wide(&mut self, op: &Op, aligned: bool) -> Result<[Self::X; 2], Self::Stop>;
+    /// Writes the 32 bytes of the memory operand.
+    ///
+    /// # Errors
+    /// As [`VectorEngine::load_wide`]; nothing is written.
+    fn store_wide(&mut self, op: &Op, aligned: bool, value: [Self::X; 2]) -> Result<(), Self::Stop>;
+    /// Reads the 8 bytes of the memory operand, whose alignment is never checked.
+    ///
+    /// # Errors
+    /// The access faults.
+    fn load_quadword(&mut self, op: &Op) -> Result<Self::V, Self::Stop>;
+    /// Writes the 8 bytes of the memory operand, whose alignment is never checked.
+    ///
+    /// # Errors
+    /// The access faults; nothing is written.
+    fn store_quadword(&mut self, op: &Op, value: Self::V) -> Result<(), Self::Stop>;
+    /// Reads those elements of the memory operand whose lane in `mask` has its sign set; the others are zero, and are not touched.
+    ///
+    /// # Errors
+    /// The access to one of them faults.
+    fn load_elements(&mut self, op: &Op, w: Width, mask: [Self::X; 2]) -> Result<[Self::X; 2], Self::Stop>;
+    /// Writes those elements of the memory operand whose lane in `mask` has its sign set.
+    ///
+    /// # Errors
+    /// The access to one of them faults; nothing is written.
+    fn store_elements(&mut self, op: &Op, w: Width, mask: [Self::X; 2], value: [Self::X; 2]) -> Result<(), Self::Stop>;
+    /// A gather: destination, index and mask are registers of the op. It may fault with a part of it done, which the mask shows.
+    ///
+    /// # Errors
+    /// The access to an element faults.
+    fn gather(&mut self, op: &Op, kind: GatherOp) -> Result<(), Self::Stop>;
+
     /// A 128-bit value of two halves.
     fn join(&mut self, low: Self::V, high: Self::V) -> Self::X;
     /// Bits 63:0.
@@ -200,8 +313,10 @@ pub trait VectorEngine: Engine {
     fn packed(&mut self, op: PackedOp, a: Self::X, b: Self::X) -> Self::X;
     /// See [`PackedImmOp`].
     fn packed_imm(&mut self, op: PackedImmOp, a: Self::X, b: Self::X, imm: u8) -> Self::X;
-    /// Lanes of `b` where `mask` has its sign set, else of `a`.
-    fn blend(&mut self, op: BlendOp, a: Self::X, b: Self::X, mask: Self::X) -> Self::X;
+    /// See [`TernaryOp`].
+    fn ternary(&mut self, op: TernaryOp, a: Self::X, b: Self::X, c: Self::X) -> Self::X;
+    /// The doublewords of `value` that the doublewords of `index` name, by three bits.
+    fn permute_dwords(&mut self, index: [Self::X; 2], value: [Self::X; 2]) -> [Self::X; 2];
     /// A string comparison of `a` (with its length in elements, where the instruction takes lengths) with `b`: the result,
     /// an index or a mask, and the status flags in their EFLAGS positions.
     fn string_compare(
@@ -212,11 +327,41 @@ pub trait VectorEngine: Engine {
         imm: u8,
     ) -> (Self::X, Self::V);
 
-    /// See [`FpOp`].
+    /// See [`FpOp`]. What all parts raise is raised together.
     ///
     /// # Errors
     /// #XM (or #UD, CR4.OSXMMEXCPT) for an unmasked exception; MXCSR has the flags then too.
-    fn float(&mut self, op: FloatOp, a: Self::X, b: Self::X, imm: u8) -> Result<Self::X, Self::Stop>;
+    fn float<const PARTS: usize>(
+        &mut self,
+        op: FloatOp,
+        a: [Self::X; PARTS],
+        b: [Self::X; PARTS],
+        imm: u8,
+    ) -> Result<[Self::X; PARTS], Self::Stop>;
+    /// See [`FmaKind`]; scalar forms keep the rest of `first`.
+    ///
+    /// # Errors
+    /// As [`VectorEngine::float`].
+    fn fused<const PARTS: usize>(
+        &mut self,
+        op: FmaOp,
+        first: [Self::X; PARTS],
+        abc: [[Self::X; PARTS]; 3],
+    ) -> Result<[Self::X; PARTS], Self::Stop>;
+    /// The low four half-precision numbers of each part, in single precision.
+    ///
+    /// # Errors
+    /// As [`VectorEngine::float`].
+    fn half_to_single<const PARTS: usize>(&mut self, b: [Self::X; PARTS]) -> Result<[Self::X; PARTS], Self::Stop>;
+    /// Four single-precision numbers of each part in half precision, in its low half.
+    ///
+    /// # Errors
+    /// As [`VectorEngine::float`].
+    fn single_to_half<const PARTS: usize>(
+        &mut self,
+        b: [Self::X; PARTS],
+        imm: u8,
+    ) -> Result<[Self::X; PARTS], Self::Stop>;
     /// Compares the lowest lanes: ZF, PF and CF in their EFLAGS positions.
     ///
     /// # Errors
@@ -226,7 +371,12 @@ pub trait VectorEngine: Engine {
     ///
     /// # Errors
     /// As [`VectorEngine::float`].
-    fn convert(&mut self, op: ConvertOp, a: Self::X, b: Self::X) -> Result<Self::X, Self::Stop>;
+    fn convert<const PARTS: usize>(
+        &mut self,
+        op: ConvertOp,
+        a: [Self::X; PARTS],
+        b: [Self::X; PARTS],
+    ) -> Result<[Self::X; PARTS], Self::Stop>;
     /// `a` with its lowest lane replaced by a signed integer of width `w`, converted.
     ///
     /// # Errors
@@ -252,6 +402,9 @@ pub trait VectorEngine: Engine {
 /// # Errors
 /// The instruction faults.
 pub fn execute<E: VectorEngine>(e: &mut E, op: &Op, simd: Simd) -> Result<(), E::Stop> {
+    if op.vex == Vex::L256 {
+        return wide::execute(e, op, simd);
+    }
     match simd {
         Simd::Packed(kind) => packed::packed(e, op, kind),
         Simd::PackedMmx(kind) => packed::packed_mmx(e, op, kind),
@@ -259,7 +412,7 @@ pub fn execute<E: VectorEngine>(e: &mut E, op: &Op, simd: Simd) -> Result<(), E:
         Simd::PackedImmMmx(kind) => packed::packed_imm_mmx(e, op, kind),
         Simd::Shift(kind) => packed::shift(e, op, kind),
         Simd::ShiftMmx(kind) => packed::shift_mmx(e, op, kind),
-        Simd::Blend(kind) => packed::blend(e, op, kind),
+        Simd::Ternary(kind) => packed::ternary(e, op, kind),
         Simd::Float(kind) => float::float(e, op, kind),
         Simd::CompareOrdered(lanes) => float::compare(e, op, lanes, false),
         Simd::CompareUnordered(lanes) => float::compare(e, op, lanes, true),
@@ -295,17 +448,41 @@ pub fn execute<E: VectorEngine>(e: &mut E, op: &Op, simd: Simd) -> Result<(), E:
         Simd::Emms => state::emms(e),
         Simd::Ldmxcsr => state::ldmxcsr(e, op),
         Simd::Stmxcsr => state::stmxcsr(e, op),
+        _ => {
+            e.avx_enabled()?;
+            avx::execute(e, op, simd)
+        }
+    }
+}
+
+/// Whether the instruction may run, in its encoding.
+fn enabled<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
+    if op.vex == Vex::None { e.sse_enabled() } else { e.avx_enabled() }
+}
+
+/// Reads the first operand: the destination or, with a VEX prefix, the register that names.
+fn first<E: VectorEngine>(e: &mut E, op: &Op) -> E::X {
+    e.xmm(if op.vex == Vex::None { op.dst } else { op.aux })
+}
+
+/// Writes a vector register: a VEX prefix clears what is above 128 bits, without one it is kept (Intel SDM vol. 1, 14.2.2).
+fn set_vector<E: VectorEngine>(e: &mut E, op: &Op, register: u8, value: E::X) {
+    e.set_xmm(register, value);
+    if op.vex != Vex::None {
+        let zero = e.imm(0);
+        let none = e.join(zero, zero);
+        e.set_ymm_high(register, none);
     }
 }
 
 /// Reads the second operand: an XMM register, or as many bytes of memory as the row says, zero-extended; 16 of them have to be
-/// aligned (Intel SDM vol. 1, 4.1.1).
+/// aligned where there is no VEX prefix (Intel SDM vol. 1, 4.1.1 and 14.9).
 fn source<E: VectorEngine>(e: &mut E, op: &Op) -> Result<E::X, E::Stop> {
     if op.form != Form::Rm {
         return Ok(e.xmm(op.src));
     }
     if op.memory_bytes == 16 {
-        return e.load_vector(op, true);
+        return e.load_vector(op, op.vex == Vex::None);
     }
     let width = memory_width(op);
     let low = e.load(width, op)?;

@@ -9,7 +9,9 @@ mod flags;
 mod io;
 mod legacy;
 mod msr;
+mod scatter;
 mod strings;
+mod xsave;
 
 use crate::Row;
 
@@ -77,6 +79,10 @@ pub enum Sys {
     Lsl,
     Arpl,
     Swapgs,
+    Rdfsbase,
+    Rdgsbase,
+    Wrfsbase,
+    Wrgsbase,
     // Control registers and caches.
     LoadControl,
     StoreControl,
@@ -86,6 +92,7 @@ pub enum Sys {
     Lmsw,
     Clts,
     Invlpg,
+    Invpcid,
     /// `INVD`, `WBINVD`: there is no cache to lose.
     FlushCaches,
     Clflush,
@@ -103,11 +110,21 @@ pub enum Sys {
     Rdpmc,
     Cpuid,
     Rdrand,
-    // Wide compare and exchange, checksum.
+    Rdpid,
+    // Wide compare and exchange, checksum, scattered bits.
     Cmpxchg8b,
     Cmpxchg16b,
     Crc32Byte,
     Crc32,
+    Pdep,
+    Pext,
+    // Extended state.
+    Xgetbv,
+    Xsetbv,
+    Xsave,
+    Xsaveopt,
+    Xsavec,
+    Xrstor,
     // Decimal adjustment and other relics.
     Daa,
     Das,
@@ -128,5 +145,7 @@ pub const ROWS: &[&[Row]] = &[
     io::ROWS,
     legacy::ROWS,
     msr::ROWS,
+    scatter::ROWS,
     strings::ROWS,
+    xsave::ROWS,
 ];

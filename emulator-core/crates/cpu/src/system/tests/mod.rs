@@ -9,5 +9,6 @@ mod legacy;
 mod strings;
 mod syscall;
 mod task;
+mod user;
 
 use super::{RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};

@@ -14,9 +14,23 @@ pub(in crate::vector) fn is_usual(mxcsr: u32) -> bool {
     mxcsr & !OTHER_FLAGS == ALL_MASKED_AND_PE
 }
 
+/// [`operate`] of all parts, where it does all of them.
+#[inline]
+pub(in crate::vector) fn operate_all<const PARTS: usize>(
+    op: FloatOp,
+    a: [u128; PARTS],
+    b: [u128; PARTS],
+) -> Option<[u128; PARTS]> {
+    let mut value = [0; PARTS];
+    for part in 0..PARTS {
+        value[part] = operate(op, a[part], b[part])?;
+    }
+    Some(value)
+}
+
 /// `op` where it is one of the four basic operations and no lane is out of the ordinary.
 #[inline]
-pub(in crate::vector) fn operate(op: FloatOp, a: u128, b: u128) -> Option<u128> {
+fn operate(op: FloatOp, a: u128, b: u128) -> Option<u128> {
     match op.lanes() {
         Lanes::Ps => basic::<F32>(op.op(), 4, a, b),
         Lanes::Pd => basic::<F64>(op.op(), 2, a, b),

@@ -9,7 +9,7 @@ use super::Int::{
 };
 use super::operands::{RCX, RSP, read_dst};
 use crate::flags::{self, condition};
-use crate::{Engine, Form, Op, Row, Sem, row};
+use crate::{Engine, Feature, Form, Op, Row, Sem, row};
 
 const fn int(mnemonic: &'static str, encoding: &'static str, operands: &'static str, int: Int) -> Row {
     row(mnemonic, encoding, operands, Sem::Int(int))
@@ -65,16 +65,17 @@ pub const ROWS: &[Row] = &[
     near("RET", "C3", "", Ret),
     int("NOP", "90", "", Nop).notes("b0"),
     int("PAUSE", "F3 90", "", Nop),
-    int("PREFETCHW", "0F 0D /r", "Mb", Nop),
-    int("NOP", "0F 0D /r", "Rv", Nop),
-    int("NOP", "0F 18 /r", "Ev", Nop),
-    int("NOP", "0F 19 /r", "Ev", Nop),
-    int("NOP", "0F 1A /r", "Ev", Nop),
-    int("NOP", "0F 1B /r", "Ev", Nop),
-    int("NOP", "0F 1C /r", "Ev", Nop),
-    int("NOP", "0F 1D /r", "Ev", Nop),
-    int("NOP", "0F 1E /r", "Ev", Nop),
-    int("NOP", "0F 1F /r", "Ev", Nop),
+    // Every processor with 64-bit mode takes it.
+    int("PREFETCHW", "0F 0D /r", "Mb", Nop).on(Feature::LongMode),
+    int("NOP", "0F 0D /r", "Rv", Nop).on(Feature::LongMode),
+    int("NOP", "0F 18 /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 19 /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1A /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1B /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1C /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1D /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1E /r", "Ev", Nop).on(Feature::P6),
+    int("NOP", "0F 1F /r", "Ev", Nop).on(Feature::P6),
     int("CMC", "F5", "", Cmc).flags("C"),
     int("CLC", "F8", "", Clc).flags("C"),
     int("STC", "F9", "", Stc).flags("C"),

@@ -1,8 +1,8 @@
 //! Data transfer, stack and address instructions (Intel SDM vol. 1, 7.3.1 and 7.3.3).
 
 use super::Int::{
-    self, Bswap, Cmovcc, ConvertAccumulator, ExtendAccumulator, Lea, Leave, Mov, MovsxByte, MovsxDword, MovsxWord,
-    MovzxByte, MovzxWord, Pop, Push, Setcc, Xchg, Xlat,
+    self, Bswap, Cmovcc, ConvertAccumulator, ExtendAccumulator, Lea, Leave, Mov, Movbe, MovsxByte, MovsxDword,
+    MovsxWord, MovzxByte, MovzxWord, Pop, Push, Setcc, Xchg, Xlat,
 };
 use super::operands::{RAX, RBP, RDX, RSP, read_src, update_dst, write_dst};
 use crate::flags::condition;
@@ -44,6 +44,8 @@ pub const ROWS: &[Row] = &[
     int("MOVSX", "0F BF /r", "Gv= Ew", MovsxWord),
     int("MOVSXD", "63 /r", "Gv= Ez", MovsxDword).notes("o64"),
     int("BSWAP", "0F C8+r", "Zv+", Bswap),
+    int("MOVBE", "NFx 0F 38 F0 /r", "Gv= Mv", Movbe).on(Feature::Movbe),
+    int("MOVBE", "NFx 0F 38 F1 /r", "Mv= Gv", Movbe).on(Feature::Movbe),
     int("CBW", "98", "", ConvertAccumulator),
     int("CWD", "99", "", ExtendAccumulator),
     int("PUSH", "50+r", "Zv", Push).notes("d64"),
@@ -131,19 +133,29 @@ pub fn movsx<E: Engine>(e: &mut E, op: &Op, w: Width, from: Width, f: Form) -> R
 /// With a 16-bit operand the result is undefined (SDM vol. 2, BSWAP); processors give zero.
 #[inline(always)]
 pub fn bswap<E: Engine>(e: &mut E, op: &Op, w: Width) -> Result<(), E::Stop> {
-    let mut rest = e.register(w, op.dst);
-    let mut value = e.imm(0);
-    if w != Width::W16 {
-        let (eight, byte) = (e.imm(8), e.imm(0xff));
-        for _ in 0..w.bytes() {
-            let low = e.and(rest, byte);
-            let moved = e.shl(w, value, eight);
-            value = e.or(moved, low);
-            rest = e.shr(rest, eight);
-        }
-    }
+    let old = e.register(w, op.dst);
+    let value = if w == Width::W16 { e.imm(0) } else { bytes_reversed(e, w, old) };
     e.set_register(w, op.dst, value);
     Ok(())
+}
+
+#[inline(always)]
+fn bytes_reversed<E: Engine>(e: &mut E, w: Width, value: E::V) -> E::V {
+    let (mut rest, mut reversed) = (value, e.imm(0));
+    let (eight, byte) = (e.imm(8), e.imm(0xff));
+    for _ in 0..w.bytes() {
+        let low = e.and(rest, byte);
+        let moved = e.shl(w, reversed, eight);
+        reversed = e.or(moved, low);
+        rest = e.shr(rest, eight);
+    }
+    reversed
+}
+
+pub fn movbe<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
+    let value = read_src(e, op, w, f)?;
+    let value = bytes_reversed(e, w, value);
+    write_dst(e, op, w, f, value)
 }
 
 #[inline(always)]

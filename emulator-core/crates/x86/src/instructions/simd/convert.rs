@@ -1,6 +1,6 @@
 //! Conversions (Intel SDM vol. 1, 10.4.3, 11.4.1.6).
 
-use super::{ConvertOp, Lanes, Simd, VectorEngine, source, source_mmx, zero_extended};
+use super::{ConvertOp, Lanes, Simd, VectorEngine, enabled, first, set_vector, source, source_mmx, zero_extended};
 use crate::Feature::{Sse, Sse2};
 use crate::{Form, Op, Row, Sem, row};
 
@@ -38,17 +38,17 @@ pub const ROWS: &[Row] = &[
 ];
 
 pub fn convert<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = source(e, op)?;
-    let a = e.xmm(op.dst);
-    let value = e.convert(kind, a, b)?;
-    e.set_xmm(op.dst, value);
+    let a = first(e, op);
+    let [value] = e.convert(kind, [a], [b])?;
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 /// A memory operand leaves the x87 alone (SDM vol. 2, CVTPI2PD; processors do so for CVTPI2PS as well).
 pub fn from_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let untouched = op.form == Form::Rm;
     if !untouched {
         e.mmx_enabled()?;
@@ -58,16 +58,16 @@ pub fn from_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<
         e.enter_mmx();
     }
     let (a, b) = (e.xmm(op.dst), zero_extended(e, b));
-    let value = e.convert(kind, a, b)?;
-    e.set_xmm(op.dst, value);
+    let [value] = e.convert(kind, [a], [b])?;
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn to_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     e.mmx_enabled()?;
     let b = source(e, op)?;
-    let value = e.convert(kind, b, b)?;
+    let [value] = e.convert(kind, [b], [b])?;
     let value = e.low(value);
     e.enter_mmx();
     e.set_mmx(op.dst, value);
@@ -75,16 +75,16 @@ pub fn to_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: ConvertOp) -> Result<()
 }
 
 pub fn from_integer<E: VectorEngine>(e: &mut E, op: &Op, lanes: Lanes) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let integer = if op.form == Form::Rm { e.load(op.width, op)? } else { e.register(op.width, op.src) };
-    let a = e.xmm(op.dst);
+    let a = first(e, op);
     let value = e.integer_to_lane(lanes, op.width, a, integer)?;
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn to_integer<E: VectorEngine>(e: &mut E, op: &Op, lanes: Lanes, truncate: bool) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let a = source(e, op)?;
     let value = e.lane_to_integer(lanes, op.width, truncate, a)?;
     e.set_register(op.width, op.dst, value);

@@ -1,8 +1,8 @@
 //! Floating-point arithmetic and comparison (Intel SDM vol. 1, 10.4, 11.4.1, 12.3, 12.10).
 
-use super::{FloatOp, FpOp, Lanes, Simd, VectorEngine, set_status, source};
+use super::{FloatOp, FpOp, Lanes, Simd, VectorEngine, enabled, first, set_status, set_vector, source};
 use crate::Feature::{self, Sse, Sse2, Sse3, Sse41};
-use crate::{Op, Row, Sem, row};
+use crate::{Op, Row, Sem, Vex, row};
 
 const fn arithmetic(mnemonic: &'static str, encoding: &'static str, op: FpOp, lanes: Lanes, feature: Feature) -> Row {
     let operands = match lanes {
@@ -100,18 +100,24 @@ pub const ROWS: &[Row] = &[
     compare_row("COMISD", "66 0F 2F /r", "V Wq", Simd::CompareOrdered(Lanes::Sd)).on(Sse2),
 ];
 
+/// The immediate, of which a comparison without VEX prefix looks at three bits only.
+pub(super) fn immediate(op: &Op, kind: FloatOp) -> u8 {
+    let predicates = if op.vex == Vex::None { 7 } else { 0x1f };
+    if kind.op() == FpOp::Compare { op.imm as u8 & predicates } else { op.imm as u8 }
+}
+
 pub fn float<E: VectorEngine>(e: &mut E, op: &Op, kind: FloatOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = source(e, op)?;
-    let a = e.xmm(op.dst);
-    let value = e.float(kind, a, b, op.imm as u8)?;
-    e.set_xmm(op.dst, value);
+    let a = first(e, op);
+    let [value] = e.float(kind, [a], [b], immediate(op, kind))?;
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 /// OF, SF and AF are cleared. A quiet comparison minds signaling NaNs only.
 pub fn compare<E: VectorEngine>(e: &mut E, op: &Op, lanes: Lanes, quiet: bool) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = source(e, op)?;
     let a = e.xmm(op.dst);
     let eflags = e.compare(lanes, quiet, a, b)?;

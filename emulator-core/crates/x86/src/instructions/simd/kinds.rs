@@ -1,5 +1,7 @@
 //! The operations on 128-bit values that an engine supplies, each a pure function of its operands.
 
+use crate::Width;
+
 /// A lane operation of two 128-bit values, named by its SSE mnemonic. One-operand operations ignore the first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
@@ -107,6 +109,23 @@ pub enum PackedOp {
     Movsldup,
     Movshdup,
     Movhlps,
+    Vpermilps,
+    Vpermilpd,
+    Vpsllvd,
+    Vpsllvq,
+    Vpsrlvd,
+    Vpsrlvq,
+    Vpsravd,
+    Aesenc,
+    Aesenclast,
+    Aesdec,
+    Aesdeclast,
+    Aesimc,
+    Sha1nexte,
+    Sha1msg1,
+    Sha1msg2,
+    Sha256msg1,
+    Sha256msg2,
 }
 
 /// A lane operation of two 128-bit values and an immediate byte. `Pslldq` and the shuffles of one operand take the second.
@@ -127,16 +146,22 @@ pub enum PackedImmOp {
     Blendpd,
     Mpsadbw,
     Insertps,
+    /// `VPERMILPD` with an immediate.
+    Vpermilpd,
+    Aeskeygenassist,
+    Pclmulqdq,
+    Sha1rnds4,
 }
 
-/// A blend by the sign bits of a third operand's lanes.
+/// An operation of three vectors: a blend by the sign bits of the third operand's lanes, or two rounds of SHA-256 with it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "the names are the mnemonics")]
-pub enum BlendOp {
+pub enum TernaryOp {
     Pblendvb,
     Blendvps,
     Blendvpd,
+    Sha256rnds2,
 }
 
 /// A floating-point operation; with [`Lanes`] it is an instruction.
@@ -211,4 +236,61 @@ pub enum StringOp {
     Pcmpestri,
     Pcmpistrm,
     Pcmpistri,
+}
+
+/// Where a fused multiplication and addition takes its operands from, by their places: the digits are multiplicand, multiplier
+/// and addend (Intel SDM vol. 1, 14.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "the names are the mnemonics'")]
+pub enum FmaOrder {
+    Order132,
+    Order213,
+    Order231,
+}
+
+/// What a fused multiplication and addition computes of `a`, `b` and `c`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum FmaKind {
+    /// `a * b + c`.
+    Add,
+    /// `a * b - c`.
+    Sub,
+    /// `-(a * b) + c`.
+    NegatedAdd,
+    /// `-(a * b) - c`.
+    NegatedSub,
+    /// `a * b + c` in odd lanes, `a * b - c` in even ones.
+    AddSub,
+    /// The other way round.
+    SubAdd,
+}
+
+/// A gather, by the widths of its indices and elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum GatherOp {
+    /// Doublewords by doublewords.
+    Dd,
+    /// Quadwords by doublewords.
+    Dq,
+    /// Doublewords by quadwords.
+    Qd,
+    /// Quadwords by quadwords.
+    Qq,
+}
+
+impl GatherOp {
+    /// Width of an index.
+    #[must_use]
+    pub const fn index(self) -> Width {
+        if matches!(self, GatherOp::Dd | GatherOp::Dq) { Width::W32 } else { Width::W64 }
+    }
+
+    /// Width of an element.
+    #[must_use]
+    pub const fn element(self) -> Width {
+        if matches!(self, GatherOp::Dd | GatherOp::Qd) { Width::W32 } else { Width::W64 }
+    }
 }

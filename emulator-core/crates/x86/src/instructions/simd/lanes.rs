@@ -3,16 +3,19 @@
 //! Lanes are arrays and operations plain loops over them, which the compiler turns into vector instructions: in WebAssembly nearly every
 //! operation is the one instruction it is named after.
 
+mod aes;
 mod arithmetic;
+mod carryless;
 mod multiply;
 mod pack;
+mod sha;
 mod shift;
 mod shuffle;
 mod string;
 
 pub use string::string_compare;
 
-use super::{BlendOp, PackedImmOp, PackedOp};
+use super::{PackedImmOp, PackedOp, TernaryOp};
 
 /// A value in memory, lowest byte first.
 type Bytes = [u8; 16];
@@ -90,6 +93,10 @@ fn in_memory(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
         P::Pmullw | P::Pmulld | P::Pmulhw | P::Pmulhuw | P::Pmulhrsw | P::Pmuludq | P::Pmuldq => {
             multiply::multiply(op, a, b)
         }
+        P::Vpsllvd | P::Vpsllvq | P::Vpsrlvd | P::Vpsrlvq | P::Vpsravd => shift::each_by(op, a, b),
+        P::Vpermilps | P::Vpermilpd => shuffle::within(op, a, b),
+        P::Aesenc | P::Aesenclast | P::Aesdec | P::Aesdeclast | P::Aesimc => aes::round(op, a, b),
+        P::Sha1nexte | P::Sha1msg1 | P::Sha1msg2 | P::Sha256msg1 | P::Sha256msg2 => sha::schedule(op, a, b),
         P::Pmaddwd | P::Pmaddubsw | P::Psadbw | P::Phminposuw => multiply::sum(op, a, b),
         _ => arithmetic::arithmetic(op, a, b),
     }
@@ -100,22 +107,34 @@ fn in_memory(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
 pub fn packed_imm(op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {
     let lanes = match op {
         PackedImmOp::Pslldq | PackedImmOp::Psrldq | PackedImmOp::Palignr => return shift::bytes(op, a, b, imm),
+        PackedImmOp::Pclmulqdq => return carryless::multiply(a, b, imm),
+        PackedImmOp::Aeskeygenassist => aes::key_assist(&b.to_le_bytes(), imm),
+        PackedImmOp::Sha1rnds4 => sha::sha1_rounds(&a.to_le_bytes(), &b.to_le_bytes(), imm),
         PackedImmOp::Mpsadbw => multiply::sliding_differences(&a.to_le_bytes(), &b.to_le_bytes(), imm),
         _ => shuffle::by_immediate(op, &a.to_le_bytes(), &b.to_le_bytes(), imm),
     };
     u128::from_le_bytes(lanes)
 }
 
-/// See [`BlendOp`].
+/// See [`TernaryOp`].
 #[must_use]
-pub fn blend(op: BlendOp, a: u128, b: u128, mask: u128) -> u128 {
-    let mask = &mask.to_le_bytes();
+pub fn ternary(op: TernaryOp, a: u128, b: u128, c: u128) -> u128 {
+    let mask = &c.to_le_bytes();
     let chosen = u128::from_le_bytes(match op {
-        BlendOp::Pblendvb => from_signed_bytes(signed_bytes(mask).map(|lane| lane >> 7)),
-        BlendOp::Blendvps => from_signed_dwords(signed_dwords(mask).map(|lane| lane >> 31)),
-        BlendOp::Blendvpd => from_signed_qwords(signed_qwords(mask).map(|lane| lane >> 63)),
+        TernaryOp::Pblendvb => from_signed_bytes(signed_bytes(mask).map(|lane| lane >> 7)),
+        TernaryOp::Blendvps => from_signed_dwords(signed_dwords(mask).map(|lane| lane >> 31)),
+        TernaryOp::Blendvpd => from_signed_qwords(signed_qwords(mask).map(|lane| lane >> 63)),
+        TernaryOp::Sha256rnds2 => return sha::sha256_rounds(a, b, c),
     });
     (a & !chosen) | (b & chosen)
+}
+
+/// The doublewords of `value` that the doublewords of `index` name, by three bits.
+#[must_use]
+pub fn permute_dwords(index: [u128; 2], value: [u128; 2]) -> [u128; 2] {
+    let [low, high] = value.map(|half| dwords(&half.to_le_bytes()));
+    let pick = |n: u32| if n & 4 == 0 { low[(n & 3) as usize] } else { high[(n & 3) as usize] };
+    index.map(|half| u128::from_le_bytes(from_dwords(dwords(&half.to_le_bytes()).map(pick))))
 }
 
 /// The sign bits of the lanes, `bits` (8, 32 or 64) wide, in order.

@@ -1,6 +1,8 @@
 //! Data movement (Intel SDM vol. 1, 9.4.1, 10.4.1.1, 11.4.1.1, 11.4.2).
 
-use super::{Lanes, PackedOp, Simd, VectorEngine, source, source_mmx, with_low, zero_extended};
+use super::{
+    Lanes, PackedOp, Simd, VectorEngine, enabled, first, set_vector, source, source_mmx, with_low, zero_extended,
+};
 use crate::Feature::{Mmx, Sse, Sse2, Sse3, Sse41};
 use crate::{Feature, Form, Op, Row, Sem, Width, row};
 
@@ -71,12 +73,12 @@ pub const ROWS: &[Row] = &[
 ];
 
 pub fn whole<E: VectorEngine>(e: &mut E, op: &Op, aligned: bool) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = if op.form == Form::Rm { e.load_vector(op, aligned)? } else { e.xmm(op.src) };
     if op.form == Form::Mr {
         return e.store_vector(op, aligned, value);
     }
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
@@ -95,71 +97,71 @@ pub fn mmx<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
 
 /// From memory the rest of the register is cleared, from a register it is kept.
 pub fn scalar<E: VectorEngine>(e: &mut E, op: &Op, lanes: Lanes) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let width = if lanes == Lanes::Ss { Width::W32 } else { Width::W64 };
     let value = source(e, op)?;
     match op.form {
-        Form::Rm => e.set_xmm(op.dst, value),
+        Form::Rm => set_vector(e, op, op.dst, value),
         Form::Mr => {
             let low = e.low(value);
             let low = e.truncate(width, low);
             return e.store(width, op, low);
         }
         _ => {
-            let (old, new) = (e.xmm(op.dst), e.low(value));
+            let (old, new) = (first(e, op), e.low(value));
             let old_low = e.low(old);
             let mask = e.imm(!width.mask());
             let kept = e.and(old_low, mask);
             let new = e.truncate(width, new);
             let low = e.or(kept, new);
             let merged = with_low(e, old, low);
-            e.set_xmm(op.dst, merged);
+            set_vector(e, op, op.dst, merged);
         }
     }
     Ok(())
 }
 
 pub fn quadword<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = source(e, op)?;
     let low = e.low(value);
     if op.form == Form::Mr {
         return e.store(Width::W64, op, low);
     }
     let value = zero_extended(e, low);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn half<E: VectorEngine>(e: &mut E, op: &Op, upper: bool) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     if op.form == Form::Mr {
         let value = e.xmm(op.src);
         let part = if upper { e.high(value) } else { e.low(value) };
         return e.store(Width::W64, op, part);
     }
     let part = e.load(Width::W64, op)?;
-    let old = e.xmm(op.dst);
+    let old = first(e, op);
     let value = if upper {
         let low = e.low(old);
         e.join(low, part)
     } else {
         with_low(e, old, part)
     };
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn from_general<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = if op.form == Form::Rm { e.load(op.width, op)? } else { e.register(op.width, op.src) };
     let value = zero_extended(e, value);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn to_general<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = e.xmm(op.src);
     let value = e.low(value);
     let value = e.truncate(op.width, value);
@@ -192,17 +194,17 @@ pub fn to_general_mmx<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop
 }
 
 pub fn movq2dq<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     e.mmx_enabled()?;
     e.enter_mmx();
     let value = e.mmx(op.src);
     let value = zero_extended(e, value);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 pub fn movdq2q<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     e.mmx_enabled()?;
     e.enter_mmx();
     let value = e.xmm(op.src);
@@ -212,7 +214,7 @@ pub fn movdq2q<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
 }
 
 pub fn maskmovdqu<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let (value, mask) = (e.xmm(op.src), e.xmm(op.aux));
     e.store_masked(op, 16, value, mask)
 }

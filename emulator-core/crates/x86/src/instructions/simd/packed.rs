@@ -4,8 +4,11 @@ mod rows;
 
 pub use rows::{ELEMENTS, LANES, LANES_MMX, WITH_IMMEDIATE};
 
-use super::{BlendOp, PackedImmOp, PackedOp, VectorEngine, set_status, source, source_mmx, with_low, zero_extended};
-use crate::{Engine, Form, Op, Width};
+use super::{
+    PackedImmOp, PackedOp, TernaryOp, VectorEngine, enabled, first, set_status, set_vector, source, source_mmx,
+    with_low, zero_extended,
+};
+use crate::{Engine, Form, Op, Vex, Width};
 
 /// How an MMX instruction is had from its 128-bit form, whose operands are zero-extended.
 enum HalfForm {
@@ -33,11 +36,11 @@ fn half_form(kind: PackedOp) -> HalfForm {
 }
 
 pub fn packed<E: VectorEngine>(e: &mut E, op: &Op, kind: PackedOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = source(e, op)?;
-    let a = e.xmm(op.dst);
+    let a = first(e, op);
     let value = e.packed(kind, a, b);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
@@ -77,13 +80,13 @@ fn packed_half<E: VectorEngine>(e: &mut E, kind: PackedOp, a: E::V, b: E::V) -> 
 }
 
 pub fn packed_imm<E: VectorEngine>(e: &mut E, op: &Op, kind: PackedImmOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
-    // A byte shift names its operand first and has no other.
-    let from_register = matches!(kind, PackedImmOp::Pslldq | PackedImmOp::Psrldq);
-    let b = if from_register { e.xmm(op.dst) } else { insertion_source(e, op, kind)? };
-    let a = e.xmm(op.dst);
+    enabled(e, op)?;
+    // Without a VEX prefix a byte shift names its operand first and has no other.
+    let in_place = op.vex == Vex::None && matches!(kind, PackedImmOp::Pslldq | PackedImmOp::Psrldq);
+    let b = if in_place { e.xmm(op.dst) } else { insertion_source(e, op, kind)? };
+    let a = first(e, op);
     let value = e.packed_imm(kind, a, b, op.imm as u8);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
@@ -115,12 +118,12 @@ pub fn packed_imm_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: PackedImmOp) ->
 }
 
 pub fn shift<E: VectorEngine>(e: &mut E, op: &Op, kind: PackedOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
-    let a = e.xmm(op.dst);
+    enabled(e, op)?;
+    let a = e.xmm(if op.vex == Vex::None { op.dst } else { op.src });
     let count = e.imm(op.imm as u64 & 0xff);
     let count = zero_extended(e, count);
     let value = e.packed(kind, a, count);
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
@@ -134,18 +137,23 @@ pub fn shift_mmx<E: VectorEngine>(e: &mut E, op: &Op, kind: PackedOp) -> Result<
     Ok(())
 }
 
-pub fn blend<E: VectorEngine>(e: &mut E, op: &Op, kind: BlendOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+/// The register that holds the third operand: XMM0, or the one an immediate names.
+pub(super) fn third_register(op: &Op) -> u8 {
+    if op.vex == Vex::None { 0 } else { op.imm as u8 }
+}
+
+pub fn ternary<E: VectorEngine>(e: &mut E, op: &Op, kind: TernaryOp) -> Result<(), E::Stop> {
+    enabled(e, op)?;
     let b = source(e, op)?;
-    let (a, mask) = (e.xmm(op.dst), e.xmm(0));
-    let value = e.blend(kind, a, b, mask);
-    e.set_xmm(op.dst, value);
+    let (a, c) = (first(e, op), e.xmm(third_register(op)));
+    let value = e.ternary(kind, a, b, c);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
 /// ZF: no bit in common; CF: no bit of the second operand outside the first. The other flags are cleared.
 pub fn ptest<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = source(e, op)?;
     let a = e.xmm(op.dst);
     let common = e.packed(PackedOp::Pand, a, b);
@@ -159,7 +167,28 @@ pub fn ptest<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
     Ok(())
 }
 
-fn is_zero<E: VectorEngine>(e: &mut E, value: E::X) -> E::V {
+/// 1 where no lane, `bits` wide, of `kind` of the operands has its sign set.
+pub(super) fn no_sign<E: VectorEngine>(
+    e: &mut E,
+    op: &Op,
+    bits: u8,
+    kind: PackedOp,
+    a: [E::X; 2],
+    b: [E::X; 2],
+) -> E::V {
+    let value = e.packed(kind, a[0], b[0]);
+    let mut signs = e.sign_mask(bits, value);
+    if op.vex == Vex::L256 {
+        let value = e.packed(kind, a[1], b[1]);
+        let upper = e.sign_mask(bits, value);
+        signs = e.or(signs, upper);
+    }
+    let zero = e.imm(0);
+    e.equal(signs, zero)
+}
+
+/// 1 where no bit is set.
+pub(super) fn is_zero<E: VectorEngine>(e: &mut E, value: E::X) -> E::V {
     let (low, high) = (e.low(value), e.high(value));
     let any = e.or(low, high);
     let zero = e.imm(0);
@@ -167,7 +196,7 @@ fn is_zero<E: VectorEngine>(e: &mut E, value: E::X) -> E::V {
 }
 
 pub fn sign_mask<E: VectorEngine>(e: &mut E, op: &Op, bits: u8) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = e.xmm(op.src);
     let mask = e.sign_mask(bits, value);
     e.set_register(Width::W32, op.dst, mask);
@@ -216,9 +245,9 @@ fn extracted<E: Engine>(e: &mut E, op: &Op, w: Width, half: E::V) -> E::V {
 }
 
 pub fn insert<E: VectorEngine>(e: &mut E, op: &Op, w: Width) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let element = element(e, op, w)?;
-    let old = e.xmm(op.dst);
+    let old = first(e, op);
     let value = if in_upper_half(op, w) {
         let (low, high) = (e.low(old), e.high(old));
         let high = inserted(e, op, w, high, element);
@@ -228,7 +257,7 @@ pub fn insert<E: VectorEngine>(e: &mut E, op: &Op, w: Width) -> Result<(), E::St
         let low = inserted(e, op, w, low, element);
         with_low(e, old, low)
     };
-    e.set_xmm(op.dst, value);
+    set_vector(e, op, op.dst, value);
     Ok(())
 }
 
@@ -243,7 +272,7 @@ pub fn insert_mmx<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
 }
 
 pub fn extract<E: VectorEngine>(e: &mut E, op: &Op, w: Width) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = e.xmm(op.src);
     let half = if in_upper_half(op, w) { e.high(value) } else { e.low(value) };
     let element = extracted(e, op, w, half);

@@ -1,6 +1,6 @@
 //! The state of the MMX and SSE units (Intel SDM vol. 1, 9.4.8, 10.4.5).
 
-use super::{Simd, VectorEngine};
+use super::{Simd, VectorEngine, enabled};
 use crate::Feature::{Mmx, Sse};
 use crate::{Op, Row, Sem, Width, row};
 
@@ -17,13 +17,13 @@ pub fn emms<E: VectorEngine>(e: &mut E) -> Result<(), E::Stop> {
 }
 
 pub fn ldmxcsr<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = e.load(Width::W32, op)?;
     e.set_mxcsr(value)
 }
 
 pub fn stmxcsr<E: VectorEngine>(e: &mut E, op: &Op) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let value = e.mxcsr();
     e.store(Width::W32, op, value)
 }

@@ -1,6 +1,6 @@
 //! String comparison (Intel SDM vol. 1, 12.11; vol. 2, 4.1).
 
-use super::{Simd, StringOp, VectorEngine, set_status};
+use super::{Simd, StringOp, VectorEngine, enabled, set_status, set_vector};
 use crate::Feature::Sse42;
 use crate::{Form, Op, Row, Sem, Width, row};
 
@@ -21,7 +21,7 @@ pub const ROWS: &[Row] = &[
 
 /// The memory operand need not be aligned. The lengths are EAX and EDX, with REX.W RAX and RDX; signed.
 pub fn compare<E: VectorEngine>(e: &mut E, op: &Op, kind: StringOp) -> Result<(), E::Stop> {
-    e.sse_enabled()?;
+    enabled(e, op)?;
     let b = if op.form == Form::Rm { e.load_vector(op, false)? } else { e.xmm(op.src) };
     let a = e.xmm(op.dst);
     let width = if op.opsize == Width::W64 { Width::W64 } else { Width::W32 };
@@ -30,7 +30,7 @@ pub fn compare<E: VectorEngine>(e: &mut E, op: &Op, kind: StringOp) -> Result<()
     let second = e.sign_extend(width, Width::W64, second);
     let (result, eflags) = e.string_compare(kind, (a, first), (b, second), op.imm as u8);
     match kind {
-        StringOp::Pcmpestrm | StringOp::Pcmpistrm => e.set_xmm(0, result),
+        StringOp::Pcmpestrm | StringOp::Pcmpistrm => set_vector(e, op, 0, result),
         StringOp::Pcmpestri | StringOp::Pcmpistri => {
             let index = e.low(result);
             e.set_register(Width::W32, RCX, index);

@@ -3,6 +3,10 @@
 use crate::instructions::system::Sys;
 use crate::{Feature, Row, Sem::Sys as Run, row};
 
+const fn base(mnemonic: &'static str, encoding: &'static str, operand: &'static str, sys: Sys) -> Row {
+    row(mnemonic, encoding, operand, Run(sys)).notes("o64").on(Feature::Fsgsbase)
+}
+
 pub const ROWS: &[Row] = &[
     row("MOV", "8C /r", "Rv/Mw= Sw", Run(Sys::StoreSegment)),
     row("MOV", "8E /r", "Sw= Ew", Run(Sys::LoadSegment)).notes("end"),
@@ -25,4 +29,8 @@ pub const ROWS: &[Row] = &[
     row("LSL", "0F 03 /r", "Gv= Ew", Run(Sys::Lsl)).flags("Z"),
     row("ARPL", "63 /r", "Ew+ Gw", Run(Sys::Arpl)).flags("Z").notes("i64"),
     row("SWAPGS", "0F 01 =F8", "", Run(Sys::Swapgs)).notes("o64 end").on(Feature::LongMode),
+    base("RDFSBASE", "F3 0F AE /0", "Ry=", Sys::Rdfsbase),
+    base("RDGSBASE", "F3 0F AE /1", "Ry=", Sys::Rdgsbase),
+    base("WRFSBASE", "F3 0F AE /2", "Ry", Sys::Wrfsbase),
+    base("WRGSBASE", "F3 0F AE /3", "Ry", Sys::Wrgsbase),
 ];

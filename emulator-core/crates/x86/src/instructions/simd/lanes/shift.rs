@@ -20,6 +20,20 @@ pub(super) fn shift(op: PackedOp, a: &Bytes, count: u64) -> Bytes {
     }
 }
 
+/// Shifts of each lane by a count of its own.
+#[inline(always)]
+pub(super) fn each_by(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
+    use PackedOp as P;
+    match op {
+        P::Vpsllvd => each!(dwords, from_dwords, a, b, |a: u32, n| a.checked_shl(n).unwrap_or(0)),
+        P::Vpsrlvd => each!(dwords, from_dwords, a, b, |a: u32, n| a.checked_shr(n).unwrap_or(0)),
+        P::Vpsravd => each!(signed_dwords, from_signed_dwords, a, b, |a: i32, n: i32| a >> (n as u32).min(31)),
+        P::Vpsllvq => each!(qwords, from_qwords, a, b, |a: u64, n: u64| if n < 64 { a << n } else { 0 }),
+        P::Vpsrlvq => each!(qwords, from_qwords, a, b, |a: u64, n: u64| if n < 64 { a >> n } else { 0 }),
+        _ => unreachable!("{op:?} is no shift"),
+    }
+}
+
 /// `PSLLDQ`, `PSRLDQ`, and `PALIGNR`, which shifts `a:b`.
 #[inline(always)]
 pub(super) fn bytes(op: PackedImmOp, a: u128, b: u128, imm: u8) -> u128 {

@@ -21,6 +21,16 @@ pub(super) fn duplicate(op: PackedOp, a: &Bytes, b: &Bytes) -> Bytes {
     }
 }
 
+/// `VPERMILPS`, `VPERMILPD`: each lane of the second operand picks one of the first, by bits 1:0 or by bit 1.
+#[inline(always)]
+pub(super) fn within(op: PackedOp, value: &Bytes, index: &Bytes) -> Bytes {
+    match op {
+        PackedOp::Vpermilps => from_dwords(dwords(index).map(|i| dwords(value)[(i & 3) as usize])),
+        PackedOp::Vpermilpd => from_qwords(qwords(index).map(|i| qwords(value)[(i >> 1 & 1) as usize])),
+        _ => unreachable!("{op:?} does not permute"),
+    }
+}
+
 /// Field `n` of an immediate of two-bit fields.
 fn field(imm: u8, n: usize) -> usize {
     usize::from(imm >> (2 * n) & 3)
@@ -36,6 +46,7 @@ pub(super) fn by_immediate(op: PackedImmOp, a: &Bytes, b: &Bytes, imm: u8) -> By
         P::Pshufhw => from_words(core::array::from_fn(|n| words(b)[if n < 4 { n } else { 4 + field(imm, n - 4) }])),
         P::Shufps => from_dwords(core::array::from_fn(|n| dwords(if n < 2 { a } else { b })[field(imm, n)])),
         P::Shufpd => from_qwords(core::array::from_fn(|n| qwords(if n == 0 { a } else { b })[bit(n)])),
+        P::Vpermilpd => from_qwords(core::array::from_fn(|n| qwords(b)[bit(n)])),
         P::Pblendw => from_words(core::array::from_fn(|n| words(if bit(n) == 0 { a } else { b })[n])),
         P::Blendps => from_dwords(core::array::from_fn(|n| dwords(if bit(n) == 0 { a } else { b })[n])),
         P::Blendpd => from_qwords(core::array::from_fn(|n| qwords(if bit(n) == 0 { a } else { b })[n])),

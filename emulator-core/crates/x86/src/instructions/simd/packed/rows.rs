@@ -1,7 +1,7 @@
 //! Encodings of the packed integer instructions.
 
 use crate::Feature::{self, Mmx, Sse, Sse2, Sse41, Sse42, Ssse3};
-use crate::instructions::simd::{BlendOp, PackedImmOp, PackedOp, Simd};
+use crate::instructions::simd::{PackedImmOp, PackedOp, Simd, TernaryOp};
 use crate::{Row, Sem, Width, row};
 
 const fn lanes(mnemonic: &'static str, encoding: &'static str, kind: PackedOp, feature: Feature) -> Row {
@@ -42,8 +42,8 @@ const fn simd(mnemonic: &'static str, encoding: &'static str, operands: &'static
     row(mnemonic, encoding, operands, Sem::Simd(simd))
 }
 
-const fn blend(mnemonic: &'static str, encoding: &'static str, kind: BlendOp) -> Row {
-    row(mnemonic, encoding, "V+ Wdq XMM0", Sem::Simd(Simd::Blend(kind))).on(Sse41)
+const fn blend(mnemonic: &'static str, encoding: &'static str, kind: TernaryOp) -> Row {
+    row(mnemonic, encoding, "V+ Wdq XMM0", Sem::Simd(Simd::Ternary(kind))).on(Sse41)
 }
 
 /// XMM forms.
@@ -267,9 +267,9 @@ pub const WITH_IMMEDIATE: &[Row] = &[
     imm("PBLENDW", "66 0F 3A 0E /r", "V+ Wdq Ib", PackedImmOp::Pblendw).on(Sse41),
     imm("MPSADBW", "66 0F 3A 42 /r", "V+ Wdq Ib", PackedImmOp::Mpsadbw).on(Sse41),
     imm("INSERTPS", "66 0F 3A 21 /r", "V+ Wd Ib", PackedImmOp::Insertps).on(Sse41),
-    blend("PBLENDVB", "66 0F 38 10 /r", BlendOp::Pblendvb),
-    blend("BLENDVPS", "66 0F 38 14 /r", BlendOp::Blendvps),
-    blend("BLENDVPD", "66 0F 38 15 /r", BlendOp::Blendvpd),
+    blend("PBLENDVB", "66 0F 38 10 /r", TernaryOp::Pblendvb),
+    blend("BLENDVPS", "66 0F 38 14 /r", TernaryOp::Blendvps),
+    blend("BLENDVPD", "66 0F 38 15 /r", TernaryOp::Blendvpd),
 ];
 
 /// Single elements, and tests of whole registers.
