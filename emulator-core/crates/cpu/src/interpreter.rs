@@ -5,19 +5,12 @@ use x86::decode::{DecodeError, MAX_LENGTH, decode_on};
 use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Vex, Width, seg};
 
 use crate::blocks::{Key, MAX_OPS};
+use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::hot::{Next, code_of};
-use crate::state::{Mode, eflags};
+use crate::state::{InterruptShadow, Mode, eflags};
 
 const PAGE_BYTES: u64 = 4096;
-
-/// What [`Exec::before_single`] found, for [`Exec::after_single`].
-struct AroundOne {
-    /// The instruction ran in an interrupt shadow.
-    shadow: bool,
-    /// EFLAGS.TF was set before it.
-    stepping: bool,
-}
 
 impl Exec<'_> {
     /// Runs until `limit` instructions have retired in all, or something outside must be looked at.
@@ -51,7 +44,15 @@ impl Exec<'_> {
         if self.cpu.shut_down {
             return Some(VcpuExit::Shutdown);
         }
-        if self.cpu.state.interrupt_shadow {
+        let shadow = self.cpu.state.interrupt_shadow;
+        // Traps that follow the last instruction come before interrupts (Intel SDM vol. 3, table 6-2).
+        if shadow != InterruptShadow::MovSs
+            && let Some(trap) = self.pending_trap()
+        {
+            self.cpu.state.interrupt_shadow = InterruptShadow::None;
+            self.cpu.state.halted = false;
+            self.fault(trap);
+        } else if shadow != InterruptShadow::None {
             // One more instruction runs first; `single` ends its block and brings us back here.
             self.cpu.state_changed();
             return None;
@@ -93,16 +94,16 @@ impl Exec<'_> {
         let rip = self.cpu.state.rip;
         let linear = self.code_linear(rip);
         let mode_bits = self.cpu.mode_bits;
+        let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match self.cpu.blocks.jump(linear, mode_bits) {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
-        let around = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
         let done = self.run_ops(index, rip);
-        match around {
+        match shadow {
             None => done,
-            Some(around) => self.after_single(around, done),
+            Some(shadow) => self.after_single(shadow, done),
         }
     }
 
@@ -139,26 +140,33 @@ impl Exec<'_> {
     /// Before an instruction in [`crate::Mode::single`]: what a block leaves out.
     #[cold]
     #[inline(never)]
-    fn before_single(&mut self, rip: u64) -> Result<AroundOne, Exception> {
+    fn before_single(&mut self, rip: u64) -> Result<InterruptShadow, Exception> {
         let shadow = core::mem::take(&mut self.cpu.state.interrupt_shadow);
         self.cpu.attention = true;
-        if !shadow {
+        if shadow != InterruptShadow::MovSs {
             self.instruction_breakpoint(rip)?;
         }
-        let stepping = self.cpu.state.system_flags & eflags::TF != 0;
+        // RF holds for this instruction; `IRET` may set it for the next.
+        self.cpu.state.system_flags &= !eflags::RF;
+        self.cpu.stepping = self.cpu.state.system_flags & eflags::TF != 0;
         self.trace_instruction(rip);
-        Ok(AroundOne { shadow, stepping })
+        Ok(shadow)
     }
 
-    /// After it: the shadow is over (unless it set a new one), and single step or a data breakpoint may be due.
+    /// After it: the `shadow` it ran in is over (unless it set a new one), and a single-step trap may be due. Traps of an
+    /// instruction that faults are forgotten: it will run again.
     #[cold]
     #[inline(never)]
-    fn after_single(&mut self, around: AroundOne, done: Result<(), Exception>) -> Result<(), Exception> {
-        if around.shadow && !self.cpu.state.interrupt_shadow {
+    fn after_single(&mut self, shadow: InterruptShadow, done: Result<(), Exception>) -> Result<(), Exception> {
+        if shadow != self.cpu.state.interrupt_shadow {
             self.cpu.state_changed();
         }
-        done?;
-        self.after_instruction(around.stepping)
+        if done.is_err() {
+            self.cpu.state.pending_debug = 0;
+        } else if self.cpu.stepping {
+            self.trap_after(DR6_STEP);
+        }
+        done
     }
 
     /// Linear address of an instruction.

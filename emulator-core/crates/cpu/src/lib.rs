@@ -36,7 +36,9 @@ pub mod tlb_layout {
 }
 
 pub use model::CpuModel;
-pub use state::{Access, DescriptorTable, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags};
+pub use state::{
+    Access, DescriptorTable, InterruptShadow, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags,
+};
 
 use blocks::BlockCache;
 use clock::SliceClock;
@@ -69,6 +71,8 @@ pub struct Cpu {
     /// A bus access may have changed a line or a deadline: give the board its turn after this block.
     pub(crate) leave: bool,
     pub(crate) nmi_pending: bool,
+    /// A single-step trap follows the instruction at work: EFLAGS.TF was set when it began.
+    pub(crate) stepping: bool,
     /// Linear address of the page fault raised last, for CR2 when it is delivered.
     pub(crate) fault_address: u64,
     /// Triple fault.
@@ -132,6 +136,7 @@ impl Cpu {
             attention: true,
             leave: false,
             nmi_pending: false,
+            stepping: false,
             fault_address: 0,
             shut_down: false,
             interrupts: 0,

@@ -4,7 +4,7 @@ use x86::{Width, seg};
 
 use crate::Cpu;
 use crate::state::control::{CR0_AM, CR4_SMAP};
-use crate::state::{Mode, State, eflags};
+use crate::state::{InterruptShadow, Mode, State, eflags};
 use crate::tlb::View;
 
 /// Breakpoint enable bits of DR7, L0 to G3.
@@ -25,7 +25,9 @@ impl Mode {
             user,
             aligned: user && state.cr0 & CR0_AM != 0 && flags & eflags::AC != 0,
             vex: state.protected(),
-            single: flags & eflags::TF != 0 || state.interrupt_shadow || state.dr[7] & DR7_ENABLES != 0,
+            single: flags & eflags::TF != 0
+                || state.interrupt_shadow != InterruptShadow::None
+                || state.dr[7] & DR7_ENABLES != 0,
         }
     }
 

@@ -3,12 +3,16 @@
 use x86::{Feature, FeatureSet, seg};
 
 use crate::state::control::{CR0_CD, CR0_ET, CR0_NW, EFER_LMA};
-use crate::state::{Access, DescriptorTable, MXCSR_RESET, Msrs, RegisterFile, Segment, State, X87, eflags};
+use crate::state::{
+    Access, DescriptorTable, InterruptShadow, MXCSR_RESET, Msrs, RegisterFile, Segment, State, X87, eflags,
+};
 use crate::system::cr4_bits;
 use crate::x87::xsave::{XCR0_X87, xcr0_is_possible};
 use crate::{CpuModel, msr};
 
 const RDX: usize = 2;
+/// B0 to B3, BS and BT of DR6.
+const DR6_TRAPS: u64 = 0xc00f;
 
 impl State {
     /// As after power-on.
@@ -44,7 +48,7 @@ impl State {
             ymm_high: [0; 16],
             xcr0: XCR0_X87,
             mxcsr: MXCSR_RESET,
-            interrupt_shadow: false,
+            interrupt_shadow: InterruptShadow::None,
             nmi_blocked: false,
             halted: false,
             pending_debug: 0,
@@ -59,7 +63,9 @@ impl State {
         let none = &self.segs[6];
         let flat_is_flat = none.base == 0 && none.limit == u32::MAX;
         let long = self.msrs.efer & EFER_LMA != 0;
+        let traps_exist = self.pending_debug & !DR6_TRAPS == 0;
         self.cpl <= 3
+            && traps_exist
             && flat_is_flat
             && (!long || self.cr0 >> 31 & 1 != 0)
             && self.random != 0

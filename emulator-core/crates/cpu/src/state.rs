@@ -248,13 +248,13 @@ pub struct State {
     /// State components that instructions may use (Intel SDM vol. 1, 13.3).
     pub xcr0: u64,
     pub mxcsr: u32,
-    /// Interrupts are held off for one instruction (after STI, MOV SS, POP SS).
-    pub interrupt_shadow: bool,
+    /// What waits until the next instruction has run.
+    pub interrupt_shadow: InterruptShadow,
     /// An NMI is being handled: further ones wait for IRET.
     pub nmi_blocked: bool,
     /// In HLT.
     pub halted: bool,
-    /// DR6 bits of data and I/O breakpoints met by the instruction at work: #DB follows it.
+    /// DR6 bits of the traps that follow the last instruction: single step, data and I/O breakpoints, a task's T flag.
     pub pending_debug: u64,
     /// State of the generator behind `RDRAND`; the board seeds it.
     pub random: u64,
@@ -262,6 +262,18 @@ pub struct State {
 
 /// MXCSR after reset: all exceptions masked.
 pub(crate) const MXCSR_RESET: u32 = 0x1f80;
+
+/// The instruction boundary at which events are inhibited (Intel SDM vol. 3, 6.8.1 and 6.8.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum InterruptShadow {
+    /// None is.
+    #[default]
+    None,
+    /// Behind STI: interrupts wait.
+    Sti,
+    /// Behind MOV SS or POP SS: debug exceptions wait as well.
+    MovSs,
+}
 
 /// EFLAGS bits that are not status flags.
 #[allow(missing_docs, reason = "the names are the manual's")]
@@ -279,6 +291,8 @@ pub mod eflags {
     pub const ID: u64 = 1 << 21;
     /// Always one.
     pub const FIXED: u64 = 1 << 1;
+    /// Every flag there is, those of status included (Intel SDM vol. 1, figure 3-8).
+    pub const ALL: u64 = 0x3f_7fd7;
 }
 
 /// CR0, CR4 and EFER bits.

@@ -12,7 +12,7 @@ pub(super) const DR7_GENERAL_DETECT: u64 = 1 << 13;
 /// DR6.BD: such an access.
 const DR6_ACCESS: u64 = 1 << 13;
 /// DR6.BS: single step.
-const DR6_STEP: u64 = 1 << 14;
+pub(crate) const DR6_STEP: u64 = 1 << 14;
 /// DR6.BT: a task switch into a task with the T bit set.
 pub(crate) const DR6_TASK: u64 = 1 << 15;
 
@@ -63,20 +63,16 @@ impl Exec<'_> {
         Err(self.debug_exception(causes))
     }
 
-    /// After an instruction in `Mode::single`: #DB for single step (TF was set before it) and data breakpoints; clears RF.
-    ///
-    /// # Errors
-    /// #DB.
-    pub(crate) fn after_instruction(&mut self, stepping: bool) -> Result<(), Exception> {
-        self.cpu.state.system_flags &= !eflags::RF;
-        let mut causes = core::mem::take(&mut self.cpu.state.pending_debug);
-        if stepping {
-            causes |= DR6_STEP;
-        }
-        if causes == 0 {
-            return Ok(());
-        }
-        Err(self.debug_exception(causes))
+    /// The trap that follows the last instruction, for single step, data and I/O breakpoints and a task's T flag.
+    pub(crate) fn pending_trap(&mut self) -> Option<Exception> {
+        let causes = core::mem::take(&mut self.cpu.state.pending_debug);
+        (causes != 0).then(|| self.debug_exception(causes))
+    }
+
+    /// Has a trap for `causes` follow the instruction at work.
+    pub(crate) fn trap_after(&mut self, causes: u64) {
+        self.cpu.state.pending_debug |= causes;
+        self.cpu.attention = true;
     }
 
     /// Records a data access, where a breakpoint watches it. The TLB holds no entries for watched pages, so every access
@@ -87,7 +83,8 @@ impl Exec<'_> {
         }
         let wanted = |b: &Breakpoint| b.on == ON_ACCESS || (b.on == ON_WRITE && write);
         let hits = self.breakpoints().filter(|b| wanted(b) && overlap(b, linear, bytes));
-        self.cpu.state.pending_debug |= hits.fold(0, |causes, b| causes | 1 << b.number);
+        let causes = hits.fold(0, |causes, b| causes | 1 << b.number);
+        self.trap_after(causes);
     }
 
     /// Whether a data breakpoint lies in the page of `linear`.
@@ -102,7 +99,8 @@ impl Exec<'_> {
             return;
         }
         let hits = self.breakpoints().filter(|b| b.on == ON_IO && overlap(b, u64::from(access.port), access.bytes));
-        self.cpu.state.pending_debug |= hits.fold(0, |causes, b| causes | 1 << b.number);
+        let causes = hits.fold(0, |causes, b| causes | 1 << b.number);
+        self.trap_after(causes);
     }
 
     /// `MOV` from or to a debug register.

@@ -34,6 +34,9 @@ impl Exec<'_> {
         if virtual_8086 && new_cpl != 0 {
             return Err(Exception::GeneralProtection(error));
         }
+        if gate.gate_offset() > u64::from(target.limit()) {
+            return Err(Exception::GeneralProtection(external));
+        }
         let w = if gate.access().kind() & 8 != 0 { Width::W32 } else { Width::W16 };
         let mut stack = if new_cpl < cpl {
             self.inner_stack(new_cpl, external)?
@@ -86,7 +89,16 @@ impl Exec<'_> {
 
     fn enter_task(&mut self, gate: Descriptor, event: &Event) -> Result<(), Exception> {
         let flags = if event.resume { eflags::RF } else { 0 };
-        self.switch_task(gate.gate_selector(), Switch::Nest, event.return_rip, event.external(), flags)?;
+        let selector = gate.gate_selector();
+        let raised = self.switch_task(selector, Switch::Nest, event.return_rip, event.external(), flags)?;
+        if let Some(exception) = raised {
+            if event.source == Source::External {
+                return Err(exception);
+            }
+            // The instruction is over: this is not its fault.
+            self.deliver_exception(exception);
+            return Ok(());
+        }
         let Some(code) = event.error else { return Ok(()) };
         let w = if self.cpu.state.tr.access.kind() & 8 != 0 { Width::W32 } else { Width::W16 };
         let mut stack = Stack::current(&self.cpu.state, event.external());

@@ -38,8 +38,7 @@ impl Exec<'_> {
             }
             let link = state.tr.base;
             let link = self.load_system(Width::W16, link)? as u16;
-            let next = self.cpu.state.rip;
-            return self.switch_task(link, Switch::Return, next, 0, 0);
+            return self.switch_task_from(link, Switch::Return);
         }
         let mut stack = Stack::current(&self.cpu.state, 0);
         let frame = self.pop_interrupt_frame(&mut stack, op.opsize)?;

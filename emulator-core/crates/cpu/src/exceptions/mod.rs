@@ -12,7 +12,7 @@ use x86::{Exception, Op};
 use crate::exec::Exec;
 use crate::state::eflags;
 
-pub(crate) use breakpoints::{DR6_TASK, io_access};
+pub(crate) use breakpoints::{DR6_STEP, DR6_TASK, io_access};
 pub(crate) use stack::Stack;
 
 /// Where an event comes from: decides about the DPL check and the EXT bit of error codes.
@@ -89,11 +89,9 @@ impl Exec<'_> {
     /// Delivers an exception raised at `state.rip`. Sets `shut_down` where even a double fault cannot be delivered.
     pub(crate) fn deliver_exception(&mut self, exception: Exception) {
         let mut current = exception;
+        self.report_address(current);
         loop {
             self.trace_delivery(format_args!("{current:x?}"));
-            if let Exception::PageFault(_) = current {
-                self.cpu.state.cr2 = self.cpu.fault_address;
-            }
             let event = Event {
                 vector: current.vector(),
                 source: Source::External,
@@ -102,6 +100,7 @@ impl Exec<'_> {
                 resume: sets_resume(current),
             };
             let Err(second) = self.enter_handler(event) else { break };
+            self.report_address(second);
             let Some(next) = escalate(class(current), second) else {
                 self.cpu.shut_down = true;
                 break;
@@ -111,6 +110,13 @@ impl Exec<'_> {
         if current == Exception::Debug {
             // The handler may use the debug registers (Intel SDM vol. 3, 17.2.4).
             self.cpu.state.dr[7] &= !breakpoints::DR7_GENERAL_DETECT;
+        }
+    }
+
+    /// CR2 tells of every page fault, delivered or turned into a double fault (Intel SDM vol. 3, 6.15, interrupt 14).
+    fn report_address(&mut self, exception: Exception) {
+        if let Exception::PageFault(_) = exception {
+            self.cpu.state.cr2 = self.cpu.fault_address;
         }
     }
 

@@ -77,7 +77,7 @@ impl Exec<'_> {
             let cpl = self.cpu.state.cpl;
             self.stack_segment(selector, cpl, Exception::GeneralProtection, 0)?
         } else {
-            self.data_segment(selector, Exception::GeneralProtection)?
+            self.data_segment(selector, Exception::GeneralProtection, 0)?
         };
         self.cpu.state.segs[usize::from(register)] = segment;
         self.cpu.state_changed();
@@ -85,13 +85,18 @@ impl Exec<'_> {
     }
 
     /// Checks `selector` for a data segment register and gives what it loads; `fault` makes the exception where it is not fit
-    /// (#GP, or #TS in a task switch).
-    pub(crate) fn data_segment(&mut self, selector: u16, fault: fn(u16) -> Exception) -> Result<Segment, Exception> {
+    /// (#GP, or #TS in a task switch) and `external` is its EXT bit.
+    pub(crate) fn data_segment(
+        &mut self,
+        selector: u16,
+        fault: fn(u16) -> Exception,
+        external: u16,
+    ) -> Result<Segment, Exception> {
         if is_null(selector) {
             return Ok(unusable_segment(selector));
         }
-        let error = selector_error(selector);
-        let descriptor = self.descriptor(selector, fault, 0)?;
+        let error = selector_error(selector) | external;
+        let descriptor = self.descriptor(selector, fault, external)?;
         let access = descriptor.access();
         let privileged = rpl(selector).max(self.cpu.state.cpl) > access.dpl();
         if !access.readable() || (privileged && !access.conforming()) {

@@ -146,8 +146,7 @@ impl Exec<'_> {
 
     fn transfer_to_task(&mut self, kind: Transfer, selector: u16) -> Result<(), Exception> {
         let switch = if kind == Transfer::Call { Switch::Nest } else { Switch::Jump };
-        let next = self.cpu.state.rip;
-        self.switch_task(selector, switch, next, 0, 0)
+        self.switch_task_from(selector, switch)
     }
 
     fn transfer_through_gate(&mut self, kind: Transfer, op: &Op, gate_selector: u16) -> Result<(), Exception> {

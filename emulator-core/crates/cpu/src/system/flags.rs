@@ -5,7 +5,7 @@ use x86::{Engine, Exception, Op, Width, gpr_slot, seg};
 use super::{RBP, RSP};
 use crate::exec::Exec;
 use crate::state::control::CR4_PVI;
-use crate::state::eflags;
+use crate::state::{InterruptShadow, eflags};
 
 const AH: u8 = gpr_slot(4, true);
 const RSP_SLOT: u8 = gpr_slot(RSP as u8, false);
@@ -129,14 +129,14 @@ impl Exec<'_> {
         }
         self.cpu.state.system_flags |= flag;
         if flag == eflags::IF && flags & eflags::IF == 0 {
-            self.hold_interrupts();
+            self.inhibit(InterruptShadow::Sti);
         }
         Ok(())
     }
 
-    /// Interrupts wait for one more instruction (after `STI`, `MOV SS`, `POP SS`).
-    pub(super) fn hold_interrupts(&mut self) {
-        self.cpu.state.interrupt_shadow = true;
+    /// Lets one more instruction run before what `shadow` inhibits.
+    pub(super) fn inhibit(&mut self, shadow: InterruptShadow) {
+        self.cpu.state.interrupt_shadow = shadow;
         self.cpu.attention = true;
         self.cpu.state_changed();
     }
@@ -247,7 +247,7 @@ impl Exec<'_> {
         self.load_segment(op.dst, selector)?;
         self.set_register(stack, RSP_SLOT, stack.truncate(pointer.wrapping_add(op.opsize.bytes())));
         if op.dst == seg::SS {
-            self.hold_interrupts();
+            self.inhibit(InterruptShadow::MovSs);
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ impl Exec<'_> {
     fn enter_software(&mut self, op: &Op, vector: u8, source: Source) -> Result<(), Exception> {
         self.trace_software_interrupt(op, vector);
         let return_rip = self.next_ip(op);
+        // Its handler starts with TF clear: the trap is due after the instruction it returns to.
+        self.cpu.stepping = false;
         self.enter_handler(Event { vector, source, error: None, return_rip, resume: false })
     }
 

@@ -4,6 +4,7 @@ use x86::{Engine, Exception, Op, Width, seg};
 
 use crate::exec::Exec;
 use crate::mmu::canonical;
+use crate::state::InterruptShadow;
 use crate::state::control::CR4_FSGSBASE;
 
 impl Exec<'_> {
@@ -19,7 +20,7 @@ impl Exec<'_> {
         let selector = self.read_word(op, op.src)?;
         self.load_segment(op.dst, selector)?;
         if op.dst == seg::SS {
-            self.hold_interrupts();
+            self.inhibit(InterruptShadow::MovSs);
         }
         Ok(())
     }

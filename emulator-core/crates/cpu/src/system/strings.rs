@@ -53,7 +53,12 @@ impl Exec<'_> {
         if !matches!(finished, Ok(true)) {
             (self.cpu.state.flag_result, self.cpu.state.flag_carries) = flags;
         }
-        if !finished? {
+        if finished? {
+            self.cpu.state.system_flags &= !eflags::RF;
+        } else {
+            // What comes in between saves RF set, and breakpoints on the instruction were looked at when it began
+            // (Intel SDM vol. 3, 17.3.1.1).
+            self.cpu.state.system_flags |= eflags::RF;
             self.cpu.state.rip = self.address_of(op);
         }
         Ok(())

@@ -34,6 +34,8 @@ impl Exec<'_> {
         state.segs[usize::from(seg::SS)] = flat(selector.wrapping_add(8), DATA);
         state.cpl = 0;
         state.set_rflags(rflags & !state.msrs.sfmask & !eflags::RF);
+        // What IA32_FMASK leaves of TF decides whether a single-step trap follows.
+        self.cpu.stepping = self.cpu.state.system_flags & eflags::TF != 0;
         self.cpu.state_changed();
         Ok(())
     }

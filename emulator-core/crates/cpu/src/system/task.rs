@@ -68,6 +68,8 @@ fn layout(kind: u8) -> &'static Layout {
     if kind & 8 != 0 { &LAYOUT32 } else { &LAYOUT16 }
 }
 
+/// L0 to L3 and LE of DR7, which a switch clears (Intel SDM vol. 3, 17.2.4).
+const DR7_LOCAL: u64 = 0x155;
 /// Bit of a TSS descriptor's type that says busy.
 const BUSY: u64 = 2;
 
@@ -84,11 +86,11 @@ struct Image {
 
 impl Exec<'_> {
     /// Switches to the task of `selector`. `next` is where the old task goes on; `external` the EXT bit of error codes;
-    /// `old_flags` are set in the old task's saved EFLAGS (RF).
+    /// `old_flags` are set in the old task's saved EFLAGS (RF). Gives the exception that what is wrong with the new task's own
+    /// selectors raises in it.
     ///
     /// # Errors
-    /// #GP, #TS, #NP about the new task's descriptor or segment, before the switch. What is wrong with the new task's own
-    /// selectors is delivered in the new task.
+    /// #GP, #TS, #NP about the new task's descriptor or segment, before the switch.
     pub(crate) fn switch_task(
         &mut self,
         selector: u16,
@@ -96,7 +98,7 @@ impl Exec<'_> {
         next: u64,
         external: u16,
         old_flags: u64,
-    ) -> Result<(), Exception> {
+    ) -> Result<Option<Exception>, Exception> {
         let descriptor = self.task_descriptor(selector, how, external)?;
         let new = layout(descriptor.access().kind());
         if descriptor.limit() < new.limit {
@@ -122,7 +124,16 @@ impl Exec<'_> {
         tr.base = descriptor.base();
         self.cpu.state.tr = tr;
         self.cpu.state.cr0 |= CR0_TS;
-        self.load_task(&image, how)
+        self.load_task(&image, how, external)
+    }
+
+    /// As [`Exec::switch_task`], for an instruction that goes on at the next one when its task does.
+    pub(crate) fn switch_task_from(&mut self, selector: u16, how: Switch) -> Result<(), Exception> {
+        let next = self.cpu.state.rip;
+        if let Some(exception) = self.switch_task(selector, how, next, 0, 0)? {
+            self.deliver_exception(exception);
+        }
+        Ok(())
     }
 
     fn task_descriptor(&mut self, selector: u16, how: Switch, external: u16) -> Result<Descriptor, Exception> {
@@ -201,7 +212,7 @@ impl Exec<'_> {
         self.store_system(Width::W8, at, if busy { byte | BUSY } else { byte & !BUSY })
     }
 
-    fn load_task(&mut self, image: &Image, how: Switch) -> Result<(), Exception> {
+    fn load_task(&mut self, image: &Image, how: Switch, external: u16) -> Result<Option<Exception>, Exception> {
         let paging = self.cpu.state.cr0 & CR0_PG != 0;
         if let Some(root) = image.page_root.filter(|_| paging) {
             let (cr0, cr4) = (self.cpu.state.cr0, self.cpu.state.cr4);
@@ -215,63 +226,56 @@ impl Exec<'_> {
         }
         state.rip = image.ip;
         let nested = if how == Switch::Nest { eflags::NT } else { 0 };
-        state.set_rflags(image.flags | nested);
-        state.dr[7] &= !0x55;
+        state.set_rflags(image.flags & eflags::ALL | nested);
+        state.dr[7] &= !DR7_LOCAL;
         // Until each is loaded, what its selector names may not be used.
         for (segment, selector) in state.segs.iter_mut().zip(image.selectors) {
             *segment = unusable_segment(selector);
         }
         state.ldtr = unusable_segment(image.ldt);
         self.cpu.attention = true;
-        let loaded = self.load_task_segments(image);
+        self.cpu.stepping = false;
+        let loaded = self.load_task_segments(image, external);
         self.cpu.state_changed();
-        if let Err(exception) = loaded.and_then(|()| self.check_task(image)) {
-            self.deliver_exception(exception);
+        let beyond = image.ip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit);
+        let exception = loaded.err().or(beyond.then_some(Exception::GeneralProtection(external)));
+        if exception.is_none() && image.trap {
+            self.trap_after(DR6_TASK);
         }
-        Ok(())
+        Ok(exception)
     }
 
-    fn check_task(&mut self, image: &Image) -> Result<(), Exception> {
-        if image.ip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
-            return Err(Exception::GeneralProtection(0));
-        }
-        if image.trap {
-            return Err(self.debug_exception(DR6_TASK));
-        }
-        Ok(())
-    }
-
-    fn load_task_segments(&mut self, image: &Image) -> Result<(), Exception> {
+    fn load_task_segments(&mut self, image: &Image, external: u16) -> Result<(), Exception> {
         let selector = |register: u8| image.selectors[usize::from(register)];
         if image.flags & eflags::VM != 0 {
             self.cpu.state.cpl = 3;
             for register in [seg::ES, seg::CS, seg::SS, seg::DS, seg::FS, seg::GS] {
                 self.cpu.state.segs[usize::from(register)] = virtual_8086_segment(selector(register));
             }
-            return self.load_task_ldt(image.ldt);
+            return self.load_task_ldt(image.ldt, external);
         }
         let cpl = rpl(selector(seg::CS));
         self.cpu.state.cpl = cpl;
-        self.load_task_ldt(image.ldt)?;
-        self.load_task_code(selector(seg::CS))?;
-        let stack = self.stack_segment(selector(seg::SS), cpl, Exception::InvalidTss, 0)?;
+        self.load_task_ldt(image.ldt, external)?;
+        self.load_task_code(selector(seg::CS), external)?;
+        let stack = self.stack_segment(selector(seg::SS), cpl, Exception::InvalidTss, external)?;
         self.cpu.state.segs[usize::from(seg::SS)] = stack;
         for register in [seg::ES, seg::DS, seg::FS, seg::GS] {
-            let segment = self.data_segment(selector(register), Exception::InvalidTss)?;
+            let segment = self.data_segment(selector(register), Exception::InvalidTss, external)?;
             self.cpu.state.segs[usize::from(register)] = segment;
         }
         Ok(())
     }
 
-    fn load_task_ldt(&mut self, selector: u16) -> Result<(), Exception> {
+    fn load_task_ldt(&mut self, selector: u16, external: u16) -> Result<(), Exception> {
         if is_null(selector) {
             return Ok(());
         }
-        let error = Exception::InvalidTss(selector_error(selector));
+        let error = Exception::InvalidTss(selector_error(selector) | external);
         if selector & 4 != 0 {
             return Err(error);
         }
-        let descriptor = self.descriptor(selector, Exception::InvalidTss, 0)?;
+        let descriptor = self.descriptor(selector, Exception::InvalidTss, external)?;
         if descriptor.system_type() != Some(system::LDT) || !descriptor.present() {
             return Err(error);
         }
@@ -279,12 +283,12 @@ impl Exec<'_> {
         Ok(())
     }
 
-    fn load_task_code(&mut self, selector: u16) -> Result<(), Exception> {
-        let error = selector_error(selector);
+    fn load_task_code(&mut self, selector: u16, external: u16) -> Result<(), Exception> {
+        let error = selector_error(selector) | external;
         if is_null(selector) {
             return Err(Exception::InvalidTss(error));
         }
-        let descriptor = self.descriptor(selector, Exception::InvalidTss, 0)?;
+        let descriptor = self.descriptor(selector, Exception::InvalidTss, external)?;
         let access = descriptor.access();
         let level = rpl(selector);
         let fits = if access.conforming() { access.dpl() <= level } else { access.dpl() == level };
