@@ -260,9 +260,6 @@ pub struct State {
     pub random: u64,
 }
 
-/// MXCSR after reset: all exceptions masked.
-pub(crate) const MXCSR_RESET: u32 = 0x1f80;
-
 /// The instruction boundary at which events are inhibited (Intel SDM vol. 3, 6.8.1 and 6.8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum InterruptShadow {
@@ -274,6 +271,9 @@ pub enum InterruptShadow {
     /// Behind MOV SS or POP SS: debug exceptions wait as well.
     MovSs,
 }
+
+/// MXCSR after reset: all exceptions masked.
+pub(crate) const MXCSR_RESET: u32 = 0x1f80;
 
 /// EFLAGS bits that are not status flags.
 #[allow(missing_docs, reason = "the names are the manual's")]
