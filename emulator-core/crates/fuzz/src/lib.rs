@@ -9,5 +9,5 @@ mod random;
 mod runner;
 mod targets;
 
-pub use runner::{Failure, Report, run};
+pub use runner::{Report, run};
 pub use targets::{TARGETS, Target};

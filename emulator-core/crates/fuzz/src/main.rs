@@ -40,11 +40,11 @@ fn main() -> ExitCode {
 /// Runs `target` for `share`; false where an input fails.
 fn survives(target: &Target, seed: u64, share: Duration) -> bool {
     let begin = Instant::now();
-    let report = run(target, seed, None, &mut || begin.elapsed(), share);
+    let report = run(target, seed, |_| begin.elapsed() < share);
     let verdict = if report.failure.is_some() { "FAILED" } else { "ok" };
     println!("{}: {} inputs in {} s, seed {seed}: {verdict}", target.name, report.inputs, begin.elapsed().as_secs());
-    let Some(failure) = report.failure else { return true };
-    let hex: String = failure.input.iter().map(|byte| format!("{byte:02x}")).collect();
+    let Some(input) = report.failure else { return true };
+    let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
     println!("again: cargo run -p fuzz -- --target {} --input {hex}", target.name);
     false
 }

@@ -1,7 +1,6 @@
 //! Runs targets on inputs without end, and makes a failing input small.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use crate::random::Random;
 use crate::targets::Target;
@@ -11,37 +10,23 @@ use crate::targets::Target;
 pub struct Report {
     /// Inputs run.
     pub inputs: u64,
-    /// The first that failed.
-    pub failure: Option<Failure>,
+    /// The first the target panicked on, made as small as was easy.
+    pub failure: Option<Vec<u8>>,
 }
 
-/// An input a target panics on.
-#[derive(Debug)]
-pub struct Failure {
-    /// Made as small as was easy.
-    pub input: Vec<u8>,
-}
-
-/// Runs `target` on inputs drawn from `seed` until `inputs` are done or, with `None`, until `time` says it is over.
-pub fn run(
-    target: &Target,
-    seed: u64,
-    inputs: Option<u64>,
-    time: &mut dyn FnMut() -> Duration,
-    limit: Duration,
-) -> Report {
+/// Runs `target` on inputs drawn from `seed`, until one fails or `go_on`, told how many are done, says no.
+pub fn run(target: &Target, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Report {
     let seeds = (target.seeds)();
     let mut random = Random(seed);
-    let mut done = 0;
-    while inputs.map_or_else(|| time() < limit, |inputs| done < inputs) {
+    let mut inputs = 0;
+    while go_on(inputs) {
         let input = random.input(&seeds, target.longest);
-        done += 1;
+        inputs += 1;
         if fails(target, &input) {
-            let input = shrink(target, input);
-            return Report { inputs: done, failure: Some(Failure { input }) };
+            return Report { inputs, failure: Some(shrink(target, input)) };
         }
     }
-    Report { inputs: done, failure: None }
+    Report { inputs, failure: None }
 }
 
 fn fails(target: &Target, input: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 use x86::{Engine, Exception, Op, Width, seg};
 
 use super::{R11, RCX, RDX, RSP};
+use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::mmu::canonical;
 use crate::state::control::{CR0_PE, EFER_SCE};
@@ -61,6 +62,10 @@ impl Exec<'_> {
         const RESTORED: u64 = 0x3c_7fd7;
         let rflags = state.regs.get(R11) & RESTORED;
         self.replace_flags(rflags, u64::MAX);
+        // As if SYSCALL had just completed: unlike IRET, restoring TF traps before the next instruction.
+        if rflags & eflags::TF != 0 {
+            self.trap_after(DR6_STEP);
+        }
         Ok(())
     }
 

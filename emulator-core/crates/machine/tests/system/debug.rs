@@ -265,6 +265,17 @@ fn general_detect_guards_every_debug_register_once() {
 }
 
 #[test]
+fn moves_of_debug_and_control_registers_name_a_register_whatever_mod_says() {
+    // SDM vol. 2, MOV: the two bits of the mod field are ignored, so no displacement follows.
+    let mut p = Program::protected();
+    asm!(p;
+        mov(eax, 0x1234); db(&[0x0f, 0x23, 0x00]); db(&[0x0f, 0x21, 0x41]); mov(eax, ecx); say_eax();
+        db(&[0x0f, 0x20, 0x80]); and(eax, 1); say_eax();
+    );
+    p.expect(&["0x1234", "0x1"]);
+}
+
+#[test]
 fn debug_registers_4_and_5_are_6_and_7_unless_cr4_de_says_they_are_not() {
     // 17.2.2.
     let mut p = Program::protected();
@@ -355,4 +366,22 @@ fn syscall_with_tf_masked_does_not_trap_in_its_handler() {
     p.code(64, MORE);
     asm!(p; say(1));
     p.expect(&["0x1"]);
+}
+
+#[test]
+fn sysret_with_tf_traps_before_the_next_instruction_and_iret_behind_it() {
+    // 17.3.1.4; what operating systems that step over SYSCALL rely on.
+    let mut p = Program::long();
+    for (msr, low, high) in [(0xc000_0080u32, 0x901u32, 0), (0xc000_0081, 0, 0x20 << 16)] {
+        asm!(p; mov(ecx, msr); mov(eax, low); mov(edx, high); wrmsr());
+    }
+    asm!(p; mov(ecx, MORE as u32); mov(r11d, TF); sysretq());
+    p.code(64, MORE);
+    asm!(p; mark("first"); nop());
+    p.expect(&["#DB(BS) at first"]);
+    let mut p = Program::protected();
+    asm!(p; push(TF | 2); push(i32::from(CODE32)); push(MORE as i32); iretd());
+    p.code(32, MORE);
+    asm!(p; nop(); mark("second"); nop(); land(); say(1));
+    p.expect(&["#DB(BS) at second", "0x1"]);
 }

@@ -228,7 +228,7 @@ fn real_mode_pushes_three_words_and_knows_no_error_codes() {
 #[test]
 fn a_segment_overrun_of_real_mode_is_a_protection_or_stack_fault() {
     // 20.1.4, table 20-1.
-    let mut p = Program::real().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::real().judged_by_kvm_instead(NO_LIMITS);
     asm!(p;
         mark("word"); mov(ax, word_ptr(0xffff)); land();
         mov(bp, 0xffff); mark("stack"); mov(ax, word_ptr(bp)); land();

@@ -89,7 +89,7 @@ fn what_is_wrong_with_a_call_gate_is_reported_with_the_selector_of_the_gate_or_o
 #[test]
 fn a_gate_that_leads_beyond_its_code_segment_is_a_protection_fault_without_a_selector() {
     // SDM vol. 2, CALL and INT n.
-    let mut p = Program::protected().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::protected().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, gate(FREE2, 0x1000, CALL_GATE32, 0));
     p.descriptor(FREE2, segment(0, 0xfff, CODE));
     p.gate(0x40, gate(FREE2, 0x1000, INTERRUPT_GATE32, 0));
@@ -141,7 +141,7 @@ fn the_stack_a_call_gate_switches_to_is_checked_with_task_and_stack_faults() {
 #[test]
 fn a_new_stack_without_room_is_a_stack_fault_that_names_it() {
     // SDM vol. 2, CALL: #SS(error code) if pushing on the new stack exceeds its bounds.
-    let mut p = Program::protected().user().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::protected().user().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, gate(0xa1, MORE, CALL_GATE3, 0));
     p.descriptor(0xa0, flat(level(CODE, 1)));
     p.descriptor(0xa8, segment(0, 0xfff, level(EXPAND_DOWN, 1)));

@@ -157,7 +157,7 @@ fn reserved_bits_of_cr4_are_refused() {
 #[test]
 fn compatibility_mode_cuts_addresses_to_32_bits_and_obeys_limits() {
     // 3.2.4 and SDM vol. 1, 3.3.7.
-    let mut p = Program::long().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::long().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, segment(0, 0xfff, READ_WRITE));
     p.write32(DATA_AREA, 0xabcd);
     asm!(p; push(i32::from(CODE32)); push(MORE as i32); retf());

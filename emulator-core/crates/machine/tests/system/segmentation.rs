@@ -17,7 +17,7 @@ fn with_ds(descriptor: u64) -> Program {
 #[test]
 fn an_access_up_to_the_limit_succeeds_and_one_beyond_it_is_a_protection_fault() {
     // 5.3.
-    let mut p = with_ds(segment(0, 0xfff, READ_WRITE)).not_judged_by_tcg(NO_LIMITS);
+    let mut p = with_ds(segment(0, 0xfff, READ_WRITE)).judged_by_kvm_instead(NO_LIMITS);
     asm!(p;
         mov(al, byte_ptr(0xfff)); say(1);
         mark("word"); mov(ax, word_ptr(0xfff)); land();
@@ -30,7 +30,7 @@ fn an_access_up_to_the_limit_succeeds_and_one_beyond_it_is_a_protection_fault() 
 #[test]
 fn a_limit_in_pages_has_twelve_ones_at_its_end() {
     // 3.4.5: with G set, a raw limit of 0x1 ends at 0x1fff.
-    let mut p = with_ds(0x1 | u64::from(READ_WRITE) << 40 | 1 << 55 | 1 << 54).not_judged_by_tcg(NO_LIMITS);
+    let mut p = with_ds(0x1 | u64::from(READ_WRITE) << 40 | 1 << 55 | 1 << 54).judged_by_kvm_instead(NO_LIMITS);
     asm!(p; mov(al, byte_ptr(0x1fff)); say(1); mark("beyond"); mov(al, byte_ptr(0x2000)));
     p.expect(&["0x1", "#GP(0x0) at beyond"]);
 }
@@ -38,7 +38,7 @@ fn a_limit_in_pages_has_twelve_ones_at_its_end() {
 #[test]
 fn an_expand_down_segment_is_valid_above_its_limit_and_ends_where_its_b_flag_says() {
     // 5.3: with B set at 4 GiB, else at 64 KiB.
-    let mut p = with_ds(segment(0, 0xfff, EXPAND_DOWN)).not_judged_by_tcg(NO_LIMITS);
+    let mut p = with_ds(segment(0, 0xfff, EXPAND_DOWN)).judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE2, segment16(0, 0xfff, EXPAND_DOWN));
     asm!(p;
         mov(al, byte_ptr(0x1000)); mov(al, byte_ptr(0x1_0000)); say(1);
@@ -54,7 +54,7 @@ fn an_expand_down_segment_is_valid_above_its_limit_and_ends_where_its_b_flag_say
 #[test]
 fn what_violates_the_limit_of_the_stack_segment_is_a_stack_fault() {
     // 6.15, interrupt 12. The handler needs the stack itself, so it runs on the one of level 0.
-    let mut p = Program::protected().user().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::protected().user().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, segment(0, 0xfff, level(EXPAND_DOWN, 3)));
     asm!(p;
         mov(eax, u32::from(FREE | 3)); mov(ss, eax);
@@ -74,7 +74,7 @@ fn what_violates_the_limit_of_the_stack_segment_is_a_stack_fault() {
 #[test]
 fn the_type_of_a_segment_decides_about_reads_and_writes() {
     // 5.5.
-    let mut p = with_ds(flat(READ_ONLY)).not_judged_by_tcg(NO_TYPES);
+    let mut p = with_ds(flat(READ_ONLY)).judged_by_kvm_instead(NO_TYPES);
     p.descriptor(FREE2, flat(EXECUTE_ONLY));
     asm!(p;
         mov(eax, dword_ptr(DATA_AREA)); say(1);
@@ -103,7 +103,7 @@ fn a_null_selector_loads_into_a_data_register_and_faults_when_it_is_used() {
         mark("load"); mov(eax, dword_ptr(DATA_AREA)); land();
         mark("store"); mov(dword_ptr(DATA_AREA).es(), eax);
     );
-    let p = p.not_judged_by_tcg(NO_LIMITS);
+    let p = p.judged_by_kvm_instead(NO_LIMITS);
     p.expect(&["0x1", "#GP(0x0) at load", "#GP(0x0) at store"]);
 }
 
@@ -240,7 +240,7 @@ fn conforming_code_of_a_weaker_level_cannot_be_reached() {
 #[test]
 fn running_past_the_end_of_the_code_segment_is_a_protection_fault() {
     // 5.3. The last byte within the limit is the first of a two-byte instruction.
-    let mut p = Program::protected().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::protected().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, segment(0, MORE + 2, CODE));
     asm!(p; jump_far(FREE, MORE));
     p.code(32, MORE);
@@ -251,7 +251,7 @@ fn running_past_the_end_of_the_code_segment_is_a_protection_fault() {
 #[test]
 fn a_near_branch_beyond_the_code_segment_faults_at_the_branch() {
     // SDM vol. 2, JMP, CALL, RET: #GP(0).
-    let mut p = Program::protected().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::protected().judged_by_kvm_instead(NO_LIMITS);
     p.descriptor(FREE, segment(0, 0xbfff, CODE));
     asm!(p; mov(edi, 0xc000); jump_far(FREE, MORE));
     p.code(32, MORE);

@@ -311,3 +311,69 @@ fn a_task_can_be_of_virtual_8086_mode() {
     p.showing(|e| format!("ECX {:#x}, CS {:#x}, DS {:#x}", e.rcx, e.cs, e.data_segments[1]))
         .expect(&["#GP(0x0) at 0x15: ECX 0xbeef, CS 0x8ff, DS 0xc00"]);
 }
+
+#[test]
+fn a_double_fault_through_a_task_gate_survives_a_stack_that_is_gone() {
+    // 6.15, interrupt 8: the reason to give it a task of its own.
+    let mut p = with_task(Program::protected());
+    p.gate(8, gate(TASK_SELECTOR, 0, TASK_GATE, 0));
+    p.gate(6, gate(CODE32, MORE, absent(INTERRUPT_GATE32), 0));
+    p.gate(11, gate(CODE32, MORE, absent(INTERRUPT_GATE32), 0));
+    asm!(p; ud2());
+    p.code(32, MORE);
+    asm!(p; pop(eax); say_eax(); mov(eax, esp); say_eax(); mov(eax, dword_ptr(TSS + EIP)); say_eax());
+    p.expect(&["0x0", "0xde00", &format!("{PROGRAM:#x}")]);
+}
+
+#[test]
+fn an_nmi_through_a_task_gate_is_nested_and_returns() {
+    // 6.7 and 7.3.
+    let mut p = with_task(Program::protected());
+    p.gate(2, gate(TASK_SELECTOR, 0, TASK_GATE, 0));
+    asm!(p; mov(dword_ptr(0xfee0_00f0u32), 0x1ff); mov(dword_ptr(0xfee0_0300u32), 0x4400); mov(ecx, 1000));
+    let mut around = p.create_label();
+    asm!(p; set_label(&mut around); dec(ecx); jne(around); say(3));
+    p.code(32, MORE);
+    asm!(p; say(1); pushfd(); pop(eax); and(eax, 0x4200); say_eax(); iretd());
+    p.expect(&["0x1", "0x4000", "0x3"]);
+}
+
+#[test]
+fn an_interrupt_of_a_virtual_8086_task_may_switch_tasks_and_come_back() {
+    // 20.3.2 and 7.3: the saved EFLAGS have VM, the selectors are those of 8086 mode.
+    let mut p = with_task(Program::virtual_8086().flags(0x3000));
+    p.gate(0x40, gate(TASK_SELECTOR, 0, level(TASK_GATE, 3), 0));
+    asm!(p; mov(ax, 0x1234); mov(es, ax); int(0x40); mov(ax, es); movzx(eax, ax); say_eax(); mark("end"); hlt());
+    p.code(32, MORE);
+    asm!(p; mov(eax, dword_ptr(TSS + EFLAGS)); and(eax, 0x2_0000); say_eax());
+    asm!(p; movzx(eax, word_ptr(TSS + SEGMENTS)); say_eax(); iretd());
+    p.expect(&["0x20000", "0x1234", "0x1234", "#GP(0x0) at end"]);
+}
+
+#[test]
+fn an_error_in_the_task_of_an_exception_has_ext_and_may_make_a_double_fault() {
+    // 6.13 and table 6-5: #GP, then #TS about the stack of its task.
+    let mut p = with_task(Program::protected()).not_judged_by_tcg("it leaves EXT clear and does not escalate");
+    p.gate(13, gate(TASK_SELECTOR, 0, TASK_GATE, 0));
+    for (number, selector) in [USER_DATA, USER_CODE32, USER_DATA, USER_DATA].into_iter().enumerate() {
+        p.write16(selector_field(number as u64), selector);
+    }
+    p.write16(selector_field(SS), DATA);
+    p.write32(TASK + 4, KERNEL_STACK as u32);
+    p.write16(TASK + 8, DATA);
+    asm!(p; mov(eax, u32::from(BEYOND)); mov(es, eax));
+    p.code(32, MORE);
+    asm!(p; mark("new"); nop());
+    p.expect(&["#DF(0x0) at new"]);
+    let mut p = with_task(Program::protected()).not_judged_by_tcg("it leaves EXT clear");
+    p.gate(6, gate(TASK_SELECTOR, 0, TASK_GATE, 0));
+    for (number, selector) in [USER_DATA, USER_CODE32, DATA, USER_DATA].into_iter().enumerate() {
+        p.write16(selector_field(number as u64), selector);
+    }
+    p.write32(TASK + 4, KERNEL_STACK as u32);
+    p.write16(TASK + 8, DATA);
+    asm!(p; ud2());
+    p.code(32, MORE);
+    asm!(p; mark("new"); nop());
+    p.expect(&["#TS(0x11) at new"]);
+}

@@ -93,7 +93,7 @@ fn a_monitor_must_be_code_of_level_0() {
 #[test]
 fn segments_of_virtual_8086_mode_end_at_64_kib() {
     // 20.2.1 and 20.2.8.
-    let mut p = Program::virtual_8086().not_judged_by_tcg(NO_LIMITS);
+    let mut p = Program::virtual_8086().judged_by_kvm_instead(NO_LIMITS);
     asm!(p;
         mov(ebx, 0x1_0000); mark("data"); mov(al, byte_ptr(ebx)); land();
         mark("word"); mov(ax, word_ptr(0xffff)); land();

@@ -182,6 +182,7 @@ fn finish(
     code: Width,
 ) -> Result<Inst, DecodeError> {
     let row = candidate.row();
+    let modrm = if candidate.mod_ignored { modrm | 0xc0 } else { modrm };
     let mut inst = Inst {
         row: candidate.row,
         len: 0,

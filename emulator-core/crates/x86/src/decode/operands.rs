@@ -154,6 +154,10 @@ impl Spec {
         self.kind == Kind::VectorIndexed
     }
 
+    pub(crate) fn is_system_register(&self) -> bool {
+        matches!(self.kind, Kind::ControlField | Kind::DebugField)
+    }
+
     pub(crate) fn allows_rm_register(&self) -> bool {
         matches!(self.kind, Kind::Rm { .. })
     }

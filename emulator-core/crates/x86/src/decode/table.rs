@@ -45,6 +45,8 @@ pub(crate) struct Candidate {
     pub(crate) vvvv: Option<u8>,
     /// The memory operand has a vector index.
     pub(crate) vsib: bool,
+    /// ModR/M names a register whatever its mod field says: `MOV` from and to control and debug registers (SDM vol. 2, MOV).
+    pub(crate) mod_ignored: bool,
     pub(crate) feature: Feature,
     mandatory: Mandatory,
     modrm: ModRmRule,
@@ -86,7 +88,7 @@ impl Candidate {
         if !self.has_modrm {
             return true;
         }
-        let register = byte >= 0xc0;
+        let register = byte >= 0xc0 || self.mod_ignored;
         let rule_fits = match self.modrm {
             ModRmRule::Any => true,
             ModRmRule::Extension(digit) => byte >> 3 & 7 == digit,
@@ -226,6 +228,7 @@ impl Encoding {
             forced_64: row.has_note("f64"),
             vvvv: operands.iter().position(Spec::is_vvvv).map(|place| place as u8),
             vsib: operands.iter().any(Spec::is_vsib),
+            mod_ignored: operands.iter().any(Spec::is_system_register),
             feature: row.feature,
             mandatory: self.mandatory,
             modrm: self.modrm,

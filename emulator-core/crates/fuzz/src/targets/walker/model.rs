@@ -5,6 +5,8 @@ use cpu::control as c;
 pub(super) const PRESENT: u64 = 1;
 pub(super) const WRITABLE: u64 = 2;
 pub(super) const USER: u64 = 4;
+const ACCESSED: u8 = 0x20;
+const DIRTY: u8 = 0x40;
 const LARGE: u64 = 0x80;
 const NO_EXECUTE: u64 = 1 << 63;
 /// Width of a physical address, as CPUID reports it.
@@ -45,8 +47,22 @@ pub(super) fn tells_fetch(case: &Case) -> bool {
     case.cr4 & c::CR4_SMEP != 0 || case.cr4 & c::CR4_PAE != 0 && case.no_execute
 }
 
-/// Intel SDM vol. 3, 4.3 to 4.7: the physical address, or the error code.
-pub(super) fn walk(memory: &[u8], case: &Case) -> Result<u64, u64> {
+/// Intel SDM vol. 3, 4.3 to 4.8: the physical address, with the entries that lead there marked, or the error code.
+pub(super) fn walk(memory: &mut [u8], case: &Case) -> Result<u64, u64> {
+    let mut used = Vec::new();
+    let phys = translate(memory, case, &mut used)?;
+    let leaf = used.last().copied();
+    for at in used {
+        if let Some(byte) = memory.get_mut(at as usize) {
+            let dirty = case.kind == Kind::Write && Some(at) == leaf;
+            *byte |= if dirty { ACCESSED | DIRTY } else { ACCESSED };
+        }
+    }
+    Ok(phys)
+}
+
+/// As [`walk`], noting where the entries lie.
+fn translate(memory: &[u8], case: &Case, used: &mut Vec<u64>) -> Result<u64, u64> {
     let read = |at: u64, bytes: usize| {
         let mut word = [0; 8];
         if let Some(found) = memory.get(at as usize..at as usize + bytes) {
@@ -71,11 +87,10 @@ pub(super) fn walk(memory: &[u8], case: &Case) -> Result<u64, u64> {
     let mut rights = WRITABLE | USER;
     let mut execute = true;
     for &shift in levels {
-        let entry = if case.paging == Paging::Legacy {
-            read(table + (case.linear >> shift & 0x3ff) * 4, 4)
-        } else {
-            read(table + (case.linear >> shift & 0x1ff) * 8, 8)
-        };
+        let (bits, size) = if case.paging == Paging::Legacy { (10, 4) } else { (9, 8) };
+        let at = table + (case.linear >> shift & ((1 << bits) - 1)) * size;
+        let entry = read(at, size as usize);
+        used.push(at);
         if entry & PRESENT == 0 {
             return Err(base);
         }

@@ -7,6 +7,7 @@
 pub mod descriptor;
 mod judges;
 pub mod map;
+mod memory;
 mod program;
 mod report;
 mod runtime;

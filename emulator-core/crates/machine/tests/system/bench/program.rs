@@ -6,7 +6,6 @@ use std::ops::{Deref, DerefMut};
 use iced_x86::code_asm::*;
 use iced_x86::{BlockEncoderOptions, Code, IcedError, Instruction};
 
-use super::descriptor::{self as d, gate};
 use super::map::*;
 use super::report::{Event, Record, records};
 use super::{judges, runtime};
@@ -32,17 +31,20 @@ struct Section {
 
 /// See the module.
 pub struct Program {
-    mode: Mode,
+    pub(super) mode: Mode,
     user: bool,
     flags: u32,
     cr0: u32,
     cr4: u32,
     sections: Vec<Section>,
-    image: Vec<u8>,
-    /// Values of the landing table that are not places in the code.
+    pub(super) image: Vec<u8>,
+    /// Entries of the landing table in use.
     landings: usize,
     details: Option<fn(&Event) -> String>,
+    /// Why QEMU's interpreter is not asked.
     not_tcg: Option<&'static str>,
+    /// KVM is asked without being wanted.
+    needs_kvm: bool,
 }
 
 impl Deref for Program {
@@ -72,6 +74,7 @@ impl Program {
             landings: 0,
             details: None,
             not_tcg: None,
+            needs_kvm: false,
         };
         program.fill_tables();
         program.code(bits, PROGRAM);
@@ -132,6 +135,12 @@ impl Program {
     pub fn not_judged_by_tcg(mut self, reason: &'static str) -> Program {
         self.not_tcg = Some(reason);
         self
+    }
+
+    /// As [`Program::not_judged_by_tcg`], and KVM is asked wherever it is: it knows what is tested even where it interprets.
+    pub fn judged_by_kvm_instead(mut self, reason: &'static str) -> Program {
+        self.needs_kvm = true;
+        self.not_judged_by_tcg(reason)
     }
 
     fn section(&mut self) -> &mut Section {
@@ -221,96 +230,6 @@ impl Program {
         self.add_instruction(Instruction::with_far_branch(code, selector, offset as u32)?)
     }
 
-    /// Puts bytes into memory before the start.
-    pub fn write(&mut self, at: u64, bytes: &[u8]) {
-        self.image[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
-    }
-
-    pub fn write16(&mut self, at: u64, value: u16) {
-        self.write(at, &value.to_le_bytes());
-    }
-
-    pub fn write32(&mut self, at: u64, value: u32) {
-        self.write(at, &value.to_le_bytes());
-    }
-
-    pub fn write64(&mut self, at: u64, value: u64) {
-        self.write(at, &value.to_le_bytes());
-    }
-
-    /// Puts a descriptor into the GDT, or the LDT where the selector says so.
-    pub fn descriptor(&mut self, selector: u16, descriptor: u64) {
-        let table = if selector & 4 == 0 { GDT } else { LDT };
-        self.write64(table + u64::from(selector & !7), descriptor);
-    }
-
-    /// Replaces an entry of the interrupt-descriptor table.
-    pub fn gate(&mut self, vector: u8, gate: u64) {
-        let bytes = if self.mode == Mode::Long { 16 } else { 8 };
-        self.write64(IDT + u64::from(vector) * bytes, gate);
-    }
-
-    /// The handler's address for `vector`.
-    pub fn handler(&self, vector: u8) -> u64 {
-        if self.mode == Mode::Long { STUBS64 + u64::from(vector) * 16 } else { STUBS32 + u64::from(vector) * 16 }
-    }
-
-    /// Sets the entry of [`PAGE`] plus `page` pages, in the table of 64-bit and PAE paging.
-    pub fn page(&mut self, page: u64, entry: u64) {
-        self.write64(PAGES + page * 8, entry);
-    }
-
-    fn fill_tables(&mut self) {
-        self.write16(REAL_IDTR, 0x3ff);
-        self.write16(GDTR, GDT_LIMIT);
-        self.write32(GDTR + 2, GDT as u32);
-        self.write16(IDTR, 0xfff);
-        self.write32(IDTR + 2, IDT as u32);
-        for (selector, descriptor) in [
-            (CODE32, d::flat(d::CODE)),
-            (DATA, d::flat(d::READ_WRITE)),
-            (USER_CODE32, d::flat(d::level(d::CODE, 3))),
-            (USER_DATA, d::flat(d::level(d::READ_WRITE, 3))),
-            (CODE64, d::flat64(d::CODE)),
-            (USER_CODE64, d::flat64(d::level(d::CODE, 3))),
-            (TSS_SELECTOR, d::segment16(TSS, TSS_LIMIT, d::TSS32)),
-            (LDT_SELECTOR, d::segment16(LDT, 0xff, d::LDT_TYPE)),
-            (CODE16, d::segment16(0, 0xffff, d::CODE)),
-            (DATA16, d::segment16(0, 0xffff, d::READ_WRITE)),
-        ] {
-            self.descriptor(selector, descriptor);
-        }
-        let long = self.mode == Mode::Long;
-        for vector in 0..=255u8 {
-            self.write32(u64::from(vector) * 4, (STUBS16 + u64::from(vector) * 8) as u32);
-            let code = if long { CODE64 } else { CODE32 };
-            let entry = gate(code, self.handler(vector), d::INTERRUPT_GATE32, 0);
-            self.gate(vector, entry);
-        }
-        self.write64(TSS + 4, KERNEL_STACK);
-        if !long {
-            self.write16(TSS + 8, DATA);
-        }
-        self.write16(TSS + 0x66, (REDIRECTION + 32) as u16);
-        self.write(TSS + TSS_LIMIT, &[0xff]);
-        self.fill_page_tables();
-    }
-
-    fn fill_page_tables(&mut self) {
-        const USER_WRITABLE: u64 = 7;
-        self.write64(PML4, PDPT | USER_WRITABLE);
-        self.write64(PDPT, DIRECTORY | USER_WRITABLE);
-        self.write64(PAE_POINTERS, DIRECTORY | 1);
-        self.write64(DIRECTORY, IDENTITY | USER_WRITABLE);
-        self.write64(DIRECTORY + 8, PAGES | USER_WRITABLE);
-        self.write32(LEGACY_DIRECTORY, (LEGACY_IDENTITY | USER_WRITABLE) as u32);
-        self.write32(LEGACY_DIRECTORY + 4, (PAGES | USER_WRITABLE) as u32);
-        for page in 0..512 {
-            self.write64(IDENTITY + page * 8, page << 12 | USER_WRITABLE);
-            self.write32(LEGACY_IDENTITY + page * 4, (page << 12 | USER_WRITABLE) as u32);
-        }
-    }
-
     /// Assembles everything: the image, and the names of its places.
     fn build(&mut self) -> HashMap<u64, &'static str> {
         let parts = [
@@ -350,8 +269,14 @@ impl Program {
             lines
         };
         assert_eq!(describe(judges::terrarium(&self.image)), expected, "on our own processor");
-        for (judge, excuse) in [(judges::TCG, self.not_tcg), (judges::KVM, None)] {
-            match excuse.map_or_else(|| judge.run(&self.image), |reason| Err(reason.to_owned())) {
+        let tcg = self.not_tcg.map_or_else(|| judges::TCG.run(&self.image), |reason| Err(reason.to_owned()));
+        let kvm = if self.needs_kvm || judges::kvm_wanted() {
+            judges::KVM.run(&self.image)
+        } else {
+            Err(judges::kvm_unwanted())
+        };
+        for (judge, heard) in [(judges::TCG, tcg), (judges::KVM, kvm)] {
+            match heard {
                 Ok(judgement) => assert_eq!(describe(judgement), expected, "on {}", judge.name),
                 Err(cause) => judges::skipped(judge.name, &cause),
             }

@@ -18,7 +18,6 @@ pub struct Event {
     pub frame: u64,
     pub cr2: u64,
     pub dr6: u64,
-    /// RAX, RCX, RDX, RBX; RSP and others are not shown.
     pub rcx: u64,
     pub real: bool,
 }

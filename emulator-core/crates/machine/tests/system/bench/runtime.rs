@@ -233,6 +233,16 @@ fn handler32(asm: &mut CodeAssembler) -> Result<(), IcedError> {
     asm.je(resume)?;
     asm.mov(dword_ptr(esp + 12 + 32 + 8), eax)?;
     asm.and(dword_ptr(esp + 12 + 32 + 16), !0x100)?;
+    asm.test(dword_ptr(esp + 12 + 32 + 16), 0x2_0000)?;
+    asm.jnz(back)?;
+    asm.test(dword_ptr(esp + 12 + 32 + 12), 3)?;
+    asm.jnz(back)?;
+    asm.add(esp, 12)?;
+    asm.popad()?;
+    asm.add(esp, 8)?;
+    asm.push(dword_ptr(esp + 8))?;
+    asm.popfd()?;
+    asm.retf_1(4)?;
     asm.set_label(&mut back)?;
     asm.add(esp, 12)?;
     asm.popad()?;
