@@ -1,6 +1,6 @@
 //! Boots a kernel natively, for people who debug the emulator: serial port 0 on stdout, the rest on stderr.
 //!
-//! `cargo run --release --example boot -- --kernel F [--initrd F] [--append S] [--bios F] [--entry E] [--memory MIB]
+//! `cargo run --release --example boot -- --kernel F [--initrd F] [--append S] [--bios F] [--entry E] [--cpu MODEL] [--memory MIB]
 //! [--module "F WORDS"]... [--trace exec,int,pio,mmio,irq] [--trace-from N] [--max-instructions N] [--instruction-clock NS] [--unpack]
 //! [--input TEXT] [--input-after TEXT] [--restore-at N]`
 //!
@@ -57,6 +57,7 @@ fn options() -> Result<Options, AnyError> {
             "--bios" => bios = Some(file(&value()?)?),
             "--append" => append = value()?,
             "--entry" => entry = value()?.parse()?,
+            "--cpu" => options.config.cpu = machine::cpu_model(&value()?)?,
             "--memory" => options.config.memory_bytes = value()?.parse::<u64>()? << 20,
             "--trace" => options.trace = value()?,
             "--trace-from" => options.trace_from = value()?.parse()?,

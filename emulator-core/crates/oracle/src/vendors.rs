@@ -42,7 +42,9 @@ fn after(inst: &Inst, x87_error: bool) -> Option<&'static str> {
         Sem::Simd(Simd::Float(float)) if float.op() == FpOp::DotProduct => {
             Some("vendors differ: the order in which dot products are summed")
         }
-        Sem::Simd(Simd::Maskmovdqu | Simd::Maskmovq) => Some("vendors differ: faults of masked stores"),
+        Sem::Simd(Simd::Maskmovdqu | Simd::Maskmovq | Simd::MaskedStore(_) | Simd::MaskedLoad(_)) => {
+            Some("vendors differ: faults of masked moves")
+        }
         Sem::Fpu(_) | Sem::Simd(_) => None,
     }
 }
@@ -68,6 +70,9 @@ fn after_system(sys: Sys, inst: &Inst) -> Option<&'static str> {
             if inst.opsize == Width::W64 && matches!(inst.operands[0], Operand::Mem(_) | Operand::Gpr { .. }) =>
         {
             Some("vendors differ: far pointers of ten bytes")
+        }
+        Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor => {
+            Some("vendors differ: MXCSR_MASK, and which components of the extended state count as in use")
         }
         Sys::Lar => Some("vendors differ: undefined bits of LAR"),
         _ => None,

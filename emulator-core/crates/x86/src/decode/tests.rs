@@ -46,3 +46,46 @@ fn illegal_encodings_are_refused() {
     assert_eq!(text(&[0x66; 16], Width::W64), "TooLong");
     assert_eq!(text(&[0x05, 1, 2], Width::W32), "Truncated");
 }
+
+/// Intel SDM vol. 2, 2.3.5 and figure 2-9: the short and the long form, and the register each field names.
+#[test]
+fn vex_prefixes_name_registers_and_lengths() {
+    let cases: [(&[u8], Width, &str); 8] = [
+        (&[0xc5, 0xf1, 0xfe, 0xc2], Width::W64, "vpaddd xmm0, xmm1, xmm2"),
+        (&[0xc4, 0xe1, 0x71, 0xfe, 0xc2], Width::W64, "vpaddd xmm0, xmm1, xmm2"),
+        (&[0xc4, 0x41, 0x35, 0xfe, 0xc2], Width::W64, "vpaddd ymm8, ymm9, ymm10"),
+        (&[0xc5, 0xf5, 0xfe, 0x00], Width::W64, "vpaddd ymm0, ymm1, yword ds:[rax]"),
+        (&[0xc4, 0xe2, 0xf8, 0xf2, 0xc1], Width::W64, "andn rax, rax, rcx"),
+        (&[0xc4, 0xe2, 0xf8, 0xf2, 0xc1], Width::W32, "andn eax, eax, ecx"),
+        (&[0xc4, 0xe2, 0x6d, 0x92, 0x04, 0x48], Width::W64, "vgatherdps ymm0, ds:[rax+ymm1*2], ymm2"),
+        (&[0xc5, 0x01], Width::W32, "lds eax, ds:[ecx]"),
+    ];
+    for (bytes, code, expected) in cases {
+        assert_eq!(text(bytes, code), expected, "{bytes:02x?}");
+    }
+}
+
+/// Intel SDM vol. 2, 2.3.2 to 2.3.6 and 2.4: what makes a VEX encoding #UD.
+#[test]
+fn illegal_vex_encodings_are_refused() {
+    let refused: [(&[u8], &str); 10] = [
+        (&[0x66, 0xc5, 0xf1, 0xfe, 0xc2], "66 before VEX"),
+        (&[0xf2, 0xc5, 0xf1, 0xfe, 0xc2], "F2 before VEX"),
+        (&[0xf0, 0xc5, 0xf1, 0xfe, 0x00], "LOCK before VEX"),
+        (&[0x48, 0xc5, 0xf1, 0xfe, 0xc2], "REX before VEX"),
+        (&[0xc4, 0xe4, 0x71, 0xfe, 0xc2], "opcode map 4"),
+        (&[0xc5, 0xf1, 0x6f, 0xc2], "VEX.vvvv of VMOVDQA"),
+        (&[0xc4, 0xe2, 0x7c, 0xf2, 0xc1], "VEX.L of ANDN"),
+        (&[0xc4, 0xe2, 0xf5, 0x36, 0xc2], "VEX.W of VPERMD"),
+        (&[0xc4, 0xe2, 0x6d, 0x92, 0x00], "a gather without SIB byte"),
+        (&[0xc4, 0xe2, 0x75, 0x92, 0x04, 0x48], "a gather whose mask is its index"),
+    ];
+    for (bytes, what) in refused {
+        assert_eq!(text(bytes, Width::W64), "Invalid", "{what}");
+    }
+    assert_eq!(
+        text(&[0x67, 0xc4, 0xe2, 0x6d, 0x92, 0x04, 0x48], Width::W32),
+        "Invalid",
+        "a gather with 16-bit addresses"
+    );
+}

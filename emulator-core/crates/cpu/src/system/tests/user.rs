@@ -57,7 +57,7 @@ fn rdseed_gives_numbers_that_differ() {
     assert_eq!(machine.reg(RCX) & 0xff, 1);
 }
 
-/// invpcid rax, [rsi]; mov rbx, [rdi]; hlt. The page at RDI has its entry exchanged under a translation that was used.
+/// The page at RDI is read, its page-table entry exchanged, `INVPCID` run, and the page read again: into RCX and RBX.
 fn invalidate(kind: u64, pcid: u64) -> Machine {
     // mov rcx, [rdi]; mov [rdx], rbp; invpcid rax, [rsi]; mov rbx, [rdi]; hlt
     let program = [0x48, 0x8b, 0x0f, 0x48, 0x89, 0x2a, 0x66, 0x0f, 0x38, 0x82, 0x06, 0x48, 0x8b, 0x1f, 0xf4];
