@@ -48,11 +48,17 @@ impl Exec<'_> {
     #[inline(always)]
     fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
         if op.checked {
-            let linear = self.checked_linear(op.seg, offset, bytes, write)?;
-            self.check_alignment(linear, bytes, op.fault_segment())?;
-            return Ok(linear);
+            return self.aligned_linear(op, offset, bytes, write);
         }
         Ok(self.flat_linear(op, offset))
+    }
+
+    /// As [`Exec::checked_linear`], and aligned where that is checked. Apart from its callers, which are the hot ones.
+    #[inline(never)]
+    fn aligned_linear(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
+        let linear = self.checked_linear(op.seg, offset, bytes, write)?;
+        self.check_alignment(linear, bytes, op.fault_segment())?;
+        Ok(linear)
     }
 
     /// Linear address of an offset in the operand's segment, for the few instructions that never want it aligned.
@@ -114,14 +120,53 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// Reads `w` at a linear address, faulting as a write would.
+    /// Reads the memory operand of `op`, which is at `linear`. Which segment's fault it may raise is asked where it does.
     #[inline(always)]
-    fn load_rw_linear(&mut self, w: Width, linear: u64, segment: u8) -> Result<(u64, Place), Exception> {
-        if let Some(host) = self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
-            return Ok((read_host(w, host), Place { linear, segment }));
+    fn load_place(&mut self, w: Width, op: &Op, linear: u64) -> Result<u64, Exception> {
+        match self.cpu.tlb.lookup(Use::Read, linear, w.bytes()) {
+            Some(host) => Ok(read_host(w, host)),
+            None => self.load_place_slow(w, op, linear),
         }
-        self.prepare_write_slow(w, linear, segment)?;
-        Ok((self.load_linear(w, linear, segment)?, Place { linear, segment }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_place_slow(&mut self, w: Width, op: &Op, linear: u64) -> Result<u64, Exception> {
+        self.load_slow(w, linear, op.fault_segment())
+    }
+
+    /// Writes it.
+    #[inline(always)]
+    fn store_place(&mut self, w: Width, op: &Op, linear: u64, value: u64) -> Result<(), Exception> {
+        match self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
+            Some(host) => write_host(w, host, value),
+            None => self.store_place_slow(w, op, linear, value)?,
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_place_slow(&mut self, w: Width, op: &Op, linear: u64, value: u64) -> Result<(), Exception> {
+        self.store_slow(w, linear, op.fault_segment(), value)
+    }
+
+    /// Reads it, faulting as a write would.
+    #[inline(always)]
+    fn load_rw_place(&mut self, w: Width, op: &Op, linear: u64) -> Result<(u64, Place), Exception> {
+        // The address is canonical when the place is used, so its segment raises nothing any more.
+        let place = Place { linear, segment: op.seg };
+        if let Some(host) = self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
+            return Ok((read_host(w, host), place));
+        }
+        self.prepare_place_slow(w, op, linear)?;
+        Ok((self.load_linear(w, linear, op.seg)?, place))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn prepare_place_slow(&mut self, w: Width, op: &Op, linear: u64) -> Result<(), Exception> {
+        self.prepare_write_slow(w, linear, op.fault_segment())
     }
 
     /// Continues at `target`, which must be canonical or inside the code segment.
@@ -154,6 +199,11 @@ impl Exec<'_> {
         if mode.flat && !mode.aligned {
             return Ok(pointer);
         }
+        self.aligned_stack(w, pointer, write)
+    }
+
+    #[inline(never)]
+    fn aligned_stack(&mut self, w: Width, pointer: u64, write: bool) -> Result<u64, Exception> {
         let linear = self.checked_linear(seg::SS, pointer, w.bytes(), write)?;
         self.check_alignment(linear, w.bytes(), seg::SS)?;
         Ok(linear)
@@ -389,19 +439,19 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn load(&mut self, w: Width, op: &Op) -> Result<u64, Exception> {
         let linear = self.linear(op, w.bytes(), false)?;
-        self.load_linear(w, linear, op.fault_segment())
+        self.load_place(w, op, linear)
     }
 
     #[inline(always)]
     fn store(&mut self, w: Width, op: &Op, value: u64) -> Result<(), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.store_linear(w, linear, op.fault_segment(), value)
+        self.store_place(w, op, linear, value)
     }
 
     #[inline(always)]
     fn load_rw(&mut self, w: Width, op: &Op) -> Result<(u64, Place), Exception> {
         let linear = self.linear(op, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.fault_segment())
+        self.load_rw_place(w, op, linear)
     }
 
     #[inline(always)]
@@ -419,14 +469,14 @@ impl Engine for Exec<'_> {
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<(u64, Place), Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), true)?;
-        self.load_rw_linear(w, linear, op.fault_segment())
+        self.load_rw_place(w, op, linear)
     }
 
     #[inline(always)]
     fn load_at(&mut self, w: Width, op: &Op, displacement: u64) -> Result<u64, Exception> {
         let offset = op.address.truncate(self.offset(op).wrapping_add(displacement));
         let linear = self.linear_at(op, offset, w.bytes(), false)?;
-        self.load_linear(w, linear, op.fault_segment())
+        self.load_place(w, op, linear)
     }
 
     #[inline(always)]

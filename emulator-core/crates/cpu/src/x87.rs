@@ -99,7 +99,9 @@ impl Exec<'_> {
     fn compute(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         match fpu {
             Fpu::Fld | Fpu::Fild | Fpu::Fbld => self.load_operand(op, fpu),
-            Fpu::Fst | Fpu::Fstp | Fpu::Fist | Fpu::Fistp | Fpu::Fisttp | Fpu::Fbstp => self.store_operand(op, fpu),
+            Fpu::Fst | Fpu::Fstp | Fpu::Fstpnce | Fpu::Fist | Fpu::Fistp | Fpu::Fisttp | Fpu::Fbstp => {
+                self.store_operand(op, fpu)
+            }
             Fpu::Fcom | Fpu::Fcomp | Fpu::Fcompp | Fpu::Fucom | Fpu::Fucomp | Fpu::Fucompp => self.compare(op, fpu),
             Fpu::Ficom | Fpu::Ficomp => self.compare(op, fpu),
             Fpu::Fcomi | Fpu::Fcomip | Fpu::Fucomi | Fpu::Fucomip => {

@@ -32,6 +32,8 @@ fn after(inst: &Inst, x87_error: bool) -> Option<&'static str> {
         Sem::Int(int) => after_integer(int, inst),
         Sem::Sys(sys) => after_system(sys, inst),
         Sem::Fpu(Fpu::Fcomi | Fpu::Fcomip | Fpu::Fucomi | Fpu::Fucomip) => Some("vendors differ: C1 after FCOMI"),
+        Sem::Fpu(Fpu::Fbld) => Some("vendors differ: decimal numbers with digits that are none"),
+        Sem::Fpu(Fpu::Fxrstor) | Sem::Simd(Simd::Ldmxcsr) => Some("vendors differ: which bits of MXCSR there are"),
         Sem::Fpu(fpu) if is_transcendental(fpu) || fpu == Fpu::Fscale => {
             Some("vendors differ: exceptions of transcendental functions, and of scaling")
         }

@@ -67,6 +67,10 @@ impl Exec<'_> {
     /// FST, FSTP, FIST, FISTP, FISTTP, FBSTP.
     pub(super) fn store_operand(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {
         let pops = !matches!(fpu, Fpu::Fst | Fpu::Fist);
+        if fpu == Fpu::Fstpnce {
+            self.cpu.state.x87.move_and_pop(op.dst);
+            return Ok(());
+        }
         if !op.form.has_memory() {
             self.cpu.state.x87.store_register(op.dst, pops);
             return Ok(());
@@ -171,6 +175,15 @@ impl X87 {
         if pops {
             self.pop();
         }
+    }
+
+    /// FSTPNCE: an empty register is not moved.
+    fn move_and_pop(&mut self, register: u8) {
+        self.clear_c1();
+        if !self.is_empty(0) {
+            self.set_st(register, self.st(0));
+        }
+        self.pop();
     }
 
     /// FXCH: empty registers count as holding the indefinite.

@@ -86,7 +86,7 @@ pub struct Host {
     pages: Pages,
     scratch: Vec<u8>,
     timer: libc::timer_t,
-    _alternate_stack: Vec<u8>,
+    alternate_stack: Vec<u8>,
     _exclusive: MutexGuard<'static, ()>,
     _not_send: core::marker::PhantomData<*mut ()>,
 }
@@ -118,7 +118,7 @@ impl Host {
             pages,
             scratch: vec![0; MEMORY_BYTES],
             timer: core::ptr::null_mut(),
-            _alternate_stack: vec![0; ALTERNATE_STACK_BYTES],
+            alternate_stack: vec![0; ALTERNATE_STACK_BYTES],
             _exclusive: exclusive,
             _not_send: core::marker::PhantomData,
         };
@@ -137,7 +137,7 @@ impl Host {
     }
 
     fn take_signals(&mut self) {
-        let stack = self._alternate_stack.as_mut_ptr().cast();
+        let stack = self.alternate_stack.as_mut_ptr().cast();
         let stack = libc::stack_t { ss_sp: stack, ss_flags: 0, ss_size: ALTERNATE_STACK_BYTES };
         // SAFETY: the stack lives as long as the host; the handler has the signature SA_SIGINFO asks for; nothing else in
         // this process uses GS (64-bit Linux keeps thread-local storage at FS).
@@ -207,6 +207,8 @@ impl Drop for Host {
             for signal in SIGNALS {
                 libc::signal(signal, libc::SIG_DFL);
             }
+            let none = libc::stack_t { ss_sp: core::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+            libc::sigaltstack(&raw const none, core::ptr::null_mut());
             libc::munmap(FRAME_ADDRESS as *mut libc::c_void, FRAME_BYTES as usize);
         }
     }

@@ -1,5 +1,6 @@
 //! The pages of a case in this process.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::case::Case;
@@ -41,8 +42,15 @@ impl Pages {
         unsafe { core::slice::from_raw_parts_mut(self.code.as_ptr(), PAGE as usize) }
     }
 
-    fn part(range: core::ops::Range<u64>) -> &'static mut [u8] {
-        // SAFETY: mapped by `map`; the slices the callers below make of it are gone before the next case runs.
+    /// The contents of [`DATA`] or [`STACK`].
+    fn part(&self, range: Range<u64>) -> &[u8] {
+        // SAFETY: mapped readable by `map` until drop; cases write there, but none runs while `self` is borrowed.
+        unsafe { core::slice::from_raw_parts(range.start as *const u8, (range.end - range.start) as usize) }
+    }
+
+    /// The same, to be written.
+    fn part_mut(&mut self, range: Range<u64>) -> &mut [u8] {
+        // SAFETY: as in `part`, and mapped writable; `self` is borrowed alone.
         unsafe { core::slice::from_raw_parts_mut(range.start as *mut u8, (range.end - range.start) as usize) }
     }
 
@@ -53,8 +61,8 @@ impl Pages {
         self.code()[entry..entry + length].copy_from_slice(&case.code[..length]);
         case.fill(scratch);
         let (data, stack) = scratch.split_at((DATA.end - DATA.start) as usize);
-        Pages::part(DATA).copy_from_slice(data);
-        Pages::part(STACK).copy_from_slice(stack);
+        self.part_mut(DATA).copy_from_slice(data);
+        self.part_mut(STACK).copy_from_slice(stack);
     }
 
     /// Makes the code page traps again.
@@ -65,7 +73,7 @@ impl Pages {
     }
 
     pub(super) fn memory(&self) -> Vec<u8> {
-        [&*Pages::part(DATA), &*Pages::part(STACK)].concat()
+        [self.part(DATA), self.part(STACK)].concat()
     }
 }
 

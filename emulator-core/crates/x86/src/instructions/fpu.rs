@@ -45,6 +45,8 @@ pub enum Fpu {
     Fbld,
     Fst,
     Fstp,
+    /// `FSTP` to a register that minds no stack underflow; the manual never listed it.
+    Fstpnce,
     Fist,
     Fistp,
     Fisttp,
@@ -216,6 +218,7 @@ const TRANSFER: &[Row] = &[
     x87("FSTP", "DD /3", "Mq=", Fpu::Fstp),
     x87("FSTP", "DB /7", "Mt=", Fpu::Fstp),
     x87("FSTP", "DD =D8+i", "Sti=", Fpu::Fstp),
+    x87("FSTPNCE", "D9 =D8+i", "Sti=", Fpu::Fstpnce),
     x87("FILD", "DF /0", "Mw", Fpu::Fild),
     x87("FILD", "DB /0", "Md", Fpu::Fild),
     x87("FILD", "DF /5", "Mq", Fpu::Fild),
