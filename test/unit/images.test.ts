@@ -146,7 +146,7 @@ describe.runIf(hasDpkg)("building an image", () => {
 
   const repositoryFile = (path: string): string => join(scratch, "repository", path);
   const kernel = (): string => readFileSync(repositoryFile(".cache/images/debian-cloud/vmlinuz"), "utf8");
-  const initrd = (): Buffer => readFileSync(repositoryFile(".cache/images/debian-cloud/initramfs.cpio.gz"));
+  const initrd = (): Buffer => readFileSync(repositoryFile(".cache/images/debian-cloud/initrd.img"));
 
   beforeEach(() => {
     mkdirSync(repositoryFile("images/root/etc"), { recursive: true });
