@@ -53,8 +53,9 @@ export class Apt implements PackageArchive, AsyncDisposable {
     await this.#update();
     const shown = await this.#apt("apt-cache", ["showpkg", `${name}:${architecture}`]);
     const [, providers = ""] = shown.split(/^Reverse Provides: *\n/m);
-    // A line is `name version (= version it provides)`.
-    return providers.split("\n").flatMap((line) => /^\S+/.exec(line)?.[0] ?? []);
+    // A line is `name version (= version it provides)`, with `name:architecture` where that is not the native one.
+    const named = [...providers.matchAll(/^([^\s:]+)(?::(\S+))? /gm)];
+    return named.filter(([, , other]) => other === undefined || other === architecture).map(([, name = ""]) => name);
   }
 
   async download(wanted: PackageVersion, destination: string): Promise<boolean> {

@@ -80,7 +80,10 @@ function basePackages({ kernelPackage, busyboxPackage, hypervisor }: Recipe): st
   return [kernelPackage, busyboxPackage, ...(hypervisor === undefined ? [] : [hypervisor.package])];
 }
 
-/** Packages that are unpacked. A lock file that has the recipe's has what they depend on as well. */
+/**
+ * Packages that are unpacked. A lock file that has the recipe's has what they depend on as well, and that does not change
+ * within a release.
+ */
 async function programPackages({ store, recipe, lock }: Sources): Promise<string[]> {
   const { packages = [], architecture } = recipe;
   if (packages.length === 0) return [];

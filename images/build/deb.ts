@@ -60,7 +60,7 @@ export async function treeFromDeb(deb: string, wanted: (path: string) => boolean
 /** A hard link names a file that came before it. */
 function hardLinked(found: ReadonlyMap<string, Entry>, linkname: string): Entry {
   const target = found.get(withoutDot(linkname));
-  if (target === undefined) throw new Error(`a hard link to ${linkname}, which is not there`);
+  if (target === undefined) throw new Error(`a hard link to ${linkname}, which is not there or left out`);
   return target;
 }
 

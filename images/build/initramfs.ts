@@ -48,7 +48,8 @@ export async function packInitramfs(parts: RootParts): Promise<Buffer> {
     })),
   ];
   const archive = packCpio(onePerPath([...parts.unpacked.map(merged), ...own]));
-  // Of a large one the guest's processor would be busier inflating than copying it costs.
+  // A large one is quicker copied than inflated by the guest's processor: debian-tools with its 161 MB takes 15 seconds of
+  // the host's processor to its prompt as it is, 30 compressed.
   return parts.unpacked.length > 0 ? archive : promisify(gzip)(archive, { level: 9 });
 }
 
