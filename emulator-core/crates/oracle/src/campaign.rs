@@ -66,7 +66,10 @@ impl Pair {
             return Outcome::NotJudged("it enters the host's kernel".into());
         }
         let Some(report) = difference(case.mode, &host, &ours, &defined) else { return Outcome::Same };
-        if instructions.is_empty() && host.fault.is_some_and(|fault| fault.vector == GENERAL_PROTECTION) {
+        let refused = |outcome: &case::Outcome| {
+            outcome.fault.is_some_and(|fault| matches!(fault.vector, INVALID_OPCODE | GENERAL_PROTECTION))
+        };
+        if instructions.is_empty() && refused(&host) && refused(&ours) {
             return Outcome::NotJudged("undefined and over-long at once".into());
         }
         if let Some(mnemonic) = lacking(case) {
@@ -139,6 +142,7 @@ pub struct Summary {
     pub failures: BTreeMap<String, (Case, String)>,
 }
 
+const INVALID_OPCODE: u8 = 6;
 const GENERAL_PROTECTION: u8 = 13;
 /// Failures that are kept.
 const MOST_FAILURES: usize = 40;

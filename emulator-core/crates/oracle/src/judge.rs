@@ -195,10 +195,16 @@ fn of_state(case: &Case, inst: &Inst) -> Option<String> {
     {
         return Some("unmasked exceptions of operands and results at once".into());
     }
-    let Sem::Sys(Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor) = inst.row().sem else { return None };
+    let extended = matches!(inst.row().sem, Sem::Sys(Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor));
+    if !extended && !matches!(inst.row().sem, Sem::Fpu(Fpu::Fxsave | Fpu::Fxrstor)) {
+        return None;
+    }
     const ALIGNMENT_CHECK: u64 = 1 << 18;
     if case.registers.rflags & ALIGNMENT_CHECK != 0 {
         return Some("#AC or #GP, as the processor likes".into());
+    }
+    if !extended {
+        return None;
     }
     let requested = case.registers.gpr[RAX] & 0xffff_ffff | case.registers.gpr[RDX] << 32;
     (requested & !XSAVE_COMPONENTS != 0).then(|| "the host has other state components".into())

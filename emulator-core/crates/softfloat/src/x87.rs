@@ -23,7 +23,7 @@ pub use transcendental::{atan2, cos, exp2_minus_1, sin, sin_cos, tan, y_log2_x, 
 use crate::arith::{self, Outcome};
 use crate::context::{Context, Flags};
 use crate::f80::F80;
-use crate::round::{Destination, round};
+use crate::round::{Destination, Exact, round};
 use crate::unpacked::{Class, Unpacked};
 
 /// `a + b`.
@@ -95,6 +95,12 @@ fn deliver(outcome: Outcome, denormal_operand: bool, precision: u32, ctx: &mut C
 fn invalid(ctx: &mut Context) -> F80 {
     ctx.raise(Flags::INVALID);
     F80::INDEFINITE
+}
+
+/// The number itself, in its usual encoding: an operand that comes back raises no underflow, even an unmasked one.
+fn unchanged(operand: Unpacked) -> F80 {
+    let mut masked = Context::x87(0x37f);
+    round(Exact::from(operand), 64, Destination::Register, &mut masked)
 }
 
 fn raise_if_denormal(operand: Unpacked, ctx: &mut Context) {

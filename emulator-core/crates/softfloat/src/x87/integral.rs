@@ -1,6 +1,6 @@
 //! FRNDINT, FSCALE, FXTRACT.
 
-use super::{deliver, invalid, nan, raise_if_denormal};
+use super::{deliver, invalid, nan, raise_if_denormal, unchanged};
 use crate::arith::{self, Outcome};
 use crate::context::{Context, Flags, Rounding};
 use crate::f80::F80;
@@ -51,8 +51,7 @@ pub fn scale(a: F80, b: F80, ctx: &mut Context) -> F80 {
     }
     // Scaling by zero raises no underflow even where it is unmasked, though scaling by a number that is truncated to zero does.
     if b.is_zero() {
-        let mut masked = Context { masks: Flags::all(), ..*ctx };
-        return round(Exact::from(a), 64, Destination::Register, &mut masked);
+        return unchanged(a);
     }
     // Anything beyond this leaves the exponent range from either end.
     const BEYOND: i32 = 1 << 17;

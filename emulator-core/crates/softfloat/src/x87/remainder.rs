@@ -1,6 +1,6 @@
 //! FPREM and FPREM1: exact remainders, at most 63 quotient bits an execution.
 
-use super::{invalid, nan, raise_if_denormal};
+use super::{invalid, nan, raise_if_denormal, unchanged};
 use crate::context::Context;
 use crate::f80::F80;
 use crate::round::{Destination, Exact, round};
@@ -42,7 +42,7 @@ pub fn remainder(a: F80, b: F80, rounding: Quotient, ctx: &mut Context) -> Remai
         return done(a, Some(0));
     }
     if divisor.is_infinite() {
-        return done(round(Exact::from(dividend), 64, Destination::Register, ctx), Some(0));
+        return done(unchanged(dividend), Some(0));
     }
     let difference = dividend.exponent - divisor.exponent;
     if difference < 64 { reduce_last(dividend, divisor, rounding, ctx) } else { reduce_part(dividend, divisor, ctx) }
