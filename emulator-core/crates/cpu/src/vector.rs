@@ -219,7 +219,7 @@ impl VectorEngine for Exec<'_> {
         {
             return Ok(value);
         }
-        self.with_mxcsr(|ctx| core::array::from_fn(|part| float::operate(op, a[part], b[part], imm, ctx)))
+        self.with_mxcsr(|ctx| float::operate(op, a, b, imm, ctx))
     }
 
     fn fused<const PARTS: usize>(
