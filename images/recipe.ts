@@ -19,8 +19,12 @@ export interface Recipe {
   readonly hypervisor?: { readonly package: string; readonly commandLine: string };
   /** Debian package of the kernel, a meta-package (`linux-image-amd64`) or a concrete one. Its vmlinuz is used byte for byte. */
   readonly kernelPackage: string;
-  /** Debian package with the statically linked BusyBox that is the whole user space. */
+  /** Debian package with the statically linked BusyBox that is init, the shell, and what `packages` do not bring. */
   readonly busyboxPackage: string;
+  /** Debian packages whose files go into the root file system, together with what they depend on. Their scripts do not run. */
+  readonly packages?: readonly string[];
+  /** Files of `packages` that are left out, as globs. Documentation and translations always are. */
+  readonly leaveOut?: readonly string[];
   /** Linux's command line. */
   readonly commandLine: string;
   /** Guest RAM unless the caller says otherwise, with its unit. */
@@ -34,7 +38,7 @@ export function artefactDirectory(name: string): string {
 
 export const HYPERVISOR_FILE = "xen";
 export const KERNEL_FILE = "vmlinuz";
-export const INITRD_FILE = "initramfs.cpio.gz";
+export const INITRD_FILE = "initrd.img";
 
 /**
  * The bootable form of a recipe.

@@ -49,6 +49,15 @@ export class Apt implements PackageArchive, AsyncDisposable {
     return this.#show(`${name}:${architecture}`);
   }
 
+  async providers(name: string, architecture: Architecture): Promise<string[]> {
+    await this.#update();
+    const shown = await this.#apt("apt-cache", ["showpkg", `${name}:${architecture}`]);
+    const [, providers = ""] = shown.split(/^Reverse Provides: *\n/m);
+    // A line is `name version (= version it provides)`, with `name:architecture` where that is not the native one.
+    const named = [...providers.matchAll(/^([^\s:]+)(?::(\S+))? /gm)];
+    return named.filter(([, , other]) => other === undefined || other === architecture).map(([, name = ""]) => name);
+  }
+
   async download(wanted: PackageVersion, destination: string): Promise<boolean> {
     await this.#update();
     const exact = `${wanted.package}:${wanted.architecture}=${wanted.version}`;
@@ -100,7 +109,10 @@ export class Apt implements PackageArchive, AsyncDisposable {
   }
 }
 
-/** Read after the machine's configuration (`-c`), so it can take back the hooks that expect the host's own state. */
+/**
+ * Read after the machine's configuration (`-c`), so it can take back the hooks that expect the host's own state, and the
+ * container images' setting that has apt read all lists again for every question.
+ */
 function configuration(directory: string): string {
   return `
 #clear APT::Update::Pre-Invoke;
@@ -113,6 +125,8 @@ APT::Sandbox::User "";
 Dir::State "${directory}/state";
 Dir::State::status "${directory}/status";
 Dir::Cache "${directory}/cache";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "srcpkgcache.bin";
 Acquire::Languages "none";
 Acquire::Retries "3";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";

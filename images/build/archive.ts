@@ -5,6 +5,8 @@ import type { PackageVersion, Stanza } from "./index-file.js";
 export interface PackageArchive {
   /** The version the archive offers now; undefined when it has no such package. */
   newest(name: string, architecture: Architecture): Promise<Stanza | undefined>;
+  /** Names of the packages that say they provide `name`. */
+  providers(name: string, architecture: Architecture): Promise<readonly string[]>;
   /**
    * Puts the .deb of exactly this version at `destination`; false when the archive does not hold it (any more).
    * The caller checks the checksum.

@@ -1,21 +1,24 @@
 /** Turns a recipe into a kernel and an initramfs, or finds that it has been done. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, matchesGlob } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { artefactDirectory, consoleOf, HYPERVISOR_FILE, INITRD_FILE, KERNEL_FILE, type Recipe } from "../recipe.js";
 import type { Say } from "./archive.js";
-import { fileFromDeb } from "./deb.js";
+import type { Entry } from "./cpio.js";
+import { fileFromDeb, treeFromDeb } from "./deb.js";
 import { replaceFile, sha256 } from "./files.js";
 import { packInitramfs, readFiles } from "./initramfs.js";
 import { readLock, writeLock, type Lock } from "./lock.js";
-import type { PackageVersion } from "./index-file.js";
 import { isComplete, readManifest, writeManifest, type Manifest } from "./manifest.js";
 import { PackageStore, type Obtained } from "./packages.js";
 
 /** The repository this module belongs to; compiled, it is images/dist/build/build.js. */
 const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** Documentation and translations, as globs. */
+const NEVER_NEEDED = ["usr/share/{doc,doc-base,info,lintian,locale,man}/**", "**/*.pod"];
 
 /** A change of the builder is a reason to build again, like one of the recipe. */
 const BUILDER_DIRECTORY = fileURLToPath(new URL(".", import.meta.url));
@@ -45,52 +48,53 @@ export async function ensureImage(
   if (previous?.inputs === inputsWith(lock) && (await isComplete(directory, previous))) return;
 
   await using store = new PackageStore(join(repository, ".cache/images/packages"), say);
-  const gather = (name: string): Promise<Obtained> => obtain(store, recipe, name, lock, previous, say);
-  const kernelPackage = await gather(recipe.kernelPackage);
-  const busyboxPackage = await gather(recipe.busyboxPackage);
-  say(`packing ${recipe.name}`);
-  const kernel = await fileFromDeb(kernelPackage.path, (path) => path.startsWith("boot/vmlinuz-"));
-  const busybox = await fileFromDeb(busyboxPackage.path, (path) => /^(usr\/)?bin\/busybox$/.test(path));
-  const initrd = await packInitramfs({
-    hostname: recipe.name,
-    console: consoleOf(recipe),
-    busybox: busybox.data,
-    agent,
-    shared,
-  });
-  const artefacts: Record<string, Uint8Array> = { [KERNEL_FILE]: kernel.data, [INITRD_FILE]: initrd };
-  const packages: Record<string, PackageVersion> = {
-    [recipe.kernelPackage]: kernelPackage.version,
-    [recipe.busyboxPackage]: busyboxPackage.version,
-  };
-  if (recipe.hypervisor !== undefined) {
-    const obtained = await gather(recipe.hypervisor.package);
-    artefacts[HYPERVISOR_FILE] = await hypervisorFrom(obtained.path);
-    packages[recipe.hypervisor.package] = obtained.version;
+  const sources: Sources = { store, recipe, lock, previous, say };
+  const obtained: Record<string, Obtained> = {};
+  for (const name of [...basePackages(recipe), ...(await programPackages(sources))]) {
+    obtained[name] = await obtain(sources, name);
   }
+  say(`packing ${recipe.name}`);
+  const artefacts = await pack(recipe, obtained, agent, shared);
 
   for (const [file, data] of Object.entries(artefacts)) await replaceFile(join(directory, file), data);
   const sizes = Object.fromEntries(Object.entries(artefacts).map(([file, data]) => [file, data.length]));
+  const packages = Object.fromEntries(Object.entries(obtained).map(([name, { version }]) => [name, version]));
   const used = Object.keys(lock).length === 0 ? packages : lock;
   if (used !== lock) await writeLock(lockFile, used);
   await writeManifest(directory, { inputs: inputsWith(used), lock: used, packages, sizes });
-  say(`${recipe.name}: ${kernelPackage.version.package} ${kernelPackage.version.version}`);
+  const kernel = packages[recipe.kernelPackage];
+  say(`${recipe.name}: ${kernel?.package ?? ""} ${kernel?.version ?? ""}`);
 }
 
-/** Boot loaders unpack what they load; here that happens once. */
-async function hypervisorFrom(deb: string): Promise<Uint8Array> {
-  const packed = await fileFromDeb(deb, (path) => /^boot\/xen-.*\.gz$/.test(path));
-  return await promisify(gunzip)(packed.data);
+/** Where the packages of a build may come from. */
+interface Sources {
+  readonly store: PackageStore;
+  readonly recipe: Recipe;
+  readonly lock: Lock;
+  readonly previous: Manifest | undefined;
+  readonly say: Say;
 }
 
-async function obtain(
-  store: PackageStore,
-  recipe: Recipe,
-  name: string,
-  lock: Lock,
-  previous: Manifest | undefined,
-  say: Say,
-): Promise<Obtained> {
+/** Packages of which single files are used. */
+function basePackages({ kernelPackage, busyboxPackage, hypervisor }: Recipe): string[] {
+  return [kernelPackage, busyboxPackage, ...(hypervisor === undefined ? [] : [hypervisor.package])];
+}
+
+/**
+ * Packages that are unpacked. A lock file that has the recipe's has what they depend on as well, and that does not change
+ * within a release.
+ */
+async function programPackages({ store, recipe, lock }: Sources): Promise<string[]> {
+  const { packages = [], architecture } = recipe;
+  if (packages.length === 0) return [];
+  if (packages.every((name) => name in lock)) {
+    const base = basePackages(recipe);
+    return Object.keys(lock).filter((name) => !base.includes(name));
+  }
+  return store.closure(packages, architecture);
+}
+
+async function obtain({ store, recipe, lock, previous, say }: Sources, name: string): Promise<Obtained> {
   const locked = lock[name];
   if (locked === undefined) return store.newest(name, recipe.architecture);
   const present = await store.cached(locked);
@@ -103,6 +107,42 @@ async function obtain(
   if (exact !== undefined) return exact;
   say(`the archive no longer has ${locked.package} ${locked.version}, taking the newest instead`);
   return store.newest(name, recipe.architecture);
+}
+
+/** The files of the image, by name. */
+async function pack(
+  recipe: Recipe,
+  obtained: Readonly<Record<string, Obtained>>,
+  agent: Uint8Array,
+  shared: ReadonlyMap<string, Uint8Array>,
+): Promise<Record<string, Uint8Array>> {
+  const base = basePackages(recipe);
+  const [kernelDeb = "", busyboxDeb = "", hypervisorDeb] = base.map((name) => obtained[name]?.path);
+  const kernel = await fileFromDeb(kernelDeb, (path) => path.startsWith("boot/vmlinuz-"));
+  const busybox = await fileFromDeb(busyboxDeb, (path) => /^(usr\/)?bin\/busybox$/.test(path));
+  const leaveOut = [...NEVER_NEEDED, ...(recipe.leaveOut ?? [])];
+  const wanted = (path: string): boolean => !leaveOut.some((glob) => matchesGlob(path, glob));
+  const unpacked: Entry[] = [];
+  for (const [name, { path }] of Object.entries(obtained)) {
+    if (!base.includes(name)) unpacked.push(...(await treeFromDeb(path, wanted)));
+  }
+  const initrd = await packInitramfs({
+    hostname: recipe.name,
+    console: consoleOf(recipe),
+    busybox: busybox.data,
+    agent,
+    shared,
+    unpacked,
+  });
+  const artefacts = { [KERNEL_FILE]: kernel.data, [INITRD_FILE]: initrd };
+  if (hypervisorDeb === undefined) return artefacts;
+  return { ...artefacts, [HYPERVISOR_FILE]: await hypervisorFrom(hypervisorDeb) };
+}
+
+/** Boot loaders unpack what they load; here that happens once. */
+async function hypervisorFrom(deb: string): Promise<Uint8Array> {
+  const packed = await fileFromDeb(deb, (path) => /^boot\/xen-.*\.gz$/.test(path));
+  return await promisify(gunzip)(packed.data);
 }
 
 async function readAgent(repository: string, recipe: Recipe): Promise<Buffer> {

@@ -1,10 +1,11 @@
-/** Reads single files out of a Debian binary package: an ar archive with a compressed tar inside (deb(5)). */
+/** Reads files out of a Debian binary package: an ar archive with a compressed tar inside (deb(5)). */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { extract } from "tar-stream";
+import { extract, type Extract, type Header } from "tar-stream";
 import xz from "xz-decompress";
+import type { Entry } from "./cpio.js";
 
 const AR_MAGIC = "!<arch>\n";
 const AR_HEADER_BYTES = 60;
@@ -15,6 +16,8 @@ interface Member {
   readonly start: number;
   readonly size: number;
 }
+
+type TarEntry = Extract extends AsyncIterable<infer Element> ? Element : never;
 
 /** One regular file of a package, its path without the leading `./`. */
 export interface PackagedFile {
@@ -27,6 +30,56 @@ export interface PackagedFile {
  * gigabyte of modules behind the one file we need.
  */
 export async function fileFromDeb(deb: string, wanted: (path: string) => boolean): Promise<PackagedFile> {
+  for await (const entry of packaged(deb)) {
+    const path = pathOf(entry.header);
+    if (entry.header.type === "file" && wanted(path)) return { path, data: await contentOf(entry) };
+    entry.resume();
+  }
+  throw new Error(`${deb} holds no file of the kind looked for`);
+}
+
+/** All that the package unpacks to and whose path `wanted` accepts. */
+export async function treeFromDeb(deb: string, wanted: (path: string) => boolean): Promise<Entry[]> {
+  const found = new Map<string, Entry>();
+  for await (const entry of packaged(deb)) {
+    const { type, linkname, mode } = entry.header;
+    const path = pathOf(entry.header);
+    if (path === "" || !wanted(path)) entry.resume();
+    else if (type === "file") found.set(path, { type, path, mode, data: await contentOf(entry) });
+    else {
+      entry.resume();
+      if (type === "directory") found.set(path, { type, path, mode });
+      else if (type === "symlink") found.set(path, { type, path, target: linkname });
+      else if (type === "link") found.set(path, { ...hardLinked(found, linkname), path });
+      else throw new Error(`${deb}: ${path} is a ${type}, which packages do not hold`);
+    }
+  }
+  return [...found.values()];
+}
+
+/** A hard link names a file that came before it. */
+function hardLinked(found: ReadonlyMap<string, Entry>, linkname: string): Entry {
+  const target = found.get(withoutDot(linkname));
+  if (target === undefined) throw new Error(`a hard link to ${linkname}, which is not there or left out`);
+  return target;
+}
+
+function pathOf({ name }: Header): string {
+  return withoutDot(name).replace(/\/$/, "");
+}
+
+function withoutDot(path: string): string {
+  return path.replace(/^\.\//, "");
+}
+
+async function contentOf(entry: TarEntry): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of entry as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** The entries of the package's data archive, each to be read or resumed before the next. */
+async function* packaged(deb: string): AsyncGenerator<TarEntry> {
   const member = (await members(deb)).find(({ name }) => name.startsWith("data.tar"));
   if (member === undefined) throw new Error(`${deb} is not a Debian package: it has no data.tar`);
   const packed = createReadStream(deb, { start: member.start, end: member.start + member.size - 1 });
@@ -37,21 +90,12 @@ export async function fileFromDeb(deb: string, wanted: (path: string) => boolean
   });
   source.pipe(tar);
   try {
-    for await (const entry of tar) {
-      const path = entry.header.name.replace(/^\.\//, "");
-      if (entry.header.type === "file" && wanted(path)) {
-        const chunks: Buffer[] = [];
-        for await (const chunk of entry as AsyncIterable<Buffer>) chunks.push(chunk);
-        return { path, data: Buffer.concat(chunks) };
-      }
-      entry.resume();
-    }
+    yield* tar;
   } finally {
     source.unpipe(tar);
     source.destroy();
     packed.destroy();
   }
-  throw new Error(`${deb} holds no file of the kind looked for`);
 }
 
 function decompressed(packed: Readable, name: string): Readable {

@@ -15,8 +15,10 @@ export interface PackageVersion {
 
 /** A stanza of a Packages file. */
 export interface Stanza extends PackageVersion {
-  /** Names of the packages it depends on, without version conditions; of alternatives the first. */
-  readonly depends: readonly string[];
+  /** What it depends on, before its installation or after: each time the names that will do, without version conditions. */
+  readonly depends: readonly (readonly string[])[];
+  /** Virtual packages it stands for. */
+  readonly provides: readonly string[];
 }
 
 /** Parses one stanza; undefined when a field is missing or malformed, as in stanzas of installed packages. */
@@ -31,8 +33,15 @@ export function parseStanza(text: string): Stanza | undefined {
   if (name === undefined || version === undefined || architecture === undefined || filename === undefined)
     return undefined;
   if (!Number.isSafeInteger(size) || sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
-  const depends = (field("Depends") ?? "").split(",").map((clause) => /^\s*([^\s|(:]*)/.exec(clause)?.[1] ?? "");
-  return { package: name, version, architecture, filename, size, sha256, depends };
+  const depends = ["Pre-Depends", "Depends"].flatMap((relation) => clauses(field(relation)));
+  const provides = clauses(field("Provides")).flat();
+  return { package: name, version, architecture, filename, size, sha256, depends, provides };
+}
+
+/** `a (>= 1) | b:any, c` is `[["a", "b"], ["c"]]`. */
+function clauses(relation = ""): string[][] {
+  const present = relation.split(",").filter((clause) => clause.trim() !== "");
+  return present.map((clause) => clause.split("|").map((name) => /^\s*([^\s(:]*)/.exec(name)?.[1] ?? ""));
 }
 
 /** The first stanza of `index` about package `name`. */
@@ -41,4 +50,11 @@ export function findStanza(index: string, name: string): Stanza | undefined {
   if (at < 0) return undefined;
   const end = index.indexOf("\n\n", at);
   return parseStanza(index.slice(at, end < 0 ? undefined : end));
+}
+
+/** Names of the packages in `index` that provide `name`. */
+export function findProviders(index: string, name: string): string[] {
+  const candidates = index.split("\n\n").filter((text) => text.includes("\nProvides:") && text.includes(name));
+  const stanzas = candidates.map(parseStanza).filter((stanza) => stanza !== undefined);
+  return stanzas.filter(({ provides }) => provides.includes(name)).map((stanza) => stanza.package);
 }

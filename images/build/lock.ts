@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { replaceFile } from "./files.js";
 import type { PackageVersion } from "./index-file.js";
 
-/** By the name the recipe uses, which for a kernel is the meta-package. */
+/** By the name the recipe uses, which for a kernel is the meta-package; what others depend on by its own. */
 export type Lock = Readonly<Record<string, PackageVersion>>;
 
 /** Reads a lock file; an absent one locks nothing. */

@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { Architecture } from "../recipe.js";
 import type { PackageArchive, Say } from "./archive.js";
-import { findStanza, type PackageVersion, type Stanza } from "./index-file.js";
+import { findProviders, findStanza, type PackageVersion, type Stanza } from "./index-file.js";
 
 const SUITE = "bookworm";
 
@@ -30,12 +30,11 @@ export class Mirror implements PackageArchive {
   }
 
   async newest(name: string, architecture: Architecture): Promise<Stanza | undefined> {
-    let index = this.#indexes.get(architecture);
-    if (index === undefined) {
-      index = this.#readIndex(architecture);
-      this.#indexes.set(architecture, index);
-    }
-    return findStanza(await index, name);
+    return findStanza(await this.#index(architecture), name);
+  }
+
+  async providers(name: string, architecture: Architecture): Promise<string[]> {
+    return findProviders(await this.#index(architecture), name);
   }
 
   async download(wanted: PackageVersion, destination: string): Promise<boolean> {
@@ -46,6 +45,15 @@ export class Mirror implements PackageArchive {
     if (!response.ok || response.body === null) throw new Error(`${url.href}: HTTP status ${response.status}`);
     await pipeline(Readable.fromWeb(response.body), createWriteStream(destination));
     return true;
+  }
+
+  #index(architecture: Architecture): Promise<string> {
+    let index = this.#indexes.get(architecture);
+    if (index === undefined) {
+      index = this.#readIndex(architecture);
+      this.#indexes.set(architecture, index);
+    }
+    return index;
   }
 
   async #readIndex(architecture: Architecture): Promise<string> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Recipe } from "../recipe.js";
 import { Apt } from "./apt.js";
 import type { PackageArchive, Say } from "./archive.js";
+import { withDependencies } from "./dependencies.js";
 import { exists, sha256OfFile, temporaryFor } from "./files.js";
 import type { PackageVersion, Stanza } from "./index-file.js";
 import { Mirror } from "./mirror.js";
@@ -59,7 +60,7 @@ export class PackageStore implements AsyncDisposable {
   async newest(name: string, architecture: Recipe["architecture"]): Promise<Obtained> {
     const archive = await this.#openArchive();
     const stanza = await archive.newest(name, architecture);
-    const kernel = stanza?.depends.find((dependency) => dependency.startsWith("linux-image-"));
+    const kernel = stanza?.depends.flat().find((dependency) => dependency.startsWith("linux-image-"));
     const concrete = kernel === undefined ? stanza : await archive.newest(kernel, architecture);
     if (concrete === undefined) {
       throw new Error(
@@ -70,6 +71,11 @@ export class PackageStore implements AsyncDisposable {
     const obtained = await this.exact(identity(concrete));
     if (obtained === undefined) throw new Error(`the package archive lists ${concrete.filename} but does not hold it`);
     return obtained;
+  }
+
+  /** Names of `names` and all packages they depend on. */
+  async closure(names: readonly string[], architecture: Recipe["architecture"]): Promise<string[]> {
+    return withDependencies(await this.#openArchive(), names, architecture);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

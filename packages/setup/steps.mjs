@@ -140,7 +140,7 @@ function image(name) {
     title: `guest image ${name}`,
     after: ["typescript", "agent"],
     inputs: () => [at("images"), ...agent.outputs()],
-    outputs: () => ["vmlinuz", "initramfs.cpio.gz", "manifest.json"].map((file) => at(".cache/images", name, file)),
+    outputs: () => ["vmlinuz", "initrd.img", "manifest.json"].map((file) => at(".cache/images", name, file)),
     run: (step) => step.exec("node", [at("images/dist/build/main.js"), name]),
   };
 }

@@ -3,7 +3,18 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,7 +23,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ensureImage } from "../../images/build/build.js";
 import { packCpio } from "../../images/build/cpio.js";
-import { fileFromDeb } from "../../images/build/deb.js";
+import { fileFromDeb, treeFromDeb } from "../../images/build/deb.js";
 import { recipe as cloud } from "../../images/debian-cloud/image.js";
 import debianCloud from "../../images/debian-cloud/image.js";
 
@@ -66,6 +77,30 @@ describe.runIf(hasDpkg)("a Debian package", () => {
     const deb = makeDeb("kernel", "1", "boot/vmlinuz-1", "a kernel".repeat(10_000), compression);
     const file = await fileFromDeb(deb, (path) => path.startsWith("boot/"));
     expect(file).toEqual({ path: "boot/vmlinuz-1", data: Buffer.from("a kernel".repeat(10_000)) });
+  });
+
+  test("unpacks to its files, directories and links", async () => {
+    const tree = join(scratch, "tree");
+    mkdirSync(join(tree, "DEBIAN"), { recursive: true });
+    mkdirSync(join(tree, "usr/share/doc"), { recursive: true });
+    writeFileSync(
+      join(tree, "DEBIAN/control"),
+      "Package: x\nVersion: 1\nArchitecture: all\nMaintainer: none\nDescription: x\n",
+    );
+    writeFileSync(join(tree, "usr/a"), "data", { mode: 0o755 });
+    linkSync(join(tree, "usr/a"), join(tree, "usr/b"));
+    symlinkSync("a", join(tree, "usr/c"));
+    writeFileSync(join(tree, "usr/share/doc/x"), "");
+    const deb = join(scratch, "x.deb");
+    execFileSync("dpkg-deb", ["--root-owner-group", "--build", tree, deb]);
+    const entries = await treeFromDeb(deb, (path) => !path.startsWith("usr/share"));
+    const file = { type: "file", mode: 0o755, data: Buffer.from("data") };
+    expect(entries.toSorted((a, b) => (a.path < b.path ? -1 : 1))).toEqual([
+      { type: "directory", path: "usr", mode: 0o755 },
+      { ...file, path: "usr/a" },
+      { ...file, path: "usr/b" },
+      { type: "symlink", path: "usr/c", target: "a" },
+    ]);
   });
 
   test("without the file looked for is an error that names it", async () => {
@@ -138,15 +173,15 @@ describe.runIf(hasDpkg)("building an image", () => {
     );
   }
 
-  async function build(update = false): Promise<string[]> {
+  async function build(update = false, recipe = cloud): Promise<string[]> {
     const said: string[] = [];
-    await ensureImage(cloud, { update, say: (text) => said.push(text), repository: join(scratch, "repository") });
+    await ensureImage(recipe, { update, say: (text) => said.push(text), repository: join(scratch, "repository") });
     return said;
   }
 
   const repositoryFile = (path: string): string => join(scratch, "repository", path);
   const kernel = (): string => readFileSync(repositoryFile(".cache/images/debian-cloud/vmlinuz"), "utf8");
-  const initrd = (): Buffer => readFileSync(repositoryFile(".cache/images/debian-cloud/initramfs.cpio.gz"));
+  const initrd = (): Buffer => readFileSync(repositoryFile(".cache/images/debian-cloud/initrd.img"));
 
   beforeEach(() => {
     mkdirSync(repositoryFile("images/root/etc"), { recursive: true });
@@ -241,6 +276,34 @@ describe.runIf(hasDpkg)("building an image", () => {
     expect(kernel()).toBe(`${KERNEL} 6.2`);
   });
 
+  test("unpacks packages and what they depend on, without documentation, and locks them all", async () => {
+    const kernels = ["linux-image-cloud-amd64_6.1", "linux-image-6.1-cloud_6.1", "busybox-static_1"];
+    publishKernel("6.1");
+    publish(
+      ...kernels.map((name) => join(scratch, `${name}_amd64.deb`)),
+      makeDeb("tool", "1", "bin/tool", "the tool", "xz", "libtool (>= 1), tool-doc"),
+      makeDeb("libtool", "1", "lib/libtool.so", "its library"),
+      makeDeb("tool-doc", "1", "usr/share/doc/tool/README", "how to use it"),
+      makeDeb("other", "1", "bin/other", "not asked for"),
+    );
+    const recipe = { ...cloud, packages: ["tool"], leaveOut: ["**/*.so"] };
+    await build(false, recipe);
+    const names = namesIn(initrd());
+    expect(names).toContain("usr/bin/tool");
+    for (const name of ["usr/lib/libtool.so", "usr/share/doc/tool/README", "usr/bin/other"]) {
+      expect(names).not.toContain(name);
+    }
+    const lock = JSON.parse(readFileSync(repositoryFile("images/debian-cloud/lock.json"), "utf8")) as object;
+    expect(Object.keys(lock)).toEqual(["linux-image-cloud-amd64", "busybox-static", "tool", "libtool", "tool-doc"]);
+
+    // From the lock file alone, with what was downloaded: no archive is asked what depends on what.
+    const first = initrd();
+    rmSync(join(scratch, "mirror"), { recursive: true });
+    rmSync(repositoryFile(".cache/images/debian-cloud"), { recursive: true });
+    await build(false, recipe);
+    expect(initrd().equals(first)).toBe(true);
+  });
+
   test("says what to do where the archive has no such package", async () => {
     publish(makeDeb("busybox-static", "1", "bin/busybox", "busybox"));
     await expect(build()).rejects.toThrow(/no linux-image-cloud-amd64 for amd64.*TERRARIUM_DEBIAN_MIRROR/);
@@ -250,6 +313,11 @@ describe.runIf(hasDpkg)("building an image", () => {
 test("an image is plain data that crosses to a worker", () => {
   expect(structuredClone(debianCloud)).toEqual(debianCloud);
 });
+
+/** Names of the entries in an uncompressed cpio archive: what follows a header of 110 hexadecimal digits. */
+function namesIn(archive: Buffer): (string | undefined)[] {
+  return [...archive.toString("latin1").matchAll(/070701[0-9A-Fa-f]{104}([^\0]+)\0/g)].map(([, name]) => name);
+}
 
 function digest(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

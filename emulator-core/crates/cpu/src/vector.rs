@@ -7,7 +7,7 @@ mod tests;
 
 use softfloat::Context;
 use x86::instructions::simd::{
-    ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine, lanes,
+    ConvertOp, FloatOp, FmaOp, FpOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine, lanes,
 };
 use x86::{Engine, Exception, Op, Width};
 
@@ -219,7 +219,12 @@ impl VectorEngine for Exec<'_> {
         {
             return Ok(value);
         }
-        self.with_mxcsr(|ctx| float::operate(op, a, b, imm, ctx))
+        self.with_mxcsr(|ctx| {
+            if op.op() == FpOp::DotProduct {
+                return float::dot_products(op, a, b, imm, ctx);
+            }
+            core::array::from_fn(|part| float::operate(op, a[part], b[part], imm, ctx))
+        })
     }
 
     fn fused<const PARTS: usize>(

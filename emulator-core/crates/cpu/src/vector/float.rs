@@ -39,22 +39,8 @@ fn fill<B: Binary>(a: u128, count: u32, mut f: impl FnMut(u32) -> B) -> u128 {
     })
 }
 
-/// Runs `op` on all parts; scalar forms keep the rest of `a`.
-pub(super) fn operate<const PARTS: usize>(
-    op: FloatOp,
-    a: [u128; PARTS],
-    b: [u128; PARTS],
-    imm: u8,
-    ctx: &mut Context,
-) -> [u128; PARTS] {
-    match (op.op(), op.lanes()) {
-        (FpOp::DotProduct, Lanes::Ps | Lanes::Ss) => dot_product::<F32, PARTS>(4, a, b, imm, ctx),
-        (FpOp::DotProduct, Lanes::Pd | Lanes::Sd) => dot_product::<F64, PARTS>(2, a, b, imm, ctx),
-        _ => core::array::from_fn(|part| operate_part(op, a[part], b[part], imm, ctx)),
-    }
-}
-
-fn operate_part(op: FloatOp, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
+/// Runs `op`; scalar forms keep the rest of `a`.
+pub(super) fn operate(op: FloatOp, a: u128, b: u128, imm: u8, ctx: &mut Context) -> u128 {
     match op.lanes() {
         Lanes::Ps => packed::<F32>(op.op(), 4, a, b, imm, ctx),
         Lanes::Pd => packed::<F64>(op.op(), 2, a, b, imm, ctx),
@@ -77,7 +63,7 @@ fn packed<B: Binary>(op: FpOp, count: u32, a: u128, b: u128, imm: u8, ctx: &mut 
         FpOp::Rsqrt => each(|_, b, _| approximate::reciprocal_root(b)),
         FpOp::Compare => fill(a, count, |n| predicate::<B>(imm, lane(a, n), lane(b, n), ctx)),
         FpOp::Round => round::<B>(count, a, b, imm, ctx),
-        FpOp::DotProduct => unreachable!("its steps run in all parts together"),
+        FpOp::DotProduct => dot_products_of::<B, 1>(count, [a], [b], imm, ctx)[0],
         FpOp::AddSub => fill(a, count, |n| {
             let (a, b) = (lane::<B>(a, n), lane(b, n));
             if n % 2 == 0 { sse::sub(a, b, ctx) } else { sse::add(a, b, ctx) }
@@ -118,10 +104,24 @@ fn round<B: Binary>(count: u32, a: u128, b: u128, imm: u8, ctx: &mut Context) ->
     fill(a, count, |n| sse::round_to_integral::<B>(lane(b, n), imm & NO_PRECISION == 0, ctx))
 }
 
-/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Which of two
-/// addends comes first differs from lane to lane on Intel's processors, and tells where both are NaNs: the first is the sum. Each step, in
-/// all parts, raises its own exceptions (Intel SDM vol. 2, DPPS).
-fn dot_product<B: Binary, const PARTS: usize>(
+/// `DPPS` and `DPPD` of each 128-bit part.
+pub(super) fn dot_products<const PARTS: usize>(
+    op: FloatOp,
+    a: [u128; PARTS],
+    b: [u128; PARTS],
+    imm: u8,
+    ctx: &mut Context,
+) -> [u128; PARTS] {
+    match op.lanes() {
+        Lanes::Ps => dot_products_of::<F32, PARTS>(4, a, b, imm, ctx),
+        _ => dot_products_of::<F64, PARTS>(2, a, b, imm, ctx),
+    }
+}
+
+/// Products where the immediate's upper bits ask for them, summed in pairs; the sum goes where its lower bits say. Each step raises
+/// its exceptions in all parts before the next one (Intel SDM vol. 2, DPPS). Which of two addends comes first differs from lane to lane
+/// on Intel's processors, and tells where both are NaNs: the first is the sum.
+fn dot_products_of<B: Binary, const PARTS: usize>(
     count: u32,
     a: [u128; PARTS],
     b: [u128; PARTS],
@@ -138,9 +138,9 @@ fn dot_product<B: Binary, const PARTS: usize>(
     if !ctx.next_step() {
         return [0; PARTS];
     }
-    let mut sums = products.map(|products| {
+    let mut sums = products.map(|p| {
         core::array::from_fn(|n| {
-            let (own, other) = (products[n], products[n ^ 1]);
+            let (own, other) = (p[n], p[n ^ 1]);
             if count == 4 { sse::add(other, own, ctx) } else { sse::add(own, other, ctx) }
         })
     });
@@ -148,9 +148,9 @@ fn dot_product<B: Binary, const PARTS: usize>(
         if !ctx.next_step() {
             return [0; PARTS];
         }
-        sums = sums.map(|pairs: [B; 4]| core::array::from_fn(|n| sse::add(pairs[n], pairs[n ^ 2], ctx)));
+        sums = sums.map(|s: [B; 4]| core::array::from_fn(|n| sse::add(s[n], s[n ^ 2], ctx)));
     }
-    sums.map(|sums| fill(0, count, |n| if imm >> n & 1 != 0 { sums[n as usize] } else { none }))
+    sums.map(|s| fill(0, count, |n| if imm >> n & 1 != 0 { s[n as usize] } else { none }))
 }
 
 /// A fused operation of `a`, `b` and `c`; scalar forms keep the rest of `first`.

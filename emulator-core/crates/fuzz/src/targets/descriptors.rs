@@ -59,8 +59,8 @@ fn seeds() -> Vec<Vec<u8>> {
     // Every instruction in every mode and level, with descriptors of all types.
     let mut seeds = Vec::new();
     for instruction in 0..INSTRUCTIONS.len() as u8 {
-        for mode in 0..6 {
-            let mut seed = vec![mode, instruction];
+        for setting in 0..6 {
+            let mut seed = vec![setting % 3, setting / 3, instruction];
             seed.extend((0..200u8).map(|n| n.wrapping_mul(37).wrapping_add(instruction)));
             seeds.push(seed);
         }
@@ -68,23 +68,33 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Where an instruction runs.
+#[derive(Clone, Copy)]
+struct Setting {
+    /// IA-32e mode.
+    long: bool,
+    /// Its compatibility mode.
+    compatible: bool,
+    level: u8,
+}
+
 fn run(input: &[u8]) {
     let mut input = Input(input);
     let mut board = Board::new();
-    let (mode, level) = (input.byte() % 3, if input.flag() { 3 } else { 0 });
-    let long = mode != 0;
+    let mode = input.byte() % 3;
+    let setting = Setting { long: mode != 0, compatible: mode == 2, level: if input.flag() { 3 } else { 0 } };
     let instruction = INSTRUCTIONS[input.below(INSTRUCTIONS.len())];
     board.write(CODE, instruction);
     board.write(CODE + instruction.len() as u64, &[0xeb, 0xfe]);
-    tables(&mut board, long, level, mode == 2, &mut input);
+    tables(&mut board, setting, &mut input);
     let mut state = cpu::Cpu::new().state;
     let (flags, ax) = (u64::from(input.word()), selector(&mut board, &mut input));
-    enter(&mut state, long, level, mode == 2, flags, ax);
+    enter(&mut state, setting, flags, ax);
     let mut exit = board.step(|target| *target = state.clone());
     let (after, same_task) = (&board.cpu.state, board.cpu.state.tr == state.tr);
     let inward = matches!(instruction, [0xff, 0x1b] | [0xcd, _] | [0xcc]);
     if exit != VcpuExit::Shutdown && same_task && after.rip != HANDLER && !inward {
-        assert!(after.cpl >= level, "{instruction:02x?} leads inward\n{}", cpu::dump(after));
+        assert!(after.cpl >= setting.level, "{instruction:02x?} leads inward\n{}", cpu::dump(after));
     }
     for _ in 0..6 {
         if exit == VcpuExit::Shutdown {
@@ -151,7 +161,8 @@ fn data_segment(segment: &Segment, cpl: u8, complain: &dyn Fn(&str)) {
     }
 }
 
-fn tables(board: &mut Board, long: bool, level: u8, compatible: bool, input: &mut Input<'_>) {
+fn tables(board: &mut Board, setting: Setting, input: &mut Input<'_>) {
+    let Setting { long, compatible, level } = setting;
     let code_flags: u64 = if long && !compatible { 0xa } else { 0xc };
     let rights = |access: u64| access | u64::from(level) << 5;
     let segment = |access: u64, flags: u64| 0x000f_0000_0000_ffff | access << 40 | flags << 52;
@@ -248,7 +259,8 @@ fn descriptor(input: &mut Input<'_>) -> u64 {
     limit & 0xffff | base << 16 | access << 40 | (limit >> 16) << 48 | flags << 52
 }
 
-fn enter(state: &mut State, long: bool, level: u8, compatible: bool, flags: u64, ax: u16) {
+fn enter(state: &mut State, setting: Setting, flags: u64, ax: u16) {
+    let Setting { long, compatible, level } = setting;
     state.cr0 = c::CR0_PE | c::CR0_ET;
     if long {
         (state.cr0, state.cr4, state.cr3) = (state.cr0 | c::CR0_PG, c::CR4_PAE, 0x1_0000);

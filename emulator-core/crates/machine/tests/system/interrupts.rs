@@ -77,7 +77,7 @@ fn the_timer_goes_on_in_periodic_mode_until_its_count_is_cleared() {
     // 11.5.4.
     let mut p = with_apic();
     apic(&mut p, LVT_TIMER, PERIODIC | 0x40);
-    apic(&mut p, INITIAL_COUNT, 20_000_000);
+    apic(&mut p, INITIAL_COUNT, 200_000_000);
     for place in ["first", "second", "third"] {
         wait(&mut p, place);
     }
