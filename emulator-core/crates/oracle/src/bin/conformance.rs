@@ -7,6 +7,7 @@ mod linux {
     use std::time::Instant;
 
     use oracle::campaign::{Outcome, Pair, Summary, case};
+    use oracle::host::Host;
     use oracle::text;
 
     const USAGE: &str = "conformance [--cases N] [--seed S] [--speed] [--replay CASE]";
@@ -74,9 +75,10 @@ mod linux {
     }
 
     pub fn main() -> ExitCode {
-        let done = options().and_then(|options| match &options.replay {
-            Some(line) => replay(line),
-            None => Ok(campaign(&options)),
+        let done = options().and_then(|options| match (Host::unavailable(), &options.replay) {
+            (Some(cause), _) => Err(cause),
+            (None, Some(line)) => replay(line),
+            (None, None) => Ok(campaign(&options)),
         });
         match done {
             Ok(true) => ExitCode::SUCCESS,

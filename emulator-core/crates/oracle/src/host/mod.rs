@@ -166,6 +166,17 @@ impl Host {
         assert_eq!(done, 0, "system calls cannot be turned away: {}", std::io::Error::last_os_error());
     }
 
+    /// Why this machine's processor cannot be asked, if it cannot: not every kernel lets ordinary users map pages as low as a
+    /// case's are (vm.mmap_min_addr).
+    #[must_use]
+    pub fn unavailable() -> Option<String> {
+        let lowest = std::fs::read_to_string("/proc/sys/vm/mmap_min_addr").ok()?.trim().parse::<u64>().ok()?;
+        // SAFETY: takes nothing and always succeeds.
+        let root = unsafe { libc::geteuid() } == 0;
+        (!root && lowest > CODE.start)
+            .then(|| format!("vm.mmap_min_addr is {lowest}: run as root, or set it to {} or less", CODE.start))
+    }
+
     /// Runs `case`.
     pub fn run(&mut self, case: &Case) -> Outcome {
         self.pages.fill(case, &mut self.scratch);
