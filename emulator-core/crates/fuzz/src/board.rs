@@ -1,7 +1,7 @@
 //! A processor on a bus with a little memory and nothing else.
 
 use cpu::{Access, Cpu, DescriptorTable, Segment, State};
-use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
+use platform::{AccessSize, Backing, Bus, GuestMemory, Nanos, PhysAddr, Vcpu, VcpuExit};
 
 /// Bytes of memory; everything above answers zero.
 pub(crate) const MEMORY: u64 = 0x2_0000;
@@ -12,39 +12,18 @@ impl Bus for Memory {
     fn memory(&mut self) -> &mut GuestMemory {
         &mut self.0
     }
+
     fn backing(&self, addr: PhysAddr) -> Backing {
         if addr.0 < MEMORY { Backing::Ram(addr.0 as usize) } else { Backing::Mmio }
     }
-    fn take_map_changed(&mut self) -> bool {
-        false
-    }
+
     fn mmio_read(&mut self, _addr: PhysAddr, _size: AccessSize, _now: Nanos) -> u64 {
         0
     }
-    fn mmio_write(&mut self, _addr: PhysAddr, _size: AccessSize, _value: u64, _now: Nanos) {}
+
     fn pio_read(&mut self, _port: u16, _size: AccessSize, _now: Nanos) -> u32 {
         0
     }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _now: Nanos) {}
-    fn interrupt_asserted(&self) -> bool {
-        false
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn acknowledge_interrupt(&mut self, _now: Nanos) -> Option<u8> {
-        None
-    }
-    fn apic_msr_read(&mut self, _msr: u32, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn apic_msr_write(&mut self, _msr: u32, _value: u64, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn task_priority(&self) -> u8 {
-        0
-    }
-    fn set_task_priority(&mut self, _cr8: u8, _now: Nanos) {}
 }
 
 /// See the module.

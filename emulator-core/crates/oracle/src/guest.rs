@@ -4,7 +4,7 @@
 //! stack, so a run always ends halted.
 
 use cpu::{Cpu, CpuModel, DescriptorTable, Segment, control};
-use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
+use platform::{Backing, Bus, GuestMemory, PhysAddr, Vcpu, VcpuExit};
 
 use x86::{Width, seg};
 
@@ -59,39 +59,10 @@ impl Bus for Board {
     fn memory(&mut self) -> &mut GuestMemory {
         &mut self.memory
     }
+
     fn backing(&self, addr: PhysAddr) -> Backing {
         if addr.0 < MEMORY_SIZE { Backing::Ram(addr.0 as usize) } else { Backing::Mmio }
     }
-    fn take_map_changed(&mut self) -> bool {
-        false
-    }
-    fn mmio_read(&mut self, _addr: PhysAddr, size: AccessSize, _now: Nanos) -> u64 {
-        size.ones()
-    }
-    fn mmio_write(&mut self, _addr: PhysAddr, _size: AccessSize, _value: u64, _now: Nanos) {}
-    fn pio_read(&mut self, _port: u16, size: AccessSize, _now: Nanos) -> u32 {
-        size.ones() as u32
-    }
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _now: Nanos) {}
-    fn interrupt_asserted(&self) -> bool {
-        false
-    }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn acknowledge_interrupt(&mut self, _now: Nanos) -> Option<u8> {
-        None
-    }
-    fn apic_msr_read(&mut self, _msr: u32, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn apic_msr_write(&mut self, _msr: u32, _value: u64, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn task_priority(&self) -> u8 {
-        0
-    }
-    fn set_task_priority(&mut self, _cr8: u8, _now: Nanos) {}
 }
 
 /// Our processor on its board.

@@ -51,7 +51,8 @@ pub enum MsrAnswer {
     Fault,
 }
 
-/// The board, seen from one processor. Every call carries the guest time of the access.
+/// The board, seen from one processor. Every call carries the guest time of the access. Only memory has to be there: where a board
+/// says nothing else, no device answers, nothing interrupts, and there is no local APIC.
 ///
 /// An access may change the interrupt line or the next timer deadline, so a processor returns from
 /// [`crate::Vcpu::run`] soon after one (at the next instruction or block boundary).
@@ -64,25 +65,35 @@ pub trait Bus {
     fn backing(&self, addr: PhysAddr) -> Backing;
 
     /// True once after the answers of [`Bus::backing`] changed; the processor then drops its translations.
-    fn take_map_changed(&mut self) -> bool;
+    fn take_map_changed(&mut self) -> bool {
+        false
+    }
 
     /// Reads a device register; the value is zero-extended.
-    fn mmio_read(&mut self, addr: PhysAddr, size: AccessSize, now: Nanos) -> u64;
+    fn mmio_read(&mut self, _addr: PhysAddr, size: AccessSize, _now: Nanos) -> u64 {
+        size.ones()
+    }
 
     /// Writes a device register; bits of `value` above `size` are zero.
-    fn mmio_write(&mut self, addr: PhysAddr, size: AccessSize, value: u64, now: Nanos);
+    fn mmio_write(&mut self, _addr: PhysAddr, _size: AccessSize, _value: u64, _now: Nanos) {}
 
     /// `IN`: reads 1, 2 or 4 bytes from the port space; the value is zero-extended.
-    fn pio_read(&mut self, port: u16, size: AccessSize, now: Nanos) -> u32;
+    fn pio_read(&mut self, _port: u16, size: AccessSize, _now: Nanos) -> u32 {
+        size.ones() as u32
+    }
 
     /// `OUT`: writes 1, 2 or 4 bytes to the port space.
-    fn pio_write(&mut self, port: u16, size: AccessSize, value: u32, now: Nanos);
+    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _now: Nanos) {}
 
     /// Level of the processor's INTR pin: a maskable interrupt waits.
-    fn interrupt_asserted(&self) -> bool;
+    fn interrupt_asserted(&self) -> bool {
+        false
+    }
 
     /// True once when a non-maskable interrupt has arrived since the last call.
-    fn take_nmi(&mut self) -> bool;
+    fn take_nmi(&mut self) -> bool {
+        false
+    }
 
     /// FERR# falls: the x87 has an unmasked error and CR0.NE leaves it to the board, which a PC answers with interrupt 13
     /// (Intel SDM vol. 3, 9.2.1). A board without the wire does nothing.
@@ -90,18 +101,26 @@ pub trait Bus {
 
     /// Interrupt-acknowledge cycle: the vector to deliver, or `None` when the request went away
     /// (a board with an i8259 answers its spurious vector instead).
-    fn acknowledge_interrupt(&mut self, now: Nanos) -> Option<u8>;
+    fn acknowledge_interrupt(&mut self, _now: Nanos) -> Option<u8> {
+        None
+    }
 
     /// Reads an MSR of the local APIC (`IA32_APIC_BASE`, `IA32_TSC_DEADLINE`, x2APIC 0x800..=0x8ff).
     /// `tsc` is the guest's time-stamp counter at the access.
-    fn apic_msr_read(&mut self, msr: u32, tsc: u64, now: Nanos) -> MsrAnswer;
+    fn apic_msr_read(&mut self, _msr: u32, _tsc: u64, _now: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
 
     /// Writes an MSR of the local APIC.
-    fn apic_msr_write(&mut self, msr: u32, value: u64, tsc: u64, now: Nanos) -> MsrAnswer;
+    fn apic_msr_write(&mut self, _msr: u32, _value: u64, _tsc: u64, _now: Nanos) -> MsrAnswer {
+        MsrAnswer::Fault
+    }
 
     /// CR8, the top four bits of the task-priority register (Intel SDM vol. 3, 11.8.6).
-    fn task_priority(&self) -> u8;
+    fn task_priority(&self) -> u8 {
+        0
+    }
 
     /// Writes CR8; only the low four bits are used.
-    fn set_task_priority(&mut self, cr8: u8, now: Nanos);
+    fn set_task_priority(&mut self, _cr8: u8, _now: Nanos) {}
 }

@@ -1,7 +1,7 @@
 //! The interpreter, through the processor's public face.
 
 use cpu::{Access, Cpu, CpuModel, DescriptorTable, Segment, control};
-use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr, Vcpu, VcpuExit};
+use platform::{Backing, Bus, GuestMemory, PhysAddr, Vcpu, VcpuExit};
 use x86::{Width, seg};
 
 use super::{CODE, Case, DATA, DATA_BYTES, End, FLAGS, FS_BASE, GS_BASE, Outcome, READ_ONLY};
@@ -151,46 +151,4 @@ impl Bus for Board {
     fn backing(&self, addr: PhysAddr) -> Backing {
         if addr.0 < RAM_BYTES { Backing::Ram(addr.page().0 as usize) } else { Backing::Mmio }
     }
-
-    fn take_map_changed(&mut self) -> bool {
-        false
-    }
-
-    fn mmio_read(&mut self, _addr: PhysAddr, size: AccessSize, _now: Nanos) -> u64 {
-        size.ones()
-    }
-
-    fn mmio_write(&mut self, _addr: PhysAddr, _size: AccessSize, _value: u64, _now: Nanos) {}
-
-    fn pio_read(&mut self, _port: u16, size: AccessSize, _now: Nanos) -> u32 {
-        size.ones() as u32
-    }
-
-    fn pio_write(&mut self, _port: u16, _size: AccessSize, _value: u32, _now: Nanos) {}
-
-    fn interrupt_asserted(&self) -> bool {
-        false
-    }
-
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-
-    fn acknowledge_interrupt(&mut self, _now: Nanos) -> Option<u8> {
-        None
-    }
-
-    fn apic_msr_read(&mut self, _msr: u32, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-
-    fn apic_msr_write(&mut self, _msr: u32, _value: u64, _tsc: u64, _now: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-
-    fn task_priority(&self) -> u8 {
-        0
-    }
-
-    fn set_task_priority(&mut self, _cr8: u8, _now: Nanos) {}
 }

@@ -1,6 +1,6 @@
 //! A processor with a little RAM and nothing else.
 
-use platform::{AccessSize, Backing, Bus, GuestMemory, MsrAnswer, Nanos, PhysAddr};
+use platform::{Backing, Bus, GuestMemory, Nanos, PhysAddr};
 use x86::decode::decode;
 use x86::{Exception, Op, Sem, Width, seg};
 
@@ -21,42 +21,14 @@ impl Bus for Board {
     fn memory(&mut self) -> &mut GuestMemory {
         &mut self.memory
     }
+
     fn backing(&self, addr: PhysAddr) -> Backing {
         if addr.0 < RAM_BYTES { Backing::Ram(addr.0 as usize & !0xfff) } else { Backing::Mmio }
     }
-    fn take_map_changed(&mut self) -> bool {
-        false
-    }
-    fn mmio_read(&mut self, _: PhysAddr, size: AccessSize, _: Nanos) -> u64 {
-        size.ones()
-    }
-    fn mmio_write(&mut self, _: PhysAddr, _: AccessSize, _: u64, _: Nanos) {}
-    fn pio_read(&mut self, _: u16, size: AccessSize, _: Nanos) -> u32 {
-        size.ones() as u32
-    }
-    fn pio_write(&mut self, _: u16, _: AccessSize, _: u32, _: Nanos) {}
-    fn interrupt_asserted(&self) -> bool {
-        false
-    }
+
     fn x87_error(&mut self, _: Nanos) {
         self.x87_errors += 1;
     }
-    fn take_nmi(&mut self) -> bool {
-        false
-    }
-    fn acknowledge_interrupt(&mut self, _: Nanos) -> Option<u8> {
-        None
-    }
-    fn apic_msr_read(&mut self, _: u32, _: u64, _: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn apic_msr_write(&mut self, _: u32, _: u64, _: u64, _: Nanos) -> MsrAnswer {
-        MsrAnswer::Fault
-    }
-    fn task_priority(&self) -> u8 {
-        0
-    }
-    fn set_task_priority(&mut self, _: u8, _: Nanos) {}
 }
 
 /// A processor in protected mode with flat segments and no paging, an initialised x87, and RDX pointing at [`Rig::OPERAND`].
