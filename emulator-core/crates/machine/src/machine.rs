@@ -39,8 +39,6 @@ pub struct Machine {
     cpu: Cpu,
     board: Pc,
     clock: GuestClock,
-    /// Firmware of the caller's runs, which may reset the processor for reasons of its own.
-    foreign_firmware: bool,
     /// What [`Machine::run`] answers from now on.
     ended: Option<RunOutcome>,
     exits: u64,
@@ -81,14 +79,14 @@ impl Machine {
         let mut cpu = Cpu::of_model(config.cpu);
         cpu.seed_random(config.random_seed);
         let (ended, exits, halts, resets) = (None, 0, 0, 0);
-        let mut machine = Machine { config, cpu, board, clock, foreign_firmware, ended, exits, halts, resets };
+        let mut machine = Machine { config, cpu, board, clock, ended, exits, halts, resets };
         machine.set_trace(&trace)?;
         Ok(machine)
     }
 
     /// Everything between RESET# and the first instruction of what is booted.
     fn load(&mut self, boot: &Boot) -> Result<(), MachineError> {
-        let ram_bytes = self.board.ram_bytes();
+        let (ram_bytes, foreign_firmware) = (self.board.ram_bytes(), self.board.has_foreign_firmware());
         let memory = self.board.memory();
         let rom = boot::system_rom(boot)?;
         let socket = &mut memory.as_mut_slice()[ram_bytes as usize..];
@@ -99,7 +97,7 @@ impl Machine {
         let tables = acpi::build(PhysAddr(layout::TABLES.start));
         let long_mode = self.config.cpu.features().contains(Feature::LongMode);
         let mut loader = Loader::new(memory, ram_bytes, tables.rsdp, self.config.decompress_on_host, long_mode);
-        if !self.foreign_firmware {
+        if !foreign_firmware {
             put_tables(&mut loader, &tables)?;
         }
         let state = boot::load(boot, &mut loader)?;
@@ -190,7 +188,7 @@ impl Machine {
             BoardEvent::DebugExit(status) => Some(RunOutcome::DebugExit(status)),
             // Only foreign firmware knows how to go on after the processor alone was reset: the way 80286 software
             // left protected mode. Everybody else means a reboot.
-            BoardEvent::ProcessorReset if self.foreign_firmware => {
+            BoardEvent::ProcessorReset if self.board.has_foreign_firmware() => {
                 self.cpu.reset();
                 self.board.reset_processor();
                 None
@@ -275,11 +273,6 @@ impl Machine {
 
     pub(crate) fn parts(&self) -> (&Config, &Cpu, &Pc, &GuestClock) {
         (&self.config, &self.cpu, &self.board, &self.clock)
-    }
-
-    /// Whether firmware of the caller's is mapped instead of our own.
-    pub(crate) fn has_foreign_firmware(&self) -> bool {
-        self.foreign_firmware
     }
 
     pub(crate) fn parts_mut(&mut self) -> (&mut Cpu, &mut Pc, &mut GuestClock) {

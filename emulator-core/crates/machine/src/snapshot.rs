@@ -43,7 +43,7 @@ impl Machine {
         parts.push(cpu.save());
         board.save(&mut parts);
         let (config, guest_time) = (config.clone(), clock.save());
-        let foreign_firmware = self.has_foreign_firmware();
+        let foreign_firmware = board.has_foreign_firmware();
         let memory = self.parts_mut().1.memory().as_slice();
         let head = Head { config, guest_time, parts, memory_bytes: memory.len() as u64, foreign_firmware };
         let head = postcard::to_allocvec(&head).expect("plain data encodes into memory");

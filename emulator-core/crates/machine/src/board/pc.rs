@@ -288,6 +288,11 @@ impl Pc {
         self.config.ram_bytes
     }
 
+    /// Whether firmware of the caller's is mapped instead of our own, and still has everything to do.
+    pub fn has_foreign_firmware(&self) -> bool {
+        !self.config.firmware_done
+    }
+
     /// Base of the firmware image in guest-physical memory.
     pub(super) fn rom_base(&self) -> PhysAddr {
         PhysAddr(layout::FOUR_GIB - self.config.rom_bytes)
