@@ -18,12 +18,12 @@ afterAll(async () => {
 
 describe("terrarium boot, at the end of a pipe", () => {
   test("types what comes in and loses none of it, shows the console alone, and ends with the guest", async () => {
-    // Into a file: a terminal echoes what is typed ahead into the middle of what a command shows.
+    // Shown last: a terminal echoes what is typed ahead into the middle of what a command shows.
     const numbers = Array.from({ length: 300 }, (_, index) => index + 1000);
     const lines = numbers.map((number) => `echo typed-${number} >> /tmp/typed`);
     const { stdout, stderr, status } = await terrarium(
       ["boot", "--decompress-on-host"],
-      `uname -r\n${lines.join("\n")}\ncat /tmp/typed; poweroff -f\n`,
+      `${lines.join("\n")}\nuname -r; cat /tmp/typed; poweroff -f\n`,
     );
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\S*-cloud-amd64\r?$/m);
     const executed = [...stdout.matchAll(/^typed-(\d+)\r?$/gm)].map(([, number]) => Number(number));
