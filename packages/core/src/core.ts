@@ -87,6 +87,8 @@ export interface DebugOutput {
 
 /** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
 export interface CoreMachine {
+  /** Compiles what runs often to WebAssembly, from now on. */
+  compile(): void;
   /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
   run(nowNs: number, budget: number): RunOutcome;
   /** Starts the guest again after it was reset. Throws {@link CoreError} as a plain object. */

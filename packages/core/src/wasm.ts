@@ -28,6 +28,9 @@ export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
 
 function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
   return {
+    compile: () => {
+      machine.compile();
+    },
     run: (nowNs, budget) => machine.run(nowNs, budget) as RunOutcome,
     reboot: (source) => {
       machine.reboot(source satisfies BootSource);

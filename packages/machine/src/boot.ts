@@ -1,6 +1,6 @@
 /** Powering machines on. */
 
-import { resolveConfig, type BootOptions, type MachineConfig } from "./config.js";
+import { resolveConfig, resolveEngine, type BootOptions, type MachineConfig } from "./config.js";
 import type { Connect } from "./hosts/connection.js";
 import type { Image } from "./image.js";
 import { Machine } from "./machine.js";
@@ -31,9 +31,10 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
   if (given.length > 0) {
     throw malformed(given.join(", "), undefined, "left out: a snapshot brings its own configuration");
   }
+  const engine = resolveEngine(options);
   const { name, agent, bytes, startup } = snapshot;
   return await Machine.start(connect(), { name, agent }, (server, events) =>
-    server.restore({ bytes, startup }, events),
+    server.restore({ bytes, startup }, engine, events),
   );
 }
 

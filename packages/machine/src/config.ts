@@ -9,7 +9,10 @@ import { malformed, parseBytes, type Bytes } from "./units.js";
 export type FileSource = string | URL | Uint8Array;
 
 /** How the guest's instructions are executed. `auto` takes the fastest engine there is. */
-export type Engine = "auto" | "interpreter";
+export type Engine = "auto" | "jit" | "interpreter";
+
+/** Engines by name. */
+export const ENGINES: readonly Engine[] = ["auto", "jit", "interpreter"];
 
 /** Options that apply to whatever is booted. */
 export interface BootOptions {
@@ -58,6 +61,7 @@ export interface MachineConfig extends BootOptions {
 
 /** A config in which everything is decided; the form that crosses to the worker. */
 export interface ResolvedConfig {
+  readonly engine: Engine;
   readonly core: CoreConfig;
   readonly startup: Startup;
 }
@@ -73,12 +77,12 @@ export const CPU_MODELS: readonly CpuModel[] = ["486", "pentium", "pentium3", "c
  */
 export function resolveConfig(config: MachineConfig): ResolvedConfig {
   checkBootFiles(config);
-  oneOf("engine", config.engine ?? "auto", ["auto", "interpreter"]);
   const words = [config.commandLine, config.append].map((line, index) =>
     line === undefined ? "" : text(index === 0 ? "commandLine" : "append", line),
   );
   const onReset = oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]);
   return {
+    engine: resolveEngine(config),
     core: {
       memoryBytes: parseBytes(config.memory ?? "512MiB", "memory"),
       cpu: oneOf("cpu", config.cpu ?? "x86-64-v2", CPU_MODELS),
@@ -101,6 +105,14 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
       onReset,
     },
   };
+}
+
+/**
+ * The engine that `options` name.
+ * @throws MachineError `OPTION_INVALID`
+ */
+export function resolveEngine(options: BootOptions): Engine {
+  return oneOf("engine", options.engine ?? "auto", ENGINES);
 }
 
 function checkBootFiles({ kernel, initrd, modules, firmware }: MachineConfig): void {

@@ -4,6 +4,7 @@ export type { CpuModel, DebugOutput } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
 export {
   CPU_MODELS,
+  ENGINES,
   type BootModule,
   type BootOptions,
   type Engine,

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 use x86::Op;
 
+use crate::compiled::Code;
 use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
@@ -13,7 +14,13 @@ const CAPACITY: usize = 1 << 17;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.
-const JUMPS: usize = 8192;
+pub(crate) const JUMPS: usize = 8192;
+/// How far apart the bits of an address are that its place in the jump cache comes from.
+pub(crate) const JUMP_SHIFT: u32 = 13;
+/// Most operations compiled together.
+pub const MAX_REGION_OPS: usize = 400;
+/// The slot of a block that is not compiled. No function has it: it is the null pointer.
+pub const NO_CODE: u32 = 0;
 
 /// What identifies the decoded form of code at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,14 +42,28 @@ pub(crate) struct Block {
     pub(crate) bytes: u16,
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
-    key: Key,
+    pub(crate) key: Key,
+    /// Slot of the compiled region that begins here, or [`NO_CODE`].
+    pub(crate) code: u32,
+    /// How often it was interpreted.
+    heat: u32,
 }
 
+/// Where a linear address leads to.
 #[derive(Clone, Copy)]
-struct Jump {
-    linear: u64,
-    tag: u64,
+#[repr(C)]
+pub(crate) struct Jump {
+    pub(crate) linear: u64,
+    pub(crate) tag: u64,
+    pub(crate) code: u32,
     block: u32,
+}
+
+/// A compiled region.
+struct Compiled {
+    code: Code,
+    /// Its blocks, the entry first.
+    blocks: Vec<u32>,
 }
 
 /// See the module.
@@ -53,6 +74,12 @@ pub(crate) struct BlockCache {
     /// Blocks that hold bytes of a physical page.
     by_page: FxHashMap<u64, Vec<u32>>,
     jumps: Box<[Jump]>,
+    /// Compiled regions by physical page.
+    compiled: FxHashMap<u64, Vec<Compiled>>,
+    /// Code of regions that are gone, which may be running still.
+    released: Vec<Code>,
+    /// How often a block is interpreted before it is worth compiling.
+    pub(crate) hot_at: u32,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache.
     generation: u64,
     /// Blocks decoded since power-on.
@@ -71,7 +98,10 @@ impl BlockCache {
             blocks: Vec::new(),
             by_key: FxHashMap::default(),
             by_page: FxHashMap::default(),
-            jumps: vec![Jump { linear: 0, tag: 0, block: 0 }; JUMPS].into_boxed_slice(),
+            jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, block: 0 }; JUMPS].into_boxed_slice(),
+            compiled: FxHashMap::default(),
+            released: Vec::new(),
+            hot_at: 0,
             generation: 1,
             decoded: 0,
             invalidated: 0,
@@ -85,12 +115,62 @@ impl BlockCache {
         (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
     }
 
+    /// The compiled code at a linear address, as [`BlockCache::jump`].
+    #[inline(always)]
+    pub(crate) fn code(&self, linear: u64, mode: u16) -> Option<Code> {
+        let jump = &self.jumps[jump_index(linear)];
+        (jump.code != NO_CODE && jump.linear == linear && jump.tag == self.tag(mode)).then_some(Code(jump.code))
+    }
+
     pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32) {
-        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), block };
+        let code = if far_from_canonical_hole(linear) { self.block(block).code } else { NO_CODE };
+        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, block };
+    }
+
+    pub(crate) fn jumps_address(&self) -> usize {
+        self.jumps.as_ptr() as usize
+    }
+
+    /// Changes whenever compiled or decoded code, or what addresses lead to it, has changed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Counts that block `index` is interpreted; true when that makes it worth compiling.
+    #[inline(always)]
+    pub(crate) fn warm_up(&mut self, index: u32) -> bool {
+        let block = &mut self.blocks[index as usize];
+        block.heat = block.heat.wrapping_add(1);
+        block.heat == self.hot_at
+    }
+
+    /// Block `index` has not been dropped.
+    pub(crate) fn is_alive(&self, index: u32) -> bool {
+        self.blocks.get(index as usize).is_some_and(|block| self.by_key.get(&block.key) == Some(&index))
+    }
+
+    pub(crate) fn ops_of(&self, block: Block) -> &[Op] {
+        &self.ops[block.first as usize..][..usize::from(block.count)]
+    }
+
+    /// `blocks`, of one page and the entry first, have been compiled.
+    pub(crate) fn add_code(&mut self, code: Code, blocks: Vec<u32>) {
+        let entry = blocks[0];
+        self.blocks[entry as usize].code = code.0;
+        let page = self.block(entry).key.phys >> 12;
+        self.compiled.entry(page).or_default().push(Compiled { code, blocks });
+        for jump in self.jumps.iter_mut().filter(|jump| jump.block == entry && far_from_canonical_hole(jump.linear)) {
+            jump.code = code.0;
+        }
+    }
+
+    /// Code that is gone since the last call: nothing leads to it any more.
+    pub(crate) fn take_released(&mut self) -> Vec<Code> {
+        core::mem::take(&mut self.released)
     }
 
     #[inline(always)]
-    fn tag(&self, mode: u16) -> u64 {
+    pub(crate) fn tag(&self, mode: u16) -> u64 {
         self.generation << 16 | u64::from(mode)
     }
 
@@ -126,7 +206,8 @@ impl BlockCache {
         let first = self.ops.len() as u32;
         self.ops.extend_from_slice(ops);
         let index = self.blocks.len() as u32;
-        self.blocks.push(Block { first, count: ops.len() as u16, bytes, second_page, key });
+        let count = ops.len() as u16;
+        self.blocks.push(Block { first, count, bytes, second_page, key, code: NO_CODE, heat: 0 });
         self.by_key.insert(key, index);
         self.decoded += 1;
         let mut new_page = false;
@@ -162,7 +243,22 @@ impl BlockCache {
             self.by_page.insert(phys >> 12, blocks);
         }
         if dropped {
+            self.drop_code(phys >> 12);
             self.forget_jumps();
+        }
+    }
+
+    /// Drops compiled regions of a page that have lost a block.
+    fn drop_code(&mut self, page: u64) {
+        let Some(regions) = self.compiled.remove(&page) else { return };
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            regions.into_iter().partition(|region| region.blocks.iter().all(|&block| self.is_alive(block)));
+        for Compiled { code, blocks } in lost {
+            self.blocks[blocks[0] as usize].code = NO_CODE;
+            self.released.push(code);
+        }
+        if !kept.is_empty() {
+            self.compiled.insert(page, kept);
         }
     }
 
@@ -183,11 +279,20 @@ impl BlockCache {
         self.blocks.clear();
         self.by_key.clear();
         self.by_page.clear();
+        self.released.extend(self.compiled.drain().flat_map(|(_, regions)| regions).map(|region| region.code));
         self.forget_jumps();
     }
 }
 
 #[inline(always)]
 fn jump_index(linear: u64) -> usize {
-    (linear ^ linear >> 13) as usize & (JUMPS - 1)
+    (linear ^ linear >> JUMP_SHIFT) as usize & (JUMPS - 1)
+}
+
+/// No relative branch leads from the page of `linear` to an address that is not canonical: compiled code checks none.
+fn far_from_canonical_hole(linear: u64) -> bool {
+    const HALF: i64 = 1 << 47;
+    const REACH: i64 = 1 << 32;
+    let linear = linear as i64;
+    (-HALF + REACH..HALF - REACH).contains(&linear)
 }

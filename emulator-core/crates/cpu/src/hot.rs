@@ -178,7 +178,7 @@ const _: () = assert!((Hot::Last as u16) < LEAVE);
 impl Exec<'_> {
     /// Everything that is not hot: the same semantics with width and form looked at as they run.
     #[inline(never)]
-    fn cold(&mut self, op: &Op) -> Result<(), Exception> {
+    pub(crate) fn cold(&mut self, op: &Op) -> Result<(), Exception> {
         x86::execute(self, op)
     }
 }

@@ -23,7 +23,7 @@ impl Exec<'_> {
             {
                 return exit;
             }
-            if let Err(exception) = self.run_block() {
+            if let Err(exception) = self.run_some(limit) {
                 self.fault(exception);
                 if self.cpu.shut_down {
                     return VcpuExit::Shutdown;
@@ -88,17 +88,23 @@ impl Exec<'_> {
         self.cpu.attention = true;
     }
 
-    /// Runs the block at `state.rip`. On a fault `state.rip` is the faulting instruction.
+    /// Runs compiled code from `state.rip` on, or the block there. On a fault `state.rip` is the faulting instruction.
     #[inline(always)]
-    fn run_block(&mut self) -> Result<(), Exception> {
+    fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let rip = self.cpu.state.rip;
         let linear = self.code_linear(rip);
         let mode_bits = self.cpu.mode_bits;
+        if let Some(code) = self.code_at(linear, limit) {
+            return self.run_code(code, limit);
+        }
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match self.cpu.blocks.jump(linear, mode_bits) {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
+        if self.cpu.blocks.warm_up(index) {
+            self.block_is_hot(index);
+        }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
         let done = self.run_ops(index, rip);
         match shadow {

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod clock;
+pub mod compiled;
 mod cpuid;
 mod exceptions;
 mod exec;
@@ -42,6 +43,7 @@ pub use state::{
 
 use blocks::BlockCache;
 use clock::SliceClock;
+use compiled::{Compiler, Context};
 use exec::Exec;
 use tlb::Tlb;
 use trace::Trace;
@@ -82,6 +84,8 @@ pub struct Cpu {
     /// Exceptions delivered.
     pub(crate) faults: u64,
     pub(crate) trace: Option<Box<Trace>>,
+    pub(crate) context: Context,
+    pub(crate) compiler: Option<Box<Compiler>>,
 }
 
 /// Counters since power-on, for `vm.stats()`.
@@ -99,6 +103,18 @@ pub struct CpuStats {
     pub interrupts: u64,
     /// Exceptions delivered.
     pub exceptions: u64,
+    /// Of the instructions, those that compiled code retired.
+    pub compiled_instructions: u64,
+    /// How often compiled code was entered.
+    pub compiled_entries: u64,
+    /// Regions compiled that can be entered.
+    pub regions: u64,
+    /// WebAssembly modules compiled since power-on, and their bytes.
+    pub modules: u64,
+    /// See `modules`.
+    pub module_bytes: u64,
+    /// Nanoseconds compiling took, as far as the guest waited for it.
+    pub compile_ns: u64,
 }
 
 /// What [`Cpu`] saves: the architectural state and the counter guest time is derived from.
@@ -142,6 +158,8 @@ impl Cpu {
             interrupts: 0,
             faults: 0,
             trace: None,
+            context: Context::new(),
+            compiler: None,
         };
         cpu.state_changed();
         cpu
@@ -156,7 +174,15 @@ impl Cpu {
     /// Counters since power-on.
     #[must_use]
     pub fn stats(&self) -> CpuStats {
+        let compiler = self.compiler.as_deref();
+        let translator = compiler.map(Compiler::translator_stats).unwrap_or_default();
         CpuStats {
+            compiled_instructions: compiler.map_or(0, |compiler| compiler.instructions),
+            compiled_entries: compiler.map_or(0, |compiler| compiler.entries),
+            regions: translator.regions,
+            modules: translator.modules,
+            module_bytes: translator.module_bytes,
+            compile_ns: translator.compile_ns,
             instructions: self.retired,
             blocks_decoded: self.blocks.decoded,
             blocks_invalidated: self.blocks.invalidated,
@@ -201,6 +227,7 @@ impl Vcpu for Cpu {
             self.tlb.flush(false);
             self.blocks.forget_jumps();
         }
+        self.settle_compiler();
         let limit = self.retired.saturating_add(budget);
         Exec { cpu: self, bus }.run_blocks(limit)
     }

@@ -144,6 +144,11 @@ impl Tlb {
         self.selected = unsafe { self.tables.cast::<Tables>().add(view as usize) };
     }
 
+    /// Address of the tables of the selected view.
+    pub fn selected_address(&self) -> usize {
+        self.selected.as_ptr() as usize
+    }
+
     /// The selected view.
     pub fn view(&self) -> View {
         match self.view {

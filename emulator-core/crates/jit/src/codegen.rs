@@ -1,33 +1,52 @@
 //! WebAssembly out of the intermediate form.
 //!
-//! Values asked for once are written where they are used; others get a local when they are first computed. The
-//! function is `(context, state, tlb) -> exit`, see [`crate::compile`].
+//! The function's parameters are the cells, then how much of the slice is left; a block's end puts cells into them again. Values
+//! asked for once are written where they are used; others get a local when they are first computed, free again behind the block.
 
 mod access;
+mod block;
+mod region;
 
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, MemArgTarget, ValType};
 use x86::Width;
 
 use crate::emitter::Block;
-use crate::ir::{Binary, Cell, Node, Step, StopId, Unary, Value};
-use crate::layout::{ANSWERS, cell_offset, segment_base_offset};
-use crate::liveness::{Liveness, changed};
+use crate::ir::{Binary, CELLS, Node, Unary, Value};
+use crate::layout::segment_base_offset;
+use crate::liveness::Liveness;
 use crate::module::Callee;
 
-/// Parameters, then two scratch locals, then a local a value.
-const CONTEXT: u32 = 0;
-const STATE: u32 = 1;
-const TLB: u32 = 2;
-/// Address of the TLB entry at work.
-const ENTRY: u32 = 3;
-/// Host address of the read-modify-write at work; 0 where it goes through helpers.
-const HOST: u32 = 4;
-const FIRST_VALUE: u32 = 5;
+pub(crate) use region::{Source, generate};
+
+/// Parameters: the cells, then what is left of the slice.
+const LEFT: u32 = CELLS as u32;
+/// Locals: address of the TLB's tables, of the TLB entry at work; host address of the read-modify-write at work, 0 where it goes through helpers.
+const TLB: u32 = LEFT + 1;
+const ENTRY: u32 = LEFT + 2;
+const HOST: u32 = LEFT + 3;
+const FIRST_VALUE: u32 = LEFT + 4;
+
+/// Something control can go to the end (or, of a loop, the start) of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Label {
+    /// Nothing goes there.
+    None,
+    /// The guest's state is in the cells: store it and return.
+    Leave,
+    /// The same, but look whether there is code where it goes on.
+    Chain,
+    /// The start of a block of the region.
+    Block(usize),
+}
 
 struct Codegen<'a> {
-    block: &'a Block,
-    liveness: &'a Liveness,
+    source: &'a Source<'a>,
     code: Vec<u8>,
+    labels: Vec<Label>,
+    /// Locals for values, in all blocks.
+    most_locals: u32,
+    block: &'a Block,
+    liveness: Liveness,
     locals: Vec<Option<u32>>,
     next_local: u32,
     /// While a stop is written: how often it asks for each value, and which values it gave locals.
@@ -37,28 +56,6 @@ struct Codegen<'a> {
 struct StopUses {
     uses: Vec<u32>,
     given: Vec<Value>,
-}
-
-/// The body of a function that runs `block`.
-pub(crate) fn generate(block: &Block) -> Function {
-    let liveness = Liveness::of(block);
-    let mut codegen = Codegen {
-        block,
-        liveness: &liveness,
-        code: Vec::new(),
-        locals: vec![None; block.graph.len()],
-        next_local: FIRST_VALUE,
-        stop: None,
-    };
-    for step in &block.steps {
-        codegen.step(step);
-    }
-    codegen.leave(block.end());
-    codegen.sink().end();
-    let values = codegen.next_local - FIRST_VALUE;
-    let mut function = Function::new([(2, ValType::I32), (values, ValType::I64)]);
-    function.raw(codegen.code);
-    function
 }
 
 /// A memory operand at `offset` from an address on the stack. Guest accesses may be unaligned: no promise is made.
@@ -71,90 +68,33 @@ impl Codegen<'_> {
         InstructionSink::new(&mut self.code)
     }
 
-    fn step(&mut self, step: &Step) {
-        for stop in step.stops() {
-            for value in self.liveness.frontier(self.block, stop) {
-                self.settle(value);
-            }
-        }
-        match *step {
-            Step::Load { access, value, fault } => self.load(access, value, fault),
-            Step::LoadForWrite { access, value, fault } => self.load_for_write(access, value, fault),
-            Step::Store { access, value, fault, after } => self.store(access, value, fault, after),
-            Step::StoreBack { access, value, after } => self.store_back(access, value, after),
-            Step::Guard { condition, stop } => self.guard(condition, stop),
-            Step::DivideWide { signed, operands, quotient, remainder, fault } => {
-                self.divide_wide(signed, operands, [quotient, remainder], fault);
-            }
-        }
+    fn open_if(&mut self, ty: BlockType) {
+        self.sink().if_(ty);
+        self.labels.push(Label::None);
     }
 
-    fn guard(&mut self, condition: Value, stop: StopId) {
-        if self.block.graph.constant_of(condition).is_some_and(|c| c != 0) {
-            self.cold_stop(stop);
-            return;
-        }
-        self.condition(condition);
-        self.sink().if_(BlockType::Empty);
-        self.cold_stop(stop);
+    fn open_block(&mut self, label: Label) {
+        self.sink().block(BlockType::Empty);
+        self.labels.push(label);
+    }
+
+    fn open_loop(&mut self, label: Label) {
+        self.sink().loop_(BlockType::Empty);
+        self.labels.push(label);
+    }
+
+    fn close(&mut self) {
         self.sink().end();
+        self.labels.pop();
     }
 
-    fn divide_wide(&mut self, signed: bool, operands: [Value; 3], answers: [Value; 2], fault: StopId) {
-        self.sink().local_get(CONTEXT);
-        for operand in operands {
-            self.value(operand);
-        }
-        self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32).if_(BlockType::Empty);
-        self.cold_stop(fault);
-        self.sink().end();
-        for (answer, offset) in answers.into_iter().zip(ANSWERS) {
-            if self.liveness.uses(answer) > 0 {
-                self.sink().local_get(CONTEXT).i64_load(at(offset));
-                self.set_local(answer);
-            }
-        }
+    fn branch(&mut self, label: Label) {
+        let depth = self.labels.iter().rev().position(|&open| open == label);
+        let depth = depth.expect("branches lead to constructs that are open");
+        self.sink().br(depth as u32);
     }
 
-    /// Writes changed cells back and returns, as the last thing in the function.
-    fn leave(&mut self, stop: StopId) {
-        let cells: Vec<(Cell, Value)> = changed(self.block, stop).collect();
-        // All values are on the stack before the first cell is overwritten: one may be made of another cell.
-        for &(_, value) in &cells {
-            self.sink().local_get(STATE);
-            self.value(value);
-        }
-        for &(cell, _) in cells.iter().rev() {
-            self.sink().i64_store(at(cell_offset(cell)));
-        }
-        self.sink().i32_const(stop as i32);
-    }
-
-    /// Leaves at `stop` from within the block: what it alone needs is computed here.
-    fn cold_stop(&mut self, stop: StopId) {
-        self.stop = Some(StopUses { uses: self.uses_at(stop), given: Vec::new() });
-        self.leave(stop);
-        self.sink().return_();
-        if let Some(StopUses { given, .. }) = self.stop.take() {
-            for value in given {
-                self.locals[value.index()] = None;
-            }
-        }
-    }
-
-    /// How often each value that has no local yet is asked for by `stop`.
-    fn uses_at(&self, stop: StopId) -> Vec<u32> {
-        let mut uses = vec![0; self.block.graph.len()];
-        let mut pending: Vec<Value> = changed(self.block, stop).map(|(_, value)| value).collect();
-        while let Some(value) = pending.pop() {
-            uses[value.index()] += 1;
-            if uses[value.index()] == 1 && self.locals[value.index()].is_none() {
-                pending.extend(self.block.graph.node(value).operands());
-            }
-        }
-        uses
-    }
-
+    /// How often `value` is asked for.
     fn uses(&self, value: Value) -> u32 {
         self.stop.as_ref().map_or_else(|| self.liveness.uses(value), |stop| stop.uses[value.index()])
     }
@@ -163,6 +103,7 @@ impl Codegen<'_> {
     fn give_local(&mut self, value: Value) -> u32 {
         let local = self.next_local;
         self.next_local += 1;
+        self.most_locals = self.most_locals.max(self.next_local - FIRST_VALUE);
         self.locals[value.index()] = Some(local);
         if let Some(stop) = &mut self.stop {
             stop.given.push(value);
@@ -178,8 +119,8 @@ impl Codegen<'_> {
 
     /// Makes sure that `value` needs no more computing than reading a local or a constant.
     fn settle(&mut self, value: Value) {
-        let is_constant = self.block.graph.constant_of(value).is_some();
-        if is_constant || self.locals[value.index()].is_some() {
+        let is_ready = matches!(self.block.graph.node(value), Node::Const(_) | Node::Input(_));
+        if is_ready || self.locals[value.index()].is_some() {
             return;
         }
         self.compute(value);
@@ -193,7 +134,8 @@ impl Codegen<'_> {
             return;
         }
         self.compute(value);
-        if self.uses(value) > 1 && self.block.graph.constant_of(value).is_none() {
+        let is_ready = matches!(self.block.graph.node(value), Node::Const(_) | Node::Input(_));
+        if self.uses(value) > 1 && !is_ready {
             let local = self.give_local(value);
             self.sink().local_tee(local);
         }
@@ -218,15 +160,16 @@ impl Codegen<'_> {
     }
 
     fn compute(&mut self, value: Value) {
+        let state = self.source.shared.state as u64;
         match self.block.graph.node(value) {
             Node::Const(constant) => {
                 self.sink().i64_const(constant as i64);
             }
             Node::Input(cell) => {
-                self.sink().local_get(STATE).i64_load(at(cell_offset(cell)));
+                self.sink().local_get(cell as u32);
             }
             Node::SegmentBase(segment) => {
-                self.sink().local_get(STATE).i64_load(at(segment_base_offset(segment)));
+                self.sink().i32_const(0).i64_load(at(state + segment_base_offset(segment)));
             }
             Node::Product => unreachable!("a step puts its product into a local before anything asks for it"),
             Node::Unary(op, a) => {
@@ -311,4 +254,9 @@ pub(crate) fn encoded_bytes(function: &Function) -> usize {
     let mut bytes = Vec::new();
     function.encode(&mut bytes);
     bytes.len()
+}
+
+/// Locals of a region's function behind its parameters.
+fn locals(values: u32) -> [(u32, ValType); 2] {
+    [(FIRST_VALUE - TLB, ValType::I32), (values, ValType::I64)]
 }

@@ -3,24 +3,33 @@
 mod engine;
 
 use cpu::Mode;
-use x86::{Exception, Op, Width, seg};
+use x86::{Exception, Op, Sem, Width, seg};
 
+use crate::effects::{Effects, effects};
 use crate::graph::Graph;
-use crate::ir::{Access, Binary, Cells, RIP, Step, Stop, StopId, Value};
-use crate::{Exit, Reason};
+use crate::ir::{Access, Binary, Cells, End, Interpreted, RIP, Step, Stop, StopId, Value};
 
 /// A block as the passes after this one see it.
 pub(crate) struct Block {
     pub(crate) graph: Graph,
     pub(crate) steps: Vec<Step>,
-    /// What guest state each stop leaves behind, the end of the block last.
+    /// What guest state each stop leaves behind. The last two are [`Block::end`] and [`Block::budget`].
     pub(crate) stops: Vec<Stop>,
-    /// What the caller is told about each stop.
-    pub(crate) exits: Vec<Exit>,
+    pub(crate) end: End,
+    /// Offset of the block from the region's entry.
+    pub(crate) start: i64,
+    /// Its instructions.
+    pub(crate) instructions: usize,
 }
 
 impl Block {
+    /// The end of the block, with cell [`RIP`] as the region has it.
     pub(crate) fn end(&self) -> StopId {
+        self.stops.len() - 2
+    }
+
+    /// The same place for one who leaves the region there: with the address where the guest goes on.
+    pub(crate) fn budget(&self) -> StopId {
         self.stops.len() - 1
     }
 }
@@ -29,9 +38,10 @@ impl Block {
 pub(crate) struct Emitter {
     pub(crate) graph: Graph,
     mode: Mode,
+    /// Offset of the block from the region's entry.
+    start: i64,
     steps: Vec<Step>,
     stops: Vec<Stop>,
-    exits: Vec<Exit>,
     /// The value each cell holds now.
     cells: Cells,
     /// The same before the instruction at work.
@@ -39,64 +49,87 @@ pub(crate) struct Emitter {
     /// Instructions completed.
     retired: u16,
     /// Offset of the instruction at work, and of the one after it, from the start of the block.
-    offset: u16,
-    next_offset: u16,
+    offset: u64,
+    next_offset: u64,
     /// The stop behind the instruction at work, once a store wants one.
     after: Option<StopId>,
+    /// Where the last instruction goes on, if it is a branch.
+    end: Option<End>,
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: Mode) -> Emitter {
+    pub(crate) fn new(mode: Mode, start: i64) -> Emitter {
         let mut graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
             graph,
             mode,
+            start,
             steps: Vec::new(),
             stops: Vec::new(),
-            exits: Vec::new(),
             cells,
             before: cells,
             retired: 0,
             offset: 0,
             next_offset: 0,
             after: None,
+            end: None,
         }
     }
 
-    /// Emits one instruction; only such as [`crate::compilable`] accepts.
-    pub(crate) fn instruction(&mut self, op: &Op) {
-        let x86::Sem::Int(int) = op.sem else { return };
+    /// Emits instruction number `number` of the block.
+    pub(crate) fn instruction(&mut self, number: usize, op: &Op) {
         self.before = self.cells;
-        self.offset = op.offset;
-        self.next_offset = op.next_offset() as u16;
+        self.offset = u64::from(op.offset);
+        self.next_offset = op.next_offset();
         self.after = None;
-        let Ok(()) = x86::instructions::integer::execute(self, op, int, op.width, op.form);
+        match (effects(op, self.mode), op.sem) {
+            (None, Sem::Int(int)) => {
+                let Ok(()) = x86::instructions::integer::execute(self, op, int, op.width, op.form);
+            }
+            (effects, _) => self.interpret(number, effects.unwrap_or(Effects::ALL)),
+        }
         self.retired += 1;
         if let Some(after) = self.after {
-            self.stops[after] = Stop { cells: self.cells };
-            self.exits[after] = self.exit_behind();
+            self.stops[after] = self.stop_behind();
         }
+    }
+
+    /// Leaves the instruction to a helper.
+    fn interpret(&mut self, op: usize, effects: Effects) {
+        let fault = self.stop_before(None);
+        let after = self.stop_after();
+        let stored = effects.reads.iter().map(|cell| (cell, self.cells[cell])).collect();
+        let loaded: Vec<_> = effects.writes.iter().map(|cell| (cell, self.graph.product(u64::MAX))).collect();
+        for &(cell, value) in &loaded {
+            self.cells[cell] = value;
+        }
+        self.steps.push(Step::Interpret(Box::new(Interpreted { op, stored, loaded, fault, after })));
     }
 
     pub(crate) fn finish(mut self) -> Block {
-        self.stops.push(Stop { cells: self.cells });
-        let end = self.exit_behind();
-        self.exits.push(end);
-        Block { graph: self.graph, steps: self.steps, stops: self.stops, exits: self.exits }
-    }
-
-    /// The exit between the last completed instruction and whatever comes next.
-    fn exit_behind(&mut self) -> Exit {
-        let jumped = self.cells[RIP] != self.graph.input(RIP);
-        let next_offset = (!jumped).then_some(self.next_offset);
-        Exit { reason: Reason::Done, retired: self.retired, next_offset }
+        let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
+        self.stops.push(Stop { cells: self.cells, retired: 0, raised: None });
+        let left = match end {
+            End::Goto(offset) => self.region_address(offset),
+            End::Branch(condition, targets) => {
+                let [taken, next] = targets.map(|offset| self.region_address(offset));
+                self.graph.select(condition, taken, next)
+            }
+            End::Dynamic => self.cells[RIP],
+        };
+        let mut cells = self.cells;
+        cells[RIP] = left;
+        self.stops.push(Stop { cells, retired: 0, raised: None });
+        let Emitter { graph, steps, stops, start, .. } = self;
+        Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
 
     /// A stop with the guest state as before the instruction at work.
-    fn stop_before(&mut self, reason: Reason) -> StopId {
-        self.stops.push(Stop { cells: self.before });
-        self.exits.push(Exit { reason, retired: self.retired, next_offset: Some(self.offset) });
+    fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
+        let mut cells = self.before;
+        cells[RIP] = self.code_address(self.offset);
+        self.stops.push(Stop { cells, retired: self.retired, raised });
         self.stops.len() - 1
     }
 
@@ -105,9 +138,23 @@ impl Emitter {
         if let Some(after) = self.after {
             return after;
         }
-        let after = self.stop_before(Reason::Done);
+        let after = self.stop_before(None);
         self.after = Some(after);
         after
+    }
+
+    fn stop_behind(&mut self) -> Stop {
+        let mut cells = self.cells;
+        cells[RIP] = match self.end {
+            Some(End::Goto(offset)) => self.region_address(offset),
+            Some(End::Branch(condition, targets)) => {
+                let [taken, next] = targets.map(|offset| self.region_address(offset));
+                self.graph.select(condition, taken, next)
+            }
+            Some(End::Dynamic) => cells[RIP],
+            None => self.code_address(self.next_offset),
+        };
+        Stop { cells, retired: self.retired, raised: None }
     }
 
     /// Stops with `exception` where `condition` is not zero.
@@ -115,16 +162,26 @@ impl Emitter {
         if self.graph.constant_of(condition) == Some(0) {
             return;
         }
-        let stop = self.stop_before(Reason::Raised(exception));
+        let stop = self.stop_before(Some(exception));
         self.steps.push(Step::Guard { condition, stop });
     }
 
-    /// Address of the block's first byte plus `offset`, in the code segment's width.
-    fn code_address(&mut self, offset: u64) -> Value {
-        let block = self.graph.input(RIP);
-        let offset = self.graph.constant(offset);
-        let address = self.graph.binary(Binary::Add, block, offset);
+    /// The address `offset` bytes behind the region's entry, in the code segment's width.
+    fn region_address(&mut self, offset: i64) -> Value {
+        let entry = self.graph.input(RIP);
+        let offset = self.graph.constant(offset as u64);
+        let address = self.graph.binary(Binary::Add, entry, offset);
         self.graph.truncate(self.mode.code, address)
+    }
+
+    /// Address of the block's first byte plus `offset`.
+    fn code_address(&mut self, offset: u64) -> Value {
+        self.region_address(self.start + offset as i64)
+    }
+
+    /// The relative target of `op` from the region's entry, unless an operand size cuts it.
+    fn static_target(&self, op: &Op) -> Option<i64> {
+        (op.opsize == self.mode.code).then(|| self.start + op.next_offset() as i64 + op.imm)
     }
 
     fn relative_target(&mut self, op: &Op) -> Value {
@@ -162,7 +219,7 @@ impl Emitter {
     fn address_register(&mut self, slot: u8) -> Value {
         match slot / 8 {
             x86::ZERO_SLOT => self.graph.constant(0),
-            x86::RIP_SLOT => self.graph.input(RIP),
+            x86::RIP_SLOT => self.code_address(0),
             number => self.cells[usize::from(number)],
         }
     }
@@ -181,21 +238,21 @@ impl Emitter {
     }
 
     fn load_access(&mut self, access: Access) -> Value {
-        let fault = self.stop_before(Reason::Fault);
+        let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
         self.steps.push(Step::Load { access, value, fault });
         value
     }
 
     fn load_for_write(&mut self, access: Access) -> (Value, Access) {
-        let fault = self.stop_before(Reason::Fault);
+        let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
         self.steps.push(Step::LoadForWrite { access, value, fault });
         (value, access)
     }
 
     fn store_access(&mut self, access: Access, value: Value) {
-        let fault = self.stop_before(Reason::Fault);
+        let fault = self.stop_before(None);
         let after = self.stop_after();
         self.steps.push(Step::Store { access, value, fault, after });
     }
@@ -221,7 +278,7 @@ impl Emitter {
     }
 
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3]) -> (Value, Value) {
-        let fault = self.stop_before(Reason::Raised(Exception::DivideError));
+        let fault = self.stop_before(Some(Exception::DivideError));
         let (quotient, remainder) = (self.graph.product(u64::MAX), self.graph.product(u64::MAX));
         self.steps.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
         (quotient, remainder)

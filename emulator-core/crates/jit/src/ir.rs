@@ -1,11 +1,11 @@
-//! The intermediate form of one straight-line block: pure values, and the steps between which their order matters.
+//! The intermediate form of one straight-line block: pure values, the steps between which their order matters, and where it goes on.
 //!
 //! Values are in single-assignment form and numbered in order of creation; a value refers only to older ones. Guest
 //! registers and lazy flags are not variables here: the emitter keeps which value each [`Cell`] holds, and writes
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
-use x86::Width;
+use x86::{Exception, Width};
 
 /// A 64-bit value, always zero-extended from the width it was made in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,14 +17,14 @@ impl Value {
     }
 }
 
-/// A piece of guest state that compiled code changes: sixteen general registers, then the others.
+/// A piece of guest state that compiled code keeps in locals: sixteen general registers, then the others.
 pub(crate) type Cell = usize;
 pub(crate) const FLAG_RESULT: Cell = 16;
 pub(crate) const FLAG_CARRIES: Cell = 17;
-pub(crate) const SYSTEM_FLAGS: Cell = 18;
-pub(crate) const RIP: Cell = 19;
+/// While a region runs, the address it was entered at; when it leaves, where the guest goes on.
+pub(crate) const RIP: Cell = 18;
 /// Number of cells.
-pub(crate) const CELLS: usize = 20;
+pub(crate) const CELLS: usize = 19;
 
 /// The value of every cell at one point of the block.
 pub(crate) type Cells = [Value; CELLS];
@@ -99,7 +99,7 @@ pub(crate) struct Access {
 }
 
 /// Something that must happen in its place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Step {
     Load {
         access: Access,
@@ -138,6 +138,22 @@ pub(crate) enum Step {
         remainder: Value,
         fault: StopId,
     },
+    /// An instruction that is not compiled, run by a helper.
+    Interpret(Box<Interpreted>),
+}
+
+/// See [`Step::Interpret`].
+#[derive(Clone, Debug)]
+pub(crate) struct Interpreted {
+    /// Its number in the block.
+    pub(crate) op: usize,
+    /// Cells the helper has to find in memory.
+    pub(crate) stored: Vec<(Cell, Value)>,
+    /// Cells it may change there.
+    pub(crate) loaded: Vec<(Cell, Value)>,
+    pub(crate) fault: StopId,
+    /// Where it leaves when code, lines or mappings may have changed: behind the instruction.
+    pub(crate) after: StopId,
 }
 
 /// Index of a [`Stop`].
@@ -147,12 +163,31 @@ pub(crate) type StopId = usize;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stop {
     pub(crate) cells: Cells,
+    /// Instructions of the block completed.
+    pub(crate) retired: u16,
+    /// What the instruction at work raises, where no helper has said so.
+    pub(crate) raised: Option<Exception>,
+}
+
+/// Where a block goes on. Offsets are from the address the region was entered at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    Goto(i64),
+    /// To the first where the condition is not zero, else to the second.
+    Branch(Value, [i64; 2]),
+    /// Where cell [`RIP`] says.
+    Dynamic,
 }
 
 impl Step {
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
+        let mut stored: &[(Cell, Value)] = &[];
         let operands = match *self {
+            Step::Interpret(ref interpreted) => {
+                stored = &interpreted.stored;
+                [None; 3]
+            }
             Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
             Step::Store { access, value, .. } | Step::StoreBack { access, value, .. } => {
                 [Some(access.address), Some(value), None]
@@ -160,10 +195,10 @@ impl Step {
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::DivideWide { operands, .. } => operands.map(Some),
         };
-        operands.into_iter().flatten()
+        operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
     }
 
-    /// Where the step may leave the block.
+    /// Where the step may leave the block with values that are there before it.
     pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
         let stops = match *self {
             Step::Load { fault, .. } | Step::LoadForWrite { fault, .. } | Step::DivideWide { fault, .. } => {
@@ -172,6 +207,7 @@ impl Step {
             Step::Store { fault, after, .. } => [Some(fault), Some(after)],
             Step::StoreBack { after, .. } => [Some(after), None],
             Step::Guard { stop, .. } => [Some(stop), None],
+            Step::Interpret(ref interpreted) => [Some(interpreted.fault), None],
         };
         stops.into_iter().flatten()
     }

@@ -2,22 +2,25 @@
 
 use core::mem::{offset_of, size_of};
 
+use cpu::compiled::Context;
 use cpu::{Segment, State, tlb_layout as tlb};
 use x86::Width;
 
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, SYSTEM_FLAGS};
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 
 /// Byte offset of a cell from the address of [`State`].
 pub(crate) fn cell_offset(cell: Cell) -> u64 {
     let offset = match cell {
         FLAG_RESULT => offset_of!(State, flag_result),
         FLAG_CARRIES => offset_of!(State, flag_carries),
-        SYSTEM_FLAGS => offset_of!(State, system_flags),
         RIP => offset_of!(State, rip),
         register => offset_of!(State, regs) + register * size_of::<u64>(),
     };
     offset as u64
 }
+
+/// Byte offset of the register slot that holds the address of the block at work.
+pub(crate) const BLOCK_ADDRESS: u64 = (offset_of!(State, regs) + x86::RIP_SLOT as usize * size_of::<u64>()) as u64;
 
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
@@ -30,8 +33,12 @@ pub(crate) fn tlb_offset(usage: tlb::Use) -> u64 {
     (usage as usize * tlb::ENTRIES * size_of::<tlb::Entry>()) as u64
 }
 
-/// Byte offset of a helper's first and second answer in the context, see [`crate::compile`].
-pub(crate) const ANSWERS: [u64; 2] = [0, 8];
+/// Byte offsets in the context.
+pub(crate) const ANSWERS: [u64; 2] = [offset_of!(Context, answers) as u64, offset_of!(Context, answers) as u64 + 8];
+pub(crate) const LEFT: u64 = offset_of!(Context, left) as u64;
+pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
+pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
+pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;
 
 /// A memory access as helpers are told of it: bits 1:0 the width (0 to 3: 1 to 8 bytes), bits 7:4 the segment register.
 pub(crate) fn describe_access(width: Width, segment: u8) -> i32 {

@@ -1,54 +1,44 @@
-//! Compiles blocks of guest code to WebAssembly.
+//! Compiles regions of guest code to WebAssembly.
 //!
 //! The semantics are those of the `x86` crate, run once per instruction on an [`x86::Engine`] that emits instead of
-//! computing (`emitter`). What it emits is a list of pure values and ordered steps (`ir`, `graph`); a liveness pass finds what
-//! must be computed (`liveness`), and the rest is written as WebAssembly (`codegen`, `module`).
+//! computing (`emitter`). What it emits is a list of pure values and ordered steps (`ir`, `graph`) for each block; the blocks are nested as
+//! WebAssembly wants it (`structure`); two liveness passes find what must be computed (`flags`, `liveness`), and the rest is written as WebAssembly
+//! (`codegen`, `module`). [`Jit`] is the processor's [`cpu::compiled::Translator`].
 //!
 //! Invariant: there is no instruction semantics in this crate. An instruction is compiled by being described in `x86`.
 
 mod codegen;
+mod effects;
 mod emitter;
+mod flags;
 mod graph;
 mod ir;
 mod layout;
 mod liveness;
 mod module;
+mod structure;
+mod translator;
 
 use cpu::Mode;
+use cpu::compiled::{Region, Shared};
 use wasm_encoder::Function;
-use x86::{Exception, Op, Sem, Width, seg};
+use x86::{Op, Width};
 
-pub use module::module;
+pub use module::{RegionCode, region_module, stub_module};
+pub use translator::{Jit, Linker};
 
-/// Why compiled code stopped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// It did what it was to do.
-    Done,
-    /// A helper said that a memory access faults; it knows how.
-    Fault,
-    /// The instruction raises this.
-    Raised(Exception),
+/// Whether there is code for anything in `mode`.
+#[must_use]
+pub fn compilable(mode: Mode) -> bool {
+    mode.flat && mode.code != Width::W16 && mode.stack == mode.code && !mode.aligned && !mode.single
 }
 
-/// One of the points where a compiled block stops.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Exit {
-    /// Why.
-    pub reason: Reason,
-    /// Instructions completed.
-    pub retired: u16,
-    /// Where the guest stands, in bytes from the block's first; none where a jump has put the address into the state.
-    pub next_offset: Option<u16>,
-}
-
-/// A compiled block.
-#[derive(Clone, Debug)]
+/// A compiled region.
 pub struct Compiled {
     pub(crate) function: Function,
-    /// Where it stops; the function's result is an index into this.
-    pub exits: Vec<Exit>,
-    /// Instructions compiled: all, or those before the first that cannot be.
+    /// The operations its helper interprets, at the addresses that the code has.
+    pub(crate) ops: Vec<Vec<Op>>,
+    /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
 }
 
@@ -60,29 +50,33 @@ impl Compiled {
     }
 }
 
-/// Whether `op` can be compiled for `mode`: a general-purpose instruction whose segments need no check.
-#[must_use]
-pub fn compilable(op: &Op, mode: Mode) -> bool {
-    let flat = mode.code == Width::W64 || (mode.flat && !matches!(op.seg, seg::FS | seg::GS));
-    matches!(op.sem, Sem::Int(_)) && !op.checked && flat && !mode.aligned && !mode.single
-}
-
-/// Compiles the instructions of one predecoded block, up to the first that is not [`compilable`]; none where
-/// that is the first.
+/// Compiles a region; none where its first instruction is not of those that may stand in one.
 ///
-/// The function is `(context, state, tlb) -> exit`, all i32, the first three addresses in linear memory: of 16 bytes for the
-/// helpers' two answers, of [`cpu::State`], and of the TLB's tables for the view in force. On entry `state.rip` is the block's address.
-/// When it returns, the state is that of the guest at that point, but for `rip`, which follows from [`Exit::next_offset`].
+/// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
+/// left of the slice. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
 #[must_use]
-pub fn compile(ops: &[Op], mode: Mode) -> Option<Compiled> {
-    let instructions = ops.iter().take_while(|op| compilable(op, mode)).count();
-    if instructions == 0 {
+pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
+    if !compilable(region.mode) {
         return None;
     }
-    let mut emitter = emitter::Emitter::new(mode);
-    for op in &ops[..instructions] {
-        emitter.instruction(op);
+    let (mut blocks, mut ops) = (Vec::new(), Vec::new());
+    for block in region.blocks {
+        let count = block.ops.iter().take_while(|op| effects::stays(op)).count();
+        if count == 0 && blocks.is_empty() {
+            return None;
+        }
+        if count == 0 {
+            continue;
+        }
+        let mut emitter = emitter::Emitter::new(region.mode, block.start);
+        for (number, op) in block.ops[..count].iter().enumerate() {
+            emitter.instruction(number, op);
+        }
+        blocks.push(emitter.finish());
+        ops.push(block.ops);
     }
-    let block = emitter.finish();
-    Some(Compiled { function: codegen::generate(&block), exits: block.exits, instructions })
+    let source = codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops };
+    let function = codegen::generate(&source);
+    let instructions = blocks.iter().map(|block| block.instructions).sum();
+    Some(Compiled { function, ops, instructions })
 }

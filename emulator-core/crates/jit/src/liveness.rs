@@ -1,27 +1,34 @@
-//! Which values the block computes, and which only a stop needs.
+//! Which values a block computes, and which only a stop needs.
 //!
 //! A value is *hot* when a step or the end of the block is made of it. Everything else is dead on the way
 //! through the block: most flags are. Where a stop's state names such a value it is computed there, off the way, out
 //! of hot values; those must then already be in locals, or be cheap to read again.
 
 use crate::emitter::Block;
-use crate::ir::{Cell, Node, StopId, Value};
+use crate::flags::{Flags, is_unneeded};
+use crate::ir::{Cell, End, Node, StopId, Value};
 
 /// See the module.
 pub(crate) struct Liveness {
     hot: Vec<bool>,
     /// How often a hot value is asked for: by hot values, by steps, and by stops.
     uses: Vec<u32>,
+    /// The flags that are needed behind the block.
+    needed: Flags,
 }
 
 impl Liveness {
-    pub(crate) fn of(block: &Block) -> Liveness {
+    /// With `budget`, the block may leave at [`Block::budget`].
+    pub(crate) fn of(block: &Block, needed: Flags, budget: bool) -> Liveness {
         let count = block.graph.len();
-        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count] };
+        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count], needed };
         for root in block.steps.iter().flat_map(|step| step.operands()) {
             liveness.ask(root);
         }
-        for (_, root) in changed(block, block.end()) {
+        if let End::Branch(condition, _) = block.end {
+            liveness.ask(condition);
+        }
+        for (_, root) in changed(block, block.end()).filter(|&(cell, _)| !is_unneeded(cell, needed)) {
             liveness.ask(root);
         }
         // Operands are older than what is made of them: one pass from the youngest reaches everything.
@@ -30,7 +37,8 @@ impl Liveness {
                 block.graph.node(Value(index as u32)).operands().for_each(|operand| liveness.ask(operand));
             }
         }
-        for stop in 0..block.end() {
+        let last = if budget { Some(block.budget()) } else { None };
+        for stop in (0..block.end()).chain(last) {
             for value in liveness.frontier(block, stop) {
                 liveness.uses[value.index()] += 1;
             }
@@ -46,6 +54,11 @@ impl Liveness {
     /// How often a value is asked for on the way through the block, or by stops.
     pub(crate) fn uses(&self, value: Value) -> u32 {
         self.uses[value.index()]
+    }
+
+    /// The cells that hold something new at the end of the block, but for flags nobody needs, with their values.
+    pub(crate) fn at_end(&self, block: &Block) -> Vec<(Cell, Value)> {
+        changed(block, block.end()).filter(|&(cell, _)| !is_unneeded(cell, self.needed)).collect()
     }
 
     /// The values that the state at `stop` is computed from and that must be in locals for it.

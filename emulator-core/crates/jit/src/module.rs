@@ -1,13 +1,16 @@
-//! Many compiled blocks as one WebAssembly module.
+//! Many compiled regions as one WebAssembly module, and the module of what all of them share.
 
+use cpu::compiled::Shared;
 use wasm_encoder::{
-    CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, MemoryType, Module,
-    TypeSection, ValType,
+    CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    ImportSection, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
 use crate::Compiled;
+use crate::ir::CELLS;
+use crate::layout::{LEFT, cell_offset};
 
-/// Functions every module has: helpers it imports, then its own.
+/// Functions a module of regions has: those it imports, then its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Callee {
@@ -15,12 +18,20 @@ pub(crate) enum Callee {
     LoadForWrite,
     Store,
     DivideWide,
+    Interpret,
+    Leave,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 4] =
-    [("load", Type::Load), ("load_for_write", Type::Load), ("store", Type::Store), ("divide_wide", Type::DivideWide)];
+const IMPORTS: [(&str, Type); 6] = [
+    ("load", Type::Load),
+    ("load_for_write", Type::Load),
+    ("store", Type::Store),
+    ("divide_wide", Type::DivideWide),
+    ("interpret", Type::Interpret),
+    ("leave", Type::Region),
+];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 
 /// Function types, by their index.
@@ -30,52 +41,108 @@ enum Type {
     Load,
     Store,
     DivideWide,
+    Interpret,
     MulHigh,
-    Block,
+    Region,
+    Enter,
 }
+
+pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
+/// What every imported thing is a member of.
+const HOST: &str = "terrarium";
+/// Parameters of a region: the cells, and what is left of the slice.
+const PARAMETERS: usize = CELLS + 1;
 
 fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
-    types.ty().function([I32, I64, I32], [I32]);
     types.ty().function([I32, I64, I32, I64], [I32]);
+    types.ty().function([I32, I64, I32, I64, I64], [I32]);
     types.ty().function([I32, I64, I64, I64, I32], [I32]);
+    types.ty().function([I32, I32, I64], [I32]);
     types.ty().function([I64, I64], [I64]);
-    types.ty().function([I32, I32, I32], [I32]);
+    types.ty().function([I64; PARAMETERS], []);
+    types.ty().function([I32, I64], []);
     types
 }
 
-/// A module that exports `blocks` as functions named by their index: `"0"`, `"1"` and so on.
-///
-/// It imports from `"terrarium"` the linear `"memory"` that everything lies in, and the helpers, which return a status:
-/// 0 done; 1 the access faults and nothing is done; for a store also 2, done but it has changed code. `access` is the width (0 to 3: 1
-/// to 8 bytes) and the segment register shifted left by 4; answers go to the context.
-///
-/// - `load(context, address: i64, access) -> status`: reads guest memory at a linear address.
-/// - `load_for_write`: the same, but faults as a write would; a `store` to the same place will not fault.
-/// - `store(context, address: i64, access, value: i64) -> status`.
-/// - `divide_wide(context, high: i64, low: i64, divisor: i64, signed) -> status`: quotient and remainder; 1 is #DE.
-#[must_use]
-pub fn module(blocks: &[Compiled]) -> Vec<u8> {
+/// The memory everything lies in, and the table all functions are in.
+fn imports() -> ImportSection {
     let mut imports = ImportSection::new();
     let memory = MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
-    imports.import("terrarium", "memory", EntityType::Memory(memory));
+    imports.import(HOST, "memory", EntityType::Memory(memory));
+    let table =
+        TableType { element_type: RefType::FUNCREF, table64: false, minimum: 1, maximum: None, shared: false };
+    imports.import(HOST, "table", EntityType::Table(table));
+    imports
+}
+
+fn at(offset: u64) -> MemArg {
+    MemArg { offset, align: 0, target: MemArgTarget::Memory(0), ordering: None }
+}
+
+/// A region with the slot of the function table it is to be put into.
+pub struct RegionCode<'a> {
+    /// The slot.
+    pub slot: u32,
+    /// The region.
+    pub compiled: &'a Compiled,
+}
+
+/// A module that puts `regions` into their slots when it is instantiated, and exports nothing.
+///
+/// It imports from `"terrarium"` the `"memory"` and the `"table"`, `"leave"` of [`stub_module`], and the helpers of [`cpu::compiled::Helpers`] by their names.
+#[must_use]
+pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
+    let mut imports = imports();
     for (name, ty) in IMPORTS {
-        imports.import("terrarium", name, EntityType::Function(ty as u32));
+        imports.import(HOST, name, EntityType::Function(ty as u32));
     }
-    let (mut functions, mut exports, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
+    let (mut functions, mut elements, mut code) = (FunctionSection::new(), ElementSection::new(), CodeSection::new());
     for ty in OWN {
         functions.function(ty as u32);
     }
     code.function(&mul_high_unsigned()).function(&mul_high_signed());
     let first = (IMPORTS.len() + OWN.len()) as u32;
-    for (index, block) in (0u32..).zip(blocks) {
-        functions.function(Type::Block as u32);
-        exports.export(&index.to_string(), ExportKind::Func, first + index);
-        code.function(&block.function);
+    for (index, region) in (first..).zip(regions) {
+        functions.function(REGION_TYPE);
+        let slot = ConstExpr::i32_const(region.slot as i32);
+        elements.active(None, &slot, Elements::Functions([index].as_slice().into()));
+        code.function(&region.compiled.function);
     }
     let mut module = Module::new();
-    module.section(&types()).section(&imports).section(&functions).section(&exports).section(&code);
+    module.section(&types()).section(&imports).section(&functions).section(&elements).section(&code);
+    module.finish()
+}
+
+/// A module with the ways into regions and out of them. It imports `"memory"` and `"table"` and exports
+/// - `enter(slot, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`;
+/// - `leave`, of a region's type: stores them there.
+#[must_use]
+pub fn stub_module(shared: &Shared) -> Vec<u8> {
+    const TABLE: u32 = 0;
+    let mut functions = FunctionSection::new();
+    functions.function(Type::Enter as u32).function(REGION_TYPE);
+    let mut exports = ExportSection::new();
+    exports.export("enter", ExportKind::Func, 0).export("leave", ExportKind::Func, 1);
+    let state = shared.state as u64;
+    let mut enter = Function::new([]);
+    let mut sink = enter.instructions();
+    for cell in 0..CELLS {
+        sink.i32_const(0).i64_load(at(state + cell_offset(cell)));
+    }
+    sink.local_get(1).local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
+    let mut leave = Function::new([]);
+    let mut sink = leave.instructions();
+    for cell in 0..CELLS {
+        sink.i32_const(0).local_get(cell as u32).i64_store(at(state + cell_offset(cell)));
+    }
+    let left = shared.context as u64 + LEFT;
+    sink.i32_const(0).local_get(CELLS as u32).i64_store(at(left)).end();
+    let mut code = CodeSection::new();
+    code.function(&enter).function(&leave);
+    let mut module = Module::new();
+    module.section(&types()).section(&imports()).section(&functions).section(&exports).section(&code);
     module.finish()
 }
 

@@ -1,6 +1,7 @@
 //! A machine: one processor on one board, and the loop that lets guest time pass.
 
 use cpu::Cpu;
+use cpu::compiled::Translator;
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
 use x86::Feature;
 
@@ -200,6 +201,11 @@ impl Machine {
         }
     }
 
+    /// Compiles what runs often with `translator`, from now on.
+    pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
+        self.cpu.set_translator(translator);
+    }
+
     /// Sends bytes to serial port `port` (0 is COM1); says how many it took. The rest is to be sent again later.
     pub fn serial_input(&mut self, port: usize, bytes: &[u8]) -> usize {
         self.board.serial_input(port, bytes)
@@ -232,6 +238,12 @@ impl Machine {
             tlb_misses: cpu.tlb_misses,
             interrupts: cpu.interrupts,
             exceptions: cpu.exceptions,
+            compiled_instructions: cpu.compiled_instructions,
+            compiled_entries: cpu.compiled_entries,
+            regions: cpu.regions,
+            modules: cpu.modules,
+            module_bytes: cpu.module_bytes,
+            compile_ns: cpu.compile_ns,
             exits: self.exits,
             halts: self.halts,
             resets: self.resets,

@@ -20,6 +20,18 @@ pub struct Stats {
     pub interrupts: u64,
     /// Exceptions delivered.
     pub exceptions: u64,
+    /// Of the instructions, those that compiled code retired.
+    pub compiled_instructions: u64,
+    /// Times compiled code was entered.
+    pub compiled_entries: u64,
+    /// Regions of compiled code that can be entered now.
+    pub regions: u64,
+    /// WebAssembly modules compiled.
+    pub modules: u64,
+    /// Bytes of them.
+    pub module_bytes: u64,
+    /// Time compiling took, as far as the guest waited for it, in nanoseconds.
+    pub compile_ns: u64,
     /// Times the processor came back to the board.
     pub exits: u64,
     /// Times it came back because it had nothing to do.

@@ -2,11 +2,13 @@
 //!
 //! One instance of this module serves one machine in one worker: a panic (a bug of ours) poisons that instance alone.
 
+mod linker;
 mod source;
 mod words;
 
 use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
+use linker::WasmLinker;
 use source::BootSource;
 use wasm_bindgen::prelude::*;
 use words::{Config, Debug, Outcome, Thrown};
@@ -51,6 +53,11 @@ impl Machine {
     pub fn restore(snapshot: &[u8]) -> Result<Machine, JsValue> {
         let board = Board::restore(snapshot).map_err(|error| thrown(&error))?;
         Ok(Machine { board })
+    }
+
+    /// Compiles what runs often, from now on.
+    pub fn compile(&mut self) {
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new())));
     }
 
     /// Runs about `budget` instructions; `now_ns` is the host's monotonic clock. Both are whole numbers: a JavaScript

@@ -5,6 +5,7 @@ import { images } from "@terrarium/images";
 import {
   boot,
   CPU_MODELS,
+  ENGINES,
   MachineError,
   type BootModule,
   type BootOptions,
@@ -55,7 +56,7 @@ export function bootCommand(report: (status: number) => void): Command {
     .option("--memory <size>", "guest RAM, such as 512MiB")
     .addOption(new Option("--entry <kind>", "how the kernel is entered").choices(Object.keys(ENTRIES)))
     .addOption(new Option("--cpu <model>", "model of the guest's processor").choices(CPU_MODELS))
-    .addOption(new Option("--engine <name>", "what executes the guest").choices(["auto", "interpreter"]))
+    .addOption(new Option("--engine <name>", "what executes the guest").choices(ENGINES))
     .option("--trace <list>", "trace to stderr, such as exec,int,pio,mmio")
     .option("--decompress-on-host", "unpack a compressed kernel before the guest starts")
     .option("--no-reboot", "end when the guest resets")

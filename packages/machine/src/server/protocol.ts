@@ -1,7 +1,7 @@
 /** What crosses between the caller's thread and the worker that runs the machine. */
 
 import type { CoreError, CoreStats, DebugOutput } from "@terrarium/core";
-import type { ResolvedConfig } from "../config.js";
+import type { Engine, ResolvedConfig } from "../config.js";
 import type { ErrorWire } from "../errors.js";
 import type { Startup } from "./startup.js";
 
@@ -43,7 +43,7 @@ export interface MachineServer {
   /** Powers on. */
   start(config: ResolvedConfig, events: MachineEvents): Promise<void>;
   /** Goes on from a snapshot. */
-  restore(snapshot: MachineState, events: MachineEvents): Promise<void>;
+  restore(snapshot: MachineState, engine: Engine, events: MachineEvents): Promise<void>;
   /** Queues bytes for a serial port. */
   write(port: number, bytes: Uint8Array): void;
   /** Stands still after the current slice. Guest time stands still too. */

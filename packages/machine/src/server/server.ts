@@ -1,7 +1,7 @@
 /** The worker's side: one machine, and the calls that reach it. */
 
 import type { Core, CoreError, CoreMachine, CoreStats, DebugOutput } from "@terrarium/core";
-import type { ResolvedConfig } from "../config.js";
+import type { Engine, ResolvedConfig } from "../config.js";
 import { fromCore, MachineError, messageOf } from "../errors.js";
 import type { MachineEvents, MachineServer, MachineState } from "./protocol.js";
 import { RunLoop, type Turn } from "./run-loop.js";
@@ -32,16 +32,16 @@ export class CoreServer implements MachineServer {
     this.#surroundings = surroundings;
   }
 
-  async start({ core: config, startup }: ResolvedConfig, events: MachineEvents): Promise<void> {
+  async start({ engine, core: config, startup }: ResolvedConfig, events: MachineEvents): Promise<void> {
     const [core, source] = await Promise.all([this.#core(), bootSource(startup, this.#surroundings.readFile)]);
-    this.#begin(() => core.createMachine(config, source), startup, events, config.trace !== "");
+    this.#begin(() => core.createMachine(config, source), engine, startup, events, config.trace !== "");
     if (typeof startup.kernel === "string" && source.kernel !== undefined) release(source.kernel);
     if (typeof startup.initrd === "string" && source.initrd !== undefined) release(source.initrd);
   }
 
-  async restore({ bytes, startup }: MachineState, events: MachineEvents): Promise<void> {
+  async restore({ bytes, startup }: MachineState, engine: Engine, events: MachineEvents): Promise<void> {
     const core = await this.#core();
-    this.#begin(() => core.restoreMachine(bytes), startup, events, false);
+    this.#begin(() => core.restoreMachine(bytes), engine, startup, events, false);
     release(bytes);
   }
 
@@ -84,8 +84,15 @@ export class CoreServer implements MachineServer {
     });
   }
 
-  #begin(create: () => CoreMachine, startup: Startup, events: MachineEvents, traced: boolean): void {
+  #begin(
+    create: () => CoreMachine,
+    engine: Engine,
+    startup: Startup,
+    events: MachineEvents,
+    traced: boolean,
+  ): void {
     const machine = translated(create);
+    if (engine !== "interpreter") machine.compile();
     const reboot = async (): Promise<void> => {
       const source = await bootSource(startup, this.#surroundings.readFile);
       translated(() => {

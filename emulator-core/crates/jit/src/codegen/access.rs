@@ -7,7 +7,7 @@ use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
 use wasm_encoder::{BlockType, ValType};
 use x86::Width;
 
-use super::{CONTEXT, Codegen, ENTRY, HOST, TLB, at};
+use super::{Codegen, ENTRY, HOST, LEFT, TLB, at};
 use crate::ir::{Access, StopId, Value};
 use crate::layout::{ANSWERS, describe_access, tlb_offset};
 use crate::module::Callee;
@@ -15,43 +15,51 @@ use crate::module::Callee;
 const PAGE_SHIFT: u32 = PAGE_MASK.trailing_zeros();
 const ENTRY_SHIFT: u32 = size_of::<Entry>().trailing_zeros();
 
+/// Status of a helper that did nothing: the access faults.
+const FAULT: i32 = 1;
+
 impl Codegen<'_> {
     pub(super) fn load(&mut self, access: Access, value: Value, fault: StopId) {
         let wanted = self.liveness.uses(value) > 0;
-        let outcome = if wanted { BlockType::Result(ValType::I64) } else { BlockType::Empty };
         self.settle(access.address);
         self.tlb_hits(access, Use::Read);
-        if wanted {
-            self.sink().if_(outcome);
-            self.host_address(access, Use::Read);
-            self.load_host(access.width);
-            self.sink().else_();
-            self.call_helper(Callee::Load, access, None);
-            self.sink().if_(BlockType::Empty);
-            self.cold_stop(fault);
-            self.sink().end().local_get(CONTEXT).i64_load(at(ANSWERS[0])).end();
-            self.set_local(value);
-        } else {
-            self.sink().i32_eqz().if_(outcome);
-            self.call_helper(Callee::Load, access, None);
-            self.sink().if_(BlockType::Empty);
-            self.cold_stop(fault);
-            self.sink().end().end();
+        if !wanted {
+            self.sink().i32_eqz();
+            self.open_if(BlockType::Empty);
+            self.load_by_helper(Callee::Load, access, fault);
+            self.close();
+            return;
         }
+        self.open_if(BlockType::Result(ValType::I64));
+        self.host_address(access, Use::Read);
+        self.load_host(access.width);
+        self.sink().else_();
+        self.load_by_helper(Callee::Load, access, fault);
+        self.load_context(ANSWERS[0]);
+        self.close();
+        self.set_local(value);
+    }
+
+    /// Calls a helper that reads, and leaves where the access faults. Of a device that was read, the board hears when the region leaves.
+    fn load_by_helper(&mut self, callee: Callee, access: Access, fault: StopId) {
+        self.call_helper(callee, access, None);
+        self.sink().i32_const(FAULT).i32_eq();
+        self.open_if(BlockType::Empty);
+        self.leave_at(fault);
+        self.close();
     }
 
     pub(super) fn load_for_write(&mut self, access: Access, value: Value, fault: StopId) {
         self.settle(access.address);
         self.tlb_hits(access, Use::Write);
-        self.sink().if_(BlockType::Result(ValType::I64));
+        self.open_if(BlockType::Result(ValType::I64));
         self.host_address(access, Use::Write);
         self.sink().local_tee(HOST);
         self.load_host(access.width);
         self.sink().else_().i32_const(0).local_set(HOST);
-        self.call_helper(Callee::LoadForWrite, access, None);
-        self.sink().if_(BlockType::Empty);
-        self.cold_stop(fault);
-        self.sink().end().local_get(CONTEXT).i64_load(at(ANSWERS[0])).end();
+        self.load_by_helper(Callee::LoadForWrite, access, fault);
+        self.load_context(ANSWERS[0]);
+        self.close();
         self.set_local(value);
     }
 
@@ -59,31 +67,37 @@ impl Codegen<'_> {
         self.settle(access.address);
         self.settle(value);
         self.tlb_hits(access, Use::Write);
-        self.sink().if_(BlockType::Empty);
+        self.open_if(BlockType::Empty);
         self.host_address(access, Use::Write);
         self.value(value);
         self.store_host(access.width);
         self.sink().else_();
         self.call_helper(Callee::Store, access, Some(value));
-        self.sink().local_tee(HOST).if_(BlockType::Empty).local_get(HOST).i32_const(1).i32_eq();
-        self.sink().if_(BlockType::Empty);
-        self.cold_stop(fault);
-        self.sink().end();
-        self.cold_stop(after);
-        self.sink().end().end();
+        self.sink().local_tee(HOST);
+        self.open_if(BlockType::Empty);
+        self.sink().local_get(HOST).i32_const(FAULT).i32_eq();
+        self.open_if(BlockType::Empty);
+        self.leave_at(fault);
+        self.close();
+        self.leave_at(after);
+        self.close();
+        self.close();
     }
 
     pub(super) fn store_back(&mut self, access: Access, value: Value, after: StopId) {
         self.settle(access.address);
         self.settle(value);
-        self.sink().local_get(HOST).if_(BlockType::Empty).local_get(HOST);
+        self.sink().local_get(HOST);
+        self.open_if(BlockType::Empty);
+        self.sink().local_get(HOST);
         self.value(value);
         self.store_host(access.width);
         self.sink().else_();
         self.call_helper(Callee::Store, access, Some(value));
-        self.sink().if_(BlockType::Empty);
-        self.cold_stop(after);
-        self.sink().end().end();
+        self.open_if(BlockType::Empty);
+        self.leave_at(after);
+        self.close();
+        self.close();
     }
 
     /// Leaves the entry's address in [`ENTRY`] and pushes whether the access may go ahead.
@@ -129,12 +143,12 @@ impl Codegen<'_> {
 
     /// Calls `callee` for the access; pushes its status.
     fn call_helper(&mut self, callee: Callee, access: Access, value: Option<Value>) {
-        self.sink().local_get(CONTEXT);
+        self.push_context();
         self.value(access.address);
         self.sink().i32_const(describe_access(access.width, access.segment));
         if let Some(value) = value {
             self.value(value);
         }
-        self.sink().call(callee as u32);
+        self.sink().local_get(LEFT).call(callee as u32);
     }
 }

@@ -6,7 +6,7 @@ use x86::instructions::{fpu::Fpu, system::Sys};
 use x86::{Engine, Exception, Op, Width};
 
 use super::Emitter;
-use crate::ir::{Access, Binary, FLAG_CARRIES, FLAG_RESULT, RIP, SYSTEM_FLAGS, Step, Unary, Value};
+use crate::ir::{Access, Binary, End, FLAG_CARRIES, FLAG_RESULT, RIP, Step, Unary, Value};
 
 impl Emitter {
     fn truncated(&mut self, w: Width, op: Binary, a: Value, b: Value) -> Value {
@@ -256,16 +256,8 @@ impl Engine for Emitter {
         self.cells[FLAG_CARRIES] = carries;
     }
 
-    fn set_direction(&mut self, down: bool) {
-        let direction = cpu::eflags::DF;
-        let flags = self.cells[SYSTEM_FLAGS];
-        self.cells[SYSTEM_FLAGS] = if down {
-            let set = self.graph.constant(direction);
-            self.graph.binary(Binary::Or, flags, set)
-        } else {
-            let kept = self.graph.constant(!direction);
-            self.graph.binary(Binary::And, flags, kept)
-        };
+    fn set_direction(&mut self, _down: bool) {
+        unreachable!("the direction flag is not compiled: `effects`")
     }
 
     fn next_ip(&mut self, op: &Op) -> Value {
@@ -276,19 +268,28 @@ impl Engine for Emitter {
         let always = self.graph.constant(1);
         self.check_target(always, target);
         self.cells[RIP] = target;
+        self.end = Some(End::Dynamic);
         Ok(())
     }
 
     fn jump_relative(&mut self, op: &Op) -> Result<(), Infallible> {
+        if let Some(target) = self.static_target(op) {
+            self.end = Some(End::Goto(target));
+            return Ok(());
+        }
         let target = self.relative_target(op);
         self.jump(op, target)
     }
 
     fn branch(&mut self, op: &Op, condition: Value) -> Result<(), Infallible> {
-        let target = self.relative_target(op);
-        self.check_target(condition, target);
-        let next = self.next_ip(op);
+        let next = self.start + op.next_offset() as i64;
+        if let Some(target) = self.static_target(op) {
+            self.end = Some(End::Branch(condition, [target, next]));
+            return Ok(());
+        }
+        let (target, next) = (self.relative_target(op), self.region_address(next));
         self.cells[RIP] = self.graph.select(condition, target, next);
+        self.end = Some(End::Dynamic);
         Ok(())
     }
 
@@ -299,10 +300,10 @@ impl Engine for Emitter {
     }
 
     fn system(&mut self, _op: &Op, _sys: Sys) -> Result<(), Infallible> {
-        unreachable!("only general-purpose instructions are compiled")
+        unreachable!("not a general-purpose instruction: `effects`")
     }
 
     fn fpu(&mut self, _op: &Op, _fpu: Fpu) -> Result<(), Infallible> {
-        unreachable!("only general-purpose instructions are compiled")
+        unreachable!("not a general-purpose instruction: `effects`")
     }
 }

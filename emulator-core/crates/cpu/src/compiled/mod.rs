@@ -1,0 +1,255 @@
+//! The processor's side of compiled code: what it shares with it, when code is compiled, and how it is entered.
+//!
+//! Who compiles is behind [`Translator`]; it is handed [`Region`]s of predecoded blocks and gives functions back. A region runs on the guest's
+//! registers as its parameters, passes them to the next region by a tail call, and stores them when it leaves for good. It is found
+//! through the jump cache, like a block.
+
+mod helpers;
+mod region;
+
+use x86::Exception;
+
+pub use helpers::Helpers;
+pub use region::{Region, RegionBlock};
+
+use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
+use crate::exec::Exec;
+use crate::{Cpu, State};
+
+/// How often a block is interpreted before it is compiled.
+const HOT: u32 = 300;
+/// Regions that wait for their compilation, at most.
+const BATCH: usize = 12;
+
+/// A compiled region, as a slot of the function table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Code(pub u32);
+
+/// `(code, instructions)`: loads the guest's registers, enters `code`, and returns when a region has left. Compiled code.
+pub type Enter = unsafe extern "C" fn(u32, i64);
+
+/// Compiles regions.
+pub trait Translator {
+    /// Makes what all regions share: how they are entered and left.
+    fn prepare(&mut self, shared: &Shared) -> Enter;
+    /// Compiles `regions`; none for one that cannot be.
+    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Code>>;
+    /// Forgets a region that nothing enters any more.
+    fn release(&mut self, code: Code);
+    /// What it has done.
+    fn stats(&self) -> TranslatorStats;
+}
+
+/// Counters of a [`Translator`] since it was made.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct TranslatorStats {
+    /// Modules compiled.
+    pub modules: u64,
+    /// Bytes of them.
+    pub module_bytes: u64,
+    /// Nanoseconds compiling took, as far as the caller waits for it.
+    pub compile_ns: u64,
+    /// Regions that can be entered now.
+    pub regions: u64,
+}
+
+/// Where compiled code finds things, as addresses in the memory it shares with the processor, and whom it calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// Of [`State`].
+    pub state: usize,
+    /// Of [`Context`].
+    pub context: usize,
+    /// Of the jump cache: [`JUMPS`] entries.
+    pub jumps: usize,
+    /// Functions.
+    pub helpers: Helpers,
+}
+
+/// What compiled code and the processor tell each other. Compiled code knows its layout.
+#[repr(C)]
+pub struct Context {
+    /// What a helper answers.
+    pub answers: [u64; 2],
+    /// Instructions of the slice that are left; told by compiled code when it leaves.
+    pub left: i64,
+    /// Tag of the jump cache's entries that are in force.
+    pub tag: u64,
+    /// Address of the TLB's tables for the view in force.
+    pub tlb: usize,
+    /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
+    pub raised: u32,
+    /// An exception that a helper has found.
+    fault: Option<Exception>,
+    /// What [`crate::Cpu::retired`] is when nothing is left.
+    limit: u64,
+    /// The [`Exec`] compiled code runs for.
+    exec: *mut (),
+}
+
+impl Context {
+    pub(crate) fn new() -> Context {
+        let exec = core::ptr::null_mut();
+        Context { answers: [0; 2], left: 0, tag: 0, tlb: 0, raised: 0, fault: None, limit: 0, exec }
+    }
+}
+
+/// Compiled code of one processor.
+pub(crate) struct Compiler {
+    translator: Box<dyn Translator>,
+    /// Known once the processor has run where it is.
+    ready: Option<(Shared, Enter)>,
+    /// Blocks that became hot since regions were compiled last.
+    pub(crate) hot: Vec<u32>,
+    /// Instructions that compiled code retired, and how often it was entered.
+    pub(crate) instructions: u64,
+    pub(crate) entries: u64,
+}
+
+impl Compiler {
+    pub(crate) fn translator_stats(&self) -> TranslatorStats {
+        self.translator.stats()
+    }
+}
+
+impl Cpu {
+    /// Compiles hot code with `translator` from now on.
+    pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
+        self.blocks.hot_at = HOT;
+        self.compiler = Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), instructions: 0, entries: 0 }));
+    }
+
+    fn shared(&self) -> Shared {
+        Shared {
+            state: core::ptr::from_ref::<State>(&self.state) as usize,
+            context: core::ptr::from_ref::<Context>(&self.context) as usize,
+            jumps: self.blocks.jumps_address(),
+            helpers: Helpers::addresses(),
+        }
+    }
+
+    /// Compiled code holds addresses: it is made for the place where the processor is, and again if that has changed.
+    pub(crate) fn settle_compiler(&mut self) {
+        let shared = self.shared();
+        let Some(compiler) = &mut self.compiler else { return };
+        if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
+            return;
+        }
+        if compiler.ready.is_some() {
+            self.blocks.clear();
+        }
+        compiler.hot.clear();
+        compiler.ready = Some((shared, compiler.translator.prepare(&shared)));
+    }
+
+    /// Compiles what waits. Only between blocks: no compiled code runs.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn compile_hot(&mut self) {
+        let Some(compiler) = &mut self.compiler else { return };
+        for code in self.blocks.take_released() {
+            compiler.translator.release(code);
+        }
+        let mut regions = Vec::new();
+        let mut members = Vec::new();
+        for block in core::mem::take(&mut compiler.hot) {
+            if let Some((region, blocks)) = self.blocks.region(block) {
+                regions.push(region);
+                members.push(blocks);
+            }
+        }
+        if regions.is_empty() {
+            return;
+        }
+        for (code, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
+            if let Some(code) = code {
+                self.blocks.add_code(code, blocks);
+            }
+        }
+    }
+}
+
+impl Exec<'_> {
+    /// A block has become hot.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn block_is_hot(&mut self, block: u32) {
+        let Some(compiler) = &mut self.cpu.compiler else { return };
+        compiler.hot.push(block);
+        if compiler.hot.len() >= BATCH {
+            self.cpu.compile_hot();
+        }
+    }
+
+    /// Code for the block at `linear`, where there is some and the slice is long enough for it.
+    #[inline(always)]
+    pub(crate) fn code_at(&self, linear: u64, limit: u64) -> Option<Code> {
+        let code = self.cpu.blocks.code(linear, self.cpu.mode_bits)?;
+        (limit - self.cpu.retired >= MAX_REGION_OPS as u64).then_some(code)
+    }
+
+    /// Runs compiled code from `code` until it leaves; the guest's state is complete then.
+    #[inline(never)]
+    pub(crate) fn run_code(&mut self, code: Code, limit: u64) -> Result<(), Exception> {
+        let this: *mut () = core::ptr::from_mut(self).cast();
+        let cpu = &mut *self.cpu;
+        let Some(compiler) = &mut cpu.compiler else { return Ok(()) };
+        let Some((_, enter)) = compiler.ready else { return Ok(()) };
+        let before = cpu.retired;
+        let context = &mut cpu.context;
+        context.limit = limit;
+        context.tag = cpu.blocks.tag(cpu.mode_bits);
+        context.tlb = cpu.tlb.selected_address();
+        context.exec = this;
+        let left = (limit - before) as i64;
+        // SAFETY: `code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
+        // for this state, context, jump cache and TLB (`settle_compiler`), stays in guest memory by the TLB's entries as the interpreter
+        // does, and comes back to Rust through helpers, which take `self` from `context.exec` while nothing here uses it.
+        unsafe { enter(code.0, left) };
+        let cpu = &mut *self.cpu;
+        cpu.retired = limit - cpu.context.left as u64;
+        if let Some(compiler) = &mut cpu.compiler {
+            compiler.entries += 1;
+            compiler.instructions += cpu.retired - before;
+        }
+        match (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised)) {
+            (Some(exception), _) => Err(exception),
+            (None, 0) => Ok(()),
+            (None, raised) => Err(raised_exception(raised)),
+        }
+    }
+}
+
+/// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.
+fn raised_exception(raised: u32) -> Exception {
+    const DIVIDE_ERROR: u32 = 1 + Exception::DivideError.vector() as u32;
+    const INVALID_OPCODE: u32 = 1 + Exception::InvalidOpcode.vector() as u32;
+    match raised {
+        DIVIDE_ERROR => Exception::DivideError,
+        INVALID_OPCODE => Exception::InvalidOpcode,
+        _ => Exception::GeneralProtection(0),
+    }
+}
+
+/// The layout of the jump cache, which compiled code looks into.
+pub mod jump_layout {
+    use core::mem::offset_of;
+
+    use super::{JUMPS, Jump};
+
+    /// Entries: a power of two.
+    pub const ENTRIES: usize = JUMPS;
+    /// Bytes of an entry.
+    pub const BYTES: usize = size_of::<Jump>();
+    /// Offset of the linear address.
+    pub const LINEAR: usize = offset_of!(Jump, linear);
+    /// Offset of the tag.
+    pub const TAG: usize = offset_of!(Jump, tag);
+    /// Offset of the code's slot; [`NO_CODE`] where there is none.
+    pub const CODE: usize = offset_of!(Jump, code);
+    /// The index of a linear address is `(linear ^ linear >> SHIFT) % ENTRIES`.
+    pub const SHIFT: u32 = crate::blocks::JUMP_SHIFT;
+    pub use crate::blocks::NO_CODE;
+    /// Most instructions in a region: a slice shorter than that is interpreted.
+    pub use crate::blocks::MAX_REGION_OPS;
+}

@@ -1,0 +1,164 @@
+//! One block: its steps, its stops, and what it leaves in the cells.
+
+use wasm_encoder::BlockType;
+use x86::Op;
+
+use super::{Codegen, LEFT, Label, StopUses, at};
+use crate::ir::{Cell, Interpreted, Step, StopId, Value};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, RAISED, cell_offset};
+use crate::liveness::changed;
+use crate::module::Callee;
+
+impl Codegen<'_> {
+    pub(super) fn steps(&mut self, ops: &[Op]) {
+        for step in &self.block.steps {
+            for stop in step.stops() {
+                self.settle_for(stop);
+            }
+            self.step(step, ops);
+        }
+    }
+
+    fn step(&mut self, step: &Step, ops: &[Op]) {
+        match *step {
+            Step::Load { access, value, fault } => self.load(access, value, fault),
+            Step::LoadForWrite { access, value, fault } => self.load_for_write(access, value, fault),
+            Step::Store { access, value, fault, after } => self.store(access, value, fault, after),
+            Step::StoreBack { access, value, after } => self.store_back(access, value, after),
+            Step::Guard { condition, stop } => self.guard(condition, stop),
+            Step::DivideWide { signed, operands, quotient, remainder, fault } => {
+                self.divide_wide(signed, operands, [quotient, remainder], fault);
+            }
+            Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
+        }
+    }
+
+    /// Computes what the state at `stop` is made of.
+    pub(super) fn settle_for(&mut self, stop: StopId) {
+        for value in self.liveness.frontier(self.block, stop) {
+            self.settle(value);
+        }
+    }
+
+    fn guard(&mut self, condition: Value, stop: StopId) {
+        if self.block.graph.constant_of(condition).is_some_and(|c| c != 0) {
+            self.leave_at(stop);
+            return;
+        }
+        self.condition(condition);
+        self.open_if(BlockType::Empty);
+        self.leave_at(stop);
+        self.close();
+    }
+
+    fn divide_wide(&mut self, signed: bool, operands: [Value; 3], answers: [Value; 2], fault: StopId) {
+        self.push_context();
+        for operand in operands {
+            self.value(operand);
+        }
+        self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32);
+        self.open_if(BlockType::Empty);
+        self.leave_at(fault);
+        self.close();
+        for (answer, offset) in answers.into_iter().zip(ANSWERS) {
+            if self.liveness.uses(answer) > 0 {
+                self.load_context(offset);
+                self.set_local(answer);
+            }
+        }
+    }
+
+    /// Runs an instruction by its helper, on the cells it may look at in memory.
+    fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
+        let Interpreted { stored, loaded, fault, after, .. } = interpreted;
+        let state = self.source.shared.state as u64;
+        for &(cell, value) in stored {
+            self.sink().i32_const(0);
+            self.value(value);
+            self.sink().i64_store(at(state + cell_offset(cell)));
+        }
+        let start = self.block.start;
+        self.sink().i32_const(0).local_get(crate::ir::RIP as u32).i64_const(start).i64_add();
+        self.sink().i64_store(at(state + BLOCK_ADDRESS));
+        self.push_context();
+        let op = core::ptr::from_ref(op) as usize;
+        self.sink().i32_const(op as i32).local_get(LEFT).call(Callee::Interpret as u32).local_tee(super::HOST);
+        self.sink().i32_const(1).i32_eq();
+        self.open_if(BlockType::Empty);
+        self.leave_at(*fault);
+        self.close();
+        for &(cell, value) in loaded {
+            if self.liveness.uses(value) > 0 {
+                self.sink().i32_const(0).i64_load(at(state + cell_offset(cell)));
+                self.set_local(value);
+            }
+        }
+        self.settle_for(*after);
+        self.sink().local_get(super::HOST);
+        self.open_if(BlockType::Empty);
+        self.leave_at(*after);
+        self.close();
+    }
+
+    pub(super) fn push_context(&mut self) {
+        let context = self.source.shared.context as i32;
+        self.sink().i32_const(context);
+    }
+
+    /// Pushes the i64 at `offset` of the context.
+    pub(super) fn load_context(&mut self, offset: u64) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i64_load(at(context + offset));
+    }
+
+    /// Puts the cells that the block has changed into their locals.
+    pub(super) fn put_cells_at_end(&mut self) {
+        let cells = self.liveness.at_end(self.block);
+        self.put_cells(&cells);
+    }
+
+    /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
+    fn put_cells(&mut self, cells: &[(Cell, Value)]) {
+        for &(_, value) in cells {
+            self.value(value);
+        }
+        for &(cell, _) in cells.iter().rev() {
+            self.sink().local_set(cell as u32);
+        }
+    }
+
+    /// Leaves the region at `stop`: what it alone needs is computed here.
+    pub(super) fn leave_at(&mut self, stop: StopId) {
+        self.stop = Some(StopUses { uses: self.uses_at(stop), given: Vec::new() });
+        let cells: Vec<_> = changed(self.block, stop).collect();
+        self.put_cells(&cells);
+        let retired = self.block.stops[stop].retired;
+        if retired > 0 {
+            self.sink().local_get(LEFT).i64_const(i64::from(retired)).i64_sub().local_set(LEFT);
+        }
+        if let Some(exception) = self.block.stops[stop].raised {
+            debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");
+            let raised = self.source.shared.context as u64 + RAISED;
+            self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
+        }
+        self.branch(Label::Leave);
+        if let Some(StopUses { given, .. }) = self.stop.take() {
+            for value in given {
+                self.locals[value.index()] = None;
+            }
+        }
+    }
+
+    /// How often each value that has no local yet is asked for by `stop`.
+    fn uses_at(&self, stop: StopId) -> Vec<u32> {
+        let mut uses = vec![0; self.block.graph.len()];
+        let mut pending: Vec<Value> = changed(self.block, stop).map(|(_, value)| value).collect();
+        while let Some(value) = pending.pop() {
+            uses[value.index()] += 1;
+            if uses[value.index()] == 1 && self.locals[value.index()].is_none() {
+                pending.extend(self.block.graph.node(value).operands());
+            }
+        }
+        uses
+    }
+}

@@ -1,0 +1,189 @@
+//! A whole region: its blocks nested as its structure says, and what surrounds them.
+
+use cpu::compiled::{Shared, jump_layout};
+use wasm_encoder::{BlockType, Function};
+use x86::{Op, Width};
+
+use super::{Codegen, ENTRY, FIRST_VALUE, LEFT, Label, TLB, at, locals};
+use crate::emitter::Block;
+use crate::flags::{Flags, needed_behind};
+use crate::ir::{CELLS, End, RIP};
+use crate::layout;
+use crate::liveness::Liveness;
+use crate::module::{Callee, REGION_TYPE};
+use crate::structure::{BlockId, Edge, Structure};
+
+/// What code is generated from.
+pub(crate) struct Source<'a> {
+    pub(crate) shared: &'a Shared,
+    /// Width of the code segment.
+    pub(crate) code: Width,
+    pub(crate) blocks: &'a [Block],
+    /// The operations of each block, for the helper that interprets some.
+    pub(crate) ops: &'a [Vec<Op>],
+}
+
+/// The function of a region.
+pub(crate) fn generate(source: &Source<'_>) -> Function {
+    let structure = Structure::of(source.blocks);
+    let needed = needed_behind(source.blocks, &structure);
+    let entry = &source.blocks[0];
+    let mut codegen = Codegen {
+        source,
+        code: Vec::new(),
+        labels: Vec::new(),
+        most_locals: 0,
+        block: entry,
+        liveness: Liveness::of(entry, needed[0], false),
+        locals: Vec::new(),
+        next_local: FIRST_VALUE,
+        stop: None,
+    };
+    codegen.region(&Plan { structure: &structure, needed: &needed });
+    let mut function = Function::new(locals(codegen.most_locals));
+    function.raw(codegen.code);
+    function
+}
+
+/// How the blocks hang together.
+struct Plan<'a> {
+    structure: &'a Structure,
+    needed: &'a [Flags],
+}
+
+impl Codegen<'_> {
+    fn region(&mut self, plan: &Plan<'_>) {
+        self.open_block(Label::Leave);
+        self.open_block(Label::Chain);
+        self.check_budget(self.instructions());
+        self.open_if(BlockType::Empty);
+        self.branch(Label::Leave);
+        self.close();
+        let tlb = self.source.shared.context as u64 + layout::TLB;
+        self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
+        self.blocks_under(plan, 0);
+        self.close();
+        self.chain();
+        self.close();
+        self.push_parameters();
+        self.sink().return_call(Callee::Leave as u32).end();
+    }
+
+    /// Instructions in the region: no way through it without a branch back takes more.
+    fn instructions(&self) -> i64 {
+        self.source.blocks.iter().map(|block| block.instructions as i64).sum()
+    }
+
+    /// Pushes whether less is left of the slice than `needed`.
+    fn check_budget(&mut self, needed: i64) {
+        self.sink().local_get(LEFT).i64_const(needed).i64_lt_s();
+    }
+
+    /// Goes on to the code of the address in cell [`RIP`], if there is some.
+    fn chain(&mut self) {
+        const TABLE: u32 = 0;
+        let jumps = self.source.shared.jumps as u64;
+        let entry_bytes = jump_layout::BYTES as i32;
+        self.sink().local_get(RIP as u32).local_get(RIP as u32).i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u();
+        self.sink().i64_xor().i32_wrap_i64().i32_const(jump_layout::ENTRIES as i32 - 1).i32_and();
+        self.sink().i32_const(entry_bytes).i32_mul().local_tee(ENTRY);
+        self.sink().i64_load(at(jumps + jump_layout::LINEAR as u64)).local_get(RIP as u32).i64_eq();
+        self.sink().local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
+        let tag = self.source.shared.context as u64 + layout::TAG;
+        self.sink().i32_const(0).i64_load(at(tag)).i64_eq().i32_and();
+        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(ENTRY);
+        self.sink().i32_const(jump_layout::NO_CODE as i32).i32_ne().i32_and();
+        self.open_if(BlockType::Empty);
+        self.push_parameters();
+        self.sink().local_get(ENTRY).return_call_indirect(TABLE, REGION_TYPE);
+        self.close();
+    }
+
+    fn push_parameters(&mut self) {
+        for parameter in 0..=CELLS as u32 {
+            self.sink().local_get(parameter);
+        }
+    }
+
+    /// `block` and all it dominates.
+    fn blocks_under(&mut self, plan: &Plan<'_>, block: BlockId) {
+        let is_loop = plan.structure.is_loop[block];
+        if is_loop {
+            self.open_loop(Label::Block(block));
+        }
+        let joins = plan.structure.joins_under(block);
+        for &join in joins.iter().rev() {
+            self.open_block(Label::Block(join));
+        }
+        self.one_block(plan, block);
+        for &join in &joins {
+            self.close();
+            self.blocks_under(plan, join);
+        }
+        if is_loop {
+            self.close();
+            self.sink().unreachable();
+        }
+    }
+
+    fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let goes_back = (0..2).any(|which| matches!(plan.structure.edge(id, which), Edge::Back(_)));
+        let source = self.source;
+        self.block = &source.blocks[id];
+        self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
+        self.locals = vec![None; self.block.graph.len()];
+        self.next_local = FIRST_VALUE;
+        self.steps(&source.ops[id]);
+        if goes_back {
+            self.settle_for(self.block.budget());
+        }
+        let instructions = self.block.instructions as i64;
+        self.sink().local_get(LEFT).i64_const(instructions).i64_sub().local_set(LEFT);
+        if goes_back {
+            self.check_budget(self.instructions());
+            self.open_if(BlockType::Empty);
+            self.leave_at(self.block.budget());
+            self.close();
+        }
+        self.end(plan, id);
+    }
+
+    fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
+        match self.block.end {
+            End::Dynamic => {
+                self.put_cells_at_end();
+                self.branch(Label::Chain);
+            }
+            End::Goto(target) => {
+                self.put_cells_at_end();
+                self.go(plan, id, 0, target);
+            }
+            End::Branch(condition, [taken, next]) => {
+                self.condition(condition);
+                self.put_cells_at_end();
+                self.open_if(BlockType::Empty);
+                self.go(plan, id, 0, taken);
+                self.sink().else_();
+                self.go(plan, id, 1, next);
+                self.close();
+                self.sink().unreachable();
+            }
+        }
+    }
+
+    /// From the end of `id` to its successor `which`, `target` bytes from the entry.
+    fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
+        match plan.structure.edge(id, which) {
+            Edge::Leaves => {
+                self.sink().local_get(RIP as u32).i64_const(target).i64_add();
+                if self.source.code == Width::W32 {
+                    self.sink().i32_wrap_i64().i64_extend_i32_u();
+                }
+                self.sink().local_set(RIP as u32);
+                self.branch(Label::Chain);
+            }
+            Edge::Back(target) | Edge::Joins(target) => self.branch(Label::Block(target)),
+            Edge::Continues(target) => self.blocks_under(plan, target),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Which blocks of a region need the lazy flags they find: where none of those a block goes on to does, it leaves them uncomputed.
+
+use crate::emitter::Block;
+use crate::ir::{CELLS, End, FLAG_CARRIES, FLAG_RESULT, Node, Value};
+use crate::structure::{BlockId, Edge, Structure};
+
+/// Bit 0: the result; bit 1: the carry vector.
+pub(crate) type Flags = u8;
+const BOTH: Flags = 3;
+const RESULT: Flags = 1;
+const CARRIES: Flags = 2;
+
+/// For every block the flags that somebody behind its end may read.
+pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flags> {
+    let uses: Vec<Uses> = blocks.iter().map(Uses::of).collect();
+    let mut behind = vec![0; blocks.len()];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &block in structure.order.iter().rev() {
+            let needed = behind_one(block, blocks, structure, |next| uses[next].before(behind[next]));
+            changed |= needed != behind[block];
+            behind[block] = needed;
+        }
+    }
+    behind
+}
+
+fn behind_one(block: BlockId, blocks: &[Block], structure: &Structure, before: impl Fn(BlockId) -> Flags) -> Flags {
+    let edges = match blocks[block].end {
+        End::Dynamic => return BOTH,
+        End::Goto(_) => 1,
+        End::Branch(..) => 2,
+    };
+    if (0..edges).any(|which| structure.edge(block, which) == Edge::Leaves) {
+        return BOTH;
+    }
+    structure.successors(block).map(before).fold(0, |all, flags| all | flags)
+}
+
+/// Which flags a block reads of those it finds.
+struct Uses {
+    /// In any case.
+    always: Flags,
+    /// To make the result, and the carry vector, it ends with.
+    for_result: Flags,
+    for_carries: Flags,
+}
+
+impl Uses {
+    fn of(block: &Block) -> Uses {
+        let mut made_of: Vec<Flags> = Vec::with_capacity(block.graph.len());
+        for index in 0..block.graph.len() {
+            made_of.push(match block.graph.node(Value(index as u32)) {
+                Node::Input(FLAG_RESULT) => RESULT,
+                Node::Input(FLAG_CARRIES) => CARRIES,
+                node => node.operands().fold(0, |flags, operand| flags | made_of[operand.index()]),
+            });
+        }
+        let of = |value: Value| made_of[value.index()];
+        let end = block.stops[block.end()].cells;
+        let steps = block.steps.iter().flat_map(|step| step.operands()).map(of);
+        let stops = block.stops[..block.end()].iter().flat_map(|stop| stop.cells).map(of);
+        let others = (0..CELLS).filter(|&cell| cell != FLAG_RESULT && cell != FLAG_CARRIES).map(|cell| of(end[cell]));
+        let condition = if let End::Branch(condition, _) = block.end { of(condition) } else { 0 };
+        let always = steps.chain(stops).chain(others).fold(condition, |all, flags| all | flags);
+        Uses { always, for_result: of(end[FLAG_RESULT]), for_carries: of(end[FLAG_CARRIES]) }
+    }
+
+    /// What the block needs where `behind` is needed at its end.
+    fn before(&self, behind: Flags) -> Flags {
+        let result = if behind & RESULT != 0 { self.for_result } else { 0 };
+        let carries = if behind & CARRIES != 0 { self.for_carries } else { 0 };
+        self.always | result | carries
+    }
+}
+
+/// Whether a cell is a flag that is not among those `needed`.
+pub(crate) fn is_unneeded(cell: usize, needed: Flags) -> bool {
+    cell == FLAG_RESULT && needed & RESULT == 0 || cell == FLAG_CARRIES && needed & CARRIES == 0
+}

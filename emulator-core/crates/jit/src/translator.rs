@@ -1,0 +1,81 @@
+//! The processor's translator: regions to functions, as many in a module as come together.
+
+use rustc_hash::FxHashMap;
+
+use cpu::compiled::{Code, Enter, Region, Shared, Translator, TranslatorStats};
+
+use crate::module::RegionCode;
+use crate::{Compiled, compile, region_module, stub_module};
+
+/// Puts modules where the processor can call them. What it is given has been validated by nobody; it is our own.
+pub trait Linker {
+    /// Instantiates the module of [`stub_module`]: gives its function `enter`, and keeps `leave` for the modules to come.
+    fn link_stubs(&mut self, module: &[u8], shared: &Shared) -> Enter;
+    /// A free slot of the function table.
+    fn allocate(&mut self) -> u32;
+    /// Instantiates a module of [`region_module`], which puts its functions into their slots by itself.
+    fn link(&mut self, module: &[u8]);
+    /// Empties a slot.
+    fn free(&mut self, slot: u32);
+    /// Any clock, in nanoseconds.
+    fn now(&self) -> u64;
+}
+
+/// See the module.
+pub struct Jit<L> {
+    linker: L,
+    shared: Option<Shared>,
+    /// What may be entered, by slot: it has to stay where it is.
+    compiled: FxHashMap<u32, Compiled>,
+    stats: TranslatorStats,
+}
+
+impl<L: Linker> Jit<L> {
+    /// A translator that has compiled nothing.
+    pub fn new(linker: L) -> Jit<L> {
+        Jit { linker, shared: None, compiled: FxHashMap::default(), stats: TranslatorStats::default() }
+    }
+}
+
+impl<L: Linker> Translator for Jit<L> {
+    fn prepare(&mut self, shared: &Shared) -> Enter {
+        self.shared = Some(*shared);
+        self.linker.link_stubs(&stub_module(shared), shared)
+    }
+
+    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Code>> {
+        let Some(shared) = self.shared else { return regions.iter().map(|_| None).collect() };
+        let start = self.linker.now();
+        let compiled: Vec<_> = regions.into_iter().map(|region| compile(region, &shared)).collect();
+        let slots: Vec<_> = compiled.iter().map(|one| one.as_ref().map(|_| self.linker.allocate())).collect();
+        let codes: Vec<_> = slots
+            .iter()
+            .zip(&compiled)
+            .filter_map(|(slot, compiled)| Some(RegionCode { slot: (*slot)?, compiled: compiled.as_ref()? }))
+            .collect();
+        if !codes.is_empty() {
+            let module = region_module(&codes);
+            self.linker.link(&module);
+            self.stats.modules += 1;
+            self.stats.module_bytes += module.len() as u64;
+        }
+        for (slot, compiled) in slots.iter().zip(compiled) {
+            if let (&Some(slot), Some(compiled)) = (slot, compiled) {
+                self.compiled.insert(slot, compiled);
+            }
+        }
+        self.stats.regions = self.compiled.len() as u64;
+        self.stats.compile_ns += self.linker.now() - start;
+        slots.into_iter().map(|slot| slot.map(Code)).collect()
+    }
+
+    fn release(&mut self, code: Code) {
+        self.compiled.remove(&code.0);
+        self.linker.free(code.0);
+        self.stats.regions = self.compiled.len() as u64;
+    }
+
+    fn stats(&self) -> TranslatorStats {
+        self.stats
+    }
+}
