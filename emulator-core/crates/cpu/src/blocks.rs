@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 use x86::Op;
 
-use crate::compiled::Code;
+use crate::compiled::{Code, CodeCache};
 use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
@@ -43,9 +43,7 @@ pub(crate) struct Block {
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
     pub(crate) key: Key,
-    /// Slot of the compiled region that begins here, or [`NO_CODE`].
-    pub(crate) code: u32,
-    /// How often it was interpreted.
+    /// Instructions interpreted in it.
     heat: u32,
 }
 
@@ -59,13 +57,6 @@ pub(crate) struct Jump {
     block: u32,
 }
 
-/// A compiled region.
-struct Compiled {
-    code: Code,
-    /// Its blocks, the entry first.
-    blocks: Vec<u32>,
-}
-
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
@@ -74,11 +65,9 @@ pub(crate) struct BlockCache {
     /// Blocks that hold bytes of a physical page.
     by_page: FxHashMap<u64, Vec<u32>>,
     jumps: Box<[Jump]>,
-    /// Compiled regions by physical page.
-    compiled: FxHashMap<u64, Vec<Compiled>>,
-    /// Code of regions that are gone, which may be running still.
-    released: Vec<Code>,
-    /// How often a block is interpreted before it is worth compiling.
+    /// Compiled regions.
+    pub(crate) code: CodeCache,
+    /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache.
     generation: u64,
@@ -99,8 +88,7 @@ impl BlockCache {
             by_key: FxHashMap::default(),
             by_page: FxHashMap::default(),
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, block: 0 }; JUMPS].into_boxed_slice(),
-            compiled: FxHashMap::default(),
-            released: Vec::new(),
+            code: CodeCache::default(),
             hot_at: 0,
             generation: 1,
             decoded: 0,
@@ -117,13 +105,14 @@ impl BlockCache {
 
     /// The compiled code at a linear address, as [`BlockCache::jump`].
     #[inline(always)]
-    pub(crate) fn code(&self, linear: u64, mode: u16) -> Option<Code> {
+    pub(crate) fn code_at(&self, linear: u64, mode: u16) -> Option<Code> {
         let jump = &self.jumps[jump_index(linear)];
         (jump.code != NO_CODE && jump.linear == linear && jump.tag == self.tag(mode)).then_some(Code(jump.code))
     }
 
     pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32) {
-        let code = if far_from_canonical_hole(linear) { self.block(block).code } else { NO_CODE };
+        let code = self.code.find(&self.block(block).key).filter(|_| far_from_canonical_hole(linear));
+        let code = code.map_or(NO_CODE, |code| code.0);
         self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, block };
     }
 
@@ -140,8 +129,9 @@ impl BlockCache {
     #[inline(always)]
     pub(crate) fn warm_up(&mut self, index: u32) -> bool {
         let block = &mut self.blocks[index as usize];
-        block.heat = block.heat.wrapping_add(1);
-        block.heat == self.hot_at
+        let before = block.heat;
+        block.heat = before.wrapping_add(u32::from(block.count));
+        before < self.hot_at && block.heat >= self.hot_at
     }
 
     /// Block `index` has not been dropped.
@@ -154,19 +144,14 @@ impl BlockCache {
     }
 
     /// `blocks`, of one page and the entry first, have been compiled.
-    pub(crate) fn add_code(&mut self, code: Code, blocks: Vec<u32>) {
+    pub(crate) fn add_code(&mut self, code: Code, blocks: &[u32]) {
         let entry = blocks[0];
-        self.blocks[entry as usize].code = code.0;
-        let page = self.block(entry).key.phys >> 12;
-        self.compiled.entry(page).or_default().push(Compiled { code, blocks });
+        let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
+        let ranges = blocks.iter().map(range).collect();
+        self.code.insert(code, self.block(entry).key, ranges);
         for jump in self.jumps.iter_mut().filter(|jump| jump.block == entry && far_from_canonical_hole(jump.linear)) {
             jump.code = code.0;
         }
-    }
-
-    /// Code that is gone since the last call: nothing leads to it any more.
-    pub(crate) fn take_released(&mut self) -> Vec<Code> {
-        core::mem::take(&mut self.released)
     }
 
     #[inline(always)]
@@ -207,13 +192,13 @@ impl BlockCache {
         self.ops.extend_from_slice(ops);
         let index = self.blocks.len() as u32;
         let count = ops.len() as u16;
-        self.blocks.push(Block { first, count, bytes, second_page, key, code: NO_CODE, heat: 0 });
+        self.blocks.push(Block { first, count, bytes, second_page, key, heat: 0 });
         self.by_key.insert(key, index);
         self.decoded += 1;
         let mut new_page = false;
         for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
             let blocks = self.by_page.entry(page).or_default();
-            new_page |= blocks.is_empty();
+            new_page |= blocks.is_empty() && !self.code.holds(page << 12);
             blocks.push(index);
         }
         (index, new_page)
@@ -221,14 +206,14 @@ impl BlockCache {
 
     /// Whether code has been decoded from the physical page at `phys`.
     pub(crate) fn holds_code(&self, phys: u64) -> bool {
-        self.by_page.contains_key(&(phys >> 12))
+        self.by_page.contains_key(&(phys >> 12)) || self.code.holds(phys)
     }
 
     /// Drops every block with bytes in `phys .. phys + bytes` (within one page); a block that is running is left after
     /// the instruction at work.
     pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) {
-        let Some(mut blocks) = self.by_page.remove(&(phys >> 12)) else { return };
-        let mut dropped = false;
+        let mut dropped = self.code.invalidate(phys, bytes);
+        let mut blocks = self.by_page.remove(&(phys >> 12)).unwrap_or_default();
         blocks.retain(|&index| {
             let block = self.blocks[index as usize];
             let hit = block.second_page.is_some()
@@ -243,22 +228,7 @@ impl BlockCache {
             self.by_page.insert(phys >> 12, blocks);
         }
         if dropped {
-            self.drop_code(phys >> 12);
             self.forget_jumps();
-        }
-    }
-
-    /// Drops compiled regions of a page that have lost a block.
-    fn drop_code(&mut self, page: u64) {
-        let Some(regions) = self.compiled.remove(&page) else { return };
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            regions.into_iter().partition(|region| region.blocks.iter().all(|&block| self.is_alive(block)));
-        for Compiled { code, blocks } in lost {
-            self.blocks[blocks[0] as usize].code = NO_CODE;
-            self.released.push(code);
-        }
-        if !kept.is_empty() {
-            self.compiled.insert(page, kept);
         }
     }
 
@@ -273,13 +243,18 @@ impl BlockCache {
         }
     }
 
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
+    /// Drops everything, compiled code too.
+    pub(crate) fn forget(&mut self) {
+        self.code.clear();
+        self.clear();
+    }
+
+    /// Drops all blocks.
+    fn clear(&mut self) {
         self.ops.clear();
         self.blocks.clear();
         self.by_key.clear();
         self.by_page.clear();
-        self.released.extend(self.compiled.drain().flat_map(|(_, regions)| regions).map(|region| region.code));
         self.forget_jumps();
     }
 }

@@ -200,7 +200,7 @@ impl Cpu {
     /// Drops every decoded block and every translation: guest memory was replaced from outside.
     pub fn forget_derived(&mut self) {
         self.tlb.flush(false);
-        self.blocks.clear();
+        self.blocks.forget();
     }
 
     /// Whether code has been decoded from the physical page of `phys`.

@@ -49,12 +49,12 @@ struct Codegen<'a> {
     liveness: Liveness,
     locals: Vec<Option<u32>>,
     next_local: u32,
-    /// While a stop is written: how often it asks for each value, and which values it gave locals.
-    stop: Option<StopUses>,
-}
-
-struct StopUses {
-    uses: Vec<u32>,
+    /// A stop is being written.
+    in_stop: bool,
+    /// How often that asks for each value, and which values are asked for; zero and none otherwise.
+    stop_uses: Vec<u32>,
+    asked: Vec<Value>,
+    /// Which values it gave locals.
     given: Vec<Value>,
 }
 
@@ -96,7 +96,7 @@ impl Codegen<'_> {
 
     /// How often `value` is asked for.
     fn uses(&self, value: Value) -> u32 {
-        self.stop.as_ref().map_or_else(|| self.liveness.uses(value), |stop| stop.uses[value.index()])
+        if self.in_stop { self.stop_uses[value.index()] } else { self.liveness.uses(value) }
     }
 
     /// Gives `value` a local that nothing has been put into.
@@ -105,8 +105,8 @@ impl Codegen<'_> {
         self.next_local += 1;
         self.most_locals = self.most_locals.max(self.next_local - FIRST_VALUE);
         self.locals[value.index()] = Some(local);
-        if let Some(stop) = &mut self.stop {
-            stop.given.push(value);
+        if self.in_stop {
+            self.given.push(value);
         }
         local
     }

@@ -15,13 +15,15 @@ pub(crate) struct Liveness {
     uses: Vec<u32>,
     /// The flags that are needed behind the block.
     needed: Flags,
+    /// For every stop, see [`Liveness::frontier`].
+    frontiers: Vec<Vec<Value>>,
 }
 
 impl Liveness {
     /// With `budget`, the block may leave at [`Block::budget`].
     pub(crate) fn of(block: &Block, needed: Flags, budget: bool) -> Liveness {
         let count = block.graph.len();
-        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count], needed };
+        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count], needed, frontiers: Vec::new() };
         for root in block.steps.iter().flat_map(|step| step.operands()) {
             liveness.ask(root);
         }
@@ -37,13 +39,38 @@ impl Liveness {
                 block.graph.node(Value(index as u32)).operands().for_each(|operand| liveness.ask(operand));
             }
         }
-        let last = if budget { Some(block.budget()) } else { None };
-        for stop in (0..block.end()).chain(last) {
-            for value in liveness.frontier(block, stop) {
-                liveness.uses[value.index()] += 1;
+        liveness.find_frontiers(block, budget);
+        liveness
+    }
+
+    fn find_frontiers(&mut self, block: &Block, budget: bool) {
+        // The last stop that has seen each value: one list serves all of them.
+        let mut seen = vec![usize::MAX; block.graph.len()];
+        for stop in 0..block.stops.len() {
+            let leaves = stop < block.end() || budget && stop == block.budget();
+            let frontier = if leaves { self.find_frontier(block, stop, &mut seen) } else { Vec::new() };
+            for value in &frontier {
+                self.uses[value.index()] += 1;
+            }
+            self.frontiers.push(frontier);
+        }
+    }
+
+    fn find_frontier(&self, block: &Block, stop: StopId, seen: &mut [usize]) -> Vec<Value> {
+        let mut pending: Vec<Value> = changed(block, stop).map(|(_, value)| value).collect();
+        let mut found = Vec::new();
+        while let Some(value) = pending.pop() {
+            if core::mem::replace(&mut seen[value.index()], stop) == stop {
+                continue;
+            }
+            match block.graph.node(value) {
+                Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) => {}
+                Node::Product => found.push(value),
+                _ if self.hot[value.index()] => found.push(value),
+                node => pending.extend(node.operands()),
             }
         }
-        liveness
+        found
     }
 
     fn ask(&mut self, value: Value) {
@@ -62,22 +89,8 @@ impl Liveness {
     }
 
     /// The values that the state at `stop` is computed from and that must be in locals for it.
-    pub(crate) fn frontier(&self, block: &Block, stop: StopId) -> Vec<Value> {
-        let mut pending: Vec<Value> = changed(block, stop).map(|(_, value)| value).collect();
-        let mut seen = vec![false; block.graph.len()];
-        let mut found = Vec::new();
-        while let Some(value) = pending.pop() {
-            if core::mem::replace(&mut seen[value.index()], true) {
-                continue;
-            }
-            match block.graph.node(value) {
-                Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) => {}
-                Node::Product => found.push(value),
-                _ if self.hot[value.index()] => found.push(value),
-                node => pending.extend(node.operands()),
-            }
-        }
-        found
+    pub(crate) fn frontier(&self, stop: StopId) -> &[Value] {
+        &self.frontiers[stop]
     }
 }
 

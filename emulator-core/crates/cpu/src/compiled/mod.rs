@@ -4,11 +4,13 @@
 //! registers as its parameters, passes them to the next region by a tail call, and stores them when it leaves for good. It is found
 //! through the jump cache, like a block.
 
+mod cache;
 mod helpers;
 mod region;
 
 use x86::Exception;
 
+pub(crate) use cache::CodeCache;
 pub use helpers::Helpers;
 pub use region::{Region, RegionBlock};
 
@@ -16,8 +18,8 @@ use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::{Cpu, State};
 
-/// How often a block is interpreted before it is compiled.
-const HOT: u32 = 300;
+/// How many instructions are interpreted in a block before it is compiled.
+const HOT: u32 = 10_000;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 12;
 
@@ -136,7 +138,7 @@ impl Cpu {
             return;
         }
         if compiler.ready.is_some() {
-            self.blocks.clear();
+            self.blocks.forget();
         }
         compiler.hot.clear();
         compiler.ready = Some((shared, compiler.translator.prepare(&shared)));
@@ -147,7 +149,7 @@ impl Cpu {
     #[inline(never)]
     pub(crate) fn compile_hot(&mut self) {
         let Some(compiler) = &mut self.compiler else { return };
-        for code in self.blocks.take_released() {
+        for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
         let mut regions = Vec::new();
@@ -163,7 +165,7 @@ impl Cpu {
         }
         for (code, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
             if let Some(code) = code {
-                self.blocks.add_code(code, blocks);
+                self.blocks.add_code(code, &blocks);
             }
         }
     }
@@ -184,7 +186,7 @@ impl Exec<'_> {
     /// Code for the block at `linear`, where there is some and the slice is long enough for it.
     #[inline(always)]
     pub(crate) fn code_at(&self, linear: u64, limit: u64) -> Option<Code> {
-        let code = self.cpu.blocks.code(linear, self.cpu.mode_bits)?;
+        let code = self.cpu.blocks.code_at(linear, self.cpu.mode_bits)?;
         (limit - self.cpu.retired >= MAX_REGION_OPS as u64).then_some(code)
     }
 

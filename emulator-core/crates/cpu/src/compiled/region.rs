@@ -32,7 +32,7 @@ impl BlockCache {
             return None;
         }
         let first = self.block(entry);
-        if first.second_page.is_some() || first.code != crate::blocks::NO_CODE {
+        if first.second_page.is_some() || self.code.find(&first.key).is_some() {
             return None;
         }
         let page = first.key.phys & !(PAGE_BYTES as u64 - 1);

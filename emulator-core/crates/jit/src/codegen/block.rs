@@ -3,7 +3,7 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, LEFT, Label, StopUses, at};
+use super::{Codegen, LEFT, Label, at};
 use crate::ir::{Cell, Interpreted, Step, StopId, Value};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, RAISED, cell_offset};
 use crate::liveness::changed;
@@ -35,8 +35,8 @@ impl Codegen<'_> {
 
     /// Computes what the state at `stop` is made of.
     pub(super) fn settle_for(&mut self, stop: StopId) {
-        for value in self.liveness.frontier(self.block, stop) {
-            self.settle(value);
+        for number in 0..self.liveness.frontier(stop).len() {
+            self.settle(self.liveness.frontier(stop)[number]);
         }
     }
 
@@ -129,7 +129,8 @@ impl Codegen<'_> {
 
     /// Leaves the region at `stop`: what it alone needs is computed here.
     pub(super) fn leave_at(&mut self, stop: StopId) {
-        self.stop = Some(StopUses { uses: self.uses_at(stop), given: Vec::new() });
+        self.count_uses(stop);
+        self.in_stop = true;
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
         let retired = self.block.stops[stop].retired;
@@ -142,23 +143,28 @@ impl Codegen<'_> {
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
         self.branch(Label::Leave);
-        if let Some(StopUses { given, .. }) = self.stop.take() {
-            for value in given {
-                self.locals[value.index()] = None;
-            }
+        self.in_stop = false;
+        for value in self.given.drain(..) {
+            self.locals[value.index()] = None;
+        }
+        for value in self.asked.drain(..) {
+            self.stop_uses[value.index()] = 0;
         }
     }
 
-    /// How often each value that has no local yet is asked for by `stop`.
-    fn uses_at(&self, stop: StopId) -> Vec<u32> {
-        let mut uses = vec![0; self.block.graph.len()];
+    /// Counts how often each value that has no local yet is asked for by `stop`.
+    fn count_uses(&mut self, stop: StopId) {
         let mut pending: Vec<Value> = changed(self.block, stop).map(|(_, value)| value).collect();
         while let Some(value) = pending.pop() {
-            uses[value.index()] += 1;
-            if uses[value.index()] == 1 && self.locals[value.index()].is_none() {
+            let uses = &mut self.stop_uses[value.index()];
+            *uses += 1;
+            if *uses > 1 {
+                continue;
+            }
+            self.asked.push(value);
+            if self.locals[value.index()].is_none() {
                 pending.extend(self.block.graph.node(value).operands());
             }
         }
-        uses
     }
 }

@@ -37,7 +37,10 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         liveness: Liveness::of(entry, needed[0], false),
         locals: Vec::new(),
         next_local: FIRST_VALUE,
-        stop: None,
+        in_stop: false,
+        stop_uses: Vec::new(),
+        asked: Vec::new(),
+        given: Vec::new(),
     };
     codegen.region(&Plan { structure: &structure, needed: &needed });
     let mut function = Function::new(locals(codegen.most_locals));
@@ -132,6 +135,7 @@ impl Codegen<'_> {
         self.block = &source.blocks[id];
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
         self.locals = vec![None; self.block.graph.len()];
+        self.stop_uses = vec![0; self.block.graph.len()];
         self.next_local = FIRST_VALUE;
         self.steps(&source.ops[id]);
         if goes_back {
