@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 use x86::Op;
 
-use crate::compiled::{Code, CodeCache};
+use crate::compiled::{Code, CodeCache, Entry, Translation};
 use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
@@ -54,6 +54,7 @@ pub(crate) struct Jump {
     pub(crate) linear: u64,
     pub(crate) tag: u64,
     pub(crate) code: u32,
+    pub(crate) place: u32,
     block: u32,
 }
 
@@ -87,7 +88,7 @@ impl BlockCache {
             blocks: Vec::new(),
             by_key: FxHashMap::default(),
             by_page: FxHashMap::default(),
-            jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, block: 0 }; JUMPS].into_boxed_slice(),
+            jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
             generation: 1,
@@ -105,15 +106,16 @@ impl BlockCache {
 
     /// The compiled code at a linear address, as [`BlockCache::jump`].
     #[inline(always)]
-    pub(crate) fn code_at(&self, linear: u64, mode: u16) -> Option<Code> {
+    pub(crate) fn code_at(&self, linear: u64, mode: u16) -> Option<Entry> {
         let jump = &self.jumps[jump_index(linear)];
-        (jump.code != NO_CODE && jump.linear == linear && jump.tag == self.tag(mode)).then_some(Code(jump.code))
+        (jump.code != NO_CODE && jump.linear == linear && jump.tag == self.tag(mode))
+            .then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
     pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32) {
-        let code = self.code.find(&self.block(block).key).filter(|_| far_from_canonical_hole(linear));
-        let code = code.map_or(NO_CODE, |code| code.0);
-        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, block };
+        let entry = self.code.find(&self.block(block).key).filter(|_| far_from_canonical_hole(linear));
+        let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
+        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
     }
 
     pub(crate) fn jumps_address(&self) -> usize {
@@ -144,13 +146,19 @@ impl BlockCache {
     }
 
     /// `blocks`, of one page and the entry first, have been compiled.
-    pub(crate) fn add_code(&mut self, code: Code, blocks: &[u32]) {
-        let entry = blocks[0];
+    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[u32]) {
+        let first = self.block(blocks[0]).key;
+        let key = |&offset: &i64| Key { phys: first.phys.wrapping_add(offset as u64), mode: first.mode };
+        let entries: Vec<Key> = translation.entries.iter().map(key).collect();
         let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
-        let ranges = blocks.iter().map(range).collect();
-        self.code.insert(code, self.block(entry).key, ranges);
-        for jump in self.jumps.iter_mut().filter(|jump| jump.block == entry && far_from_canonical_hole(jump.linear)) {
-            jump.code = code.0;
+        self.code.insert(translation.code, entries, blocks.iter().map(range).collect());
+        for jump in self.jumps.iter_mut().filter(|jump| jump.code == NO_CODE && far_from_canonical_hole(jump.linear)) {
+            let Some(block) = self.blocks.get(jump.block as usize).filter(|_| blocks.contains(&jump.block)) else {
+                continue;
+            };
+            if let Some(entry) = self.code.find(&block.key) {
+                (jump.code, jump.place) = (entry.code.0, entry.place);
+            }
         }
     }
 

@@ -91,11 +91,15 @@ impl Exec<'_> {
     /// Runs compiled code from `state.rip` on, or the block there. On a fault `state.rip` is the faulting instruction.
     #[inline(always)]
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
-        let rip = self.cpu.state.rip;
-        let linear = self.code_linear(rip);
+        let mut rip = self.cpu.state.rip;
+        let mut linear = self.code_linear(rip);
         let mode_bits = self.cpu.mode_bits;
-        if let Some(code) = self.code_at(linear, limit) {
-            return self.run_code(code, limit);
+        if let Some(entry) = self.code_at(linear, limit) {
+            if !self.run_code(entry, limit)? || self.cpu.retired >= limit {
+                return Ok(());
+            }
+            rip = self.cpu.state.rip;
+            linear = self.code_linear(rip);
         }
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match self.cpu.blocks.jump(linear, mode_bits) {

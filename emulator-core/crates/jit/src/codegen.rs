@@ -18,13 +18,14 @@ use crate::module::Callee;
 
 pub(crate) use region::{Source, generate};
 
-/// Parameters: the cells, then what is left of the slice.
+/// Parameters: the cells, then what is left of the slice, and the number of the entry; that is 0 again once it has been reached.
 const LEFT: u32 = CELLS as u32;
-/// Locals: address of the TLB's tables, of the TLB entry at work; host address of the read-modify-write at work, 0 where it goes through helpers.
-const TLB: u32 = LEFT + 1;
-const ENTRY: u32 = LEFT + 2;
-const HOST: u32 = LEFT + 3;
-const FIRST_VALUE: u32 = LEFT + 4;
+const ENTERED: u32 = LEFT + 1;
+/// Locals: address of the TLB's tables, of the TLB entry at work; host address of the read-modify-write at work.
+const TLB: u32 = LEFT + 2;
+const ENTRY: u32 = LEFT + 3;
+const HOST: u32 = LEFT + 4;
+const FIRST_VALUE: u32 = LEFT + 5;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,10 +34,14 @@ enum Label {
     None,
     /// The guest's state is in the cells: store it and return.
     Leave,
+    /// The same, and tell that the next instruction has to be interpreted.
+    Slow,
     /// The same, but look whether there is code where it goes on.
     Chain,
     /// The start of a block of the region.
     Block(usize),
+    /// Behind the dispatch at the head of a loop.
+    Dispatched(usize),
 }
 
 struct Codegen<'a> {
@@ -89,9 +94,14 @@ impl Codegen<'_> {
     }
 
     fn branch(&mut self, label: Label) {
+        let depth = self.depth(label);
+        self.sink().br(depth);
+    }
+
+    /// How many constructs are open inside that with `label`.
+    fn depth(&self, label: Label) -> u32 {
         let depth = self.labels.iter().rev().position(|&open| open == label);
-        let depth = depth.expect("branches lead to constructs that are open");
-        self.sink().br(depth as u32);
+        depth.expect("branches lead to constructs that are open") as u32
     }
 
     /// How often `value` is asked for.

@@ -234,7 +234,7 @@ impl Emitter {
         } else {
             offset
         };
-        Access { width: w, address, segment: op.fault_segment() }
+        Access { width: w, address }
     }
 
     fn load_access(&mut self, access: Access) -> Value {
@@ -253,8 +253,7 @@ impl Emitter {
 
     fn store_access(&mut self, access: Access, value: Value) {
         let fault = self.stop_before(None);
-        let after = self.stop_after();
-        self.steps.push(Step::Store { access, value, fault, after });
+        self.steps.push(Step::Store { access, value, fault });
     }
 
     /// The dividend `high:low` of a division narrower than 64 bits, or of a 64-bit one whose high half only extends the

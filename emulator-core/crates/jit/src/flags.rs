@@ -17,7 +17,7 @@ pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flag
     let mut changed = true;
     while changed {
         changed = false;
-        for &block in structure.order.iter().rev() {
+        for &block in structure.order.iter().rev().filter(|&&block| block != structure.root()) {
             let needed = behind_one(block, blocks, structure, |next| uses[next].before(behind[next]));
             changed |= needed != behind[block];
             behind[block] = needed;

@@ -90,40 +90,37 @@ impl Binary {
     }
 }
 
-/// A memory access: width, linear address, and the segment that chooses between #GP and #SS.
+/// A memory access: width and linear address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
     pub(crate) width: Width,
     pub(crate) address: Value,
-    pub(crate) segment: u8,
 }
 
 /// Something that must happen in its place.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
+    /// Leaves the region, at the stop, where the TLB does not cover the access.
     Load {
         access: Access,
         value: Value,
         fault: StopId,
     },
-    /// First half of a read-modify-write; faults as a write would.
+    /// First half of a read-modify-write; leaves where a write would.
     LoadForWrite {
         access: Access,
         value: Value,
         fault: StopId,
     },
-    /// `after` is where the block stops when the store has hit code: behind the instruction.
     Store {
         access: Access,
         value: Value,
         fault: StopId,
-        after: StopId,
     },
     /// Second half of the read-modify-write that came last.
     StoreBack {
-        access: Access,
+        width: Width,
         value: Value,
-        after: StopId,
     },
     /// Stops where `condition` is not zero.
     Guard {
@@ -189,9 +186,8 @@ impl Step {
                 [None; 3]
             }
             Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
-            Step::Store { access, value, .. } | Step::StoreBack { access, value, .. } => {
-                [Some(access.address), Some(value), None]
-            }
+            Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
+            Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::DivideWide { operands, .. } => operands.map(Some),
         };
@@ -201,15 +197,15 @@ impl Step {
     /// Where the step may leave the block with values that are there before it.
     pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
         let stops = match *self {
-            Step::Load { fault, .. } | Step::LoadForWrite { fault, .. } | Step::DivideWide { fault, .. } => {
-                [Some(fault), None]
-            }
-            Step::Store { fault, after, .. } => [Some(fault), Some(after)],
-            Step::StoreBack { after, .. } => [Some(after), None],
-            Step::Guard { stop, .. } => [Some(stop), None],
-            Step::Interpret(ref interpreted) => [Some(interpreted.fault), None],
+            Step::Load { fault, .. }
+            | Step::LoadForWrite { fault, .. }
+            | Step::Store { fault, .. }
+            | Step::DivideWide { fault, .. } => Some(fault),
+            Step::StoreBack { .. } => None,
+            Step::Guard { stop, .. } => Some(stop),
+            Step::Interpret(ref interpreted) => Some(interpreted.fault),
         };
-        stops.into_iter().flatten()
+        stops.into_iter()
     }
 }
 

@@ -2,11 +2,9 @@
 
 use core::mem::{offset_of, size_of};
 
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 use cpu::compiled::Context;
 use cpu::{Segment, State, tlb_layout as tlb};
-use x86::Width;
-
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 
 /// Byte offset of a cell from the address of [`State`].
 pub(crate) fn cell_offset(cell: Cell) -> u64 {
@@ -38,9 +36,5 @@ pub(crate) const ANSWERS: [u64; 2] = [offset_of!(Context, answers) as u64, offse
 pub(crate) const LEFT: u64 = offset_of!(Context, left) as u64;
 pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
+pub(crate) const SLOW: u64 = offset_of!(Context, slow) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;
-
-/// A memory access as helpers are told of it: bits 1:0 the width (0 to 3: 1 to 8 bytes), bits 7:4 the segment register.
-pub(crate) fn describe_access(width: Width, segment: u8) -> i32 {
-    i32::from(segment) << 4 | width as i32
-}

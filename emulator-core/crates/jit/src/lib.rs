@@ -22,7 +22,11 @@ mod translator;
 use cpu::Mode;
 use cpu::compiled::{Region, Shared};
 use wasm_encoder::Function;
-use x86::{Op, Width};
+use x86::instructions::integer::Int;
+use x86::{Op, Sem, Width};
+
+use emitter::Block;
+use structure::Structure;
 
 pub use module::{RegionCode, region_module, stub_module};
 pub use translator::{Jit, Linker};
@@ -40,6 +44,8 @@ pub struct Compiled {
     pub(crate) ops: Vec<Vec<Op>>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
+    /// Where it can be entered, by the number of the entry: offsets from the region's first byte.
+    pub entries: Vec<i64>,
 }
 
 impl Compiled {
@@ -53,7 +59,7 @@ impl Compiled {
 /// Compiles a region; none where its first instruction is not of those that may stand in one.
 ///
 /// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
-/// left of the slice. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
+/// left of the slice; then, an i32, the number of the entry. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
 #[must_use]
 pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     if !compilable(region.mode) {
@@ -75,8 +81,19 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
         blocks.push(emitter.finish());
         ops.push(block.ops);
     }
-    let source = codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops };
+    let resumes: Vec<_> = blocks.iter().zip(&ops).map(|(block, ops)| resumed(block, ops, &blocks)).collect();
+    let structure = Structure::of(&blocks, &resumes);
+    let source = codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops, structure: &structure };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
-    Some(Compiled { function, ops, instructions })
+    let entries = structure.entries.iter().map(|&entry| blocks[entry].start).collect();
+    Some(Compiled { function, ops, instructions, entries })
+}
+
+/// Where in the region a call at the end of `block` comes back to.
+fn resumed(block: &Block, ops: &[Op], blocks: &[Block]) -> Option<usize> {
+    let last = ops.get(block.instructions - 1)?;
+    let calls = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect));
+    let behind = block.start + last.next_offset() as i64;
+    blocks.iter().position(|other| calls && other.start == behind)
 }

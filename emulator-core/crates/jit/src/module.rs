@@ -1,22 +1,19 @@
 //! Many compiled regions as one WebAssembly module, and the module of what all of them share.
 
-use cpu::compiled::Shared;
+use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{
     CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    ImportSection, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
 use crate::Compiled;
-use crate::ir::CELLS;
+use crate::ir::{CELLS, RIP};
 use crate::layout::{LEFT, cell_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Callee {
-    Load,
-    LoadForWrite,
-    Store,
     DivideWide,
     Interpret,
     Leave,
@@ -24,22 +21,14 @@ pub(crate) enum Callee {
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 6] = [
-    ("load", Type::Load),
-    ("load_for_write", Type::Load),
-    ("store", Type::Store),
-    ("divide_wide", Type::DivideWide),
-    ("interpret", Type::Interpret),
-    ("leave", Type::Region),
-];
+const IMPORTS: [(&str, Type); 3] =
+    [("divide_wide", Type::DivideWide), ("interpret", Type::Interpret), ("leave", Type::Region)];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 
 /// Function types, by their index.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 enum Type {
-    Load,
-    Store,
     DivideWide,
     Interpret,
     MulHigh,
@@ -50,19 +39,17 @@ enum Type {
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
 /// What every imported thing is a member of.
 const HOST: &str = "terrarium";
-/// Parameters of a region: the cells, and what is left of the slice.
-const PARAMETERS: usize = CELLS + 1;
-
 fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
-    types.ty().function([I32, I64, I32, I64], [I32]);
-    types.ty().function([I32, I64, I32, I64, I64], [I32]);
     types.ty().function([I32, I64, I64, I64, I32], [I32]);
     types.ty().function([I32, I32, I64], [I32]);
     types.ty().function([I64, I64], [I64]);
-    types.ty().function([I64; PARAMETERS], []);
-    types.ty().function([I32, I64], []);
+    // The cells, what is left of the slice, and the number of the entry.
+    let mut parameters = vec![I64; CELLS + 1];
+    parameters.push(I32);
+    types.ty().function(parameters, []);
+    types.ty().function([I32, I32, I64], []);
     types
 }
 
@@ -71,10 +58,14 @@ fn imports() -> ImportSection {
     let mut imports = ImportSection::new();
     let memory = MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
     imports.import(HOST, "memory", EntityType::Memory(memory));
-    let table =
-        TableType { element_type: RefType::FUNCREF, table64: false, minimum: 1, maximum: None, shared: false };
+    let table = TableType { element_type: RefType::FUNCREF, table64: false, minimum: 1, maximum: None, shared: false };
     imports.import(HOST, "table", EntityType::Table(table));
     imports
+}
+
+/// Turns the address of a place and the place, on the stack, into the address of the region's first byte.
+pub(crate) fn subtract_offset(sink: &mut InstructionSink<'_>) {
+    sink.i32_const(jump_layout::OFFSET_SHIFT).i32_shr_s().i64_extend_i32_s().i64_sub();
 }
 
 fn at(offset: u64) -> MemArg {
@@ -116,7 +107,7 @@ pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
 }
 
 /// A module with the ways into regions and out of them. It imports `"memory"` and `"table"` and exports
-/// - `enter(slot, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`;
+/// - `enter(slot, place, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`, to be entered at a place of [`jump_layout`];
 /// - `leave`, of a region's type: stores them there.
 #[must_use]
 pub fn stub_module(shared: &Shared) -> Vec<u8> {
@@ -130,8 +121,13 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let mut sink = enter.instructions();
     for cell in 0..CELLS {
         sink.i32_const(0).i64_load(at(state + cell_offset(cell)));
+        if cell == RIP {
+            sink.local_get(1);
+            subtract_offset(&mut sink);
+        }
     }
-    sink.local_get(1).local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
+    sink.local_get(2).local_get(1).i32_const(jump_layout::NUMBER).i32_and();
+    sink.local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
     let mut leave = Function::new([]);
     let mut sink = leave.instructions();
     for cell in 0..CELLS {

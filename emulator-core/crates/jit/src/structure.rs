@@ -1,29 +1,33 @@
-//! The shape of a region: which blocks loop back to which, and how they nest.
+//! The shape of a region: which blocks loop back to which, how they nest, and how each of its entries is reached.
 //!
 //! WebAssembly has structured control flow. A region is written along its dominator tree (Ramsey, "Beyond Relooper", 2022): a block that several
 //! others go on to comes behind a `block` around them, a block that is gone back to starts a `loop`. What does not fit (a jump into
 //! a loop, past its head) leaves the region and comes back by the jump cache.
+//!
+//! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so an entry inside
+//! is reached by its head, which looks which entry was meant: the head *dispatches* to it.
 
 use crate::emitter::Block;
 use crate::ir::End;
 
-/// Number of a block in its region.
+/// Number of a block in its region. The one behind the last is the *root*, where the function starts.
 pub(crate) type BlockId = usize;
 
 /// See the module.
 pub(crate) struct Structure {
-    /// Blocks that are reached, in reverse postorder; the entry first.
+    /// Blocks that are reached, in reverse postorder; the root first.
     pub(crate) order: Vec<BlockId>,
-    /// For every block its place in `order`.
-    place: Vec<Option<usize>>,
-    /// For every block the one that dominates it immediately.
-    dominator: Vec<BlockId>,
+    /// Blocks the function can be entered at, by the number of the entry.
+    pub(crate) entries: Vec<BlockId>,
     /// Blocks that a branch goes back to.
     pub(crate) is_loop: Vec<bool>,
-    /// Blocks that more than one branch goes forward to.
-    pub(crate) is_join: Vec<bool>,
+    /// Blocks that have a label of their own: more than one branch goes forward to them, or somebody dispatches to them.
+    is_join: Vec<bool>,
+    tree: Tree,
     /// For every block where it goes on inside the region, first where its branch is taken.
-    successors: Vec<[Option<BlockId>; 2]>,
+    targets: Vec<[Option<BlockId>; 2]>,
+    /// For every block the head of the innermost loop around it (of a head: around its loop), or the root.
+    around: Vec<BlockId>,
 }
 
 /// How a branch gets to its target.
@@ -40,9 +44,10 @@ pub(crate) enum Edge {
 }
 
 impl Structure {
-    pub(crate) fn of(blocks: &[Block]) -> Structure {
+    /// `resumes[b]`: the block that a call at the end of block `b` comes back to.
+    pub(crate) fn of(blocks: &[Block], resumes: &[Option<BlockId>]) -> Structure {
         let find = |offset: i64| blocks.iter().position(|block| block.start == offset);
-        let successors: Vec<_> = blocks
+        let mut targets: Vec<_> = blocks
             .iter()
             .map(|block| match block.end {
                 End::Goto(offset) => [find(offset), None],
@@ -50,24 +55,70 @@ impl Structure {
                 End::Dynamic => [None; 2],
             })
             .collect();
-        let count = blocks.len();
-        let order = reverse_postorder(&successors);
-        let mut place = vec![None; count];
-        for (at, &block) in order.iter().enumerate() {
-            place[block] = Some(at);
+        let root = blocks.len();
+        targets.push([Some(0), None]);
+        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
+        for (block, resumed) in resumes.iter().enumerate() {
+            successors[block].extend(resumed);
         }
-        let (is_loop, is_join) = (vec![false; count], vec![false; count]);
-        let mut structure = Structure { order, place, dominator: vec![0; count], is_loop, is_join, successors };
-        structure.find_dominators();
-        structure.classify();
-        structure
+        let loops = Loops::of(root, &successors, &mut targets);
+        let is_loop: Vec<bool> = loops.bodies.iter().map(|body| !body.is_empty()).collect();
+        let mut entries = vec![0];
+        let places = resumes.iter().flatten().copied();
+        for entry in places.chain((0..root).filter(|&block| is_loop[block])) {
+            if !entries.contains(&entry) && loops.tree.place[entry].is_some() {
+                entries.push(entry);
+            }
+        }
+        Structure::with_dispatch(entries, is_loop, loops.around, targets)
     }
 
-    /// How `block` goes on to its successor `which`.
+    /// With branches from loop heads, and the root, to the entries that they dispatch to, instead of calls that come back.
+    fn with_dispatch(
+        entries: Vec<BlockId>,
+        is_loop: Vec<bool>,
+        around: Vec<BlockId>,
+        targets: Vec<[Option<BlockId>; 2]>,
+    ) -> Structure {
+        let root = targets.len() - 1;
+        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
+        let mut is_join = vec![false; targets.len()];
+        for &entry in &entries {
+            let mut target = entry;
+            while target != root {
+                is_join[target] = true;
+                successors[around[target]].push(target);
+                target = around[target];
+            }
+        }
+        let tree = Tree::of(root, &successors);
+        let mut forward = vec![0; targets.len()];
+        for (block, targets) in targets.iter().enumerate().filter(|&(block, _)| tree.place[block].is_some()) {
+            for &target in targets.iter().flatten().filter(|&&target| tree.place[target] > tree.place[block]) {
+                forward[target] += 1;
+                is_join[target] |= forward[target] > 1;
+            }
+        }
+        let order = tree.order.clone();
+        Structure { order, entries, is_loop, is_join, tree, targets, around }
+    }
+
+    /// The root.
+    pub(crate) fn root(&self) -> BlockId {
+        self.targets.len() - 1
+    }
+
+    /// How `block` goes on to its target `which`.
     pub(crate) fn edge(&self, block: BlockId, which: usize) -> Edge {
-        match self.successors[block][which] {
+        match self.targets[block][which] {
             None => Edge::Leaves,
-            Some(target) if self.goes_back(block, target) => Edge::Back(target),
+            Some(target) if self.tree.place[target] <= self.tree.place[block] => {
+                if self.is_loop[target] && self.tree.dominates(target, block) {
+                    Edge::Back(target)
+                } else {
+                    Edge::Leaves
+                }
+            }
             Some(target) if self.is_join[target] => Edge::Joins(target),
             Some(target) => Edge::Continues(target),
         }
@@ -75,17 +126,54 @@ impl Structure {
 
     /// Where `block` goes on inside the region.
     pub(crate) fn successors(&self, block: BlockId) -> impl Iterator<Item = BlockId> {
-        self.successors[block].into_iter().flatten()
+        self.targets[block].into_iter().flatten()
     }
 
-    /// The blocks behind joins that `block` dominates immediately, in order.
+    /// The blocks with labels of their own that `block` dominates immediately, in order.
     pub(crate) fn joins_under(&self, block: BlockId) -> Vec<BlockId> {
-        let under = |&other: &BlockId| other != block && self.is_join[other] && self.dominator[other] == block;
+        let under = |&other: &BlockId| other != block && self.is_join[other] && self.tree.dominator[other] == block;
         self.order.iter().copied().filter(under).collect()
     }
 
-    fn goes_back(&self, from: BlockId, to: BlockId) -> bool {
-        self.place[to] <= self.place[from]
+    /// For every entry, by number, the block that `head`, the head of a loop or the root, goes to for it: the entry, or the head of the next
+    /// loop on the way there; none where the entry is not inside, and `head` itself where it is that.
+    pub(crate) fn dispatch(&self, head: BlockId) -> Vec<Option<BlockId>> {
+        let towards = |&entry: &BlockId| {
+            if entry == head {
+                return Some(head);
+            }
+            let mut target = entry;
+            while target != self.root() {
+                if self.around[target] == head {
+                    return Some(target);
+                }
+                target = self.around[target];
+            }
+            None
+        };
+        self.entries.iter().map(towards).collect()
+    }
+}
+
+/// Reverse postorder and dominators of what is reached from a root.
+struct Tree {
+    order: Vec<BlockId>,
+    /// For every block its place in `order`.
+    place: Vec<Option<usize>>,
+    /// For every block the one that dominates it immediately.
+    dominator: Vec<BlockId>,
+}
+
+impl Tree {
+    fn of(root: BlockId, successors: &[Vec<BlockId>]) -> Tree {
+        let order = reverse_postorder(root, successors);
+        let mut place = vec![None; successors.len()];
+        for (at, &block) in order.iter().enumerate() {
+            place[block] = Some(at);
+        }
+        let mut tree = Tree { order, place, dominator: vec![root; successors.len()] };
+        tree.find_dominators(successors);
+        tree
     }
 
     fn dominates(&self, above: BlockId, mut below: BlockId) -> bool {
@@ -96,17 +184,22 @@ impl Structure {
     }
 
     /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
-    fn find_dominators(&mut self) {
-        let mut known = vec![false; self.dominator.len()];
-        known[0] = true;
+    fn find_dominators(&mut self, successors: &[Vec<BlockId>]) {
+        let mut predecessors = vec![Vec::new(); successors.len()];
+        for &block in &self.order {
+            for &next in &successors[block] {
+                predecessors[next].push(block);
+            }
+        }
+        let mut known = vec![false; successors.len()];
+        known[self.order[0]] = true;
         let mut changed = true;
         while changed {
             changed = false;
-            for &block in &self.order[1..] {
-                let before = self.order.iter().copied().filter(|&other| self.successors[other].contains(&Some(block)));
-                let Some(dominator) = before.filter(|&other| known[other]).reduce(|a, b| self.common(a, b)) else {
-                    continue;
-                };
+            for at in 1..self.order.len() {
+                let block = self.order[at];
+                let before = predecessors[block].iter().copied().filter(|&other| known[other]);
+                let Some(dominator) = before.reduce(|a, b| self.common(a, b)) else { continue };
                 changed |= !known[block] || self.dominator[block] != dominator;
                 known[block] = true;
                 self.dominator[block] = dominator;
@@ -125,42 +218,75 @@ impl Structure {
         }
         a
     }
+}
 
-    /// Takes out branches back into the middle of a loop, and finds loops and joins among the rest.
-    fn classify(&mut self) {
-        let mut forward = vec![0; self.dominator.len()];
-        for at in 0..self.order.len() {
-            let block = self.order[at];
-            for which in 0..2 {
-                let Some(target) = self.successors[block][which] else { continue };
-                if !self.goes_back(block, target) {
-                    forward[target] += 1;
-                } else if self.dominates(target, block) {
-                    self.is_loop[target] = true;
+/// The loops of a region in which calls come back.
+struct Loops {
+    tree: Tree,
+    /// For every head of a loop the blocks in it.
+    bodies: Vec<Vec<BlockId>>,
+    around: Vec<BlockId>,
+}
+
+impl Loops {
+    /// Takes branches back into the middle of a loop out of `targets`.
+    fn of(root: BlockId, successors: &[Vec<BlockId>], targets: &mut [[Option<BlockId>; 2]]) -> Loops {
+        let tree = Tree::of(root, successors);
+        let mut predecessors = vec![Vec::new(); successors.len()];
+        let mut latches = vec![Vec::new(); successors.len()];
+        for &block in &tree.order {
+            for &next in &successors[block] {
+                if tree.place[next] > tree.place[block] {
+                    predecessors[next].push(block);
+                } else if tree.dominates(next, block) {
+                    predecessors[next].push(block);
+                    latches[next].push(block);
                 } else {
-                    self.successors[block][which] = None;
+                    let back = targets[block].iter_mut().filter(|target| **target == Some(next));
+                    back.for_each(|target| *target = None);
                 }
             }
         }
-        self.is_join = forward.into_iter().map(|count| count > 1).collect();
+        let bodies: Vec<_> =
+            latches.into_iter().enumerate().map(|(head, latches)| body(head, latches, &predecessors)).collect();
+        let mut around = vec![root; successors.len()];
+        for block in 0..root {
+            let inside = (0..root).filter(|&head| head != block && bodies[head].contains(&block));
+            around[block] = inside.min_by_key(|&head| bodies[head].len()).unwrap_or(root);
+        }
+        Loops { tree, bodies, around }
     }
 }
 
-fn reverse_postorder(successors: &[[Option<BlockId>; 2]]) -> Vec<BlockId> {
+/// The blocks from which a latch is reached without passing `head`, and `head`; none where there is no latch.
+fn body(head: BlockId, latches: Vec<BlockId>, predecessors: &[Vec<BlockId>]) -> Vec<BlockId> {
+    if latches.is_empty() {
+        return Vec::new();
+    }
+    let mut body = vec![head];
+    let mut pending = latches;
+    while let Some(block) = pending.pop() {
+        if !body.contains(&block) {
+            body.push(block);
+            pending.extend(&predecessors[block]);
+        }
+    }
+    body
+}
+
+fn reverse_postorder(root: BlockId, successors: &[Vec<BlockId>]) -> Vec<BlockId> {
     let mut seen = vec![false; successors.len()];
     let mut order = Vec::new();
-    let mut pending = vec![(0, 0)];
-    seen[0] = true;
-    while let Some((block, which)) = pending.pop() {
-        if which == 2 {
+    let mut pending = vec![(root, 0)];
+    seen[root] = true;
+    while let Some((block, visited)) = pending.pop() {
+        // The last successor, the fall-through, is visited first so that it comes behind the others in the order.
+        let Some(&next) = successors[block].iter().rev().nth(visited) else {
             order.push(block);
             continue;
-        }
-        pending.push((block, which + 1));
-        // The second successor, the fall-through, is visited first so that it comes behind the first in the order.
-        if let Some(next) = successors[block][1 - which]
-            && !core::mem::replace(&mut seen[next], true)
-        {
+        };
+        pending.push((block, visited + 1));
+        if !core::mem::replace(&mut seen[next], true) {
             pending.push((next, 0));
         }
     }

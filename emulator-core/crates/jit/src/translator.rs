@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use cpu::compiled::{Code, Enter, Region, Shared, Translator, TranslatorStats};
+use cpu::compiled::{Code, Enter, Region, Shared, Translation, Translator, TranslatorStats};
 
 use crate::module::RegionCode;
 use crate::{Compiled, compile, region_module, stub_module};
@@ -43,7 +43,7 @@ impl<L: Linker> Translator for Jit<L> {
         self.linker.link_stubs(&stub_module(shared), shared)
     }
 
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Code>> {
+    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>> {
         let Some(shared) = self.shared else { return regions.iter().map(|_| None).collect() };
         let start = self.linker.now();
         let compiled: Vec<_> = regions.into_iter().map(|region| compile(region, &shared)).collect();
@@ -59,14 +59,16 @@ impl<L: Linker> Translator for Jit<L> {
             self.stats.modules += 1;
             self.stats.module_bytes += module.len() as u64;
         }
-        for (slot, compiled) in slots.iter().zip(compiled) {
-            if let (&Some(slot), Some(compiled)) = (slot, compiled) {
-                self.compiled.insert(slot, compiled);
-            }
-        }
+        let mut keep = |slot: u32, compiled: Compiled| {
+            let entries = compiled.entries.clone();
+            self.compiled.insert(slot, compiled);
+            Translation { code: Code(slot), entries }
+        };
+        let translations =
+            slots.into_iter().zip(compiled).map(|(slot, compiled)| Some(keep(slot?, compiled?))).collect();
         self.stats.regions = self.compiled.len() as u64;
         self.stats.compile_ns += self.linker.now() - start;
-        slots.into_iter().map(|slot| slot.map(Code)).collect()
+        translations
     }
 
     fn release(&mut self, code: Code) {

@@ -6,9 +6,9 @@ mod linker;
 mod source;
 mod words;
 
+use linker::WasmLinker;
 use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
-use linker::WasmLinker;
 use source::BootSource;
 use wasm_bindgen::prelude::*;
 use words::{Config, Debug, Outcome, Thrown};

@@ -48,13 +48,7 @@ fn set(object: &Object, name: &str, value: &JsValue) {
 impl Linker for WasmLinker {
     fn link_stubs(&mut self, module: &[u8], shared: &Shared) -> Enter {
         let helpers = shared.helpers;
-        for (name, slot) in [
-            ("load", helpers.load),
-            ("load_for_write", helpers.load_for_write),
-            ("store", helpers.store),
-            ("divide_wide", helpers.divide_wide),
-            ("interpret", helpers.interpret),
-        ] {
+        for (name, slot) in [("divide_wide", helpers.divide_wide), ("interpret", helpers.interpret)] {
             set(&self.host, name, &self.function(slot));
         }
         let exports = self.instantiate(module);

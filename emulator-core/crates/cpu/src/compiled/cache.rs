@@ -2,13 +2,13 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Code;
+use super::{Code, Entry};
 use crate::blocks::Key;
 
 /// A compiled region.
 struct Compiled {
     code: Code,
-    entry: Key,
+    entries: Vec<Key>,
     /// Physical addresses and lengths of its blocks, all in one page.
     ranges: Vec<(u64, u16)>,
 }
@@ -16,15 +16,15 @@ struct Compiled {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct CodeCache {
-    by_entry: FxHashMap<Key, Code>,
+    by_entry: FxHashMap<Key, Entry>,
     by_page: FxHashMap<u64, Vec<Compiled>>,
     /// Code of regions that are gone, which may be running still.
     released: Vec<Code>,
 }
 
 impl CodeCache {
-    pub(crate) fn find(&self, entry: &Key) -> Option<Code> {
-        self.by_entry.get(entry).copied()
+    pub(crate) fn find(&self, key: &Key) -> Option<Entry> {
+        self.by_entry.get(key).copied()
     }
 
     /// Whether some of the physical page at `phys` has been compiled.
@@ -32,9 +32,13 @@ impl CodeCache {
         self.by_page.contains_key(&(phys >> 12))
     }
 
-    pub(crate) fn insert(&mut self, code: Code, entry: Key, ranges: Vec<(u64, u16)>) {
-        self.by_entry.insert(entry, code);
-        self.by_page.entry(entry.phys >> 12).or_default().push(Compiled { code, entry, ranges });
+    /// A region that can be entered at `entries`, by number, the first of which leads to no other region; others may, and then still do.
+    pub(crate) fn insert(&mut self, code: Code, entries: Vec<Key>, ranges: Vec<(u64, u16)>) {
+        for (number, &key) in (0..).zip(&entries) {
+            let offset = key.phys as i64 - entries[0].phys as i64;
+            self.by_entry.entry(key).or_insert(Entry::new(code, number, offset));
+        }
+        self.by_page.entry(entries[0].phys >> 12).or_default().push(Compiled { code, entries, ranges });
     }
 
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
@@ -47,7 +51,11 @@ impl CodeCache {
         }
         let dropped = !lost.is_empty();
         for region in lost {
-            self.by_entry.remove(&region.entry);
+            for key in &region.entries {
+                if self.by_entry.get(key).is_some_and(|entry| entry.code == region.code) {
+                    self.by_entry.remove(key);
+                }
+            }
             self.released.push(region.code);
         }
         dropped
@@ -55,8 +63,8 @@ impl CodeCache {
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
-        self.by_page.clear();
-        self.released.extend(self.by_entry.drain().map(|(_, code)| code));
+        self.by_entry.clear();
+        self.released.extend(self.by_page.drain().flat_map(|(_, regions)| regions).map(|region| region.code));
     }
 
     /// Code that is gone since the last call: nothing leads to it any more.

@@ -1,9 +1,9 @@
-//! What compiled code calls: memory accesses its TLB lookup does not cover, wide divisions, and instructions that are not compiled.
+//! What compiled code calls: wide divisions, and instructions that are not compiled.
 //!
 //! Statuses: [`DONE`], [`FAULT`] (nothing is done; the context has the exception), [`LEAVE`] (done, but code, lines or mappings may have
 //! changed: leave after the instruction at work).
 
-use x86::{Exception, Op, Width};
+use x86::{Exception, Op};
 
 use super::Context;
 use crate::exec::Exec;
@@ -12,31 +12,18 @@ const DONE: u32 = 0;
 const FAULT: u32 = 1;
 const LEAVE: u32 = 2;
 
-/// Addresses of the helpers: in WebAssembly slots of the function table. `access` is the width (0 to 3: 1 to 8 bytes) and the segment register shifted left by 4; `left`
-/// what was left of the slice when the block began. All but `divide_wide` (1 is #DE) return a status.
+/// Addresses of the helpers: in WebAssembly slots of the function table. They return a status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Helpers {
-    /// `(context, linear: u64, access: u32, left: i64)`: reads; the value is the first answer.
-    pub load: usize,
-    /// The same, but faults as a write would; a store to the same place will not fault.
-    pub load_for_write: usize,
-    /// `(context, linear: u64, access: u32, value: u64, left: i64)`.
-    pub store: usize,
-    /// `(context, high: u64, low: u64, divisor: u64, signed: u32)`: quotient and remainder.
+    /// `(context, high: u64, low: u64, divisor: u64, signed: u32)`: the answers are quotient and remainder; a fault is #DE.
     pub divide_wide: usize,
-    /// `(context, op, left: i64)`: runs one instruction on the state in memory.
+    /// `(context, op, left: i64)`: runs one instruction on the state in memory; `left` is what was left of the slice when its block began.
     pub interpret: usize,
 }
 
 impl Helpers {
     pub(super) fn addresses() -> Helpers {
-        Helpers {
-            load: load as *const () as usize,
-            load_for_write: load_for_write as *const () as usize,
-            store: store as *const () as usize,
-            divide_wide: divide_wide as *const () as usize,
-            interpret: interpret as *const () as usize,
-        }
+        Helpers { divide_wide: divide_wide as *const () as usize, interpret: interpret as *const () as usize }
     }
 }
 
@@ -44,7 +31,11 @@ impl Helpers {
 ///
 /// # Safety
 /// `context` is what the running compiled code was made with.
-unsafe fn with_exec(context: *mut Context, left: i64, work: impl FnOnce(&mut Exec<'_>) -> Result<(), Exception>) -> u32 {
+unsafe fn with_exec(
+    context: *mut Context,
+    left: i64,
+    work: impl FnOnce(&mut Exec<'_>) -> Result<(), Exception>,
+) -> u32 {
     // SAFETY: `run_code` put its own `Exec` there and uses nothing of it until compiled code returns. The context is part of the processor
     // the `Exec` borrows, so it is read through the pointer before the reference is made.
     let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
@@ -58,43 +49,6 @@ unsafe fn with_exec(context: *mut Context, left: i64, work: impl FnOnce(&mut Exe
             FAULT
         }
     }
-}
-
-fn width(access: u32) -> Width {
-    match access & 3 {
-        0 => Width::W8,
-        1 => Width::W16,
-        2 => Width::W32,
-        _ => Width::W64,
-    }
-}
-
-fn segment(access: u32) -> u8 {
-    (access >> 4) as u8
-}
-
-unsafe extern "C" fn load(context: *mut Context, linear: u64, access: u32, left: i64) -> u32 {
-    let read = |exec: &mut Exec<'_>| {
-        exec.cpu.context.answers[0] = exec.load_linear(width(access), linear, segment(access))?;
-        Ok(())
-    };
-    // SAFETY: called by compiled code with its context.
-    unsafe { with_exec(context, left, read) }
-}
-
-unsafe extern "C" fn load_for_write(context: *mut Context, linear: u64, access: u32, left: i64) -> u32 {
-    let read = |exec: &mut Exec<'_>| {
-        exec.prepare_write_slow(width(access), linear, segment(access))?;
-        exec.cpu.context.answers[0] = exec.load_linear(width(access), linear, segment(access))?;
-        Ok(())
-    };
-    // SAFETY: called by compiled code with its context.
-    unsafe { with_exec(context, left, read) }
-}
-
-unsafe extern "C" fn store(context: *mut Context, linear: u64, access: u32, value: u64, left: i64) -> u32 {
-    // SAFETY: called by compiled code with its context.
-    unsafe { with_exec(context, left, |exec| exec.store_linear(width(access), linear, segment(access), value)) }
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {

@@ -22,20 +22,45 @@ use crate::{Cpu, State};
 const HOT: u32 = 10_000;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 12;
+/// Instructions for which they wait at most, if there are fewer.
+const PATIENCE: u64 = 50_000;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Code(pub u32);
 
-/// `(code, instructions)`: loads the guest's registers, enters `code`, and returns when a region has left. Compiled code.
-pub type Enter = unsafe extern "C" fn(u32, i64);
+/// A compiled region, and where it may be entered.
+pub struct Translation {
+    /// The region.
+    pub code: Code,
+    /// By the number of the entry, offsets of blocks from the region's first; that is the first here.
+    pub entries: Vec<i64>,
+}
+
+/// A place compiled code can be entered at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) code: Code,
+    /// Number and offset of the entry, see [`jump_layout`].
+    pub(crate) place: u32,
+}
+
+impl Entry {
+    /// Entry `number` of `code`, at `offset` from the region's first byte, in its page.
+    pub(crate) fn new(code: Code, number: u32, offset: i64) -> Entry {
+        Entry { code, place: number & jump_layout::NUMBER as u32 | (offset as u32) << jump_layout::OFFSET_SHIFT }
+    }
+}
+
+/// `(code, place, instructions)`: loads the guest's registers, enters `code`, and returns when a region has left. Compiled code.
+pub type Enter = unsafe extern "C" fn(u32, u32, i64);
 
 /// Compiles regions.
 pub trait Translator {
     /// Makes what all regions share: how they are entered and left.
     fn prepare(&mut self, shared: &Shared) -> Enter;
     /// Compiles `regions`; none for one that cannot be.
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Code>>;
+    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>>;
     /// Forgets a region that nothing enters any more.
     fn release(&mut self, code: Code);
     /// What it has done.
@@ -79,6 +104,8 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
+    /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
+    pub slow: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
     /// An exception that a helper has found.
@@ -92,7 +119,7 @@ pub struct Context {
 impl Context {
     pub(crate) fn new() -> Context {
         let exec = core::ptr::null_mut();
-        Context { answers: [0; 2], left: 0, tag: 0, tlb: 0, raised: 0, fault: None, limit: 0, exec }
+        Context { answers: [0; 2], left: 0, tag: 0, tlb: 0, slow: 0, raised: 0, fault: None, limit: 0, exec }
     }
 }
 
@@ -102,7 +129,9 @@ pub(crate) struct Compiler {
     /// Known once the processor has run where it is.
     ready: Option<(Shared, Enter)>,
     /// Blocks that became hot since regions were compiled last.
-    pub(crate) hot: Vec<u32>,
+    hot: Vec<u32>,
+    /// [`Cpu::retired`] when the first of them did.
+    hot_since: u64,
     /// Instructions that compiled code retired, and how often it was entered.
     pub(crate) instructions: u64,
     pub(crate) entries: u64,
@@ -118,7 +147,8 @@ impl Cpu {
     /// Compiles hot code with `translator` from now on.
     pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
         self.blocks.hot_at = HOT;
-        self.compiler = Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), instructions: 0, entries: 0 }));
+        let (ready, hot) = (None, Vec::new());
+        self.compiler = Some(Box::new(Compiler { translator, ready, hot, hot_since: 0, instructions: 0, entries: 0 }));
     }
 
     fn shared(&self) -> Shared {
@@ -135,6 +165,9 @@ impl Cpu {
         let shared = self.shared();
         let Some(compiler) = &mut self.compiler else { return };
         if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
+            if !compiler.hot.is_empty() && self.retired - compiler.hot_since >= PATIENCE {
+                self.compile_hot();
+            }
             return;
         }
         if compiler.ready.is_some() {
@@ -163,9 +196,9 @@ impl Cpu {
         if regions.is_empty() {
             return;
         }
-        for (code, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
-            if let Some(code) = code {
-                self.blocks.add_code(code, &blocks);
+        for (translation, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
+            if let Some(translation) = translation {
+                self.blocks.add_code(&translation, &blocks);
             }
         }
     }
@@ -177,6 +210,9 @@ impl Exec<'_> {
     #[inline(never)]
     pub(crate) fn block_is_hot(&mut self, block: u32) {
         let Some(compiler) = &mut self.cpu.compiler else { return };
+        if compiler.hot.is_empty() {
+            compiler.hot_since = self.cpu.retired;
+        }
         compiler.hot.push(block);
         if compiler.hot.len() >= BATCH {
             self.cpu.compile_hot();
@@ -185,18 +221,18 @@ impl Exec<'_> {
 
     /// Code for the block at `linear`, where there is some and the slice is long enough for it.
     #[inline(always)]
-    pub(crate) fn code_at(&self, linear: u64, limit: u64) -> Option<Code> {
-        let code = self.cpu.blocks.code_at(linear, self.cpu.mode_bits)?;
-        (limit - self.cpu.retired >= MAX_REGION_OPS as u64).then_some(code)
+    pub(crate) fn code_at(&self, linear: u64, limit: u64) -> Option<Entry> {
+        let entry = self.cpu.blocks.code_at(linear, self.cpu.mode_bits)?;
+        (limit - self.cpu.retired >= MAX_REGION_OPS as u64).then_some(entry)
     }
 
-    /// Runs compiled code from `code` until it leaves; the guest's state is complete then.
+    /// Runs compiled code from `entry` until it leaves; the guest's state is complete then. True where the next instruction has to be interpreted.
     #[inline(never)]
-    pub(crate) fn run_code(&mut self, code: Code, limit: u64) -> Result<(), Exception> {
+    pub(crate) fn run_code(&mut self, entry: Entry, limit: u64) -> Result<bool, Exception> {
         let this: *mut () = core::ptr::from_mut(self).cast();
         let cpu = &mut *self.cpu;
-        let Some(compiler) = &mut cpu.compiler else { return Ok(()) };
-        let Some((_, enter)) = compiler.ready else { return Ok(()) };
+        let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
+        let Some((_, enter)) = compiler.ready else { return Ok(true) };
         let before = cpu.retired;
         let context = &mut cpu.context;
         context.limit = limit;
@@ -204,10 +240,10 @@ impl Exec<'_> {
         context.tlb = cpu.tlb.selected_address();
         context.exec = this;
         let left = (limit - before) as i64;
-        // SAFETY: `code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
+        // SAFETY: `entry.code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
         // for this state, context, jump cache and TLB (`settle_compiler`), stays in guest memory by the TLB's entries as the interpreter
         // does, and comes back to Rust through helpers, which take `self` from `context.exec` while nothing here uses it.
-        unsafe { enter(code.0, left) };
+        unsafe { enter(entry.code.0, entry.place, left) };
         let cpu = &mut *self.cpu;
         cpu.retired = limit - cpu.context.left as u64;
         if let Some(compiler) = &mut cpu.compiler {
@@ -216,7 +252,7 @@ impl Exec<'_> {
         }
         match (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised)) {
             (Some(exception), _) => Err(exception),
-            (None, 0) => Ok(()),
+            (None, 0) => Ok(core::mem::take(&mut cpu.context.slow) != 0),
             (None, raised) => Err(raised_exception(raised)),
         }
     }
@@ -243,15 +279,22 @@ pub mod jump_layout {
     pub const ENTRIES: usize = JUMPS;
     /// Bytes of an entry.
     pub const BYTES: usize = size_of::<Jump>();
+    const _: () = assert!(BYTES.is_power_of_two());
     /// Offset of the linear address.
     pub const LINEAR: usize = offset_of!(Jump, linear);
     /// Offset of the tag.
     pub const TAG: usize = offset_of!(Jump, tag);
     /// Offset of the code's slot; [`NO_CODE`] where there is none.
     pub const CODE: usize = offset_of!(Jump, code);
+    /// Offset of the place in the code: the number of the entry, and above it the entry's offset from the region's first byte, signed.
+    pub const PLACE: usize = offset_of!(Jump, place);
+    /// The number's bits.
+    pub const NUMBER: i32 = 0xffff;
+    /// Where the offset begins.
+    pub const OFFSET_SHIFT: i32 = 16;
     /// The index of a linear address is `(linear ^ linear >> SHIFT) % ENTRIES`.
     pub const SHIFT: u32 = crate::blocks::JUMP_SHIFT;
-    pub use crate::blocks::NO_CODE;
     /// Most instructions in a region: a slice shorter than that is interpreted.
     pub use crate::blocks::MAX_REGION_OPS;
+    pub use crate::blocks::NO_CODE;
 }

@@ -42,7 +42,8 @@ impl BlockCache {
         while let Some(&member) = members.get(at) {
             at += 1;
             for offset in self.successors(self.block(member)) {
-                let next = (0..PAGE_BYTES).contains(&offset).then(|| Key { phys: page + offset as u64, mode: first.key.mode });
+                let next =
+                    (0..PAGE_BYTES).contains(&offset).then(|| Key { phys: page + offset as u64, mode: first.key.mode });
                 let Some(next) = next.and_then(|key| self.find(&key)) else { continue };
                 let block = self.block(next);
                 let fits = ops + usize::from(block.count) <= MAX_REGION_OPS;
@@ -60,7 +61,7 @@ impl BlockCache {
         Some((Region { mode: first.key.mode, blocks: blocks.collect() }, members))
     }
 
-    /// Offsets in the page where execution may go on after `block` without an indirect branch or a call.
+    /// Offsets in the page where execution may go on after `block` without an indirect branch, or after a call.
     fn successors(&self, block: Block) -> impl Iterator<Item = i64> {
         let start = block.key.phys as i64 & (PAGE_BYTES - 1);
         let last = self.ops_of(block).last();
@@ -71,13 +72,15 @@ impl BlockCache {
     }
 }
 
-/// Whether `op`, the last of its block, goes on with the next instruction, and at its relative target.
+/// Whether `op`, the last of its block, goes on with the next instruction, now or after a call, and at its relative target.
 fn continues(op: &Op, code: Width) -> [bool; 2] {
     let whole = op.opsize == code;
     match op.sem {
         Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz) => [true, whole],
         Sem::Int(Int::Jmp) => [false, whole],
-        Sem::Int(Int::JmpIndirect | Int::Call | Int::CallIndirect | Int::Ret | Int::RetRelease | Int::Ud) => [false; 2],
+        // What a call comes back to belongs to the region, though the region does not go on there by itself.
+        Sem::Int(Int::Call | Int::CallIndirect) => [true, false],
+        Sem::Int(Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => [false; 2],
         _ => [!x86::instructions::rows()[usize::from(op.row)].has_note("end"), false],
     }
 }

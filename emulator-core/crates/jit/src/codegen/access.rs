@@ -1,102 +1,59 @@
-//! Guest memory: the TLB compare inline, a helper behind it.
+//! Guest memory: the TLB compare inline.
 //!
 //! One compare decides everything: presence, permission, dirtiness, MMIO, page crossing and "holds decoded code" all make
 //! the tag differ (`cpu::tlb_layout`).
 
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
-use wasm_encoder::{BlockType, ValType};
+use wasm_encoder::BlockType;
 use x86::Width;
 
-use super::{Codegen, ENTRY, HOST, LEFT, TLB, at};
+use super::{Codegen, ENTRY, HOST, Label, TLB, at};
 use crate::ir::{Access, StopId, Value};
-use crate::layout::{ANSWERS, describe_access, tlb_offset};
-use crate::module::Callee;
+use crate::layout::tlb_offset;
 
 const PAGE_SHIFT: u32 = PAGE_MASK.trailing_zeros();
 const ENTRY_SHIFT: u32 = size_of::<Entry>().trailing_zeros();
 
-/// Status of a helper that did nothing: the access faults.
-const FAULT: i32 = 1;
-
 impl Codegen<'_> {
     pub(super) fn load(&mut self, access: Access, value: Value, fault: StopId) {
-        let wanted = self.liveness.uses(value) > 0;
-        self.settle(access.address);
-        self.tlb_hits(access, Use::Read);
-        if !wanted {
-            self.sink().i32_eqz();
-            self.open_if(BlockType::Empty);
-            self.load_by_helper(Callee::Load, access, fault);
-            self.close();
-            return;
+        self.check(access, Use::Read, fault);
+        if self.liveness.uses(value) > 0 {
+            self.host_address(access, Use::Read);
+            self.load_host(access.width);
+            self.set_local(value);
         }
-        self.open_if(BlockType::Result(ValType::I64));
-        self.host_address(access, Use::Read);
-        self.load_host(access.width);
-        self.sink().else_();
-        self.load_by_helper(Callee::Load, access, fault);
-        self.load_context(ANSWERS[0]);
-        self.close();
-        self.set_local(value);
-    }
-
-    /// Calls a helper that reads, and leaves where the access faults. Of a device that was read, the board hears when the region leaves.
-    fn load_by_helper(&mut self, callee: Callee, access: Access, fault: StopId) {
-        self.call_helper(callee, access, None);
-        self.sink().i32_const(FAULT).i32_eq();
-        self.open_if(BlockType::Empty);
-        self.leave_at(fault);
-        self.close();
     }
 
     pub(super) fn load_for_write(&mut self, access: Access, value: Value, fault: StopId) {
-        self.settle(access.address);
-        self.tlb_hits(access, Use::Write);
-        self.open_if(BlockType::Result(ValType::I64));
+        self.check(access, Use::Write, fault);
         self.host_address(access, Use::Write);
         self.sink().local_tee(HOST);
         self.load_host(access.width);
-        self.sink().else_().i32_const(0).local_set(HOST);
-        self.load_by_helper(Callee::LoadForWrite, access, fault);
-        self.load_context(ANSWERS[0]);
-        self.close();
         self.set_local(value);
     }
 
-    pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId, after: StopId) {
-        self.settle(access.address);
+    pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId) {
         self.settle(value);
-        self.tlb_hits(access, Use::Write);
-        self.open_if(BlockType::Empty);
+        self.check(access, Use::Write, fault);
         self.host_address(access, Use::Write);
         self.value(value);
         self.store_host(access.width);
-        self.sink().else_();
-        self.call_helper(Callee::Store, access, Some(value));
-        self.sink().local_tee(HOST);
-        self.open_if(BlockType::Empty);
-        self.sink().local_get(HOST).i32_const(FAULT).i32_eq();
-        self.open_if(BlockType::Empty);
-        self.leave_at(fault);
-        self.close();
-        self.leave_at(after);
-        self.close();
-        self.close();
     }
 
-    pub(super) fn store_back(&mut self, access: Access, value: Value, after: StopId) {
-        self.settle(access.address);
-        self.settle(value);
-        self.sink().local_get(HOST);
-        self.open_if(BlockType::Empty);
+    pub(super) fn store_back(&mut self, width: Width, value: Value) {
         self.sink().local_get(HOST);
         self.value(value);
-        self.store_host(access.width);
-        self.sink().else_();
-        self.call_helper(Callee::Store, access, Some(value));
+        self.store_host(width);
+    }
+
+    /// Leaves where the TLB does not cover the access: the interpreter will see what it is. There is no call in its place, which would
+    /// cost every value that lives across it a place on the stack (V8 does not know that it is rare).
+    fn check(&mut self, access: Access, usage: Use, fault: StopId) {
+        self.settle(access.address);
+        self.tlb_hits(access, usage);
+        self.sink().i32_eqz();
         self.open_if(BlockType::Empty);
-        self.leave_at(after);
-        self.close();
+        self.leave_by(Label::Slow, fault);
         self.close();
     }
 
@@ -139,16 +96,5 @@ impl Codegen<'_> {
             Width::W32 => sink.i64_store32(at(0)),
             Width::W64 => sink.i64_store(at(0)),
         };
-    }
-
-    /// Calls `callee` for the access; pushes its status.
-    fn call_helper(&mut self, callee: Callee, access: Access, value: Option<Value>) {
-        self.push_context();
-        self.value(access.address);
-        self.sink().i32_const(describe_access(access.width, access.segment));
-        if let Some(value) = value {
-            self.value(value);
-        }
-        self.sink().local_get(LEFT).call(callee as u32);
     }
 }

@@ -23,8 +23,8 @@ impl Codegen<'_> {
         match *step {
             Step::Load { access, value, fault } => self.load(access, value, fault),
             Step::LoadForWrite { access, value, fault } => self.load_for_write(access, value, fault),
-            Step::Store { access, value, fault, after } => self.store(access, value, fault, after),
-            Step::StoreBack { access, value, after } => self.store_back(access, value, after),
+            Step::Store { access, value, fault } => self.store(access, value, fault),
+            Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
             Step::DivideWide { signed, operands, quotient, remainder, fault } => {
                 self.divide_wide(signed, operands, [quotient, remainder], fault);
@@ -127,8 +127,13 @@ impl Codegen<'_> {
         }
     }
 
-    /// Leaves the region at `stop`: what it alone needs is computed here.
+    /// Leaves the region at `stop`.
     pub(super) fn leave_at(&mut self, stop: StopId) {
+        self.leave_by(Label::Leave, stop);
+    }
+
+    /// Goes to `label` with the guest as it is at `stop`: what that alone needs is computed here.
+    pub(super) fn leave_by(&mut self, label: Label, stop: StopId) {
         self.count_uses(stop);
         self.in_stop = true;
         let cells: Vec<_> = changed(self.block, stop).collect();
@@ -142,7 +147,7 @@ impl Codegen<'_> {
             let raised = self.source.shared.context as u64 + RAISED;
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
-        self.branch(Label::Leave);
+        self.branch(label);
         self.in_stop = false;
         for value in self.given.drain(..) {
             self.locals[value.index()] = None;

@@ -4,13 +4,13 @@ use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
 
-use super::{Codegen, ENTRY, FIRST_VALUE, LEFT, Label, TLB, at, locals};
+use super::{Codegen, ENTERED, ENTRY, FIRST_VALUE, HOST, LEFT, Label, TLB, at, locals};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::ir::{CELLS, End, RIP};
 use crate::layout;
 use crate::liveness::Liveness;
-use crate::module::{Callee, REGION_TYPE};
+use crate::module::{Callee, REGION_TYPE, subtract_offset};
 use crate::structure::{BlockId, Edge, Structure};
 
 /// What code is generated from.
@@ -21,12 +21,13 @@ pub(crate) struct Source<'a> {
     pub(crate) blocks: &'a [Block],
     /// The operations of each block, for the helper that interprets some.
     pub(crate) ops: &'a [Vec<Op>],
+    pub(crate) structure: &'a Structure,
 }
 
 /// The function of a region.
 pub(crate) fn generate(source: &Source<'_>) -> Function {
-    let structure = Structure::of(source.blocks);
-    let needed = needed_behind(source.blocks, &structure);
+    let structure = source.structure;
+    let needed = needed_behind(source.blocks, structure);
     let entry = &source.blocks[0];
     let mut codegen = Codegen {
         source,
@@ -42,7 +43,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         asked: Vec::new(),
         given: Vec::new(),
     };
-    codegen.region(&Plan { structure: &structure, needed: &needed });
+    codegen.region(&Plan { structure, needed: &needed });
     let mut function = Function::new(locals(codegen.most_locals));
     function.raw(codegen.code);
     function
@@ -56,20 +57,20 @@ struct Plan<'a> {
 
 impl Codegen<'_> {
     fn region(&mut self, plan: &Plan<'_>) {
+        let context = self.source.shared.context as u64;
         self.open_block(Label::Leave);
+        self.open_block(Label::Slow);
         self.open_block(Label::Chain);
-        self.check_budget(self.instructions());
-        self.open_if(BlockType::Empty);
-        self.branch(Label::Leave);
-        self.close();
-        let tlb = self.source.shared.context as u64 + layout::TLB;
-        self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
-        self.blocks_under(plan, 0);
+        self.sink().i32_const(0).i32_load(at(context + layout::TLB)).local_set(TLB);
+        self.blocks_under(plan, plan.structure.root());
         self.close();
         self.chain();
+        self.branch(Label::Leave);
+        self.close();
+        self.sink().i32_const(0).i32_const(1).i32_store(at(context + layout::SLOW));
         self.close();
         self.push_parameters();
-        self.sink().return_call(Callee::Leave as u32).end();
+        self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
     }
 
     /// Instructions in the region: no way through it without a branch back takes more.
@@ -86,22 +87,30 @@ impl Codegen<'_> {
     fn chain(&mut self) {
         const TABLE: u32 = 0;
         let jumps = self.source.shared.jumps as u64;
-        let entry_bytes = jump_layout::BYTES as i32;
+        let shift = jump_layout::BYTES.trailing_zeros() as i32;
         self.sink().local_get(RIP as u32).local_get(RIP as u32).i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u();
         self.sink().i64_xor().i32_wrap_i64().i32_const(jump_layout::ENTRIES as i32 - 1).i32_and();
-        self.sink().i32_const(entry_bytes).i32_mul().local_tee(ENTRY);
+        self.sink().i32_const(shift).i32_shl().local_tee(ENTRY);
         self.sink().i64_load(at(jumps + jump_layout::LINEAR as u64)).local_get(RIP as u32).i64_eq();
         self.sink().local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
         let tag = self.source.shared.context as u64 + layout::TAG;
         self.sink().i32_const(0).i64_load(at(tag)).i64_eq().i32_and();
-        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(ENTRY);
+        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(HOST);
         self.sink().i32_const(jump_layout::NO_CODE as i32).i32_ne().i32_and();
+        self.check_budget(jump_layout::MAX_REGION_OPS as i64);
+        self.sink().i32_eqz().i32_and();
         self.open_if(BlockType::Empty);
+        self.sink().local_get(RIP as u32);
+        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(ENTERED);
+        subtract_offset(&mut self.sink());
+        self.sink().local_set(RIP as u32);
         self.push_parameters();
-        self.sink().local_get(ENTRY).return_call_indirect(TABLE, REGION_TYPE);
+        self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
+        self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
         self.close();
     }
 
+    /// Pushes all parameters but the last.
     fn push_parameters(&mut self) {
         for parameter in 0..=CELLS as u32 {
             self.sink().local_get(parameter);
@@ -118,13 +127,43 @@ impl Codegen<'_> {
         for &join in joins.iter().rev() {
             self.open_block(Label::Block(join));
         }
-        self.one_block(plan, block);
+        if is_loop || block == plan.structure.root() {
+            self.dispatch(plan, block);
+        }
+        if block != plan.structure.root() {
+            self.one_block(plan, block);
+        }
         for &join in &joins {
             self.close();
             self.blocks_under(plan, join);
         }
         if is_loop {
             self.close();
+            self.sink().unreachable();
+        }
+    }
+
+    /// Goes on to the entry that was meant, if it lies behind `head` and is not reached yet.
+    fn dispatch(&mut self, plan: &Plan<'_>, head: BlockId) {
+        let ways = plan.structure.dispatch(head);
+        let is_root = head == plan.structure.root();
+        if !is_root && ways.iter().all(|way| way.is_none_or(|way| way == head)) {
+            return;
+        }
+        self.open_block(Label::Dispatched(head));
+        if !is_root {
+            let here = self.depth(Label::Dispatched(head));
+            self.sink().local_get(ENTERED).i32_eqz().br_if(here);
+        }
+        let depth = |way: Option<BlockId>| match way {
+            Some(way) if way != head => self.depth(Label::Block(way)),
+            _ => self.depth(Label::Dispatched(head)),
+        };
+        let depths: Vec<u32> = ways.iter().map(|&way| depth(way)).collect();
+        let first = depths[0];
+        self.sink().local_get(ENTERED).br_table(depths, first);
+        self.close();
+        if is_root {
             self.sink().unreachable();
         }
     }
@@ -137,6 +176,9 @@ impl Codegen<'_> {
         self.locals = vec![None; self.block.graph.len()];
         self.stop_uses = vec![0; self.block.graph.len()];
         self.next_local = FIRST_VALUE;
+        if plan.structure.entries.contains(&id) {
+            self.sink().i32_const(0).local_set(ENTERED);
+        }
         self.steps(&source.ops[id]);
         if goes_back {
             self.settle_for(self.block.budget());

@@ -216,8 +216,7 @@ impl Engine for Emitter {
     }
 
     fn store_rw(&mut self, _w: Width, access: Access, value: Value) {
-        let after = self.stop_after();
-        self.steps.push(Step::StoreBack { access, value, after });
+        self.steps.push(Step::StoreBack { width: access.width, value });
     }
 
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: Value) -> Result<(Value, Access), Infallible> {
@@ -235,11 +234,11 @@ impl Engine for Emitter {
     }
 
     fn load_stack(&mut self, w: Width, pointer: Value) -> Result<Value, Infallible> {
-        Ok(self.load_access(Access { width: w, address: pointer, segment: x86::seg::SS }))
+        Ok(self.load_access(Access { width: w, address: pointer }))
     }
 
     fn store_stack(&mut self, w: Width, pointer: Value, value: Value) -> Result<(), Infallible> {
-        self.store_access(Access { width: w, address: pointer, segment: x86::seg::SS }, value);
+        self.store_access(Access { width: w, address: pointer }, value);
         Ok(())
     }
 
