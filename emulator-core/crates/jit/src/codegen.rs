@@ -6,26 +6,29 @@
 mod access;
 mod block;
 mod region;
+mod vector;
 
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, MemArgTarget, ValType};
 use x86::Width;
 
 use crate::emitter::Block;
-use crate::ir::{Binary, CELLS, Node, Unary, Value};
+use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, XMM};
 use crate::layout::segment_base_offset;
 use crate::liveness::Liveness;
 use crate::module::Callee;
 
 pub(crate) use region::{Source, generate};
+pub(crate) use vector::is_direct;
 
-/// Parameters: the cells, then what is left of the slice, and the number of the entry; that is 0 again once it has been reached.
-const LEFT: u32 = CELLS as u32;
+/// Parameters: cells, then what is left of the slice, and the number of the entry; that is 0 again once it has been reached.
+const LEFT: u32 = PARAMETERS as u32;
 const ENTERED: u32 = LEFT + 1;
 /// Locals: address of the TLB's tables, of the TLB entry at work; host address of the read-modify-write at work.
 const TLB: u32 = LEFT + 2;
 const ENTRY: u32 = LEFT + 3;
 const HOST: u32 = LEFT + 4;
-const FIRST_VALUE: u32 = LEFT + 5;
+/// Where those of XMM registers begin, if the region names any, and then those of values.
+const VECTORS: u32 = LEFT + 5;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,12 +51,14 @@ struct Codegen<'a> {
     source: &'a Source<'a>,
     code: Vec<u8>,
     labels: Vec<Label>,
-    /// Locals for values, in all blocks.
-    most_locals: u32,
+    /// Types of the locals for values.
+    value_types: Vec<ValType>,
+    /// Those locals that are numbers, and those that are vectors, and how many of each the block has taken.
+    pools: [Vec<u32>; 2],
+    taken: [usize; 2],
     block: &'a Block,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
-    next_local: u32,
     /// A stop is being written.
     in_stop: bool,
     /// How often that asks for each value, and which values are asked for; zero and none otherwise.
@@ -111,14 +116,25 @@ impl Codegen<'_> {
 
     /// Gives `value` a local that nothing has been put into.
     fn give_local(&mut self, value: Value) -> u32 {
-        let local = self.next_local;
-        self.next_local += 1;
-        self.most_locals = self.most_locals.max(self.next_local - FIRST_VALUE);
+        let is_vector = self.block.graph.node(value).is_vector();
+        let pool = usize::from(is_vector);
+        if self.taken[pool] == self.pools[pool].len() {
+            let local = self.first_value() + self.value_types.len() as u32;
+            self.pools[pool].push(local);
+            self.value_types.push(if is_vector { ValType::V128 } else { ValType::I64 });
+        }
+        let local = self.pools[pool][self.taken[pool]];
+        self.taken[pool] += 1;
         self.locals[value.index()] = Some(local);
         if self.in_stop {
             self.given.push(value);
         }
         local
+    }
+
+    /// The first local behind those of XMM registers.
+    fn first_value(&self) -> u32 {
+        if self.source.vectors == 0 { VECTORS } else { VECTORS + 16 }
     }
 
     /// Moves the top of the stack to a new local for `value`.
@@ -129,7 +145,7 @@ impl Codegen<'_> {
 
     /// Makes sure that `value` needs no more computing than reading a local or a constant.
     fn settle(&mut self, value: Value) {
-        let is_ready = matches!(self.block.graph.node(value), Node::Const(_) | Node::Input(_));
+        let is_ready = is_ready(self.block.graph.node(value));
         if is_ready || self.locals[value.index()].is_some() {
             return;
         }
@@ -137,14 +153,14 @@ impl Codegen<'_> {
         self.set_local(value);
     }
 
-    /// Pushes `value`, an i64.
+    /// Pushes `value`.
     fn value(&mut self, value: Value) {
         if let Some(local) = self.locals[value.index()] {
             self.sink().local_get(local);
             return;
         }
         self.compute(value);
-        let is_ready = matches!(self.block.graph.node(value), Node::Const(_) | Node::Input(_));
+        let is_ready = is_ready(self.block.graph.node(value));
         if self.uses(value) > 1 && !is_ready {
             let local = self.give_local(value);
             self.sink().local_tee(local);
@@ -176,12 +192,19 @@ impl Codegen<'_> {
                 self.sink().i64_const(constant as i64);
             }
             Node::Input(cell) => {
-                self.sink().local_get(cell as u32);
+                self.sink().local_get(local_of(cell));
             }
+            Node::VectorConst(constant) => {
+                self.sink().v128_const(constant as i128);
+            }
+            Node::Vector(vector, operands) => self.vector(vector, operands),
+            Node::Scalar(scalar, operands) => self.scalar(scalar, operands),
             Node::SegmentBase(segment) => {
                 self.sink().i32_const(0).i64_load(at(state + segment_base_offset(segment)));
             }
-            Node::Product => unreachable!("a step puts its product into a local before anything asks for it"),
+            Node::Product | Node::VectorProduct => {
+                unreachable!("a step puts its product into a local before anything asks for it")
+            }
             Node::Unary(op, a) => {
                 self.value(a);
                 self.unary(op);
@@ -266,7 +289,22 @@ pub(crate) fn encoded_bytes(function: &Function) -> usize {
     bytes.len()
 }
 
+/// The local of a cell.
+fn local_of(cell: Cell) -> u32 {
+    if cell >= XMM { VECTORS + (cell - XMM) as u32 } else { cell as u32 }
+}
+
+/// Needs no more computing than reading a local or a constant.
+fn is_ready(node: Node) -> bool {
+    matches!(node, Node::Const(_) | Node::VectorConst(_) | Node::Input(_))
+}
+
 /// Locals of a region's function behind its parameters.
-fn locals(values: u32) -> [(u32, ValType); 2] {
-    [(FIRST_VALUE - TLB, ValType::I32), (values, ValType::I64)]
+fn locals(vectors: bool, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
+    let mut all = vec![(VECTORS - TLB, ValType::I32)];
+    if vectors {
+        all.push((16, ValType::V128));
+    }
+    all.extend(values.into_iter().map(|ty| (1, ty)));
+    all.into_iter()
 }

@@ -2,26 +2,40 @@
 
 use cpu::Mode;
 use x86::decode::operands::Spec;
+use x86::instructions::fpu::Fpu;
 use x86::instructions::integer::Int;
 use x86::instructions::system::Sys;
 use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT};
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, XMM};
 
 /// A set of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct CellSet(u32);
+pub(crate) struct CellSet(u64);
 
 impl CellSet {
     const FLAGS: CellSet = CellSet(1 << FLAG_RESULT | 1 << FLAG_CARRIES);
-    const ALL: CellSet = CellSet(0xffff | CellSet::FLAGS.0);
 
-    fn with(self, other: CellSet) -> CellSet {
+    /// General registers and flags.
+    pub(crate) const fn numbers() -> CellSet {
+        CellSet(0xffff | CellSet::FLAGS.0)
+    }
+
+    /// The XMM registers of which the bit is set.
+    pub(crate) const fn vectors(registers: u16) -> CellSet {
+        CellSet((registers as u64) << XMM)
+    }
+
+    pub(crate) const fn with(self, other: CellSet) -> CellSet {
         CellSet(self.0 | other.0)
     }
 
+    pub(crate) const fn and(self, other: CellSet) -> CellSet {
+        CellSet(self.0 & other.0)
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Cell> {
-        (0..u32::BITS as usize).filter(move |&cell| self.0 >> cell & 1 != 0)
+        (0..u64::BITS as usize).filter(move |&cell| self.0 >> cell & 1 != 0)
     }
 }
 
@@ -33,23 +47,28 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) const ALL: Effects = Effects { reads: CellSet::ALL, writes: CellSet::ALL };
-}
-
-/// The effects of `op` where it is left to a helper; none where it is compiled.
-pub(crate) fn effects(op: &Op, mode: Mode) -> Option<Effects> {
-    let flat = mode.code == Width::W64 || (mode.flat && !matches!(op.seg, seg::FS | seg::GS));
-    match op.sem {
-        Sem::Int(Int::Cld | Int::Std) => Some(Effects::default()),
-        Sem::Int(_) => (op.checked || !flat).then_some(Effects::ALL),
-        Sem::Sys(_) => Some(Effects::ALL),
-        Sem::Fpu(_) | Sem::Simd(_) => Some(of_vector(op)),
+    const fn both(cells: CellSet) -> Effects {
+        Effects { reads: cells, writes: cells }
     }
 }
 
-impl Default for Effects {
-    fn default() -> Effects {
-        Effects { reads: CellSet::default(), writes: CellSet::default() }
+const EVERYTHING: Effects = Effects::both(CellSet::numbers().with(CellSet::vectors(u16::MAX)));
+
+/// Whether `op` is described as values and steps, or can be, in `mode`: nothing about its segments has to be checked, and it leaves EFLAGS.DF alone.
+pub(crate) fn is_plain(op: &Op, mode: Mode) -> bool {
+    let flat = mode.code == Width::W64 || (mode.flat && !matches!(op.seg, seg::FS | seg::GS));
+    !op.checked && flat && !matches!(op.sem, Sem::Int(Int::Cld | Int::Std))
+}
+
+/// The effects of `op` where it is left to a helper.
+pub(crate) fn effects(op: &Op) -> Effects {
+    match op.sem {
+        Sem::Int(Int::Cld | Int::Std) => Effects::both(CellSet::default()),
+        Sem::Int(_) => Effects::both(CellSet::numbers()),
+        Sem::Sys(_) if row(op).mnemonic.starts_with('X') => EVERYTHING,
+        Sem::Sys(_) => Effects::both(CellSet::numbers()),
+        Sem::Fpu(Fpu::Fxsave | Fpu::Fxrstor) => EVERYTHING,
+        Sem::Fpu(_) | Sem::Simd(_) => of_vector(op),
     }
 }
 
@@ -68,23 +87,48 @@ fn row(op: &Op) -> &'static Row {
     x86::instructions::rows()[usize::from(op.row)]
 }
 
+/// XMM registers that vector instructions among `ops` name.
+pub(crate) fn vectors_of<'a>(ops: impl Iterator<Item = &'a Op>) -> u16 {
+    ops.filter(|op| matches!(op.sem, Sem::Simd(_))).fold(0, |all, op| all | named_vectors(op, |_| true))
+}
+
+/// The XMM registers that are operands of `op`, of those whose token in the row `counts`.
+fn named_vectors(op: &Op, counts: impl Fn(&str) -> bool) -> u16 {
+    let slots = [op.dst, op.src, op.aux, op.imm as u8];
+    let mut registers = 0;
+    for (token, slot) in tokens(op).zip(slots) {
+        if token.starts_with(['V', 'U', 'W', 'H', 'L']) && !token.starts_with("VM") && counts(token) {
+            registers |= 1 << (slot & 15);
+        }
+        if token == "XMM0" {
+            registers |= 1;
+        }
+    }
+    registers
+}
+
+fn tokens(op: &Op) -> impl Iterator<Item = &'static str> {
+    row(op).operands.split(' ').filter(|token| !token.is_empty())
+}
+
 /// x87 and vector instructions read the registers of their address, and name the others.
 fn of_vector(op: &Op) -> Effects {
     let row = row(op);
-    let address = register(op.base).with(register(op.index));
-    let general = |token: &str| token.starts_with(['E', 'G', 'R', 'B', 'Z', 'A', 'e', 'r']);
-    let tokens = || row.operands.split(' ').filter(|token| !token.is_empty());
     let implicit = row.mnemonic.contains("PCMP") && row.mnemonic.contains("STR");
-    let flags = if row.flags.is_empty() { CellSet::default() } else { CellSet::FLAGS };
-    if implicit || (op.vex != Vex::None && tokens().any(general)) {
-        return Effects::ALL;
+    if implicit || op.vex != Vex::None {
+        return EVERYTHING;
     }
+    let flags = if row.flags.is_empty() { CellSet::default() } else { CellSet::FLAGS };
+    let address = register(op.base).with(register(op.index));
+    let vectors = CellSet::vectors(named_vectors(op, |_| true));
+    let written = CellSet::vectors(named_vectors(op, |token| Spec::parse(token).written));
+    let mut effects = Effects { reads: address.with(flags).with(vectors), writes: flags.with(written) };
     // The flags are an operand of FCMOVcc that rows do not name.
-    let mut effects = Effects { reads: address.with(flags), writes: flags };
     if matches!(op.sem, Sem::Fpu(_)) {
         effects.reads = effects.reads.with(CellSet::FLAGS);
     }
-    for (token, slot) in tokens().zip([op.dst, op.src, op.aux]).filter(|(token, _)| general(token)) {
+    let general = |token: &str| token.starts_with(['E', 'G', 'R', 'B', 'Z', 'A', 'e', 'r']);
+    for (token, slot) in tokens(op).zip([op.dst, op.src, op.aux]).filter(|(token, _)| general(token)) {
         effects.reads = effects.reads.with(register(slot));
         if Spec::parse(token).written {
             effects.writes = effects.writes.with(register(slot));

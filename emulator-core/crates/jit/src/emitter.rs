@@ -1,13 +1,17 @@
 //! The engine that emits: runs the shared semantics once per instruction and writes down what they ask for.
 
 mod engine;
+mod float;
+mod shuffle;
+mod vector;
 
 use cpu::Mode;
+use x86::instructions::simd::Lanes;
 use x86::{Exception, Op, Sem, Width, seg};
 
-use crate::effects::{Effects, effects};
+use crate::effects::{CellSet, Effects, effects, is_plain};
 use crate::graph::Graph;
-use crate::ir::{Access, Binary, Cells, End, Interpreted, RIP, Step, Stop, StopId, Value};
+use crate::ir::{Access, Binary, Cells, End, Interpreted, Need, RIP, Step, Stop, StopId, Value, XMM};
 
 /// A block as the passes after this one see it.
 pub(crate) struct Block {
@@ -55,10 +59,18 @@ pub(crate) struct Emitter {
     after: Option<StopId>,
     /// Where the last instruction goes on, if it is a branch.
     end: Option<End>,
+    /// XMM registers that the region keeps in locals, a bit each.
+    vectors: u16,
+    /// The instruction at work cannot be compiled.
+    unsupported: bool,
+    /// What has been looked at in this block.
+    required: Vec<Need>,
+    /// Vectors of which the lanes are normal numbers or zero.
+    ordinary: Vec<(Value, Lanes)>,
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: Mode, start: i64) -> Emitter {
+    pub(crate) fn new(mode: Mode, start: i64, vectors: u16) -> Emitter {
         let mut graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
@@ -74,6 +86,10 @@ impl Emitter {
             next_offset: 0,
             after: None,
             end: None,
+            vectors,
+            unsupported: false,
+            required: Vec::new(),
+            ordinary: Vec::new(),
         }
     }
 
@@ -83,11 +99,8 @@ impl Emitter {
         self.offset = u64::from(op.offset);
         self.next_offset = op.next_offset();
         self.after = None;
-        match (effects(op, self.mode), op.sem) {
-            (None, Sem::Int(int)) => {
-                let Ok(()) = x86::instructions::integer::execute(self, op, int, op.width, op.form);
-            }
-            (effects, _) => self.interpret(number, effects.unwrap_or(Effects::ALL)),
+        if !(is_plain(op, self.mode) && self.compile(op)) {
+            self.interpret(number, effects(op));
         }
         self.retired += 1;
         if let Some(after) = self.after {
@@ -95,12 +108,38 @@ impl Emitter {
         }
     }
 
+    /// Writes down what `op` does. False where that cannot be, and nothing has changed.
+    fn compile(&mut self, op: &Op) -> bool {
+        let simd = match op.sem {
+            Sem::Int(int) => {
+                let Ok(()) = x86::instructions::integer::execute(self, op, int, op.width, op.form);
+                return true;
+            }
+            Sem::Simd(simd) => simd,
+            Sem::Sys(_) | Sem::Fpu(_) => return false,
+        };
+        let before = (self.steps.len(), self.stops.len(), self.required.len(), self.ordinary.len());
+        let Ok(()) = x86::instructions::simd::execute(self, op, simd);
+        if !core::mem::take(&mut self.unsupported) {
+            return true;
+        }
+        self.steps.truncate(before.0);
+        self.stops.truncate(before.1);
+        self.required.truncate(before.2);
+        self.ordinary.truncate(before.3);
+        (self.cells, self.after) = (self.before, None);
+        false
+    }
+
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, op: usize, effects: Effects) {
+        self.required.retain(|&need| need != Need::UsualRounding);
         let fault = self.stop_before(None);
         let after = self.stop_after();
-        let stored = effects.reads.iter().map(|cell| (cell, self.cells[cell])).collect();
-        let loaded: Vec<_> = effects.writes.iter().map(|cell| (cell, self.graph.product(u64::MAX))).collect();
+        let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
+        let stored = effects.reads.and(kept).iter().map(|cell| (cell, self.cells[cell])).collect();
+        let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
+        let loaded: Vec<_> = effects.writes.and(kept).iter().map(|cell| (cell, product(cell))).collect();
         for &(cell, value) in &loaded {
             self.cells[cell] = value;
         }

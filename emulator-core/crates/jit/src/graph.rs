@@ -2,11 +2,12 @@
 
 mod compare;
 mod fold;
+mod vector;
 
 use rustc_hash::FxHashMap;
 use x86::Width;
 
-use crate::ir::{Binary, Cell, Node, Unary, Value};
+use crate::ir::{Binary, Cell, Node, Scalar, Unary, Value};
 
 /// All values of a block.
 #[derive(Default)]
@@ -73,6 +74,11 @@ impl Graph {
         self.push(Node::Product, possible)
     }
 
+    /// A new vector that a step makes.
+    pub(crate) fn vector_product(&mut self) -> Value {
+        self.push(Node::VectorProduct, u64::MAX)
+    }
+
     pub(crate) fn truncate(&mut self, w: Width, a: Value) -> Value {
         let mask = self.constant(w.mask());
         self.binary(Binary::And, a, mask)
@@ -103,6 +109,13 @@ impl Graph {
         match *node {
             Node::Const(constant) => constant,
             Node::Input(_) | Node::SegmentBase(_) | Node::Product | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
+            Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => u64::MAX,
+            Node::Scalar(scalar, _) => match scalar {
+                Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,
+                Scalar::Doubleword => Width::W32.mask(),
+                Scalar::Signs(bits) => (1 << (128 / u32::from(bits))) - 1,
+                Scalar::Holds(..) | Scalar::Suspicious(..) => 1,
+            },
             Node::Unary(_, _) => 0x7f,
             Node::Binary(op, a, b) => self.possible_of_binary(op, a, b),
             Node::Select(_, a, b) => self.possible(a) | self.possible(b),

@@ -5,9 +5,10 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
+use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
 
-/// A 64-bit value, always zero-extended from the width it was made in.
+/// A 64-bit value, always zero-extended from the width it was made in, or a vector of 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Value(pub(crate) u32);
 
@@ -23,8 +24,12 @@ pub(crate) const FLAG_RESULT: Cell = 16;
 pub(crate) const FLAG_CARRIES: Cell = 17;
 /// While a region runs, the address it was entered at; when it leaves, where the guest goes on.
 pub(crate) const RIP: Cell = 18;
+/// Cells that are a region's parameters.
+pub(crate) const PARAMETERS: usize = 19;
+/// The first of sixteen XMM registers, which regions load and store themselves.
+pub(crate) const XMM: Cell = 19;
 /// Number of cells.
-pub(crate) const CELLS: usize = 19;
+pub(crate) const CELLS: usize = XMM + 16;
 
 /// The value of every cell at one point of the block.
 pub(crate) type Cells = [Value; CELLS];
@@ -43,6 +48,82 @@ pub(crate) enum Node {
     Binary(Binary, Value, Value),
     /// The second where the first is not zero, else the third.
     Select(Value, Value, Value),
+    /// A constant vector.
+    VectorConst(u128),
+    /// A vector of these operands.
+    Vector(Vector, [Value; 3]),
+    /// A number from vectors.
+    Scalar(Scalar, [Value; 3]),
+    /// A vector that a step makes.
+    VectorProduct,
+}
+
+/// What a vector is made of; operands are vectors unless it says otherwise, and those not mentioned are without meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Vector {
+    /// Two.
+    Packed(PackedOp),
+    /// Lanes of the first shifted by this.
+    Shift(PackedOp, u8),
+    /// The bytes of two, counted through, at these places.
+    Shuffle([u8; 16]),
+    /// Bits of the first where the third has ones, else of the second.
+    BitSelect,
+    /// Quadwords, numbers.
+    Join,
+    /// The first with one quadword, 0 or 1, replaced by the second, a number.
+    Replace(u8),
+    /// The upper lanes of the first operand stay in scalar forms.
+    Float(FpOp, Lanes),
+    /// All ones where the relation holds; as above.
+    Compare(Relation, Lanes),
+    /// The first operand's upper part stays in scalar forms.
+    Convert(ConvertOp),
+    /// The first with its lowest lane replaced by the second, a signed number.
+    FromInteger(Lanes),
+}
+
+/// What a number is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Scalar {
+    /// A quadword.
+    Quadword(u8),
+    /// The lowest doubleword.
+    Doubleword,
+    /// The sign bits of lanes of this width.
+    Signs(u8),
+    /// 1 where the relation holds between the lowest lanes.
+    Holds(Relation, Lanes),
+    /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
+    ToInteger(Lanes, bool),
+    /// 1 where some lane of the first is not ordinary; see [`Check`].
+    Suspicious(Check, Lanes),
+}
+
+/// A relation of floating-point numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Relation {
+    Equal,
+    Less,
+    LessOrEqual,
+    NotEqual,
+    NotLess,
+    NotLessOrEqual,
+}
+
+/// What about packed lanes would raise more than the precision exception, or is not worth deciding here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Check {
+    /// A denormal, an infinity or a NaN as an operand.
+    Operand,
+    /// The same as a result.
+    Result,
+    /// The same, or zero though both other operands are not, or a number of the least binade: it may have been tiny before it was rounded.
+    Product,
+    /// The same, or zero though the second operand is not.
+    Quotient,
+    /// Too large for a 32-bit integer, or a NaN.
+    Range,
 }
 
 /// One operand.
@@ -97,6 +178,17 @@ pub(crate) struct Access {
     pub(crate) address: Value,
 }
 
+/// What must hold for instructions to be compiled code's, looked at as it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// SSE instructions may run.
+    Sse,
+    /// VEX-encoded instructions may run.
+    Avx,
+    /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
+    UsualRounding,
+}
+
 /// Something that must happen in its place.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -120,6 +212,40 @@ pub(crate) enum Step {
     /// Second half of the read-modify-write that came last.
     StoreBack {
         width: Width,
+        value: Value,
+    },
+    /// Leaves the region where something is not as it has to be.
+    Require {
+        need: Need,
+        stop: StopId,
+    },
+    /// Bytes at a linear address, into a vector's low end; they must be aligned where `aligned` says so.
+    LoadVector {
+        address: Value,
+        bytes: u64,
+        aligned: bool,
+        value: Value,
+        fault: StopId,
+    },
+    /// 16 bytes.
+    StoreVector {
+        address: Value,
+        aligned: bool,
+        value: Value,
+        fault: StopId,
+    },
+    /// Leaves where a store of 16 bytes would.
+    ProbeVector {
+        address: Value,
+        fault: StopId,
+    },
+    /// Bits 255:128 of a YMM register, which stay in memory.
+    LoadHigh {
+        register: u8,
+        value: Value,
+    },
+    StoreHigh {
+        register: u8,
         value: Value,
     },
     /// Stops where `condition` is not zero.
@@ -189,6 +315,10 @@ impl Step {
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
+            Step::Require { .. } | Step::LoadHigh { .. } => [None; 3],
+            Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
+            Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
+            Step::StoreHigh { value, .. } => [Some(value), None, None],
             Step::DivideWide { operands, .. } => operands.map(Some),
         };
         operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
@@ -201,8 +331,11 @@ impl Step {
             | Step::LoadForWrite { fault, .. }
             | Step::Store { fault, .. }
             | Step::DivideWide { fault, .. } => Some(fault),
-            Step::StoreBack { .. } => None,
-            Step::Guard { stop, .. } => Some(stop),
+            Step::LoadVector { fault, .. } | Step::StoreVector { fault, .. } | Step::ProbeVector { fault, .. } => {
+                Some(fault)
+            }
+            Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
+            Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
             Step::Interpret(ref interpreted) => Some(interpreted.fault),
         };
         stops.into_iter()
@@ -214,10 +347,48 @@ impl Node {
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let operands = match *self {
             Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) | Node::Product => [None; 3],
+            Node::VectorConst(_) | Node::VectorProduct => [None; 3],
+            Node::Vector(vector, operands) => used(operands, vector.operands()),
+            Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
             Node::Unary(_, a) => [Some(a), None, None],
             Node::Binary(_, a, b) => [Some(a), Some(b), None],
             Node::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
         };
         operands.into_iter().flatten()
+    }
+}
+
+fn used(operands: [Value; 3], count: usize) -> [Option<Value>; 3] {
+    core::array::from_fn(|n| (n < count).then_some(operands[n]))
+}
+
+impl Vector {
+    fn operands(self) -> usize {
+        match self {
+            Vector::Shift(..) => 1,
+            Vector::BitSelect => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl Scalar {
+    fn operands(self) -> usize {
+        match self {
+            Scalar::Holds(..) => 2,
+            Scalar::Suspicious(Check::Product | Check::Quotient, _) => 3,
+            _ => 1,
+        }
+    }
+}
+
+impl Node {
+    /// A vector, not a number.
+    pub(crate) fn is_vector(&self) -> bool {
+        match *self {
+            Node::Input(cell) => cell >= XMM,
+            Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => true,
+            _ => false,
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 use cpu::compiled::Context;
 use cpu::{Segment, State, tlb_layout as tlb};
 
-/// Byte offset of a cell from the address of [`State`].
+/// Byte offset of a cell that is a number from the address of [`State`].
 pub(crate) fn cell_offset(cell: Cell) -> u64 {
     let offset = match cell {
         FLAG_RESULT => offset_of!(State, flag_result),
@@ -19,6 +19,19 @@ pub(crate) fn cell_offset(cell: Cell) -> u64 {
 
 /// Byte offset of the register slot that holds the address of the block at work.
 pub(crate) const BLOCK_ADDRESS: u64 = (offset_of!(State, regs) + x86::RIP_SLOT as usize * size_of::<u64>()) as u64;
+
+/// Byte offset of an XMM register from the address of [`State`].
+pub(crate) fn xmm_offset(register: usize) -> u64 {
+    (offset_of!(State, xmm) + register * size_of::<u128>()) as u64
+}
+
+/// Byte offset of bits 255:128 of a YMM register.
+pub(crate) fn ymm_high_offset(register: u8) -> u64 {
+    (offset_of!(State, ymm_high) + usize::from(register) * size_of::<u128>()) as u64
+}
+
+/// Byte offset of MXCSR.
+pub(crate) const MXCSR: u64 = offset_of!(State, mxcsr) as u64;
 
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
@@ -36,5 +49,6 @@ pub(crate) const ANSWERS: [u64; 2] = [offset_of!(Context, answers) as u64, offse
 pub(crate) const LEFT: u64 = offset_of!(Context, left) as u64;
 pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
+pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
 pub(crate) const SLOW: u64 = offset_of!(Context, slow) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

@@ -66,6 +66,7 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
         return None;
     }
     let (mut blocks, mut ops) = (Vec::new(), Vec::new());
+    let vectors = effects::vectors_of(region.blocks.iter().flat_map(|block| &block.ops));
     for block in region.blocks {
         let count = block.ops.iter().take_while(|op| effects::stays(op)).count();
         if count == 0 && blocks.is_empty() {
@@ -74,7 +75,7 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
         if count == 0 {
             continue;
         }
-        let mut emitter = emitter::Emitter::new(region.mode, block.start);
+        let mut emitter = emitter::Emitter::new(region.mode, block.start, vectors);
         for (number, op) in block.ops[..count].iter().enumerate() {
             emitter.instruction(number, op);
         }
@@ -83,7 +84,8 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     }
     let resumes: Vec<_> = blocks.iter().zip(&ops).map(|(block, ops)| resumed(block, ops, &blocks)).collect();
     let structure = Structure::of(&blocks, &resumes);
-    let source = codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops, structure: &structure };
+    let source =
+        codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops, structure: &structure, vectors };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
     let entries = structure.entries.iter().map(|&entry| blocks[entry].start).collect();

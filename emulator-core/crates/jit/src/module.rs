@@ -7,7 +7,7 @@ use wasm_encoder::{
 };
 
 use crate::Compiled;
-use crate::ir::{CELLS, RIP};
+use crate::ir::{PARAMETERS, RIP};
 use crate::layout::{LEFT, cell_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
@@ -46,7 +46,7 @@ fn types() -> TypeSection {
     types.ty().function([I32, I32, I64], [I32]);
     types.ty().function([I64, I64], [I64]);
     // The cells, what is left of the slice, and the number of the entry.
-    let mut parameters = vec![I64; CELLS + 1];
+    let mut parameters = vec![I64; PARAMETERS + 1];
     parameters.push(I32);
     types.ty().function(parameters, []);
     types.ty().function([I32, I32, I64], []);
@@ -119,7 +119,7 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let state = shared.state as u64;
     let mut enter = Function::new([]);
     let mut sink = enter.instructions();
-    for cell in 0..CELLS {
+    for cell in 0..PARAMETERS {
         sink.i32_const(0).i64_load(at(state + cell_offset(cell)));
         if cell == RIP {
             sink.local_get(1);
@@ -130,11 +130,11 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     sink.local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
     let mut leave = Function::new([]);
     let mut sink = leave.instructions();
-    for cell in 0..CELLS {
+    for cell in 0..PARAMETERS {
         sink.i32_const(0).local_get(cell as u32).i64_store(at(state + cell_offset(cell)));
     }
     let left = shared.context as u64 + LEFT;
-    sink.i32_const(0).local_get(CELLS as u32).i64_store(at(left)).end();
+    sink.i32_const(0).local_get(PARAMETERS as u32).i64_store(at(left)).end();
     let mut code = CodeSection::new();
     code.function(&enter).function(&leave);
     let mut module = Module::new();

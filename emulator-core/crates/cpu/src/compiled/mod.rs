@@ -16,6 +16,8 @@ pub use region::{Region, RegionBlock};
 
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
+use crate::state::control;
+use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, State};
 
 /// How many instructions are interpreted in a block before it is compiled.
@@ -104,6 +106,8 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
+    /// Which vector instructions may run: [`ENABLED_SSE`], [`ENABLED_AVX`].
+    pub enabled: u32,
     /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
     pub slow: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
@@ -119,7 +123,18 @@ pub struct Context {
 impl Context {
     pub(crate) fn new() -> Context {
         let exec = core::ptr::null_mut();
-        Context { answers: [0; 2], left: 0, tag: 0, tlb: 0, slow: 0, raised: 0, fault: None, limit: 0, exec }
+        Context {
+            answers: [0; 2],
+            left: 0,
+            tag: 0,
+            tlb: 0,
+            enabled: 0,
+            slow: 0,
+            raised: 0,
+            fault: None,
+            limit: 0,
+            exec,
+        }
     }
 }
 
@@ -238,6 +253,7 @@ impl Exec<'_> {
         context.limit = limit;
         context.tag = cpu.blocks.tag(cpu.mode_bits);
         context.tlb = cpu.tlb.selected_address();
+        context.enabled = enabled_vectors(&cpu.state);
         context.exec = this;
         let left = (limit - before) as i64;
         // SAFETY: `entry.code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
@@ -256,6 +272,22 @@ impl Exec<'_> {
             (None, raised) => Err(raised_exception(raised)),
         }
     }
+}
+
+/// Bits of [`Context::enabled`].
+pub const ENABLED_SSE: u32 = 1;
+/// See [`ENABLED_SSE`].
+pub const ENABLED_AVX: u32 = 2;
+
+/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 14.5.
+fn enabled_vectors(state: &State) -> u32 {
+    let sse = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0 && state.cr4 & control::CR4_OSFXSR != 0;
+    let components = XCR0_SSE | XCR0_AVX;
+    let avx = state.cr0 & control::CR0_TS == 0
+        && state.cr4 & control::CR4_OSXSAVE != 0
+        && state.xcr0 & components == components;
+    let bit = |enabled, bit| if enabled { bit } else { 0 };
+    bit(sse, ENABLED_SSE) | bit(avx, ENABLED_AVX)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

@@ -18,7 +18,7 @@ impl Codegen<'_> {
     pub(super) fn load(&mut self, access: Access, value: Value, fault: StopId) {
         self.check(access, Use::Read, fault);
         if self.liveness.uses(value) > 0 {
-            self.host_address(access, Use::Read);
+            self.host_address(access.address, Use::Read);
             self.load_host(access.width);
             self.set_local(value);
         }
@@ -26,7 +26,7 @@ impl Codegen<'_> {
 
     pub(super) fn load_for_write(&mut self, access: Access, value: Value, fault: StopId) {
         self.check(access, Use::Write, fault);
-        self.host_address(access, Use::Write);
+        self.host_address(access.address, Use::Write);
         self.sink().local_tee(HOST);
         self.load_host(access.width);
         self.set_local(value);
@@ -35,7 +35,7 @@ impl Codegen<'_> {
     pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId) {
         self.settle(value);
         self.check(access, Use::Write, fault);
-        self.host_address(access, Use::Write);
+        self.host_address(access.address, Use::Write);
         self.value(value);
         self.store_host(access.width);
     }
@@ -46,11 +46,55 @@ impl Codegen<'_> {
         self.store_host(width);
     }
 
+    pub(super) fn load_vector(&mut self, address: Value, bytes: u64, aligned: bool, value: Value, fault: StopId) {
+        self.check_alignment(address, aligned, fault);
+        self.check_bytes(address, bytes, Use::Read, fault);
+        if self.liveness.uses(value) > 0 {
+            self.host_address(address, Use::Read);
+            match bytes {
+                4 => self.sink().v128_load32_zero(at(0)),
+                8 => self.sink().v128_load64_zero(at(0)),
+                _ => self.sink().v128_load(at(0)),
+            };
+            self.set_local(value);
+        }
+    }
+
+    pub(super) fn store_vector(&mut self, address: Value, aligned: bool, value: Value, fault: StopId) {
+        self.settle(value);
+        self.check_alignment(address, aligned, fault);
+        self.check_bytes(address, 16, Use::Write, fault);
+        self.host_address(address, Use::Write);
+        self.value(value);
+        self.sink().v128_store(at(0));
+    }
+
+    pub(super) fn probe_vector(&mut self, address: Value, fault: StopId) {
+        self.check_bytes(address, 16, Use::Write, fault);
+    }
+
+    /// Leaves where 16 bytes are not aligned but have to be.
+    fn check_alignment(&mut self, address: Value, aligned: bool, fault: StopId) {
+        if !aligned {
+            return;
+        }
+        self.settle(address);
+        self.value(address);
+        self.sink().i64_const(15).i64_and().i64_eqz().i32_eqz();
+        self.open_if(BlockType::Empty);
+        self.leave_by(Label::Slow, fault);
+        self.close();
+    }
+
     /// Leaves where the TLB does not cover the access: the interpreter will see what it is. There is no call in its place, which would
     /// cost every value that lives across it a place on the stack (V8 does not know that it is rare).
     fn check(&mut self, access: Access, usage: Use, fault: StopId) {
-        self.settle(access.address);
-        self.tlb_hits(access, usage);
+        self.check_bytes(access.address, access.width.bytes(), usage, fault);
+    }
+
+    fn check_bytes(&mut self, address: Value, bytes: u64, usage: Use, fault: StopId) {
+        self.settle(address);
+        self.tlb_hits(address, bytes, usage);
         self.sink().i32_eqz();
         self.open_if(BlockType::Empty);
         self.leave_by(Label::Slow, fault);
@@ -58,22 +102,22 @@ impl Codegen<'_> {
     }
 
     /// Leaves the entry's address in [`ENTRY`] and pushes whether the access may go ahead.
-    fn tlb_hits(&mut self, access: Access, usage: Use) {
+    fn tlb_hits(&mut self, address: Value, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
-        self.value(access.address);
+        self.value(address);
         self.sink().i64_const(i64::from(PAGE_SHIFT - ENTRY_SHIFT)).i64_shr_u().i32_wrap_i64();
         self.sink().i32_const(index_mask).i32_and().local_get(TLB).i32_add().local_tee(ENTRY);
         self.sink().i64_load(at(tlb_offset(usage)));
-        self.value(access.address);
-        if access.width != Width::W8 {
-            self.sink().i64_const(access.width.bytes() as i64 - 1).i64_add();
+        self.value(address);
+        if bytes > 1 {
+            self.sink().i64_const(bytes as i64 - 1).i64_add();
         }
         self.sink().i64_const(PAGE_MASK as i64).i64_and().i64_eq();
     }
 
     /// Pushes the host address: linear memory has 32-bit addresses, so the low half of the addend is enough.
-    fn host_address(&mut self, access: Access, usage: Use) {
-        self.value(access.address);
+    fn host_address(&mut self, address: Value, usage: Use) {
+        self.value(address);
         self.sink().i32_wrap_i64().local_get(ENTRY);
         self.sink().i32_load(at(tlb_offset(usage) + 8)).i32_add();
     }

@@ -3,11 +3,12 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, LEFT, Label, at};
-use crate::ir::{Cell, Interpreted, Step, StopId, Value};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, RAISED, cell_offset};
+use super::{Codegen, LEFT, Label, at, local_of};
+use crate::ir::{Cell, Interpreted, Need, Step, StopId, Value, XMM};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
 use crate::module::Callee;
+use cpu::compiled::{ENABLED_AVX, ENABLED_SSE};
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
@@ -26,6 +27,23 @@ impl Codegen<'_> {
             Step::Store { access, value, fault } => self.store(access, value, fault),
             Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
+            Step::Require { need, stop } => self.require(need, stop),
+            Step::LoadVector { address, bytes, aligned, value, fault } => {
+                self.load_vector(address, bytes, aligned, value, fault);
+            }
+            Step::StoreVector { address, aligned, value, fault } => self.store_vector(address, aligned, value, fault),
+            Step::ProbeVector { address, fault } => self.probe_vector(address, fault),
+            Step::LoadHigh { register, value } => {
+                let high = self.source.shared.state as u64 + ymm_high_offset(register);
+                self.sink().i32_const(0).v128_load(at(high));
+                self.set_local(value);
+            }
+            Step::StoreHigh { register, value } => {
+                let high = self.source.shared.state as u64 + ymm_high_offset(register);
+                self.sink().i32_const(0);
+                self.value(value);
+                self.sink().v128_store(at(high));
+            }
             Step::DivideWide { signed, operands, quotient, remainder, fault } => {
                 self.divide_wide(signed, operands, [quotient, remainder], fault);
             }
@@ -47,7 +65,29 @@ impl Codegen<'_> {
         }
         self.condition(condition);
         self.open_if(BlockType::Empty);
-        self.leave_at(stop);
+        // What raises nothing itself is for the interpreter to decide.
+        let raises = self.block.stops[stop].raised.is_some();
+        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
+        self.close();
+    }
+
+    fn require(&mut self, need: Need, stop: StopId) {
+        let (context, state) = (self.source.shared.context as u64, self.source.shared.state as u64);
+        match need {
+            Need::Sse | Need::Avx => {
+                let bit = if need == Need::Sse { ENABLED_SSE } else { ENABLED_AVX };
+                self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(bit as i32).i32_and().i32_eqz();
+            }
+            Need::UsualRounding => {
+                // All but the flags: rounding to nearest, everything masked, neither DAZ nor FTZ; and PE.
+                const LOOKED_AT: i32 = 0xffe0;
+                const USUAL: i32 = 0x1fa0;
+                self.sink().i32_const(0).i32_load(at(state + MXCSR)).i32_const(LOOKED_AT).i32_and();
+                self.sink().i32_const(USUAL).i32_ne();
+            }
+        }
+        self.open_if(BlockType::Empty);
+        self.leave_by(Label::Slow, stop);
         self.close();
     }
 
@@ -75,7 +115,7 @@ impl Codegen<'_> {
         for &(cell, value) in stored {
             self.sink().i32_const(0);
             self.value(value);
-            self.sink().i64_store(at(state + cell_offset(cell)));
+            self.store_cell(cell);
         }
         let start = self.block.start;
         self.sink().i32_const(0).local_get(crate::ir::RIP as u32).i64_const(start).i64_add();
@@ -89,7 +129,7 @@ impl Codegen<'_> {
         self.close();
         for &(cell, value) in loaded {
             if self.liveness.uses(value) > 0 {
-                self.sink().i32_const(0).i64_load(at(state + cell_offset(cell)));
+                self.load_cell(cell);
                 self.set_local(value);
             }
         }
@@ -98,6 +138,26 @@ impl Codegen<'_> {
         self.open_if(BlockType::Empty);
         self.leave_at(*after);
         self.close();
+    }
+
+    /// Pushes a cell as the state has it.
+    pub(super) fn load_cell(&mut self, cell: Cell) {
+        let state = self.source.shared.state as u64;
+        if cell >= XMM {
+            self.load_xmm(cell - XMM);
+        } else {
+            self.sink().i32_const(0).i64_load(at(state + cell_offset(cell)));
+        }
+    }
+
+    /// Stores the top of the stack, over a zero, as a cell of the state.
+    pub(super) fn store_cell(&mut self, cell: Cell) {
+        let state = self.source.shared.state as u64;
+        if cell >= XMM {
+            self.sink().v128_store(at(state + xmm_offset(cell - XMM)));
+        } else {
+            self.sink().i64_store(at(state + cell_offset(cell)));
+        }
     }
 
     pub(super) fn push_context(&mut self) {
@@ -123,7 +183,7 @@ impl Codegen<'_> {
             self.value(value);
         }
         for &(cell, _) in cells.iter().rev() {
-            self.sink().local_set(cell as u32);
+            self.sink().local_set(local_of(cell));
         }
     }
 

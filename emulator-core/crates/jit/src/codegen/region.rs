@@ -4,10 +4,11 @@ use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
 
-use super::{Codegen, ENTERED, ENTRY, FIRST_VALUE, HOST, LEFT, Label, TLB, at, locals};
+use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, TLB, at, local_of, locals};
+use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
-use crate::ir::{CELLS, End, RIP};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -22,6 +23,8 @@ pub(crate) struct Source<'a> {
     /// The operations of each block, for the helper that interprets some.
     pub(crate) ops: &'a [Vec<Op>],
     pub(crate) structure: &'a Structure,
+    /// XMM registers that are kept in locals, a bit each.
+    pub(crate) vectors: u16,
 }
 
 /// The function of a region.
@@ -33,18 +36,19 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         source,
         code: Vec::new(),
         labels: Vec::new(),
-        most_locals: 0,
+        value_types: Vec::new(),
+        pools: [Vec::new(), Vec::new()],
+        taken: [0; 2],
         block: entry,
         liveness: Liveness::of(entry, needed[0], false),
         locals: Vec::new(),
-        next_local: FIRST_VALUE,
         in_stop: false,
         stop_uses: Vec::new(),
         asked: Vec::new(),
         given: Vec::new(),
     };
     codegen.region(&Plan { structure, needed: &needed });
-    let mut function = Function::new(locals(codegen.most_locals));
+    let mut function = Function::new(locals(source.vectors != 0, codegen.value_types));
     function.raw(codegen.code);
     function
 }
@@ -62,15 +66,38 @@ impl Codegen<'_> {
         self.open_block(Label::Slow);
         self.open_block(Label::Chain);
         self.sink().i32_const(0).i32_load(at(context + layout::TLB)).local_set(TLB);
+        for cell in self.vector_cells() {
+            self.load_cell(cell);
+            self.sink().local_set(local_of(cell));
+        }
         self.blocks_under(plan, plan.structure.root());
         self.close();
+        self.store_vectors();
         self.chain();
         self.branch(Label::Leave);
         self.close();
         self.sink().i32_const(0).i32_const(1).i32_store(at(context + layout::SLOW));
         self.close();
+        self.store_vectors();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    fn vector_cells(&self) -> impl Iterator<Item = Cell> + use<> {
+        CellSet::vectors(self.source.vectors).iter()
+    }
+
+    /// Stores the XMM registers that some block may have changed.
+    fn store_vectors(&mut self) {
+        let blocks = self.source.blocks;
+        let changes = |cell: Cell| {
+            let at_end = |block: &Block| block.graph.node(block.stops[block.end()].cells[cell]);
+            blocks.iter().any(|block| at_end(block) != Node::Input(cell))
+        };
+        for cell in self.vector_cells().filter(|&cell| changes(cell)) {
+            self.sink().i32_const(0).local_get(local_of(cell));
+            self.store_cell(cell);
+        }
     }
 
     /// Instructions in the region: no way through it without a branch back takes more.
@@ -112,7 +139,7 @@ impl Codegen<'_> {
 
     /// Pushes all parameters but the last.
     fn push_parameters(&mut self) {
-        for parameter in 0..=CELLS as u32 {
+        for parameter in 0..=PARAMETERS as u32 {
             self.sink().local_get(parameter);
         }
     }
@@ -175,7 +202,7 @@ impl Codegen<'_> {
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
         self.locals = vec![None; self.block.graph.len()];
         self.stop_uses = vec![0; self.block.graph.len()];
-        self.next_local = FIRST_VALUE;
+        self.taken = [0; 2];
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
         }

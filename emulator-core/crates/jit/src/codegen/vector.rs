@@ -1,0 +1,419 @@
+//! Vectors: 128-bit values, one WebAssembly instruction each where there is one.
+
+use wasm_encoder::{InstructionSink, Lane};
+use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
+
+use super::{Codegen, at};
+use crate::ir::{Check, Relation, Scalar, Value, Vector};
+use crate::layout::xmm_offset;
+
+/// Whether `op` is one instruction here.
+pub(crate) fn is_direct(op: PackedOp) -> bool {
+    let mut code = Vec::new();
+    packed(&mut InstructionSink::new(&mut code), op)
+}
+
+/// Writes `op` of two operands on the stack, if it is one instruction.
+fn packed(sink: &mut InstructionSink<'_>, op: PackedOp) -> bool {
+    use PackedOp as P;
+    match op {
+        P::Paddb => sink.i8x16_add(),
+        P::Paddw => sink.i16x8_add(),
+        P::Paddd => sink.i32x4_add(),
+        P::Paddq => sink.i64x2_add(),
+        P::Paddsb => sink.i8x16_add_sat_s(),
+        P::Paddsw => sink.i16x8_add_sat_s(),
+        P::Paddusb => sink.i8x16_add_sat_u(),
+        P::Paddusw => sink.i16x8_add_sat_u(),
+        P::Psubb => sink.i8x16_sub(),
+        P::Psubw => sink.i16x8_sub(),
+        P::Psubd => sink.i32x4_sub(),
+        P::Psubq => sink.i64x2_sub(),
+        P::Psubsb => sink.i8x16_sub_sat_s(),
+        P::Psubsw => sink.i16x8_sub_sat_s(),
+        P::Psubusb => sink.i8x16_sub_sat_u(),
+        P::Psubusw => sink.i16x8_sub_sat_u(),
+        P::Pavgb => sink.i8x16_avgr_u(),
+        P::Pavgw => sink.i16x8_avgr_u(),
+        P::Pmullw => sink.i16x8_mul(),
+        P::Pmulld => sink.i32x4_mul(),
+        P::Pmaddwd => sink.i32x4_dot_i16x8_s(),
+        P::Pminub => sink.i8x16_min_u(),
+        P::Pminsb => sink.i8x16_min_s(),
+        P::Pminuw => sink.i16x8_min_u(),
+        P::Pminsw => sink.i16x8_min_s(),
+        P::Pminud => sink.i32x4_min_u(),
+        P::Pminsd => sink.i32x4_min_s(),
+        P::Pmaxub => sink.i8x16_max_u(),
+        P::Pmaxsb => sink.i8x16_max_s(),
+        P::Pmaxuw => sink.i16x8_max_u(),
+        P::Pmaxsw => sink.i16x8_max_s(),
+        P::Pmaxud => sink.i32x4_max_u(),
+        P::Pmaxsd => sink.i32x4_max_s(),
+        P::Pcmpeqb => sink.i8x16_eq(),
+        P::Pcmpeqw => sink.i16x8_eq(),
+        P::Pcmpeqd => sink.i32x4_eq(),
+        P::Pcmpeqq => sink.i64x2_eq(),
+        P::Pcmpgtb => sink.i8x16_gt_s(),
+        P::Pcmpgtw => sink.i16x8_gt_s(),
+        P::Pcmpgtd => sink.i32x4_gt_s(),
+        P::Pcmpgtq => sink.i64x2_gt_s(),
+        P::Pand => sink.v128_and(),
+        P::Por => sink.v128_or(),
+        P::Pxor => sink.v128_xor(),
+        P::Packsswb => sink.i8x16_narrow_i16x8_s(),
+        P::Packssdw => sink.i16x8_narrow_i32x4_s(),
+        P::Packuswb => sink.i8x16_narrow_i16x8_u(),
+        P::Packusdw => sink.i16x8_narrow_i32x4_u(),
+        _ => return false,
+    };
+    true
+}
+
+fn shift(sink: &mut InstructionSink<'_>, op: PackedOp) {
+    use PackedOp as P;
+    match op {
+        P::Psllw => sink.i16x8_shl(),
+        P::Pslld => sink.i32x4_shl(),
+        P::Psllq => sink.i64x2_shl(),
+        P::Psrlw => sink.i16x8_shr_u(),
+        P::Psrld => sink.i32x4_shr_u(),
+        P::Psrlq => sink.i64x2_shr_u(),
+        P::Psraw => sink.i16x8_shr_s(),
+        _ => sink.i32x4_shr_s(),
+    };
+}
+
+fn is_single(lanes: Lanes) -> bool {
+    matches!(lanes, Lanes::Ps | Lanes::Ss)
+}
+
+fn is_scalar(lanes: Lanes) -> bool {
+    matches!(lanes, Lanes::Ss | Lanes::Sd)
+}
+
+impl Codegen<'_> {
+    pub(super) fn vector(&mut self, vector: Vector, operands: [Value; 3]) {
+        let [a, b, c] = operands;
+        match vector {
+            Vector::Packed(op) => {
+                self.value(a);
+                self.value(b);
+                packed(&mut self.sink(), op);
+            }
+            Vector::Shift(op, count) => {
+                self.value(a);
+                self.sink().i32_const(i32::from(count));
+                shift(&mut self.sink(), op);
+            }
+            Vector::Shuffle(lanes) => {
+                self.value(a);
+                self.value(b);
+                self.sink().i8x16_shuffle(lanes);
+            }
+            Vector::BitSelect => {
+                self.value(a);
+                self.value(b);
+                self.value(c);
+                self.sink().v128_bitselect();
+            }
+            Vector::Join => {
+                self.value(a);
+                self.sink().i64x2_splat();
+                self.value(b);
+                self.sink().i64x2_replace_lane(1);
+            }
+            Vector::Replace(lane) => {
+                self.value(a);
+                self.value(b);
+                self.sink().i64x2_replace_lane(lane);
+            }
+            Vector::Float(op, lanes) => self.float(op, lanes, a, b),
+            Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
+            Vector::Convert(op) => self.convert(op, a, b),
+            Vector::FromInteger(lanes) => {
+                self.value(a);
+                self.value(b);
+                if is_single(lanes) {
+                    self.sink().f32_convert_i64_s();
+                } else {
+                    self.sink().f64_convert_i64_s();
+                }
+                self.replace_lowest(lanes);
+            }
+        }
+    }
+
+    /// Puts the floating-point number on the stack into the vector below it.
+    fn replace_lowest(&mut self, lanes: Lanes) {
+        const LOWEST: Lane = 0;
+        if is_single(lanes) {
+            self.sink().f32x4_replace_lane(LOWEST);
+        } else {
+            self.sink().f64x2_replace_lane(LOWEST);
+        }
+    }
+
+    /// Pushes the lowest lane of `vector`.
+    fn lowest(&mut self, lanes: Lanes, vector: Value) {
+        const LOWEST: Lane = 0;
+        self.value(vector);
+        if is_single(lanes) {
+            self.sink().f32x4_extract_lane(LOWEST);
+        } else {
+            self.sink().f64x2_extract_lane(LOWEST);
+        }
+    }
+
+    fn float(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
+        if matches!(op, FpOp::Min | FpOp::Max) {
+            self.extreme(op, lanes, a, b);
+            return;
+        }
+        if !is_scalar(lanes) {
+            if op != FpOp::Sqrt {
+                self.value(a);
+            }
+            self.value(b);
+            packed_float(&mut self.sink(), op, is_single(lanes));
+            return;
+        }
+        self.value(a);
+        if op != FpOp::Sqrt {
+            self.lowest(lanes, a);
+        }
+        self.lowest(lanes, b);
+        scalar_float(&mut self.sink(), op, is_single(lanes));
+        self.replace_lowest(lanes);
+    }
+
+    /// `MIN` is the first operand where that is less, else the second, which is WebAssembly's `pmin` with operands exchanged.
+    fn extreme(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
+        if is_scalar(lanes) {
+            self.value(a);
+        }
+        self.value(b);
+        self.value(a);
+        let mut sink = self.sink();
+        match (op, is_single(lanes)) {
+            (FpOp::Min, true) => sink.f32x4_pmin(),
+            (FpOp::Min, false) => sink.f64x2_pmin(),
+            (_, true) => sink.f32x4_pmax(),
+            (_, false) => sink.f64x2_pmax(),
+        };
+        if is_scalar(lanes) {
+            self.merge_lowest(lanes);
+        }
+    }
+
+    /// The second vector's lowest lane, and the rest of the first.
+    fn merge_lowest(&mut self, lanes: Lanes) {
+        let replaced = if is_single(lanes) { 4 } else { 8 };
+        let lanes: [Lane; 16] = core::array::from_fn(|at| at as Lane + if at < replaced { 16 } else { 0 });
+        self.sink().i8x16_shuffle(lanes);
+    }
+
+    fn compare_lanes(&mut self, relation: Relation, lanes: Lanes, a: Value, b: Value) {
+        if is_scalar(lanes) {
+            self.value(a);
+        }
+        self.value(a);
+        self.value(b);
+        let mut sink = self.sink();
+        match (relation, is_single(lanes)) {
+            (Relation::Equal, true) => sink.f32x4_eq(),
+            (Relation::Equal, false) => sink.f64x2_eq(),
+            (Relation::Less, true) => sink.f32x4_lt(),
+            (Relation::Less, false) => sink.f64x2_lt(),
+            (Relation::LessOrEqual, true) => sink.f32x4_le(),
+            (Relation::LessOrEqual, false) => sink.f64x2_le(),
+            (Relation::NotEqual, true) => sink.f32x4_ne(),
+            (Relation::NotEqual, false) => sink.f64x2_ne(),
+            (Relation::NotLess, true) => sink.f32x4_ge(),
+            (Relation::NotLess, false) => sink.f64x2_ge(),
+            (Relation::NotLessOrEqual, true) => sink.f32x4_gt(),
+            (Relation::NotLessOrEqual, false) => sink.f64x2_gt(),
+        };
+        if is_scalar(lanes) {
+            self.merge_lowest(lanes);
+        }
+    }
+
+    fn convert(&mut self, op: ConvertOp, a: Value, b: Value) {
+        match op {
+            ConvertOp::Cvtss2sd => {
+                self.value(a);
+                self.lowest(Lanes::Ss, b);
+                self.sink().f64_promote_f32();
+                self.replace_lowest(Lanes::Sd);
+            }
+            ConvertOp::Cvtsd2ss => {
+                self.value(a);
+                self.lowest(Lanes::Sd, b);
+                self.sink().f32_demote_f64();
+                self.replace_lowest(Lanes::Ss);
+            }
+            _ => {
+                self.value(b);
+                let mut sink = self.sink();
+                match op {
+                    ConvertOp::Cvtdq2ps => sink.f32x4_convert_i32x4_s(),
+                    ConvertOp::Cvtdq2pd => sink.f64x2_convert_low_i32x4_s(),
+                    _ => sink.i32x4_trunc_sat_f32x4_s(),
+                };
+            }
+        }
+    }
+
+    /// Pushes a number, an i64.
+    pub(super) fn scalar(&mut self, scalar: Scalar, operands: [Value; 3]) {
+        let [a, b, _] = operands;
+        match scalar {
+            Scalar::Quadword(lane) => {
+                self.value(a);
+                self.sink().i64x2_extract_lane(lane);
+            }
+            Scalar::Doubleword => {
+                self.value(a);
+                self.sink().i32x4_extract_lane(0).i64_extend_i32_u();
+            }
+            Scalar::Signs(bits) => {
+                self.value(a);
+                let mut sink = self.sink();
+                match bits {
+                    8 => sink.i8x16_bitmask(),
+                    32 => sink.i32x4_bitmask(),
+                    _ => sink.i64x2_bitmask(),
+                };
+                sink.i64_extend_i32_u();
+            }
+            Scalar::Holds(relation, lanes) => {
+                self.lowest(lanes, a);
+                self.lowest(lanes, b);
+                let mut sink = self.sink();
+                match (relation, is_single(lanes)) {
+                    (Relation::Equal, true) => sink.f32_eq(),
+                    (Relation::Equal, false) => sink.f64_eq(),
+                    (_, true) => sink.f32_lt(),
+                    (_, false) => sink.f64_lt(),
+                };
+                sink.i64_extend_i32_u();
+            }
+            Scalar::ToInteger(lanes, truncate) => {
+                self.lowest(lanes, a);
+                let mut sink = self.sink();
+                match (is_single(lanes), truncate) {
+                    (true, true) => sink.i64_trunc_sat_f32_s(),
+                    (true, false) => sink.f32_nearest().i64_trunc_sat_f32_s(),
+                    (false, true) => sink.i64_trunc_sat_f64_s(),
+                    (false, false) => sink.f64_nearest().i64_trunc_sat_f64_s(),
+                };
+            }
+            Scalar::Suspicious(check, lanes) => self.suspicious(check, lanes, operands),
+        }
+    }
+
+    /// Pushes 1 where some lane of the first operand is not ordinary.
+    fn suspicious(&mut self, check: Check, lanes: Lanes, [value, a, b]: [Value; 3]) {
+        let single = is_single(lanes);
+        for operand in [value, a, b] {
+            self.settle(operand);
+        }
+        if check == Check::Range {
+            const TWO_TO_31: f32 = 2_147_483_648.0;
+            self.value(value);
+            self.sink().f32x4_abs().v128_const(splat(TWO_TO_31.to_bits())).f32x4_lt();
+        } else {
+            let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
+            self.within(value, single, least);
+            self.is_zero(value, single);
+            if matches!(check, Check::Product | Check::Quotient) {
+                self.is_zero(a, single);
+                if check == Check::Product {
+                    self.is_zero(b, single);
+                    self.sink().v128_or();
+                }
+                self.sink().v128_and();
+            }
+            self.sink().v128_or();
+        }
+        let mut sink = self.sink();
+        if single {
+            sink.i32x4_all_true()
+        } else {
+            sink.i64x2_all_true()
+        };
+        sink.i32_eqz().i64_extend_i32_u();
+    }
+
+    /// Pushes which lanes have an exponent of at least `least`, and are finite.
+    fn within(&mut self, value: Value, single: bool, least: u32) {
+        self.value(value);
+        if single {
+            self.sink().f32x4_abs().v128_const(splat(least << 23)).f32x4_ge();
+        } else {
+            self.sink().f64x2_abs().v128_const(splat64(u64::from(least) << 52)).f64x2_ge();
+        }
+        self.value(value);
+        if single {
+            self.sink().f32x4_abs().v128_const(splat(f32::INFINITY.to_bits())).f32x4_lt().v128_and();
+        } else {
+            self.sink().f64x2_abs().v128_const(splat64(f64::INFINITY.to_bits())).f64x2_lt().v128_and();
+        }
+    }
+
+    /// Pushes which lanes are zero.
+    fn is_zero(&mut self, value: Value, single: bool) {
+        self.value(value);
+        self.sink().v128_const(0);
+        if single {
+            self.sink().f32x4_eq();
+        } else {
+            self.sink().f64x2_eq();
+        }
+    }
+
+    /// Pushes the state's XMM register.
+    pub(super) fn load_xmm(&mut self, register: usize) {
+        let state = self.source.shared.state as u64;
+        self.sink().i32_const(0).v128_load(at(state + xmm_offset(register)));
+    }
+}
+
+fn splat(lane: u32) -> i128 {
+    splat64(u64::from(lane) << 32 | u64::from(lane))
+}
+
+fn splat64(lane: u64) -> i128 {
+    (u128::from(lane) << 64 | u128::from(lane)) as i128
+}
+
+fn packed_float(sink: &mut InstructionSink<'_>, op: FpOp, single: bool) {
+    match (op, single) {
+        (FpOp::Add, true) => sink.f32x4_add(),
+        (FpOp::Add, false) => sink.f64x2_add(),
+        (FpOp::Sub, true) => sink.f32x4_sub(),
+        (FpOp::Sub, false) => sink.f64x2_sub(),
+        (FpOp::Mul, true) => sink.f32x4_mul(),
+        (FpOp::Mul, false) => sink.f64x2_mul(),
+        (FpOp::Div, true) => sink.f32x4_div(),
+        (FpOp::Div, false) => sink.f64x2_div(),
+        (_, true) => sink.f32x4_sqrt(),
+        (_, false) => sink.f64x2_sqrt(),
+    };
+}
+
+fn scalar_float(sink: &mut InstructionSink<'_>, op: FpOp, single: bool) {
+    match (op, single) {
+        (FpOp::Add, true) => sink.f32_add(),
+        (FpOp::Add, false) => sink.f64_add(),
+        (FpOp::Sub, true) => sink.f32_sub(),
+        (FpOp::Sub, false) => sink.f64_sub(),
+        (FpOp::Mul, true) => sink.f32_mul(),
+        (FpOp::Mul, false) => sink.f64_mul(),
+        (FpOp::Div, true) => sink.f32_div(),
+        (FpOp::Div, false) => sink.f64_div(),
+        (_, true) => sink.f32_sqrt(),
+        (_, false) => sink.f64_sqrt(),
+    };
+}

@@ -1,0 +1,326 @@
+//! [`VectorEngine`], for the emitter. What WebAssembly has no short way for is left to the interpreter: `unsupported` says so, and the
+//! instruction is taken back.
+
+use core::convert::Infallible;
+
+use x86::instructions::simd::{
+    ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine,
+};
+use x86::{Engine, Op, Width};
+
+use super::Emitter;
+use super::shuffle::{by_immediate, interleaved};
+use crate::codegen::is_direct;
+use crate::ir::{Binary, Need, Scalar, Step, Value, Vector, XMM};
+
+impl Emitter {
+    /// The instruction cannot be compiled.
+    pub(super) fn unsupported<T>(&mut self, instead: T) -> T {
+        self.unsupported = true;
+        instead
+    }
+
+    pub(super) fn require(&mut self, need: Need) {
+        if !self.required.contains(&need) {
+            let stop = self.stop_before(None);
+            self.steps.push(Step::Require { need, stop });
+            self.required.push(need);
+        }
+    }
+
+    /// Linear address of the memory operand, `displacement` behind its start.
+    fn linear(&mut self, op: &Op, displacement: u64) -> Value {
+        let displacement = self.graph.constant(displacement);
+        self.operand(Width::W64, op, displacement).address
+    }
+
+    fn load_16(&mut self, op: &Op, displacement: u64, aligned: bool) -> Value {
+        let address = self.linear(op, displacement);
+        let fault = self.stop_before(None);
+        let value = self.graph.vector_product();
+        self.steps.push(Step::LoadVector { address, bytes: 16, aligned, value, fault });
+        value
+    }
+
+    fn store_16(&mut self, op: &Op, displacement: u64, aligned: bool, value: Value) {
+        let address = self.linear(op, displacement);
+        let fault = self.stop_before(None);
+        self.steps.push(Step::StoreVector { address, aligned, value, fault });
+    }
+
+    /// Where the step at work has just loaded `low`: the same into a vector.
+    fn loaded_into_vector(&mut self, low: Value) -> Option<Value> {
+        let &Step::Load { access, value, fault } = self.steps.last()? else { return None };
+        if value != low || access.width < Width::W32 {
+            return None;
+        }
+        let vector = self.graph.vector_product();
+        let (address, bytes) = (access.address, access.width.bytes());
+        self.steps.pop();
+        self.steps.push(Step::LoadVector { address, bytes, aligned: false, value: vector, fault });
+        Some(vector)
+    }
+}
+
+impl VectorEngine for Emitter {
+    type X = Value;
+
+    fn sse_enabled(&mut self) -> Result<(), Infallible> {
+        self.require(Need::Sse);
+        Ok(())
+    }
+
+    fn mmx_enabled(&mut self) -> Result<(), Infallible> {
+        self.unsupported(Ok(()))
+    }
+
+    fn avx_enabled(&mut self) -> Result<(), Infallible> {
+        self.require(Need::Avx);
+        Ok(())
+    }
+
+    fn xmm(&mut self, register: u8) -> Value {
+        self.cells[XMM + usize::from(register & 15)]
+    }
+
+    fn set_xmm(&mut self, register: u8, value: Value) {
+        self.cells[XMM + usize::from(register & 15)] = value;
+    }
+
+    fn ymm_high(&mut self, register: u8) -> Value {
+        let value = self.graph.vector_product();
+        self.steps.push(Step::LoadHigh { register: register & 15, value });
+        value
+    }
+
+    fn set_ymm_high(&mut self, register: u8, value: Value) {
+        self.steps.push(Step::StoreHigh { register: register & 15, value });
+    }
+
+    fn clear_vectors(&mut self, _whole: bool) {
+        self.unsupported(());
+    }
+
+    fn mmx(&mut self, _register: u8) -> Value {
+        let none = self.graph.constant(0);
+        self.unsupported(none)
+    }
+
+    fn set_mmx(&mut self, _register: u8, _value: Value) {
+        self.unsupported(());
+    }
+
+    fn enter_mmx(&mut self) {
+        self.unsupported(());
+    }
+
+    fn leave_mmx(&mut self) {
+        self.unsupported(());
+    }
+
+    fn load_vector(&mut self, op: &Op, aligned: bool) -> Result<Value, Infallible> {
+        Ok(self.load_16(op, 0, aligned))
+    }
+
+    fn store_vector(&mut self, op: &Op, aligned: bool, value: Value) -> Result<(), Infallible> {
+        self.store_16(op, 0, aligned, value);
+        Ok(())
+    }
+
+    fn store_masked(&mut self, _op: &Op, _bytes: u8, _value: Value, _mask: Value) -> Result<(), Infallible> {
+        self.unsupported(Ok(()))
+    }
+
+    fn load_wide(&mut self, op: &Op, aligned: bool) -> Result<[Value; 2], Infallible> {
+        if aligned {
+            let none = self.graph.vector_constant(0);
+            return self.unsupported(Ok([none; 2]));
+        }
+        Ok([self.load_16(op, 0, false), self.load_16(op, 16, false)])
+    }
+
+    fn store_wide(&mut self, op: &Op, aligned: bool, value: [Value; 2]) -> Result<(), Infallible> {
+        if aligned {
+            return self.unsupported(Ok(()));
+        }
+        // Nothing is written where the second half faults.
+        let address = self.linear(op, 16);
+        let fault = self.stop_before(None);
+        self.steps.push(Step::ProbeVector { address, fault });
+        self.store_16(op, 0, false, value[0]);
+        self.store_16(op, 16, false, value[1]);
+        Ok(())
+    }
+
+    fn load_quadword(&mut self, op: &Op) -> Result<Value, Infallible> {
+        self.load(Width::W64, op)
+    }
+
+    fn store_quadword(&mut self, op: &Op, value: Value) -> Result<(), Infallible> {
+        self.store(Width::W64, op, value)
+    }
+
+    fn load_elements(&mut self, _op: &Op, _w: Width, mask: [Value; 2]) -> Result<[Value; 2], Infallible> {
+        self.unsupported(Ok(mask))
+    }
+
+    fn store_elements(&mut self, _op: &Op, _w: Width, _mask: [Value; 2], _value: [Value; 2]) -> Result<(), Infallible> {
+        self.unsupported(Ok(()))
+    }
+
+    fn gather(&mut self, _op: &Op, _kind: GatherOp) -> Result<(), Infallible> {
+        self.unsupported(Ok(()))
+    }
+
+    fn join(&mut self, low: Value, high: Value) -> Value {
+        if self.graph.constant_of(high) == Some(0)
+            && let Some(loaded) = self.loaded_into_vector(low)
+        {
+            return loaded;
+        }
+        self.graph.join(low, high)
+    }
+
+    fn low(&mut self, value: Value) -> Value {
+        self.graph.quadword(0, value)
+    }
+
+    fn high(&mut self, value: Value) -> Value {
+        self.graph.quadword(1, value)
+    }
+
+    fn sign_mask(&mut self, bits: u8, value: Value) -> Value {
+        self.graph.scalar1(Scalar::Signs(bits), value)
+    }
+
+    fn packed(&mut self, op: PackedOp, a: Value, b: Value) -> Value {
+        if let Some(lanes) = interleaved(op) {
+            return self.graph.vector2(Vector::Shuffle(lanes), a, b);
+        }
+        if a == b && op == PackedOp::Pxor {
+            return self.graph.vector_constant(0);
+        }
+        if is_direct(op) {
+            return self.graph.vector2(Vector::Packed(op), a, b);
+        }
+        match (super::shuffle::shifted_lanes(op), self.graph.shift_count(b)) {
+            (Some(bits), Some(count)) => self.shift(op, bits, a, count),
+            _ => self.unsupported(a),
+        }
+    }
+
+    fn packed_imm(&mut self, op: PackedImmOp, a: Value, b: Value, imm: u8) -> Value {
+        match by_immediate(op, imm) {
+            Some((lanes, operands)) => {
+                let zero = self.graph.vector_constant(0);
+                let [first, second] = operands.choose(a, b, zero);
+                self.graph.vector2(Vector::Shuffle(lanes), first, second)
+            }
+            None => self.unsupported(a),
+        }
+    }
+
+    fn ternary(&mut self, op: TernaryOp, a: Value, b: Value, c: Value) -> Value {
+        let (signs, bits) = match op {
+            TernaryOp::Pblendvb => return self.blend_bytes(a, b, c),
+            TernaryOp::Blendvps => (PackedOp::Psrad, 31),
+            TernaryOp::Blendvpd | TernaryOp::Sha256rnds2 => return self.unsupported(a),
+        };
+        let mask = self.graph.vector1(Vector::Shift(signs, bits), c);
+        self.graph.vector3(Vector::BitSelect, [b, a, mask])
+    }
+
+    fn permute_dwords(&mut self, index: [Value; 2], _value: [Value; 2]) -> [Value; 2] {
+        self.unsupported(index)
+    }
+
+    fn string_compare(&mut self, _op: StringOp, a: (Value, Value), _b: (Value, Value), _imm: u8) -> (Value, Value) {
+        self.unsupported(a)
+    }
+
+    fn float<const PARTS: usize>(
+        &mut self,
+        op: FloatOp,
+        a: [Value; PARTS],
+        b: [Value; PARTS],
+        imm: u8,
+    ) -> Result<[Value; PARTS], Infallible> {
+        Ok(core::array::from_fn(|part| self.float_part(op, a[part], b[part], imm)))
+    }
+
+    fn fused<const PARTS: usize>(
+        &mut self,
+        _op: FmaOp,
+        first: [Value; PARTS],
+        _abc: [[Value; PARTS]; 3],
+    ) -> Result<[Value; PARTS], Infallible> {
+        self.unsupported(Ok(first))
+    }
+
+    fn half_to_single<const PARTS: usize>(&mut self, b: [Value; PARTS]) -> Result<[Value; PARTS], Infallible> {
+        self.unsupported(Ok(b))
+    }
+
+    fn single_to_half<const PARTS: usize>(
+        &mut self,
+        b: [Value; PARTS],
+        _imm: u8,
+    ) -> Result<[Value; PARTS], Infallible> {
+        self.unsupported(Ok(b))
+    }
+
+    fn compare(&mut self, lanes: Lanes, _quiet: bool, a: Value, b: Value) -> Result<Value, Infallible> {
+        Ok(self.compare_to_eflags(lanes, a, b))
+    }
+
+    fn convert<const PARTS: usize>(
+        &mut self,
+        op: ConvertOp,
+        a: [Value; PARTS],
+        b: [Value; PARTS],
+    ) -> Result<[Value; PARTS], Infallible> {
+        Ok(core::array::from_fn(|part| self.convert_part(op, a[part], b[part])))
+    }
+
+    fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: Value, integer: Value) -> Result<Value, Infallible> {
+        self.require(Need::UsualRounding);
+        let integer = self.graph.sign_extend(w, integer);
+        Ok(self.graph.vector2(Vector::FromInteger(lanes), a, integer))
+    }
+
+    fn lane_to_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: Value) -> Result<Value, Infallible> {
+        Ok(self.to_integer(lanes, w, truncate, a))
+    }
+
+    fn mxcsr(&mut self) -> Value {
+        let none = self.graph.constant(0);
+        self.unsupported(none)
+    }
+
+    fn set_mxcsr(&mut self, _value: Value) -> Result<(), Infallible> {
+        self.unsupported(Ok(()))
+    }
+}
+
+impl Emitter {
+    /// Lanes of `bits` shifted by `count`: by all of them or more, nothing is left but signs.
+    fn shift(&mut self, op: PackedOp, bits: u64, a: Value, count: u64) -> Value {
+        let arithmetic = matches!(op, PackedOp::Psraw | PackedOp::Psrad);
+        if count >= bits && !arithmetic {
+            return self.graph.vector_constant(0);
+        }
+        self.graph.vector1(Vector::Shift(op, count.min(bits - 1) as u8), a)
+    }
+
+    /// Bytes of `b` where those of `c` are negative.
+    fn blend_bytes(&mut self, a: Value, b: Value, c: Value) -> Value {
+        let zero = self.graph.vector_constant(0);
+        let mask = self.graph.vector2(Vector::Packed(PackedOp::Pcmpgtb), zero, c);
+        self.graph.vector3(Vector::BitSelect, [b, a, mask])
+    }
+
+    /// `binary` of numbers.
+    pub(super) fn number(&mut self, binary: Binary, a: Value, b: Value) -> Value {
+        self.graph.binary(binary, a, b)
+    }
+}
