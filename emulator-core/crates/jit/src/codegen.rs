@@ -5,6 +5,7 @@
 
 mod access;
 mod block;
+mod narrow;
 mod region;
 mod vector;
 
@@ -213,9 +214,9 @@ impl Codegen<'_> {
                 self.comparison(op, a, b);
                 self.sink().i64_extend_i32_u();
             }
-            Node::Binary(Binary::And, a, mask) if self.block.graph.constant_of(mask) == Some(Width::W32.mask()) => {
-                self.value(a);
-                self.sink().i32_wrap_i64().i64_extend_i32_u();
+            Node::Binary(op, a, b) if self.fits_narrow(op, a, b) => {
+                self.narrow_binary(op, a, b);
+                self.sink().i64_extend_i32_u();
             }
             Node::Binary(op, a, b) => {
                 self.value(a);
@@ -258,6 +259,8 @@ impl Codegen<'_> {
             Binary::And => sink.i64_and(),
             Binary::Or => sink.i64_or(),
             Binary::Xor => sink.i64_xor(),
+            Binary::RotateLeft32 => unreachable!("computed in 32 bits: `fits_narrow`"),
+            Binary::RotateLeft64 => sink.i64_rotl(),
             Binary::Shl => sink.i64_shl(),
             Binary::ShrUnsigned => sink.i64_shr_u(),
             Binary::ShrSigned => sink.i64_shr_s(),
@@ -272,6 +275,9 @@ impl Codegen<'_> {
 
     /// Pushes a comparison's outcome, an i32.
     fn comparison(&mut self, op: Binary, a: Value, b: Value) {
+        if self.narrow_comparison(op, a, b) {
+            return;
+        }
         self.value(a);
         if op == Binary::Equal && self.block.graph.constant_of(b) == Some(0) {
             self.sink().i64_eqz();

@@ -132,6 +132,7 @@ impl Graph {
             Binary::Mul => fill_down(bits_a).checked_mul(fill_down(bits_b)).map_or(u64::MAX, fill_down),
             Binary::Shl => count.map_or(u64::MAX, |count| bits_a << count),
             Binary::ShrUnsigned => count.map_or(fill_down(bits_a), |count| bits_a >> count),
+            Binary::RotateLeft32 => Width::W32.mask(),
             Binary::DivUnsigned => fill_down(bits_a),
             Binary::RemUnsigned => fill_down(bits_a) & fill_down(bits_b),
             _ if op.is_comparison() => 1,

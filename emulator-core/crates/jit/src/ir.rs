@@ -155,6 +155,9 @@ pub(crate) enum Binary {
     Shl,
     ShrUnsigned,
     ShrSigned,
+    /// In the low 32 bits, which are all there is of the first operand.
+    RotateLeft32,
+    RotateLeft64,
     Equal,
     NotEqual,
     Below,

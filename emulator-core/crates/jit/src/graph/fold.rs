@@ -164,10 +164,25 @@ impl Graph {
         if self.constant_of(b) == Some(u64::MAX) {
             return b;
         }
-        match self.or_equal(a, b) {
-            Some(comparison) => comparison,
+        match self.or_equal(a, b).or_else(|| self.rotation(a, b)).or_else(|| self.rotation(b, a)) {
+            Some(simpler) => simpler,
             None => self.intern(Node::Binary(Binary::Or, a, b)),
         }
+    }
+
+    /// The rotation that the high part `left` and the low part `right` make up.
+    fn rotation(&mut self, left: Value, right: Value) -> Option<Value> {
+        let (value, down) = self.operands_of(right, Binary::ShrUnsigned)?;
+        let down = self.constant_of(down)?;
+        let (shifted, mask) = self.operands_of(left, Binary::And).map_or((left, None), |(a, mask)| (a, Some(mask)));
+        let (other, up) = self.operands_of(shifted, Binary::Shl)?;
+        let narrow = mask.map(|mask| self.constant_of(mask));
+        let op = match (narrow, self.possible(value) >> 32) {
+            (Some(Some(0xffff_ffff)), 0) if self.constant_of(up)? + down == 32 => Binary::RotateLeft32,
+            (None, _) if self.constant_of(up)? + down == 64 => Binary::RotateLeft64,
+            _ => return None,
+        };
+        (other == value).then(|| self.intern(Node::Binary(op, value, up)))
     }
 
     fn xor(&mut self, a: Value, b: Value) -> Value {
@@ -265,6 +280,8 @@ fn compute(op: Binary, a: u64, b: u64) -> Option<u64> {
         Binary::And => a & b,
         Binary::Or => a | b,
         Binary::Xor => a ^ b,
+        Binary::RotateLeft32 => u64::from((a as u32).rotate_left(b as u32)),
+        Binary::RotateLeft64 => a.rotate_left(b as u32),
         Binary::Shl => a << (b & 63),
         Binary::ShrUnsigned => a >> (b & 63),
         Binary::ShrSigned => (signed_a >> (b & 63)) as u64,
