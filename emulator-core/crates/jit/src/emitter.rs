@@ -6,12 +6,16 @@ mod shuffle;
 mod vector;
 
 use cpu::Mode;
+use cpu::compiled::FlagKind;
 use x86::instructions::simd::Lanes;
 use x86::{Exception, Op, Sem, Width, seg};
 
 use crate::effects::{CellSet, Effects, effects, is_plain};
 use crate::graph::Graph;
-use crate::ir::{Access, Binary, Cells, End, Interpreted, Need, RIP, Step, Stop, StopId, Value, XMM};
+use crate::ir::{
+    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Interpreted, Need, RIP, Step, Stop, StopId,
+    Value, XMM,
+};
 
 /// A block as the passes after this one see it.
 pub(crate) struct Block {
@@ -59,6 +63,10 @@ pub(crate) struct Emitter {
     after: Option<StopId>,
     /// Where the last instruction goes on, if it is a branch.
     end: Option<End>,
+    /// The flags are those of an addition or subtraction: its kind and second operand.
+    sum: Option<(FlagKind, Value)>,
+    /// The same before the instruction at work.
+    sum_before: Option<(FlagKind, Value)>,
     /// XMM registers that the region keeps in locals, a bit each.
     vectors: u16,
     /// The instruction at work cannot be compiled.
@@ -86,6 +94,8 @@ impl Emitter {
             next_offset: 0,
             after: None,
             end: None,
+            sum: None,
+            sum_before: None,
             vectors,
             unsupported: false,
             required: Vec::new(),
@@ -96,6 +106,7 @@ impl Emitter {
     /// Emits instruction number `number` of the block.
     pub(crate) fn instruction(&mut self, number: usize, op: &Op) {
         self.before = self.cells;
+        self.sum_before = self.sum;
         self.offset = u64::from(op.offset);
         self.next_offset = op.next_offset();
         self.after = None;
@@ -127,7 +138,7 @@ impl Emitter {
         self.stops.truncate(before.1);
         self.required.truncate(before.2);
         self.ordinary.truncate(before.3);
-        (self.cells, self.after) = (self.before, None);
+        (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
 
@@ -137,18 +148,24 @@ impl Emitter {
         let fault = self.stop_before(None);
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
-        let stored = effects.reads.and(kept).iter().map(|cell| (cell, self.cells[cell])).collect();
+        let carries = self.carries();
+        let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
+        let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
         let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
         let loaded: Vec<_> = effects.writes.and(kept).iter().map(|cell| (cell, product(cell))).collect();
         for &(cell, value) in &loaded {
             self.cells[cell] = value;
+            if cell == FLAG_CARRIES {
+                self.sum = None;
+            }
         }
         self.steps.push(Step::Interpret(Box::new(Interpreted { op, stored, loaded, fault, after })));
     }
 
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
-        self.stops.push(Stop { cells: self.cells, retired: 0, raised: None });
+        let cells = self.with_lazy_flags(self.cells, self.sum);
+        self.stops.push(Stop { cells, retired: 0, raised: None });
         let left = match end {
             End::Goto(offset) => self.region_address(offset),
             End::Branch(condition, targets) => {
@@ -157,7 +174,7 @@ impl Emitter {
             }
             End::Dynamic => self.cells[RIP],
         };
-        let mut cells = self.cells;
+        let mut cells = cells;
         cells[RIP] = left;
         self.stops.push(Stop { cells, retired: 0, raised: None });
         let Emitter { graph, steps, stops, start, .. } = self;
@@ -166,7 +183,7 @@ impl Emitter {
 
     /// A stop with the guest state as before the instruction at work.
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
-        let mut cells = self.before;
+        let mut cells = self.with_lazy_flags(self.before, self.sum_before);
         cells[RIP] = self.code_address(self.offset);
         self.stops.push(Stop { cells, retired: self.retired, raised });
         self.stops.len() - 1
@@ -183,7 +200,7 @@ impl Emitter {
     }
 
     fn stop_behind(&mut self) -> Stop {
-        let mut cells = self.cells;
+        let mut cells = self.with_lazy_flags(self.cells, self.sum);
         cells[RIP] = match self.end {
             Some(End::Goto(offset)) => self.region_address(offset),
             Some(End::Branch(condition, targets)) => {
@@ -194,6 +211,49 @@ impl Emitter {
             None => self.code_address(self.next_offset),
         };
         Stop { cells, retired: self.retired, raised: None }
+    }
+
+    /// `cells` as they go from block to block: with the second operand of a sum instead of the carry vector.
+    fn with_lazy_flags(&mut self, mut cells: Cells, sum: Option<(FlagKind, Value)>) -> Cells {
+        let untouched = self.graph.input(FLAG_CARRIES);
+        if let Some((kind, operand)) = sum {
+            cells[FLAG_CARRIES] = operand;
+            cells[FLAG_KIND] = self.graph.constant(kind.0);
+        } else if cells[FLAG_CARRIES] != untouched {
+            cells[FLAG_KIND] = self.graph.constant(FlagKind::CARRIES.0);
+        }
+        cells
+    }
+
+    /// The carry vector. That a block finds may stand for one: see [`FlagKind::carries`], of which this is a translation.
+    fn carries(&mut self) -> Value {
+        let found = self.graph.input(FLAG_CARRIES);
+        if self.cells[FLAG_CARRIES] != found {
+            return self.cells[FLAG_CARRIES];
+        }
+        let (kind, b) = (self.graph.input(FLAG_KIND), found);
+        let [shift_mask, subtracted_bit, ones, zero, eight, low] =
+            [FlagKind::SHIFT, FlagKind::SUBTRACTED, u64::MAX, 0, 8, !3].map(|constant| self.graph.constant(constant));
+        let shift = self.graph.binary(Binary::And, kind, shift_mask);
+        let mask = self.graph.binary(Binary::ShrUnsigned, ones, shift);
+        let result = self.graph.input(FLAG_RESULT);
+        let r = self.graph.binary(Binary::And, result, mask);
+        let subtracted = self.graph.binary(Binary::And, kind, subtracted_bit);
+        let (sum, difference) = (self.graph.binary(Binary::Add, r, b), self.graph.binary(Binary::Sub, r, b));
+        let a = self.graph.select(subtracted, sum, difference);
+        let inverted_when_subtracted = self.graph.select(subtracted, ones, zero);
+        let inverted_when_added = self.graph.select(subtracted, zero, ones);
+        let a = self.graph.binary(Binary::Xor, a, inverted_when_subtracted);
+        let r = self.graph.binary(Binary::Xor, r, inverted_when_added);
+        let (both, either) = (self.graph.binary(Binary::And, a, b), self.graph.binary(Binary::Or, a, b));
+        let kept = self.graph.binary(Binary::And, either, r);
+        let vector = self.graph.binary(Binary::Or, both, kept);
+        let vector = self.graph.binary(Binary::And, vector, mask);
+        let moved = self.graph.binary(Binary::Shl, vector, shift);
+        let auxiliary = self.graph.binary(Binary::And, vector, eight);
+        let aligned = self.graph.binary(Binary::Or, moved, auxiliary);
+        let aligned = self.graph.binary(Binary::And, aligned, low);
+        self.graph.select(kind, aligned, found)
     }
 
     /// Stops with `exception` where `condition` is not zero.

@@ -1,10 +1,10 @@
 //! Which blocks of a region need the lazy flags they find: where none of those a block goes on to does, it leaves them uncomputed.
 
 use crate::emitter::Block;
-use crate::ir::{CELLS, End, FLAG_CARRIES, FLAG_RESULT, Node, Value};
+use crate::ir::{CELLS, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Value};
 use crate::structure::{BlockId, Edge, Structure};
 
-/// Bit 0: the result; bit 1: the carry vector.
+/// Bit 0: the result; bit 1: the carry vector, or what stands for it.
 pub(crate) type Flags = u8;
 const BOTH: Flags = 3;
 const RESULT: Flags = 1;
@@ -53,7 +53,7 @@ impl Uses {
         for index in 0..block.graph.len() {
             made_of.push(match block.graph.node(Value(index as u32)) {
                 Node::Input(FLAG_RESULT) => RESULT,
-                Node::Input(FLAG_CARRIES) => CARRIES,
+                Node::Input(FLAG_CARRIES | FLAG_KIND) => CARRIES,
                 node => node.operands().fold(0, |flags, operand| flags | made_of[operand.index()]),
             });
         }
@@ -61,10 +61,11 @@ impl Uses {
         let end = block.stops[block.end()].cells;
         let steps = block.steps.iter().flat_map(|step| step.operands()).map(of);
         let stops = block.stops[..block.end()].iter().flat_map(|stop| stop.cells).map(of);
-        let others = (0..CELLS).filter(|&cell| cell != FLAG_RESULT && cell != FLAG_CARRIES).map(|cell| of(end[cell]));
+        let is_flag = |cell: usize| matches!(cell, FLAG_RESULT | FLAG_CARRIES | FLAG_KIND);
+        let others = (0..CELLS).filter(|&cell| !is_flag(cell)).map(|cell| of(end[cell]));
         let condition = if let End::Branch(condition, _) = block.end { of(condition) } else { 0 };
         let always = steps.chain(stops).chain(others).fold(condition, |all, flags| all | flags);
-        Uses { always, for_result: of(end[FLAG_RESULT]), for_carries: of(end[FLAG_CARRIES]) }
+        Uses { always, for_result: of(end[FLAG_RESULT]), for_carries: of(end[FLAG_CARRIES]) | of(end[FLAG_KIND]) }
     }
 
     /// What the block needs where `behind` is needed at its end.
@@ -77,5 +78,9 @@ impl Uses {
 
 /// Whether a cell is a flag that is not among those `needed`.
 pub(crate) fn is_unneeded(cell: usize, needed: Flags) -> bool {
-    cell == FLAG_RESULT && needed & RESULT == 0 || cell == FLAG_CARRIES && needed & CARRIES == 0
+    match cell {
+        FLAG_RESULT => needed & RESULT == 0,
+        FLAG_CARRIES | FLAG_KIND => needed & CARRIES == 0,
+        _ => false,
+    }
 }

@@ -24,10 +24,12 @@ pub(crate) const FLAG_RESULT: Cell = 16;
 pub(crate) const FLAG_CARRIES: Cell = 17;
 /// While a region runs, the address it was entered at; when it leaves, where the guest goes on.
 pub(crate) const RIP: Cell = 18;
+/// What [`FLAG_CARRIES`] is while compiled code runs: see [`cpu::compiled::FlagKind`].
+pub(crate) const FLAG_KIND: Cell = 19;
 /// Cells that are a region's parameters.
-pub(crate) const PARAMETERS: usize = 19;
+pub(crate) const PARAMETERS: usize = 20;
 /// The first of sixteen XMM registers, which regions load and store themselves.
-pub(crate) const XMM: Cell = 19;
+pub(crate) const XMM: Cell = PARAMETERS;
 /// Number of cells.
 pub(crate) const CELLS: usize = XMM + 16;
 

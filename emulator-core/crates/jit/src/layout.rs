@@ -47,6 +47,7 @@ pub(crate) fn tlb_offset(usage: tlb::Use) -> u64 {
 /// Byte offsets in the context.
 pub(crate) const ANSWERS: [u64; 2] = [offset_of!(Context, answers) as u64, offset_of!(Context, answers) as u64 + 8];
 pub(crate) const LEFT: u64 = offset_of!(Context, left) as u64;
+pub(crate) const KIND: u64 = offset_of!(Context, flag_kind) as u64;
 pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
 pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;

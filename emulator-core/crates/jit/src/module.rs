@@ -1,14 +1,14 @@
 //! Many compiled regions as one WebAssembly module, and the module of what all of them share.
 
-use cpu::compiled::{Shared, jump_layout};
+use cpu::compiled::{FlagKind, Shared, jump_layout};
 use wasm_encoder::{
     CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
     ImportSection, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
 };
 
 use crate::Compiled;
-use crate::ir::{PARAMETERS, RIP};
-use crate::layout::{LEFT, cell_offset};
+use crate::ir::{FLAG_KIND, PARAMETERS, RIP};
+use crate::layout::{KIND, LEFT, cell_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,10 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let mut enter = Function::new([]);
     let mut sink = enter.instructions();
     for cell in 0..PARAMETERS {
+        if cell == FLAG_KIND {
+            sink.i64_const(FlagKind::CARRIES.0 as i64);
+            continue;
+        }
         sink.i32_const(0).i64_load(at(state + cell_offset(cell)));
         if cell == RIP {
             sink.local_get(1);
@@ -131,7 +135,8 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let mut leave = Function::new([]);
     let mut sink = leave.instructions();
     for cell in 0..PARAMETERS {
-        sink.i32_const(0).local_get(cell as u32).i64_store(at(state + cell_offset(cell)));
+        let offset = if cell == FLAG_KIND { shared.context as u64 + KIND } else { state + cell_offset(cell) };
+        sink.i32_const(0).local_get(cell as u32).i64_store(at(offset));
     }
     let left = shared.context as u64 + LEFT;
     sink.i32_const(0).local_get(PARAMETERS as u32).i64_store(at(left)).end();

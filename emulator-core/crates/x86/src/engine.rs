@@ -150,6 +150,9 @@ pub trait Engine: Sized {
     fn flag_carries(&mut self) -> Self::V;
     /// Replaces the lazy flag state.
     fn set_flags(&mut self, result: Self::V, carries: Self::V);
+    /// The flags just set are those of an addition, or a subtraction, in `w` of which `b` is the second operand, without a carry: an engine may
+    /// keep that instead of the carry vector.
+    fn flags_of_sum(&mut self, _w: Width, _subtracted: bool, _b: Self::V) {}
     /// Sets or clears EFLAGS.DF.
     fn set_direction(&mut self, down: bool);
 

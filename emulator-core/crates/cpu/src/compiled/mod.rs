@@ -5,12 +5,14 @@
 //! through the jump cache, like a block.
 
 mod cache;
+mod flags;
 mod helpers;
 mod region;
 
 use x86::Exception;
 
 pub(crate) use cache::CodeCache;
+pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use region::{Region, RegionBlock};
 
@@ -102,6 +104,8 @@ pub struct Context {
     pub answers: [u64; 2],
     /// Instructions of the slice that are left; told by compiled code when it leaves.
     pub left: i64,
+    /// What stands where the carry vector is when compiled code leaves.
+    pub flag_kind: FlagKind,
     /// Tag of the jump cache's entries that are in force.
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
@@ -126,6 +130,7 @@ impl Context {
         Context {
             answers: [0; 2],
             left: 0,
+            flag_kind: FlagKind::CARRIES,
             tag: 0,
             tlb: 0,
             enabled: 0,
@@ -262,6 +267,7 @@ impl Exec<'_> {
         unsafe { enter(entry.code.0, entry.place, left) };
         let cpu = &mut *self.cpu;
         cpu.retired = limit - cpu.context.left as u64;
+        cpu.state.flag_carries = cpu.context.flag_kind.carries(cpu.state.flag_result, cpu.state.flag_carries);
         if let Some(compiler) = &mut cpu.compiler {
             compiler.entries += 1;
             compiler.instructions += cpu.retired - before;

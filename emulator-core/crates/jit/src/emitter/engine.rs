@@ -7,6 +7,7 @@ use x86::{Engine, Exception, Op, Width};
 
 use super::Emitter;
 use crate::ir::{Access, Binary, End, FLAG_CARRIES, FLAG_RESULT, RIP, Step, Unary, Value};
+use cpu::compiled::FlagKind;
 
 impl Emitter {
     fn truncated(&mut self, w: Width, op: Binary, a: Value, b: Value) -> Value {
@@ -247,12 +248,17 @@ impl Engine for Emitter {
     }
 
     fn flag_carries(&mut self) -> Value {
-        self.cells[FLAG_CARRIES]
+        self.carries()
     }
 
     fn set_flags(&mut self, result: Value, carries: Value) {
         self.cells[FLAG_RESULT] = result;
         self.cells[FLAG_CARRIES] = carries;
+        self.sum = None;
+    }
+
+    fn flags_of_sum(&mut self, w: Width, subtracted: bool, b: Value) {
+        self.sum = Some((FlagKind::of_sum(w, subtracted), b));
     }
 
     fn set_direction(&mut self, _down: bool) {

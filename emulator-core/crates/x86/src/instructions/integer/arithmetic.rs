@@ -119,6 +119,7 @@ pub fn add<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
     update_dst(e, op, w, f, |e, a| {
         let r = e.add(w, a, b);
         set_add(e, w, a, b, r);
+        e.flags_of_sum(w, false, b);
         r
     })
 }
@@ -141,6 +142,7 @@ pub fn sub<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
     update_dst(e, op, w, f, |e, a| {
         let r = e.sub(w, a, b);
         set_sub(e, w, a, b, r);
+        e.flags_of_sum(w, true, b);
         r
     })
 }
@@ -163,6 +165,7 @@ pub fn cmp<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
     let b = read_src(e, op, w, f)?;
     let r = e.sub(w, a, b);
     set_sub(e, w, a, b, r);
+    e.flags_of_sum(w, true, b);
     Ok(())
 }
 
@@ -236,6 +239,7 @@ pub fn neg<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
         let zero = e.imm(0);
         let r = e.sub(w, zero, b);
         set_sub(e, w, zero, b, r);
+        e.flags_of_sum(w, true, b);
         r
     })
 }
@@ -282,6 +286,7 @@ fn compare_with_accumulator<E: Engine>(e: &mut E, w: Width, current: E::V) -> E:
     let expected = e.register(w, RAX);
     let r = e.sub(w, expected, current);
     set_sub(e, w, expected, current, r);
+    e.flags_of_sum(w, true, current);
     let matches = e.equal(expected, current);
     let before = e.register(Width::W64, RAX);
     e.set_register(w, RAX, current);
