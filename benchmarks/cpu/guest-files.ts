@@ -1,6 +1,6 @@
 /** The files of a guest: what is put beside an image's own, and all of them as a directory of the host. */
 
-import { chmod, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -39,11 +39,13 @@ export async function withFiles(image: Image, files: readonly Entry[]): Promise<
   return { ...image, initrd: pathToFileURL(path).href };
 }
 
-/** The files of `image`, and `files`, in a new directory of the host. */
+/** The files of `image`, and `files`, in a directory of the host: its path. What was there before goes. */
 export async function unpacked(image: Image, files: readonly Entry[]): Promise<string> {
   const initrd = await initrdOf(image);
   const isCompressed = initrd.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC);
-  const root = await mkdtemp(join(CACHE, `${image.name}-`));
+  const root = join(CACHE, image.name);
+  await rm(root, { recursive: true, force: true });
+  await mkdir(root);
   for (const entry of [...unpackCpio(isCompressed ? gunzipSync(initrd) : initrd), ...files]) await write(root, entry);
   return root;
 }

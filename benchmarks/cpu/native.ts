@@ -1,7 +1,6 @@
 /** The host itself, which everything is compared with. */
 
 import { execFile } from "node:child_process";
-import { rm } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { Entry } from "@terrarium/images/cpio";
 import type { Image } from "@terrarium/machine";
@@ -22,9 +21,7 @@ export async function nativePlace(
   progress: (text: string) => void,
 ): Promise<Place | undefined> {
   const name = `native-${bits}`;
-  await using unlessOpened = new AsyncDisposableStack();
   const root = await unpacked(image, files);
-  unlessOpened.defer(() => rm(root, { recursive: true }));
   // Only root may change the root directory; others can become root of a user namespace.
   const enter = process.getuid?.() === 0 ? ["chroot", root] : ["unshare", "--map-root-user", `--root=${root}`];
   const run = async (args: readonly string[]): Promise<string> => {
@@ -37,6 +34,5 @@ export async function nativePlace(
     progress(`${name} is left out: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
-  const owned = unlessOpened.move();
-  return { name, bits, run, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { name, bits, run };
 }

@@ -5,7 +5,7 @@ import type { Workload } from "./workloads.js";
 /** How long the program repeats a workload. The slowest guests need as much for one pass. */
 const MILLISECONDS = 500;
 
-export interface Place extends AsyncDisposable {
+export interface Place {
   /** Who and how wide: `qemu-tcg-64`. */
   readonly name: string;
   readonly bits: number;

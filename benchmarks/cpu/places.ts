@@ -3,7 +3,6 @@
 import { images, type Architecture } from "@terrarium/images";
 import type { Image } from "@terrarium/machine";
 import type { Settings } from "../benchmark.js";
-import type { Contender } from "../contenders/contender.js";
 import { cpuWorkloads } from "../guest-program.js";
 import { ownFiles, PROGRAM, withFiles } from "./guest-files.js";
 import { nativePlace } from "./native.js";
@@ -15,7 +14,7 @@ const WIDTHS: readonly (readonly [Architecture, number])[] = [
   ["i386", 32],
 ];
 
-/** Opens every place that takes part in `workloads`. They are `owner`'s, also when one cannot be opened. */
+/** Opens every place that takes part in `workloads`. The guests become `owner`'s, also when one of them fails. */
 export async function openPlaces(
   { contenders, takesPart, progress }: Settings,
   workloads: readonly Workload[],
@@ -30,11 +29,13 @@ export async function openPlaces(
     const files = await ownFiles(await cpuWorkloads(architecture, progress));
     const image = imageFor(architecture, workloads);
     const native = await nativePlace(bits, image, files, progress);
-    if (native !== undefined) places.push(owner.use(native));
+    if (native !== undefined) places.push(native);
     const extended = await withFiles(image, files);
     for (const contender of guests) {
-      progress(`booting ${contender.name}-${bits}`);
-      places.push(owner.use(await guestPlace(contender, bits, extended)));
+      const name = `${contender.name}-${bits}`;
+      progress(`booting ${name}`);
+      const guest = owner.use(await contender.boot(extended));
+      places.push({ name, bits, run: (args) => guest.run([PROGRAM, ...args]) });
     }
   }
   return places;
@@ -47,14 +48,4 @@ function imageFor(architecture: Architecture, workloads: readonly Workload[]): I
   const image = images.find((candidate) => candidate.name === name);
   if (image === undefined) throw new Error(`there is no image ${name}`);
   return image;
-}
-
-async function guestPlace(contender: Contender, bits: number, image: Image): Promise<Place> {
-  const guest = await contender.boot(image);
-  return {
-    name: `${contender.name}-${bits}`,
-    bits,
-    run: (args) => guest.run([PROGRAM, ...args]),
-    [Symbol.asyncDispose]: () => guest[Symbol.asyncDispose](),
-  };
 }
