@@ -60,6 +60,10 @@ if (benchmark === undefined) {
 async function available(): Promise<Contender[]> {
   // Whether there is an engine of that name, boot() knows.
   const all: readonly Contender[] = [terrarium(values.engine as Engine), qemu, v86];
+  const unknown = chosen?.find((one) => !all.some(({ name }) => one === name || one.startsWith(`${name}-`)));
+  if (unknown !== undefined) {
+    throw new Error(`there is no contender ${unknown}; there are ${all.map(({ name }) => name).join(", ")}`);
+  }
   const wanted = all.filter(({ name }) => chosen?.some((one) => one === name || one.startsWith(`${name}-`)) ?? true);
   const reasons = await Promise.all(wanted.map((contender) => contender.unavailable()));
   for (const [index, reason] of reasons.entries()) {

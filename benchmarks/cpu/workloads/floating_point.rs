@@ -44,15 +44,12 @@ fn advance(bodies: &mut [Body], step: f64) {
         let (before, rest) = bodies.split_at_mut(index);
         let one = &mut rest[0];
         for other in before {
-            let mut difference = [0.0; 3];
-            for axis in 0..3 {
-                difference[axis] = one.position[axis] - other.position[axis];
-            }
+            let difference: [f64; 3] = std::array::from_fn(|axis| one.position[axis] - other.position[axis]);
             let squared = difference.iter().fold(0.01, |sum, d| sum + d * d);
             let force = step / (squared * squared.sqrt());
-            for axis in 0..3 {
-                one.velocity[axis] -= difference[axis] * other.mass * force;
-                other.velocity[axis] += difference[axis] * one.mass * force;
+            for (axis, d) in difference.into_iter().enumerate() {
+                one.velocity[axis] -= d * other.mass * force;
+                other.velocity[axis] += d * one.mass * force;
             }
         }
     }
@@ -115,12 +112,12 @@ pub fn matmul_sse2() -> Workload {
     product_by(|a, b, product| unsafe { multiply(a, b, product) })
 }
 
-/// The logistic map x' = r x (1 - x) in extended precision, as 32-bit programs without SSE calculate. The number of
-/// steps in which the value is kept in 80 bits shows in the result: it is chaotic.
+/// The logistic map x' = r x (1 - x) in extended precision, as 32-bit programs without SSE calculate. It is chaotic, so
+/// that a bit rounded wrongly shows in the result.
 pub fn x87() -> Workload {
     const STEPS: u32 = 20_000;
     Workload::new(STEPS, || {
-        let (rate, mut value) = (3.99f64, black_box(0.3f64));
+        let (rate, mut value) = (3.99f64, 0.3f64);
         let mut sum = 0u64;
         for _ in 0..STEPS / 100 {
             // SAFETY: reads `rate`, reads and writes `value`, and leaves the x87 stack as empty as it has to find it.
