@@ -9,8 +9,14 @@ export interface Settings {
   readonly contenders: readonly Contender[];
   /** How often everything is measured. */
   readonly samples: number;
-  /** Name of the guest image, where the benchmark boots one. */
+  /** Name of the guest image, where the benchmark boots one of the caller's choice. */
   readonly image: string;
+  /** Names of the workloads to run, where not all. */
+  readonly only: readonly string[] | undefined;
+  /** What executes guest code in Terrarium. */
+  readonly engine: string;
+  /** Whether a variant of a contender, such as `qemu-tcg-32`, was chosen. */
+  readonly takesPart: (variant: string) => boolean;
   /** Tells how far it is. */
   readonly progress: (text: string) => void;
 }
@@ -21,6 +27,8 @@ export interface Benchmark {
   /** One line for people. */
   readonly description: string;
   run(settings: Settings): Promise<readonly Measurement[]>;
+  /** Shows the measurements to people, where a plain table does not say enough. */
+  report?(measurements: readonly Measurement[]): string;
 }
 
 /** Samples collected under a name each. */

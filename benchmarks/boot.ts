@@ -1,6 +1,6 @@
 /** How long a stock kernel takes from power-on to the shell. */
 
-import { images } from "@terrarium/images";
+import { images, recipes } from "@terrarium/images";
 import { Series, type Benchmark } from "./benchmark.js";
 import { conditions, median, type Measurement } from "./measurement.js";
 
@@ -8,14 +8,17 @@ export const boot: Benchmark = {
   name: "boot",
   description: "wall time from the call to the shell's prompt",
 
-  async run({ contenders, samples, image: name, progress }) {
+  async run({ contenders: all, samples, image: name, progress }) {
     const image = images.find((candidate) => candidate.name === name);
-    if (image === undefined) throw new Error(`there is no image ${name}`);
+    const architecture = recipes.find((recipe) => recipe.name === name)?.architecture;
+    if (image === undefined || architecture === undefined) throw new Error(`there is no image ${name}`);
+    const contenders = all.filter(({ architectures }) => architectures.includes(architecture));
     const series = new Series();
     for (let sample = 0; sample < samples; sample += 1) {
       for (const contender of contenders) {
         progress(`${name}, ${contender.name}, ${sample + 1} of ${samples}`);
-        const { seconds, instructions } = await contender.boot(image);
+        await using guest = await contender.boot(image);
+        const { seconds, instructions } = guest;
         series.add(`${contender.name} s`, seconds);
         if (instructions === undefined) continue;
         series.add(`${contender.name} instructions`, instructions);

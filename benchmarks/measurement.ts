@@ -42,9 +42,14 @@ export function table(measurements: readonly Measurement[]): string {
     `${figure(median)} ${unit}`,
     samples.length > 1 ? `${figure(Math.min(...samples))} to ${figure(Math.max(...samples))}` : "",
   ]);
-  const all = [["workload", "contender", "median", "range"], ...rows];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all
+  return aligned([["workload", "contender", "median", "range"], ...rows]);
+}
+
+/** Rows of cells, one below the other. */
+export function aligned(rows: readonly (readonly string[])[]): string {
+  const columns = rows[0]?.keys() ?? [];
+  const widths = [...columns].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
     .map((row) =>
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -55,6 +60,6 @@ export function table(measurements: readonly Measurement[]): string {
 }
 
 /** Three significant figures, which is more than the noise allows. */
-function figure(value: number): string {
+export function figure(value: number): string {
   return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
 }

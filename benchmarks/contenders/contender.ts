@@ -1,17 +1,24 @@
 /** What takes part in a comparison. */
 
+import type { Architecture } from "@terrarium/images";
 import type { Image } from "@terrarium/machine";
 
-/** A guest's way to its prompt. */
-export interface BootSample {
+/** A guest at its prompt. */
+export interface BootedGuest extends AsyncDisposable {
   /** From the call to the prompt. */
   readonly seconds: number;
   /** Guest instructions retired on the way, where the contender counts them. */
   readonly instructions?: number;
+  /** Runs a command at the prompt, a program and its arguments. Resolves with what the console shows meanwhile. */
+  run(command: readonly string[]): Promise<string>;
 }
 
 /** One run of the bare guest program. */
-export interface ProgramSample extends BootSample {
+export interface ProgramSample {
+  /** From `begin` to `end`. */
+  readonly seconds: number;
+  /** Guest instructions retired, where the contender counts them. */
+  readonly instructions?: number;
   /** What the workload computed. */
   readonly checksum: string;
 }
@@ -19,12 +26,14 @@ export interface ProgramSample extends BootSample {
 /** An emulator. */
 export interface Contender {
   readonly name: string;
+  /** What guests it can run. */
+  readonly architectures: readonly Architecture[];
   /** Why it cannot take part here, or nothing where it can. */
   unavailable(): Promise<string | undefined>;
   /** Boots `image` to its prompt. */
-  boot(image: Image): Promise<BootSample>;
-  /** Runs the bare guest program, a PVH kernel, with that command line; times it from `begin` to `end`. */
-  execute(kernel: string, commandLine: string): Promise<ProgramSample>;
+  boot(image: Image): Promise<BootedGuest>;
+  /** Runs the bare guest program, a PVH kernel of 64 bits, with that command line. */
+  readonly execute?: (kernel: string, commandLine: string) => Promise<ProgramSample>;
 }
 
 /** RAM for the bare guest program, in MiB. */

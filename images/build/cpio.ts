@@ -1,9 +1,14 @@
 /**
- * A writer for the cpio "newc" format, the one the kernel unpacks as an initramfs
+ * The cpio "newc" format, the one the kernel unpacks as an initramfs
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
  * Entries come out sorted with fixed owners and times, so equal content gives equal bytes.
  */
+
+const MAGIC = "070701";
+const END = "TRAILER!!!";
+/** The magic number and thirteen fields of eight hexadecimal digits. */
+const HEADER_BYTES = MAGIC.length + 13 * 8;
 
 /** File type bits of `c_mode`, as in stat(2). */
 const TYPE = { directory: 0o040000, file: 0o100000, symlink: 0o120000, characterDevice: 0o020000 } as const;
@@ -25,6 +30,38 @@ export function packCpio(entries: readonly Entry[]): Buffer {
   return Buffer.concat([...records, trailer()]);
 }
 
+/** The entries of an archive that {@link packCpio} packed. */
+export function unpackCpio(archive: Buffer): Entry[] {
+  const entries: Entry[] = [];
+  for (let at = 0; ;) {
+    const header = archive.toString("latin1", at, at + HEADER_BYTES);
+    if (header.length < HEADER_BYTES || !header.startsWith(MAGIC)) throw new Error(`no cpio entry at offset ${at}`);
+    const field = (index: number): number => parseInt(header.slice(MAGIC.length + 8 * index).slice(0, 8), 16);
+    const [mode, size, major, minor, nameBytes] = [field(1), field(6), field(9), field(10), field(11)];
+    const path = archive.toString("utf8", at + HEADER_BYTES, at + HEADER_BYTES + nameBytes - 1);
+    if (path === END) return entries;
+    const start = aligned(at + HEADER_BYTES + nameBytes);
+    entries.push(entryOf(path, mode, archive.subarray(start, start + size), [major, minor]));
+    at = aligned(start + size);
+  }
+}
+
+function entryOf(path: string, typeAndMode: number, data: Buffer, [major, minor]: [number, number]): Entry {
+  const mode = typeAndMode & 0o7777;
+  switch (typeAndMode & 0o170000) {
+    case TYPE.directory:
+      return { type: "directory", path, mode };
+    case TYPE.file:
+      return { type: "file", path, mode, data };
+    case TYPE.symlink:
+      return { type: "symlink", path, mode, target: data.toString() };
+    case TYPE.characterDevice:
+      return { type: "characterDevice", path, mode, major, minor };
+    default:
+      throw new Error(`${path} is of a type that initramfs archives of ours do not hold`);
+  }
+}
+
 function record(entry: Entry, inode: number): Buffer {
   const data = contentOf(entry);
   const [major, minor] = entry.type === "characterDevice" ? [entry.major, entry.minor] : [0, 0];
@@ -33,7 +70,7 @@ function record(entry: Entry, inode: number): Buffer {
 }
 
 function trailer(): Buffer {
-  return serialize({ path: "TRAILER!!!", inode: 0, mode: 0, links: 1, major: 0, minor: 0, data: new Uint8Array() });
+  return serialize({ path: END, inode: 0, mode: 0, links: 1, major: 0, minor: 0, data: new Uint8Array() });
 }
 
 function contentOf(entry: Entry): Uint8Array {
@@ -56,11 +93,15 @@ function serialize({ path, inode, mode, links, major, minor, data }: Header): Bu
   const name = Buffer.from(`${path}\0`);
   // ino mode uid gid nlink mtime filesize maj min rmaj rmin namesize chksum
   const fields = [inode, mode, 0, 0, links, 0, data.length, 0, 0, major, minor, name.length, 0];
-  const header = "070701" + fields.map((value) => value.toString(16).padStart(8, "0")).join("");
+  const header = MAGIC + fields.map((value) => value.toString(16).padStart(8, "0")).join("");
   return Buffer.concat([padded(Buffer.concat([Buffer.from(header), name])), padded(data)]);
 }
 
 /** Header with name, and data, are each padded to four bytes. */
 function padded(bytes: Uint8Array): Buffer {
-  return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
+  return Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
+}
+
+function aligned(bytes: number): number {
+  return (bytes + 3) & ~3;
 }

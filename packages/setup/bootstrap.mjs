@@ -18,7 +18,7 @@ const tasks = {
   start: { program: ["packages/cli/bin/terrarium.mjs", "boot"], images: imagesToStart },
   test: { program: ["packages/setup/test.mjs"], images: imageNames },
   demo: { program: ["packages/web/dist/demo.js"], images: () => [DEFAULT_IMAGE] },
-  bench: { program: ["benchmarks/dist/main.js"], images: namedImages },
+  bench: { program: ["benchmarks/dist/main.js"], images: imagesToBench },
   conformance: { program: ["packages/setup/conformance.mjs"], images: () => [] },
   lint: { program: ["packages/setup/lint.mjs"], images: () => [] },
   build: { program: undefined, images: namedImages },
@@ -28,6 +28,11 @@ const tasks = {
 function namedImages() {
   const named = imageNames().filter((name) => args.includes(name));
   return named.length === 0 ? [DEFAULT_IMAGE] : named;
+}
+
+/** The benchmark of processors boots one image of each width, and one with programs. */
+function imagesToBench() {
+  return args.includes("cpu") ? [DEFAULT_IMAGE, "debian-i386", "debian-tools"] : namedImages();
 }
 
 /** A kernel or firmware of the user's own needs no image, and neither does help. */

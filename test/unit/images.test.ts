@@ -22,7 +22,7 @@ import { basename, join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ensureImage } from "../../images/build/build.js";
-import { packCpio } from "../../images/build/cpio.js";
+import { packCpio, unpackCpio, type Entry } from "../../images/build/cpio.js";
 import { fileFromDeb, treeFromDeb } from "../../images/build/deb.js";
 import { recipe as cloud } from "../../images/debian-cloud/image.js";
 import debianCloud from "../../images/debian-cloud/image.js";
@@ -136,6 +136,22 @@ describe("a cpio archive", () => {
   test("is the same whatever order its entries came in", () => {
     const entries = ["b", "a", "a/c"].map((path) => ({ type: "directory", path }) as const);
     expect(packCpio(entries).equals(packCpio(entries.toReversed()))).toBe(true);
+  });
+
+  test("unpacks to what was packed", () => {
+    const entries: Entry[] = [
+      { type: "directory", path: "usr", mode: 0o750 },
+      { type: "file", path: "usr/empty", mode: 0o4755, data: Buffer.alloc(0) },
+      { type: "file", path: "usr/naïve", mode: 0o644, data: Buffer.from("TRAILER!!!") },
+      { type: "symlink", path: "usr/way", mode: 0o777, target: "../usr/naïve" },
+      { type: "characterDevice", path: "usr/zero", mode: 0o600, major: 1, minor: 5 },
+    ];
+    expect(unpackCpio(packCpio(entries))).toEqual(entries);
+  });
+
+  test.each([1, 60, 111, 200])("that is cut short after %i bytes is refused", (bytes) => {
+    const archive = packCpio([{ type: "file", path: "a", data: Buffer.alloc(1000) }]);
+    expect(() => unpackCpio(archive.subarray(0, bytes))).toThrow("no cpio entry");
   });
 });
 

@@ -1,0 +1,62 @@
+/** How fast programs run in guests, beside the same programs on the host: one static program, and Debian's own. */
+
+import { Series, type Benchmark, type Settings } from "./benchmark.js";
+import { argumentsFor, runsAt, type Place } from "./cpu/place.js";
+import { openPlaces } from "./cpu/places.js";
+import { report } from "./cpu/report.js";
+import { resultIn, workloadsNamed, type Workload } from "./cpu/workloads.js";
+import { conditions, median } from "./measurement.js";
+
+export const cpu: Benchmark = {
+  name: "cpu",
+  description: "one program and Debian's own on the host and in guests of 64 and 32 bits",
+  report,
+
+  async run(settings) {
+    const workloads = workloadsNamed(settings.only);
+    await using owner = new AsyncDisposableStack();
+    const places = await openPlaces(settings, workloads, owner);
+    const series = await measure(places, workloads, settings);
+    const described = { ...conditions(), engine: settings.engine };
+    return places.flatMap((place) =>
+      workloads
+        .filter((workload) => runsAt(place.bits, workload))
+        .map(({ name: workload }) => {
+          const samples = series.get(`${workload} ${place.name}`);
+          const common = { benchmark: "cpu", workload, contender: place.name, unit: "ns", conditions: described };
+          return { ...common, samples, median: median(samples) };
+        }),
+    );
+  },
+};
+
+/** Nanoseconds a unit, by workload and place. */
+async function measure(
+  places: readonly Place[],
+  workloads: readonly Workload[],
+  { samples, progress }: Settings,
+): Promise<Series> {
+  const series = new Series();
+  for (let sample = 0; sample < samples; sample += 1) {
+    for (const workload of workloads) {
+      const checksums = new Map<string, string>();
+      for (const place of places.filter(({ bits }) => runsAt(bits, workload))) {
+        progress(`${workload.name}, ${place.name}, ${sample + 1} of ${samples}`);
+        const shown = await place.run(argumentsFor(workload));
+        const result = resultIn(shown, workload.name);
+        if (result === undefined) throw new Error(`${workload.name} failed in ${place.name}: ${shown.slice(-500)}`);
+        checksums.set(place.name, result.checksum);
+        series.add(`${workload.name} ${place.name}`, result.nanoseconds);
+      }
+      requireAgreement(workload.name, checksums);
+    }
+  }
+  return series;
+}
+
+/** Nobody may be fast by being wrong. */
+function requireAgreement(workload: string, checksums: ReadonlyMap<string, string>): void {
+  if (new Set(checksums.values()).size <= 1) return;
+  const computed = [...checksums].map(([place, checksum]) => `${place} computed ${checksum}`).join(", ");
+  throw new Error(`${workload}: ${computed}`);
+}

@@ -1,0 +1,51 @@
+/** The places that take part: the host, and guests, which are all booted before anything is measured. */
+
+import { images, type Architecture } from "@terrarium/images";
+import type { Image } from "@terrarium/machine";
+import type { Settings } from "../benchmark.js";
+import { cpuWorkloads } from "../guest-program.js";
+import { ownFiles, PROGRAM, withFiles } from "./guest-files.js";
+import { nativePlace } from "./native.js";
+import { runsAt, type Place } from "./place.js";
+import type { Workload } from "./workloads.js";
+
+const WIDTHS: readonly (readonly [Architecture, number])[] = [
+  ["amd64", 64],
+  ["i386", 32],
+];
+
+/** Opens every place that takes part in `workloads`. The guests become `owner`'s, also when one of them fails. */
+export async function openPlaces(
+  { contenders, takesPart, progress }: Settings,
+  workloads: readonly Workload[],
+  owner: AsyncDisposableStack,
+): Promise<Place[]> {
+  const places: Place[] = [];
+  for (const [architecture, bits] of WIDTHS) {
+    const guests = contenders.filter(
+      ({ name, architectures }) => architectures.includes(architecture) && takesPart(`${name}-${bits}`),
+    );
+    if (guests.length === 0 || !workloads.some((workload) => runsAt(bits, workload))) continue;
+    const files = await ownFiles(await cpuWorkloads(architecture, progress));
+    const image = imageFor(architecture, workloads);
+    const native = await nativePlace(bits, image, files, progress);
+    if (native !== undefined) places.push(native);
+    const extended = await withFiles(image, files);
+    for (const contender of guests) {
+      const name = `${contender.name}-${bits}`;
+      progress(`booting ${name}`);
+      const guest = owner.use(await contender.boot(extended));
+      places.push({ name, bits, run: (args) => guest.run([PROGRAM, ...args]) });
+    }
+  }
+  return places;
+}
+
+/** The image with programs takes longest to boot. */
+function imageFor(architecture: Architecture, workloads: readonly Workload[]): Image {
+  const programs = workloads.some(({ command }) => command.length > 0);
+  const name = architecture === "i386" ? "debian-i386" : programs ? "debian-tools" : "debian-cloud";
+  const image = images.find((candidate) => candidate.name === name);
+  if (image === undefined) throw new Error(`there is no image ${name}`);
+  return image;
+}

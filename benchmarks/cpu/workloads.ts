@@ -1,0 +1,67 @@
+/** What is run: the pieces of `workloads/`, and programs of Debian's. */
+
+/** Geometric means are taken over a group. Programs were never looked at while the emulator was made faster. */
+export const GROUPS = ["computation", "kernel paths", "programs"] as const;
+export type Group = (typeof GROUPS)[number];
+
+export interface Workload {
+  readonly name: string;
+  readonly group: Group;
+  /** The program and its arguments, where it is not a piece. */
+  readonly command: readonly string[];
+}
+
+const COMPUTATION = [
+  ...["sha256", "sieve", "xorshift64", "branches", "calls", "crc32", "qsort", "bytecode"],
+  ...["pointer-chase", "memcpy", "memcpy-sse2", "memchr", "nbody", "matmul", "matmul-sse2", "x87"],
+];
+
+const KERNEL_PATHS = ["getppid", "page-faults", "pipe", "fork", "exec"];
+
+/** Directory of `inputs/` in the guest. */
+export const INPUTS = "bench";
+
+/** Each takes some hundredths of a second on the host. What one works on is in the image anyway, or an input of ours. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  gzip: ["gzip", "-cn", "/usr/lib/python3.11/_pydecimal.py"],
+  zstd: ["zstd", "-qc", "-7", "--single-thread", "/usr/lib/python3.11/_pydecimal.py"],
+  xz: ["xz", "-c", "-2", "/usr/lib/python3.11/_pydecimal.py"],
+  sqlite: ["sqlite3", ":memory:", `.read /${INPUTS}/orders.sql`],
+  python: ["python3", `/${INPUTS}/queens.py`],
+  perl: ["perl", `/${INPUTS}/words.pl`, "/usr/lib/python3.11/_pydecimal.py"],
+  gcc: ["sh", "-c", `gcc -O2 -o /tmp/lists /${INPUTS}/lists.c -lm && /tmp/lists`],
+};
+
+export const WORKLOADS: readonly Workload[] = [
+  ...COMPUTATION.map((name): Workload => ({ name, group: "computation", command: [] })),
+  ...KERNEL_PATHS.map((name): Workload => ({ name, group: "kernel paths", command: [] })),
+  ...Object.entries(PROGRAMS).map(([name, command]): Workload => ({ name, group: "programs", command })),
+];
+
+/** The workloads of these names, or all of them. */
+export function workloadsNamed(names: readonly string[] | undefined): Workload[] {
+  const unknown = names?.find((name) => !WORKLOADS.some((workload) => workload.name === name));
+  if (unknown !== undefined) {
+    throw new Error(`there is no workload ${unknown}; there are ${WORKLOADS.map(({ name }) => name).join(", ")}`);
+  }
+  return WORKLOADS.filter(({ name }) => names?.includes(name) ?? true);
+}
+
+/** What a run of the program printed. */
+export interface Result {
+  readonly passes: number;
+  /** Time for one unit of the workload, such as a byte or a call. */
+  readonly nanoseconds: number;
+  readonly checksum: string;
+}
+
+/** The result line in `shown`, which may hold an echo and prompts as well; undefined where there is none. */
+export function resultIn(shown: string, workload: string): Result | undefined {
+  for (const line of shown.split(/[\r\n]+/)) {
+    const [name, passes, nanoseconds, checksum = ""] = line.split(" ");
+    if (name === workload && /^[0-9a-f]{16}$/.test(checksum)) {
+      return { passes: Number(passes), nanoseconds: Number(nanoseconds), checksum };
+    }
+  }
+  return undefined;
+}
