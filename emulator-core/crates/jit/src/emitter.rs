@@ -59,6 +59,8 @@ pub(crate) struct Emitter {
     /// Offset of the instruction at work, and of the one after it, from the start of the block.
     offset: u64,
     next_offset: u64,
+    /// Steps before the instruction at work.
+    steps_before: usize,
     /// The stop behind the instruction at work, once a store wants one.
     after: Option<StopId>,
     /// Where the last instruction goes on, if it is a branch.
@@ -92,6 +94,7 @@ impl Emitter {
             retired: 0,
             offset: 0,
             next_offset: 0,
+            steps_before: 0,
             after: None,
             end: None,
             sum: None,
@@ -107,6 +110,7 @@ impl Emitter {
     pub(crate) fn instruction(&mut self, number: usize, op: &Op) {
         self.before = self.cells;
         self.sum_before = self.sum;
+        self.steps_before = self.steps.len();
         self.offset = u64::from(op.offset);
         self.next_offset = op.next_offset();
         self.after = None;
@@ -129,15 +133,15 @@ impl Emitter {
             Sem::Simd(simd) => simd,
             Sem::Sys(_) | Sem::Fpu(_) => return false,
         };
-        let before = (self.steps.len(), self.stops.len(), self.required.len(), self.ordinary.len());
+        let before = (self.stops.len(), self.required.len(), self.ordinary.len());
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
             return true;
         }
-        self.steps.truncate(before.0);
-        self.stops.truncate(before.1);
-        self.required.truncate(before.2);
-        self.ordinary.truncate(before.3);
+        self.steps.truncate(self.steps_before);
+        self.stops.truncate(before.0);
+        self.required.truncate(before.1);
+        self.ordinary.truncate(before.2);
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }

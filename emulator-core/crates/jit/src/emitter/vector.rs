@@ -48,9 +48,9 @@ impl Emitter {
         self.steps.push(Step::StoreVector { address, aligned, value, fault });
     }
 
-    /// Where the step at work has just loaded `low`: the same into a vector.
+    /// Where the instruction at work has just loaded `low`, which nothing else has seen: the same into a vector.
     fn loaded_into_vector(&mut self, low: Value) -> Option<Value> {
-        let &Step::Load { access, value, fault } = self.steps.last()? else { return None };
+        let &Step::Load { access, value, fault } = self.steps[self.steps_before..].last()? else { return None };
         if value != low || access.width < Width::W32 {
             return None;
         }
