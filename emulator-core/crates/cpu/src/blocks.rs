@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use x86::Op;
 
 use crate::compiled::{Code, CodeCache, Entry, Translation};
+use crate::mode::USER;
 use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
@@ -70,8 +71,12 @@ pub(crate) struct BlockCache {
     pub(crate) code: CodeCache,
     /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
-    /// Bumped whenever a linear address may lead elsewhere: empties the jump cache.
-    generation: u64,
+    /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
+    generations: [u64; 2],
+    /// Places in the jump cache of supervisor code in pages that are not global.
+    transient: Vec<u16>,
+    /// Hashed set of the pages that addresses in the jump cache lie in.
+    jump_pages: [u64; JUMP_PAGES / 64],
     /// Blocks decoded since power-on.
     pub(crate) decoded: u64,
     /// Blocks dropped because their bytes were written.
@@ -91,7 +96,9 @@ impl BlockCache {
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
-            generation: 1,
+            generations: [1; 2],
+            transient: Vec::new(),
+            jump_pages: [0; JUMP_PAGES / 64],
             decoded: 0,
             invalidated: 0,
         }
@@ -112,7 +119,13 @@ impl BlockCache {
             .then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
-    pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32) {
+    /// `global`: the address leads to the same place in all address spaces.
+    pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32, global: bool) {
+        let page = jump_page(linear);
+        self.jump_pages[page / 64] |= 1 << (page % 64);
+        if !global && mode & USER == 0 {
+            self.transient.push(jump_index(linear) as u16);
+        }
         let entry = self.code.find(&self.block(block).key).filter(|_| far_from_canonical_hole(linear));
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
         self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
@@ -124,7 +137,7 @@ impl BlockCache {
 
     /// Changes whenever compiled or decoded code, or what addresses lead to it, has changed.
     pub(crate) fn generation(&self) -> u64 {
-        self.generation
+        self.generations.iter().sum()
     }
 
     /// Counts that block `index` is interpreted; true when that makes it worth compiling.
@@ -164,12 +177,30 @@ impl BlockCache {
 
     #[inline(always)]
     pub(crate) fn tag(&self, mode: u16) -> u64 {
-        self.generation << 16 | u64::from(mode)
+        self.generations[usize::from(mode & USER == 0)] << 16 | u64::from(mode)
     }
 
     /// Forgets which block a linear address leads to; the blocks stay.
     pub(crate) fn forget_jumps(&mut self) {
-        self.generation += 1;
+        self.generations = self.generations.map(|generation| generation + 1);
+        self.transient.clear();
+        self.jump_pages = [0; JUMP_PAGES / 64];
+    }
+
+    /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
+    pub(crate) fn forget_local_jumps(&mut self) {
+        self.generations[0] += 1;
+        for at in self.transient.drain(..) {
+            self.jumps[usize::from(at)].tag = 0;
+        }
+    }
+
+    /// The same for addresses in the page of `linear`.
+    pub(crate) fn forget_page_jumps(&mut self, linear: u64) {
+        let page = jump_page(linear);
+        if self.jump_pages[page / 64] >> (page % 64) & 1 != 0 {
+            self.forget_jumps();
+        }
     }
 
     #[inline(always)]
@@ -265,6 +296,13 @@ impl BlockCache {
         self.by_page.clear();
         self.forget_jumps();
     }
+}
+
+/// Bits in the set of pages.
+const JUMP_PAGES: usize = 4096;
+
+fn jump_page(linear: u64) -> usize {
+    (linear >> 12 ^ linear >> 24) as usize % JUMP_PAGES
 }
 
 #[inline(always)]

@@ -203,7 +203,8 @@ impl Exec<'_> {
             _ => self.decode_block(rip, linear, key)?,
         };
         let mode_bits = self.cpu.mode_bits;
-        self.cpu.blocks.remember_jump(linear, mode_bits, index);
+        let global = self.cpu.tlb.is_global_code(linear);
+        self.cpu.blocks.remember_jump(linear, mode_bits, index, global);
         Ok(index)
     }
 

@@ -31,13 +31,16 @@ impl Mode {
         }
     }
 
-    /// Packed into 16 bits.
+    /// Packed into 16 bits, [`USER`] among them.
     pub(crate) fn bits(self) -> u16 {
         let flags = [self.vex, self.flat, self.user, self.aligned, self.single];
         let packed = flags.iter().fold(0, |bits, &flag| bits << 1 | u16::from(flag));
         packed << 4 | (self.code as u16) << 2 | self.stack as u16
     }
 }
+
+/// The bit of user mode in [`Mode::bits`].
+pub(crate) const USER: u16 = 1 << 6;
 
 /// Whether every access through ES, CS, SS and DS is within limits and rights. CS is readable; only a store through it
 /// would still be wrong, and decoding sees to that.

@@ -165,6 +165,15 @@ impl Tlb {
         Some((unsafe { self.selected.as_ref() }.code_pages[index(linear)], host))
     }
 
+    /// Whether `linear` is fetched from a global page, as far as the TLB knows.
+    pub fn is_global_code(&self, linear: u64) -> bool {
+        let slot = index(linear);
+        // SAFETY: `selected` points at one of our tables.
+        let tables = unsafe { self.selected.as_ref() };
+        let usage = Use::Execute as usize;
+        tables.entries[usage][slot].tag == linear & PAGE_MASK && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0
+    }
+
     /// Host address of `linear`, where all `bytes` lie in one page that may be used so in the selected view.
     #[inline(always)]
     pub fn lookup(&self, usage: Use, linear: u64, bytes: u64) -> Option<usize> {

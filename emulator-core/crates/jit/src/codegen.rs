@@ -200,7 +200,7 @@ impl Codegen<'_> {
             }
             Node::Vector(vector, operands) => self.vector(vector, operands),
             Node::Scalar(scalar, operands) => self.scalar(scalar, operands),
-            Node::SegmentBase(segment) => {
+            Node::SegmentBase(segment, _) => {
                 self.sink().i32_const(0).i64_load(at(state + segment_base_offset(segment)));
             }
             Node::Product | Node::VectorProduct => {

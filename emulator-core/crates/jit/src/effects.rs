@@ -3,11 +3,11 @@
 use cpu::Mode;
 use x86::decode::operands::Spec;
 use x86::instructions::fpu::Fpu;
-use x86::instructions::integer::Int;
+use x86::instructions::integer::{self, Int};
 use x86::instructions::system::Sys;
 use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, XMM};
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, XMM};
 
 /// A set of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -15,6 +15,11 @@ pub(crate) struct CellSet(u64);
 
 impl CellSet {
     const FLAGS: CellSet = CellSet(1 << FLAG_RESULT | 1 << FLAG_CARRIES);
+
+    /// RIP, if `wanted`.
+    pub(crate) const fn instruction_pointer(wanted: bool) -> CellSet {
+        CellSet((wanted as u64) << RIP)
+    }
 
     /// General registers and flags.
     pub(crate) const fn numbers() -> CellSet {
@@ -72,14 +77,32 @@ pub(crate) fn effects(op: &Op) -> Effects {
     }
 }
 
-/// Whether `op` may stand in a region: it does not end its block but as a near branch, and changes nothing that compiled code takes for constant.
-pub(crate) fn stays(op: &Op) -> bool {
-    let row = row(op);
-    let repeats = op.rep != x86::Rep::None && row.has_note("rep");
+/// How an instruction stands in its region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// It goes on with the next, or is a near branch.
+    Plain,
+    /// The next instruction may be another one's: an interrupt may come first, or the mode has changed.
+    Pauses,
+    /// It goes on where the state says, in a mode that may be another.
+    Transfers,
+    /// It is none of the region's.
+    Stops,
+}
+
+/// See [`Role`].
+pub(crate) fn role(op: &Op) -> Role {
+    use Sys::{CallFar, Hlt, Int, Int1, Int3, Into, Iret, JmpFar, RetFar, Syscall, Sysenter, Sysexit, Sysret};
     match op.sem {
-        Sem::Int(int) => int != Int::Ud,
-        Sem::Sys(Sys::Wrfsbase | Sys::Wrgsbase) => false,
-        _ => !repeats && !row.has_note("end"),
+        Sem::Int(integer::Int::Ud) | Sem::Sys(Hlt) => Role::Stops,
+        Sem::Int(_) => Role::Plain,
+        Sem::Sys(
+            CallFar | Int | Int1 | Int3 | Into | Iret | JmpFar | RetFar | Syscall | Sysenter | Sysexit | Sysret,
+        ) => Role::Transfers,
+        // A repeated instruction may have to go on with itself.
+        Sem::Sys(_) if op.rep != x86::Rep::None && row(op).has_note("rep") => Role::Transfers,
+        Sem::Sys(_) if row(op).has_note("end") => Role::Pauses,
+        _ => Role::Plain,
     }
 }
 

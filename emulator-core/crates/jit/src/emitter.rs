@@ -10,11 +10,11 @@ use cpu::compiled::FlagKind;
 use x86::instructions::simd::Lanes;
 use x86::{Exception, Op, Sem, Width, seg};
 
-use crate::effects::{CellSet, Effects, effects, is_plain};
+use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Interpreted, Need, RIP, Step, Stop, StopId,
-    Value, XMM,
+    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RIP, Step, Stop,
+    StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -69,6 +69,8 @@ pub(crate) struct Emitter {
     sum: Option<(FlagKind, Value)>,
     /// The same before the instruction at work.
     sum_before: Option<(FlagKind, Value)>,
+    /// System instructions so far.
+    systems: u32,
     /// XMM registers that the region keeps in locals, a bit each.
     vectors: u16,
     /// The instruction at work cannot be compiled.
@@ -99,6 +101,7 @@ impl Emitter {
             end: None,
             sum: None,
             sum_before: None,
+            systems: 0,
             vectors,
             unsupported: false,
             required: Vec::new(),
@@ -115,7 +118,7 @@ impl Emitter {
         self.next_offset = op.next_offset();
         self.after = None;
         if !(is_plain(op, self.mode) && self.compile(op)) {
-            self.interpret(number, effects(op));
+            self.interpret(number, op);
         }
         self.retired += 1;
         if let Some(after) = self.after {
@@ -147,7 +150,13 @@ impl Emitter {
     }
 
     /// Leaves the instruction to a helper.
-    fn interpret(&mut self, op: usize, effects: Effects) {
+    fn interpret(&mut self, number: usize, op: &Op) {
+        let effects = effects(op);
+        let helper = match role(op) {
+            Role::Transfers => Helper::Transfer,
+            _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
+            _ => Helper::Interpret,
+        };
         self.required.retain(|&need| need != Need::UsualRounding);
         let fault = self.stop_before(None);
         let after = self.stop_after();
@@ -155,15 +164,22 @@ impl Emitter {
         let carries = self.carries();
         let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
         let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
+        let transfers = CellSet::instruction_pointer(helper == Helper::Transfer);
         let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
-        let loaded: Vec<_> = effects.writes.and(kept).iter().map(|cell| (cell, product(cell))).collect();
+        let loaded: Vec<_> =
+            effects.writes.and(kept).with(transfers).iter().map(|cell| (cell, product(cell))).collect();
         for &(cell, value) in &loaded {
             self.cells[cell] = value;
             if cell == FLAG_CARRIES {
                 self.sum = None;
             }
         }
-        self.steps.push(Step::Interpret(Box::new(Interpreted { op, stored, loaded, fault, after })));
+        self.systems += u32::from(helper != Helper::Interpret);
+        if helper == Helper::Transfer {
+            self.end = Some(End::Dynamic);
+        }
+        let op = number;
+        self.steps.push(Step::Interpret(Box::new(Interpreted { op, helper, stored, loaded, fault, after })));
     }
 
     pub(crate) fn finish(mut self) -> Block {
@@ -332,7 +348,7 @@ impl Emitter {
         // Outside 64-bit mode unchecked segments are flat: their bases are zero.
         let based = self.mode.code == Width::W64 && matches!(op.seg, seg::FS | seg::GS);
         let address = if based {
-            let base = self.graph.segment_base(op.seg);
+            let base = self.graph.segment_base(op.seg, self.systems);
             self.graph.binary(Binary::Add, base, offset)
         } else {
             offset

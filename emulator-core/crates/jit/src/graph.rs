@@ -65,8 +65,8 @@ impl Graph {
         self.intern(Node::Input(cell))
     }
 
-    pub(crate) fn segment_base(&mut self, segment: u8) -> Value {
-        self.intern(Node::SegmentBase(segment))
+    pub(crate) fn segment_base(&mut self, segment: u8, after: u32) -> Value {
+        self.intern(Node::SegmentBase(segment, after))
     }
 
     /// A new value that a step makes, with its possible bits.
@@ -108,7 +108,7 @@ impl Graph {
     fn possible_of(&self, node: &Node) -> u64 {
         match *node {
             Node::Const(constant) => constant,
-            Node::Input(_) | Node::SegmentBase(_) | Node::Product | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
+            Node::Input(_) | Node::SegmentBase(..) | Node::Product | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
             Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => u64::MAX,
             Node::Scalar(scalar, _) => match scalar {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,

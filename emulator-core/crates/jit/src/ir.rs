@@ -42,8 +42,8 @@ pub(crate) enum Node {
     Const(u64),
     /// A cell as the block found it.
     Input(Cell),
-    /// Base of segment register `0`.
-    SegmentBase(u8),
+    /// Base of a segment register, after so many system instructions.
+    SegmentBase(u8, u32),
     /// Made by a step.
     Product,
     Unary(Unary, Value),
@@ -270,11 +270,23 @@ pub(crate) enum Step {
     Interpret(Box<Interpreted>),
 }
 
+/// Who runs an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Helper {
+    /// A vector or x87 instruction, or a general one.
+    Interpret,
+    /// A system instruction: after it the TLB's tables may be others.
+    System,
+    /// One that transfers control.
+    Transfer,
+}
+
 /// See [`Step::Interpret`].
 #[derive(Clone, Debug)]
 pub(crate) struct Interpreted {
     /// Its number in the block.
     pub(crate) op: usize,
+    pub(crate) helper: Helper,
     /// Cells the helper has to find in memory.
     pub(crate) stored: Vec<(Cell, Value)>,
     /// Cells it may change there.
@@ -351,7 +363,7 @@ impl Node {
     /// The values the node is made of.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let operands = match *self {
-            Node::Const(_) | Node::Input(_) | Node::SegmentBase(_) | Node::Product => [None; 3],
+            Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::Product => [None; 3],
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),

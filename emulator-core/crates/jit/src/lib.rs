@@ -25,6 +25,7 @@ use wasm_encoder::Function;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem, Width};
 
+use effects::Role;
 use emitter::Block;
 use structure::Structure;
 
@@ -68,7 +69,7 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     let (mut blocks, mut ops) = (Vec::new(), Vec::new());
     let vectors = effects::vectors_of(region.blocks.iter().flat_map(|block| &block.ops));
     for block in region.blocks {
-        let count = block.ops.iter().take_while(|op| effects::stays(op)).count();
+        let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
         if count == 0 && blocks.is_empty() {
             return None;
         }
@@ -92,10 +93,10 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     Some(Compiled { function, ops, instructions, entries })
 }
 
-/// Where in the region a call at the end of `block` comes back to.
+/// Where in the region execution may go on behind `block` after something else: a call, or what the interpreter had to see.
 fn resumed(block: &Block, ops: &[Op], blocks: &[Block]) -> Option<usize> {
     let last = ops.get(block.instructions - 1)?;
-    let calls = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect));
+    let interrupted = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect)) || effects::role(last) != Role::Plain;
     let behind = block.start + last.next_offset() as i64;
-    blocks.iter().position(|other| calls && other.start == behind)
+    blocks.iter().position(|other| interrupted && other.start == behind)
 }

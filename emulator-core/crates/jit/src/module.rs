@@ -16,13 +16,18 @@ use crate::layout::{KIND, LEFT, cell_offset};
 pub(crate) enum Callee {
     DivideWide,
     Interpret,
+    Transfer,
     Leave,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 3] =
-    [("divide_wide", Type::DivideWide), ("interpret", Type::Interpret), ("leave", Type::Region)];
+const IMPORTS: [(&str, Type); 4] = [
+    ("divide_wide", Type::DivideWide),
+    ("interpret", Type::Interpret),
+    ("transfer", Type::Interpret),
+    ("leave", Type::Region),
+];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 
 /// Function types, by their index.

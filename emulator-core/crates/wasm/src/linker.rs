@@ -4,6 +4,7 @@ use cpu::compiled::{Enter, Shared};
 use jit::Linker;
 use js_sys::{Function, Object, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen::throw_val;
 
 /// What every module imports from.
 const HOST: &str = "terrarium";
@@ -36,8 +37,9 @@ impl WasmLinker {
         let imports = Object::new();
         set(&imports, HOST, &self.host);
         // The engine copies the bytes before anything else runs.
-        let module = WebAssembly::Module::new(&Uint8Array::from(module)).unwrap_throw();
-        WebAssembly::Instance::new(&module, &imports).unwrap_throw().exports()
+        let module = WebAssembly::Module::new(&Uint8Array::from(module)).unwrap_or_else(|error| throw_val(error));
+        let instance = WebAssembly::Instance::new(&module, &imports).unwrap_or_else(|error| throw_val(error));
+        instance.exports()
     }
 }
 
@@ -48,7 +50,9 @@ fn set(object: &Object, name: &str, value: &JsValue) {
 impl Linker for WasmLinker {
     fn link_stubs(&mut self, module: &[u8], shared: &Shared) -> Enter {
         let helpers = shared.helpers;
-        for (name, slot) in [("divide_wide", helpers.divide_wide), ("interpret", helpers.interpret)] {
+        for (name, slot) in
+            [("divide_wide", helpers.divide_wide), ("interpret", helpers.interpret), ("transfer", helpers.transfer)]
+        {
             set(&self.host, name, &self.function(slot));
         }
         let exports = self.instantiate(module);

@@ -3,7 +3,7 @@
 //! Statuses: [`DONE`], [`FAULT`] (nothing is done; the context has the exception), [`LEAVE`] (done, but code, lines or mappings may have
 //! changed: leave after the instruction at work).
 
-use x86::{Exception, Op};
+use x86::Op;
 
 use super::Context;
 use crate::exec::Exec;
@@ -19,36 +19,45 @@ pub struct Helpers {
     pub divide_wide: usize,
     /// `(context, op, left: i64)`: runs one instruction on the state in memory; `left` is what was left of the slice when its block began.
     pub interpret: usize,
+    /// The same for one that transfers control: where to is in the state.
+    pub transfer: usize,
 }
 
 impl Helpers {
     pub(super) fn addresses() -> Helpers {
-        Helpers { divide_wide: divide_wide as *const () as usize, interpret: interpret as *const () as usize }
+        Helpers {
+            divide_wide: divide_wide as *const () as usize,
+            interpret: interpret as *const () as usize,
+            transfer: transfer as *const () as usize,
+        }
     }
 }
 
-/// Runs `work` for the processor that compiled code runs for, at the time at which the block began.
+/// Runs `op` for the processor that compiled code runs for, at the time at which the block began.
 ///
 /// # Safety
-/// `context` is what the running compiled code was made with.
-unsafe fn with_exec(
-    context: *mut Context,
-    left: i64,
-    work: impl FnOnce(&mut Exec<'_>) -> Result<(), Exception>,
-) -> u32 {
+/// `context` is what the running compiled code was made with, `op` one of its operations.
+unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) -> u32 {
     // SAFETY: `run_code` put its own `Exec` there and uses nothing of it until compiled code returns. The context is part of the processor
     // the `Exec` borrows, so it is read through the pointer before the reference is made.
     let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
     exec.cpu.retired = exec.cpu.context.limit - left as u64;
     let generation = exec.cpu.blocks.generation();
-    match work(exec) {
-        Ok(()) if exec.cpu.leave || exec.cpu.attention || exec.cpu.blocks.generation() != generation => LEAVE,
-        Ok(()) => DONE,
-        Err(exception) => {
-            exec.cpu.context.fault = Some(exception);
-            FAULT
-        }
+    let mode = exec.cpu.mode_bits;
+    // SAFETY: compiled code owns its operations for as long as it may run.
+    let op = unsafe { &*op };
+    let next = exec.address_of(op).wrapping_add(u64::from(op.len));
+    exec.cpu.state.rip = exec.cpu.mode.code.truncate(next);
+    if let Err(exception) = exec.cold(op) {
+        exec.cpu.context.fault = Some(exception);
+        return FAULT;
     }
+    let changed = exec.cpu.blocks.generation() != generation || !transfers && exec.cpu.mode_bits != mode;
+    if changed || exec.cpu.leave || exec.cpu.attention {
+        return LEAVE;
+    }
+    exec.cpu.refresh_context();
+    DONE
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
@@ -70,12 +79,11 @@ unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, div
 }
 
 unsafe extern "C" fn interpret(context: *mut Context, op: *const Op, left: i64) -> u32 {
-    let run = |exec: &mut Exec<'_>| {
-        // SAFETY: compiled code owns its operations for as long as it may run.
-        let op = unsafe { &*op };
-        exec.cpu.state.rip = exec.address_of(op).wrapping_add(u64::from(op.len));
-        exec.cold(op)
-    };
-    // SAFETY: called by compiled code with its context.
-    unsafe { with_exec(context, left, run) }
+    // SAFETY: called by compiled code with its context and an operation.
+    unsafe { run(context, op, left, false) }
+}
+
+unsafe extern "C" fn transfer(context: *mut Context, op: *const Op, left: i64) -> u32 {
+    // SAFETY: called by compiled code with its context and an operation.
+    unsafe { run(context, op, left, true) }
 }

@@ -171,6 +171,13 @@ impl Cpu {
         self.compiler = Some(Box::new(Compiler { translator, ready, hot, hot_since: 0, instructions: 0, entries: 0 }));
     }
 
+    /// Tells compiled code what may have changed with the mode.
+    fn refresh_context(&mut self) {
+        self.context.tag = self.blocks.tag(self.mode_bits);
+        self.context.tlb = self.tlb.selected_address();
+        self.context.enabled = enabled_vectors(&self.state);
+    }
+
     fn shared(&self) -> Shared {
         Shared {
             state: core::ptr::from_ref::<State>(&self.state) as usize,
@@ -256,10 +263,8 @@ impl Exec<'_> {
         let before = cpu.retired;
         let context = &mut cpu.context;
         context.limit = limit;
-        context.tag = cpu.blocks.tag(cpu.mode_bits);
-        context.tlb = cpu.tlb.selected_address();
-        context.enabled = enabled_vectors(&cpu.state);
         context.exec = this;
+        cpu.refresh_context();
         let left = (limit - before) as i64;
         // SAFETY: `entry.code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
         // for this state, context, jump cache and TLB (`settle_compiler`), stays in guest memory by the TLB's entries as the interpreter

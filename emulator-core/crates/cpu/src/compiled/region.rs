@@ -72,7 +72,7 @@ impl BlockCache {
     }
 }
 
-/// Whether `op`, the last of its block, goes on with the next instruction, now or after a call, and at its relative target.
+/// Whether `op`, the last of its block, goes on with the next instruction, now or some time later, and at its relative target.
 fn continues(op: &Op, code: Width) -> [bool; 2] {
     let whole = op.opsize == code;
     match op.sem {
@@ -81,6 +81,7 @@ fn continues(op: &Op, code: Width) -> [bool; 2] {
         // What a call comes back to belongs to the region, though the region does not go on there by itself.
         Sem::Int(Int::Call | Int::CallIndirect) => [true, false],
         Sem::Int(Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => [false; 2],
-        _ => [!x86::instructions::rows()[usize::from(op.row)].has_note("end"), false],
+        // Nor after an instruction that compiled code leaves to the interpreter.
+        _ => [true, false],
     }
 }

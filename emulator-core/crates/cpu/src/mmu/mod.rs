@@ -272,7 +272,11 @@ impl Exec<'_> {
     /// Drops translations; with `keep_global`, all but those of global pages.
     pub(crate) fn flush_translations(&mut self, keep_global: bool) {
         self.cpu.tlb.flush(keep_global);
-        self.cpu.blocks.forget_jumps();
+        if keep_global {
+            self.cpu.blocks.forget_local_jumps();
+        } else {
+            self.cpu.blocks.forget_jumps();
+        }
     }
 }
 

@@ -215,7 +215,7 @@ impl Exec<'_> {
         let linear = self.wrap(self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset));
         if canonical(linear) {
             self.cpu.tlb.flush_page(linear);
-            self.cpu.blocks.forget_jumps();
+            self.cpu.blocks.forget_page_jumps(linear);
         }
         Ok(())
     }

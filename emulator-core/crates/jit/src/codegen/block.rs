@@ -4,7 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, LEFT, Label, at, local_of};
-use crate::ir::{Cell, Interpreted, Need, Step, StopId, Value, XMM};
+use crate::ir::{Cell, Helper, Interpreted, Need, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
 use crate::module::Callee;
@@ -110,7 +110,8 @@ impl Codegen<'_> {
 
     /// Runs an instruction by its helper, on the cells it may look at in memory.
     fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
-        let Interpreted { stored, loaded, fault, after, .. } = interpreted;
+        let Interpreted { helper, stored, loaded, fault, after, .. } = interpreted;
+        let callee = if *helper == Helper::Transfer { Callee::Transfer } else { Callee::Interpret };
         let state = self.source.shared.state as u64;
         for &(cell, value) in stored {
             self.sink().i32_const(0);
@@ -122,7 +123,7 @@ impl Codegen<'_> {
         self.sink().i64_store(at(state + BLOCK_ADDRESS));
         self.push_context();
         let op = core::ptr::from_ref(op) as usize;
-        self.sink().i32_const(op as i32).local_get(LEFT).call(Callee::Interpret as u32).local_tee(super::HOST);
+        self.sink().i32_const(op as i32).local_get(LEFT).call(callee as u32).local_tee(super::HOST);
         self.sink().i32_const(1).i32_eq();
         self.open_if(BlockType::Empty);
         self.leave_at(*fault);
@@ -132,6 +133,9 @@ impl Codegen<'_> {
                 self.load_cell(cell);
                 self.set_local(value);
             }
+        }
+        if *helper == Helper::System {
+            self.load_tlb();
         }
         self.settle_for(*after);
         self.sink().local_get(super::HOST);

@@ -65,7 +65,7 @@ impl Codegen<'_> {
         self.open_block(Label::Leave);
         self.open_block(Label::Slow);
         self.open_block(Label::Chain);
-        self.sink().i32_const(0).i32_load(at(context + layout::TLB)).local_set(TLB);
+        self.load_tlb();
         for cell in self.vector_cells() {
             self.load_cell(cell);
             self.sink().local_set(local_of(cell));
@@ -81,6 +81,12 @@ impl Codegen<'_> {
         self.store_vectors();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Looks where the TLB's tables for the view in force are.
+    pub(super) fn load_tlb(&mut self) {
+        let tlb = self.source.shared.context as u64 + layout::TLB;
+        self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
     }
 
     fn vector_cells(&self) -> impl Iterator<Item = Cell> + use<> {
