@@ -3,6 +3,8 @@
 //! A block never leaves its page, but for a last instruction that crosses into the next one; such an instruction is a block of its
 //! own, valid only while the second page is where it was. Stores to pages that hold code come here ([`BlockCache::invalidate`]).
 
+use core::hash::{Hash, Hasher};
+
 use rustc_hash::FxHashMap;
 use x86::Op;
 
@@ -24,12 +26,19 @@ pub const MAX_REGION_OPS: usize = 400;
 pub const NO_CODE: u32 = 0;
 
 /// What identifies the decoded form of code at an address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     /// Physical address of the first byte.
     pub(crate) phys: u64,
     /// Mode it was decoded for.
     pub(crate) mode: Mode,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Physical addresses have 52 bits at most.
+        state.write_u64(self.phys ^ u64::from(self.mode.bits()) << 52);
+    }
 }
 
 /// A decoded block.
@@ -75,8 +84,8 @@ pub(crate) struct BlockCache {
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
     transient: Vec<u16>,
-    /// Hashed set of the pages that addresses in the jump cache lie in.
-    jump_pages: [u64; JUMP_PAGES / 64],
+    /// Hashed sets of the pages that addresses in the jump cache lie in, as the generations.
+    jump_pages: [[u64; JUMP_PAGES / 64]; 2],
     /// Blocks decoded since power-on.
     pub(crate) decoded: u64,
     /// Blocks dropped because their bytes were written.
@@ -98,7 +107,7 @@ impl BlockCache {
             hot_at: 0,
             generations: [1; 2],
             transient: Vec::new(),
-            jump_pages: [0; JUMP_PAGES / 64],
+            jump_pages: [[0; JUMP_PAGES / 64]; 2],
             decoded: 0,
             invalidated: 0,
         }
@@ -122,7 +131,7 @@ impl BlockCache {
     /// `global`: the address leads to the same place in all address spaces.
     pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32, global: bool) {
         let page = jump_page(linear);
-        self.jump_pages[page / 64] |= 1 << (page % 64);
+        self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
@@ -177,19 +186,20 @@ impl BlockCache {
 
     #[inline(always)]
     pub(crate) fn tag(&self, mode: u16) -> u64 {
-        self.generations[usize::from(mode & USER == 0)] << 16 | u64::from(mode)
+        self.generations[side(mode)] << 16 | u64::from(mode)
     }
 
     /// Forgets which block a linear address leads to; the blocks stay.
     pub(crate) fn forget_jumps(&mut self) {
         self.generations = self.generations.map(|generation| generation + 1);
         self.transient.clear();
-        self.jump_pages = [0; JUMP_PAGES / 64];
+        self.jump_pages = [[0; JUMP_PAGES / 64]; 2];
     }
 
     /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
     pub(crate) fn forget_local_jumps(&mut self) {
         self.generations[0] += 1;
+        self.jump_pages[0] = [0; JUMP_PAGES / 64];
         for at in self.transient.drain(..) {
             self.jumps[usize::from(at)].tag = 0;
         }
@@ -198,8 +208,11 @@ impl BlockCache {
     /// The same for addresses in the page of `linear`.
     pub(crate) fn forget_page_jumps(&mut self, linear: u64) {
         let page = jump_page(linear);
-        if self.jump_pages[page / 64] >> (page % 64) & 1 != 0 {
-            self.forget_jumps();
+        for side in 0..2 {
+            if self.jump_pages[side][page / 64] >> (page % 64) & 1 != 0 {
+                self.generations[side] += 1;
+                self.jump_pages[side] = [0; JUMP_PAGES / 64];
+            }
         }
     }
 
@@ -300,6 +313,12 @@ impl BlockCache {
 
 /// Bits in the set of pages.
 const JUMP_PAGES: usize = 4096;
+
+/// Which of two lists is that of user mode, and which that of supervisor mode.
+#[inline(always)]
+fn side(mode: u16) -> usize {
+    usize::from(mode & USER == 0)
+}
 
 fn jump_page(linear: u64) -> usize {
     (linear >> 12 ^ linear >> 24) as usize % JUMP_PAGES

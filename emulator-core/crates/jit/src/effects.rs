@@ -70,11 +70,42 @@ pub(crate) fn effects(op: &Op) -> Effects {
     match op.sem {
         Sem::Int(Int::Cld | Int::Std) => Effects::both(CellSet::default()),
         Sem::Int(_) => Effects::both(CellSet::numbers()),
-        Sem::Sys(_) if row(op).mnemonic.starts_with('X') => EVERYTHING,
-        Sem::Sys(_) => Effects::both(CellSet::numbers()),
+        Sem::Sys(sys) => of_system(op, sys),
         Sem::Fpu(Fpu::Fxsave | Fpu::Fxrstor) => EVERYTHING,
         Sem::Fpu(_) | Sem::Simd(_) => of_vector(op),
     }
+}
+
+const RAX: u8 = 0;
+const RCX: u8 = 8;
+const RDX: u8 = 2 * 8;
+const RBX: u8 = 3 * 8;
+const RSP: u8 = 4 * 8;
+const RSI: u8 = 6 * 8;
+const RDI: u8 = 7 * 8;
+
+/// Of the system instructions that kernels run often; any other may have to do with every register.
+fn of_system(op: &Op, sys: Sys) -> Effects {
+    use Sys::{Clac, Cli, Cmpxchg8b, Cmpxchg16b, Lods, Movs, Pushf, Rdmsr, Rdtsc, Stac, Sti, Stos, Swapgs, Wrmsr};
+    let set = |registers: &[u8]| registers.iter().fold(CellSet::default(), |all, &slot| all.with(register(slot)));
+    let address = register(op.base).with(register(op.index));
+    let (reads, writes) = match sys {
+        Cli | Sti | Clac | Stac | Swapgs => (set(&[]), set(&[])),
+        Pushf => (set(&[RSP]).with(CellSet::FLAGS), set(&[RSP])),
+        Rdtsc => (set(&[]), set(&[RAX, RDX])),
+        Rdmsr => (set(&[RCX]), set(&[RAX, RDX])),
+        Wrmsr => (set(&[RAX, RCX, RDX]), set(&[])),
+        Cmpxchg8b | Cmpxchg16b => {
+            let named = set(&[RAX, RBX, RCX, RDX]).with(CellSet::FLAGS);
+            (address.with(named), set(&[RAX, RDX]).with(CellSet::FLAGS))
+        }
+        Movs => (set(&[RCX, RSI, RDI]), set(&[RCX, RSI, RDI])),
+        Stos => (set(&[RAX, RCX, RDI]), set(&[RCX, RDI])),
+        Lods => (set(&[RAX, RCX, RSI]), set(&[RAX, RCX, RSI])),
+        _ if row(op).mnemonic.starts_with('X') => return EVERYTHING,
+        _ => return Effects::both(CellSet::numbers()),
+    };
+    Effects { reads, writes }
 }
 
 /// How an instruction stands in its region.
@@ -84,6 +115,8 @@ pub(crate) enum Role {
     Plain,
     /// The next instruction may be another one's: an interrupt may come first, or the mode has changed.
     Pauses,
+    /// The same, and it may have to go on with itself.
+    Repeats,
     /// It goes on where the state says, in a mode that may be another.
     Transfers,
     /// It is none of the region's.
@@ -99,8 +132,7 @@ pub(crate) fn role(op: &Op) -> Role {
         Sem::Sys(
             CallFar | Int | Int1 | Int3 | Into | Iret | JmpFar | RetFar | Syscall | Sysenter | Sysexit | Sysret,
         ) => Role::Transfers,
-        // A repeated instruction may have to go on with itself.
-        Sem::Sys(_) if op.rep != x86::Rep::None && row(op).has_note("rep") => Role::Transfers,
+        Sem::Sys(_) if op.rep != x86::Rep::None && row(op).has_note("rep") => Role::Repeats,
         Sem::Sys(_) if row(op).has_note("end") => Role::Pauses,
         _ => Role::Plain,
     }

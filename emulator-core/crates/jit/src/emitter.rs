@@ -69,6 +69,8 @@ pub(crate) struct Emitter {
     sum: Option<(FlagKind, Value)>,
     /// The same before the instruction at work.
     sum_before: Option<(FlagKind, Value)>,
+    /// Where a repeated instruction that leaves goes on.
+    unfinished: Option<Value>,
     /// System instructions so far.
     systems: u32,
     /// XMM registers that the region keeps in locals, a bit each.
@@ -101,6 +103,7 @@ impl Emitter {
             end: None,
             sum: None,
             sum_before: None,
+            unfinished: None,
             systems: 0,
             vectors,
             unsupported: false,
@@ -124,6 +127,7 @@ impl Emitter {
         if let Some(after) = self.after {
             self.stops[after] = self.stop_behind();
         }
+        self.unfinished = None;
     }
 
     /// Writes down what `op` does. False where that cannot be, and nothing has changed.
@@ -164,11 +168,15 @@ impl Emitter {
         let carries = self.carries();
         let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
         let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
-        let transfers = CellSet::instruction_pointer(helper == Helper::Transfer);
+        let moves = matches!(role(op), Role::Transfers | Role::Repeats);
+        let moves = CellSet::instruction_pointer(moves);
         let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
-        let loaded: Vec<_> =
-            effects.writes.and(kept).with(transfers).iter().map(|cell| (cell, product(cell))).collect();
+        let loaded: Vec<_> = effects.writes.and(kept).with(moves).iter().map(|cell| (cell, product(cell))).collect();
         for &(cell, value) in &loaded {
+            if cell == RIP && helper != Helper::Transfer {
+                self.unfinished = Some(value);
+                continue;
+            }
             self.cells[cell] = value;
             if cell == FLAG_CARRIES {
                 self.sum = None;
@@ -228,7 +236,7 @@ impl Emitter {
                 self.graph.select(condition, taken, next)
             }
             Some(End::Dynamic) => cells[RIP],
-            None => self.code_address(self.next_offset),
+            None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
         Stop { cells, retired: self.retired, raised: None }
     }

@@ -46,13 +46,14 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
     let mode = exec.cpu.mode_bits;
     // SAFETY: compiled code owns its operations for as long as it may run.
     let op = unsafe { &*op };
-    let next = exec.address_of(op).wrapping_add(u64::from(op.len));
-    exec.cpu.state.rip = exec.cpu.mode.code.truncate(next);
+    let next = exec.cpu.mode.code.truncate(exec.address_of(op).wrapping_add(u64::from(op.len)));
+    exec.cpu.state.rip = next;
     if let Err(exception) = exec.cold(op) {
         exec.cpu.context.fault = Some(exception);
         return FAULT;
     }
-    let changed = exec.cpu.blocks.generation() != generation || !transfers && exec.cpu.mode_bits != mode;
+    let elsewhere = !transfers && (exec.cpu.mode_bits != mode || exec.cpu.state.rip != next);
+    let changed = exec.cpu.blocks.generation() != generation || elsewhere;
     if changed || exec.cpu.leave || exec.cpu.attention {
         return LEAVE;
     }
