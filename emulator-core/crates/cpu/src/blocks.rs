@@ -55,6 +55,8 @@ pub(crate) struct Block {
     pub(crate) key: Key,
     /// Instructions interpreted in it.
     heat: u32,
+    /// A compiled region may be entered here.
+    compiled: bool,
 }
 
 /// Where a linear address leads to.
@@ -135,7 +137,8 @@ impl BlockCache {
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
-        let entry = self.code.find(&self.block(block).key).filter(|_| far_from_canonical_hole(linear));
+        let Block { key, compiled, .. } = self.block(block);
+        let entry = if compiled && far_from_canonical_hole(linear) { self.code.find(&key) } else { None };
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
         self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
     }
@@ -172,6 +175,10 @@ impl BlockCache {
         let first = self.block(blocks[0]).key;
         let key = |&offset: &i64| Key { phys: first.phys.wrapping_add(offset as u64), mode: first.mode };
         let entries: Vec<Key> = translation.entries.iter().map(key).collect();
+        for &block in blocks {
+            let block = &mut self.blocks[block as usize];
+            block.compiled |= entries.contains(&block.key);
+        }
         let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
         self.code.insert(translation.code, entries, blocks.iter().map(range).collect());
         for jump in self.jumps.iter_mut().filter(|jump| jump.code == NO_CODE && far_from_canonical_hole(jump.linear)) {
@@ -244,7 +251,15 @@ impl BlockCache {
         self.ops.extend_from_slice(ops);
         let index = self.blocks.len() as u32;
         let count = ops.len() as u16;
-        self.blocks.push(Block { first, count, bytes, second_page, key, heat: 0 });
+        self.blocks.push(Block {
+            first,
+            count,
+            bytes,
+            second_page,
+            key,
+            heat: 0,
+            compiled: self.code.find(&key).is_some(),
+        });
         self.by_key.insert(key, index);
         self.decoded += 1;
         let mut new_page = false;

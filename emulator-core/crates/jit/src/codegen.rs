@@ -54,9 +54,11 @@ struct Codegen<'a> {
     labels: Vec<Label>,
     /// Types of the locals for values.
     value_types: Vec<ValType>,
-    /// Those locals that are numbers, and those that are vectors, and how many of each the block has taken.
-    pools: [Vec<u32>; 2],
-    taken: [usize; 2],
+    /// Those locals that are free: numbers, and vectors.
+    free: [Vec<u32>; 2],
+    /// How often each value will still be asked for, and those that have been, since the step at work began.
+    left: Vec<u32>,
+    consumed: Vec<Value>,
     block: &'a Block,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
@@ -119,13 +121,10 @@ impl Codegen<'_> {
     fn give_local(&mut self, value: Value) -> u32 {
         let is_vector = self.block.graph.node(value).is_vector();
         let pool = usize::from(is_vector);
-        if self.taken[pool] == self.pools[pool].len() {
-            let local = self.first_value() + self.value_types.len() as u32;
-            self.pools[pool].push(local);
+        let local = self.free[pool].pop().unwrap_or_else(|| {
             self.value_types.push(if is_vector { ValType::V128 } else { ValType::I64 });
-        }
-        let local = self.pools[pool][self.taken[pool]];
-        self.taken[pool] += 1;
+            self.first_value() + self.value_types.len() as u32 - 1
+        });
         self.locals[value.index()] = Some(local);
         if self.in_stop {
             self.given.push(value);
@@ -142,6 +141,23 @@ impl Codegen<'_> {
     fn set_local(&mut self, value: Value) {
         let local = self.give_local(value);
         self.sink().local_set(local);
+    }
+
+    /// Frees the locals of values that are not asked for any more.
+    fn release_consumed(&mut self) {
+        for value in core::mem::take(&mut self.consumed) {
+            let left = &mut self.left[value.index()];
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.release(value);
+            }
+        }
+    }
+
+    fn release(&mut self, value: Value) {
+        if let Some(local) = self.locals[value.index()].take() {
+            self.free[usize::from(self.block.graph.node(value).is_vector())].push(local);
+        }
     }
 
     /// Makes sure that `value` needs no more computing than reading a local or a constant.
@@ -188,7 +204,11 @@ impl Codegen<'_> {
 
     fn compute(&mut self, value: Value) {
         let state = self.source.shared.state as u64;
-        match self.block.graph.node(value) {
+        let node = self.block.graph.node(value);
+        if !self.in_stop {
+            self.consumed.extend(node.operands());
+        }
+        match node {
             Node::Const(constant) => {
                 self.sink().i64_const(constant as i64);
             }

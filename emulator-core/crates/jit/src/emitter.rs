@@ -8,12 +8,13 @@ mod vector;
 use cpu::Mode;
 use cpu::compiled::FlagKind;
 use x86::instructions::simd::Lanes;
-use x86::{Exception, Op, Sem, Width, seg};
+use x86::instructions::system::Sys;
+use x86::{Exception, Op, Rep, Sem, Width, seg};
 
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RIP, Step, Stop,
+    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RIP, Step, Stop,
     StopId, Value, XMM,
 };
 
@@ -158,22 +159,24 @@ impl Emitter {
         let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
+            Role::Repeats => Helper::Repeat,
             _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
             _ => Helper::Interpret,
         };
         self.required.retain(|&need| need != Need::UsualRounding);
-        let fault = self.stop_before(None);
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
         let carries = self.carries();
         let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
         let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
-        let moves = matches!(role(op), Role::Transfers | Role::Repeats);
+        let moves = matches!(helper, Helper::Transfer | Helper::Repeat);
         let moves = CellSet::instruction_pointer(moves);
         let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
         let loaded: Vec<_> = effects.writes.and(kept).with(moves).iter().map(|cell| (cell, product(cell))).collect();
+        let count = self.repetitions(op);
+        let before = self.cells;
         for &(cell, value) in &loaded {
-            if cell == RIP && helper != Helper::Transfer {
+            if cell == RIP && helper == Helper::Repeat {
                 self.unfinished = Some(value);
                 continue;
             }
@@ -186,8 +189,23 @@ impl Emitter {
         if helper == Helper::Transfer {
             self.end = Some(End::Dynamic);
         }
+        let fault = self.stop_before(None);
+        if helper == Helper::Repeat {
+            let mut cells = self.with_lazy_flags(self.cells, self.sum);
+            cells[RIP] = self.stops[fault].cells[RIP];
+            self.stops[fault].cells = cells;
+        }
+        let loaded = loaded.into_iter().map(|(cell, value)| (cell, before[cell], value)).collect();
         let op = number;
-        self.steps.push(Step::Interpret(Box::new(Interpreted { op, helper, stored, loaded, fault, after })));
+        let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
+        self.steps.push(Step::Interpret(Box::new(interpreted)));
+    }
+
+    /// RCX, where `op` does nothing at all when that is zero.
+    fn repetitions(&self, op: &Op) -> Option<Value> {
+        const RCX: Cell = 1;
+        let moves = matches!(op.sem, Sem::Sys(Sys::Movs | Sys::Stos | Sys::Lods));
+        (moves && op.rep != Rep::None && op.address == self.mode.code).then(|| self.cells[RCX])
     }
 
     pub(crate) fn finish(mut self) -> Block {

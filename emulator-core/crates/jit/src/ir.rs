@@ -277,6 +277,8 @@ pub(crate) enum Helper {
     Interpret,
     /// A system instruction: after it the TLB's tables may be others.
     System,
+    /// A repeated string instruction: where it faults, part of it is done.
+    Repeat,
     /// One that transfers control.
     Transfer,
 }
@@ -289,8 +291,10 @@ pub(crate) struct Interpreted {
     pub(crate) helper: Helper,
     /// Cells the helper has to find in memory.
     pub(crate) stored: Vec<(Cell, Value)>,
-    /// Cells it may change there.
-    pub(crate) loaded: Vec<(Cell, Value)>,
+    /// Nothing happens where this is zero.
+    pub(crate) count: Option<Value>,
+    /// Cells it may change there: what they hold before, and after.
+    pub(crate) loaded: Vec<(Cell, Value, Value)>,
     pub(crate) fault: StopId,
     /// Where it leaves when code, lines or mappings may have changed: behind the instruction.
     pub(crate) after: StopId,
@@ -326,7 +330,7 @@ impl Step {
         let operands = match *self {
             Step::Interpret(ref interpreted) => {
                 stored = &interpreted.stored;
-                [None; 3]
+                [interpreted.count, None, None]
             }
             Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
@@ -341,7 +345,16 @@ impl Step {
         operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
     }
 
-    /// Where the step may leave the block with values that are there before it.
+    /// Where the step may leave the block.
+    pub(crate) fn all_stops(&self) -> impl Iterator<Item = StopId> {
+        let interpreted = match *self {
+            Step::Interpret(ref interpreted) => [Some(interpreted.fault), Some(interpreted.after)],
+            _ => [None; 2],
+        };
+        self.stops().chain(interpreted.into_iter().flatten())
+    }
+
+    /// Where the step may leave the block, with values that are there before it.
     pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
         let stops = match *self {
             Step::Load { fault, .. }
@@ -353,7 +366,8 @@ impl Step {
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
             Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
-            Step::Interpret(ref interpreted) => Some(interpreted.fault),
+            // What it leaves with, an instruction may have made.
+            Step::Interpret(_) => None,
         };
         stops.into_iter()
     }

@@ -3,7 +3,7 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, LEFT, Label, at, local_of};
+use super::{Codegen, HOST, LEFT, Label, at, local_of};
 use crate::ir::{Cell, Helper, Interpreted, Need, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
@@ -17,6 +17,11 @@ impl Codegen<'_> {
                 self.settle_for(stop);
             }
             self.step(step, ops);
+            self.consumed.extend(step.operands());
+            for stop in step.all_stops() {
+                self.consumed.extend(self.liveness.frontier(stop));
+            }
+            self.release_consumed();
         }
     }
 
@@ -110,37 +115,67 @@ impl Codegen<'_> {
 
     /// Runs an instruction by its helper, on the cells it may look at in memory.
     fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
-        let Interpreted { helper, stored, loaded, fault, after, .. } = interpreted;
-        let callee = if *helper == Helper::Transfer { Callee::Transfer } else { Callee::Interpret };
-        let state = self.source.shared.state as u64;
+        let Interpreted { helper, stored, count, loaded, fault, after, .. } = interpreted;
+        // They are asked for again below, and what is computed behind a condition is not there after it.
+        for &(_, value) in stored {
+            self.settle(value);
+        }
+        let wanted: Vec<_> = loaded.iter().filter(|(_, _, value)| self.liveness.uses(*value) > 0).collect();
+        for &&(_, before, value) in &wanted {
+            if count.is_some() {
+                self.value(before);
+                self.set_local(value);
+            } else {
+                self.give_local(value);
+            }
+        }
+        if let &Some(count) = count {
+            self.value(count);
+            self.sink().i64_eqz().i32_eqz();
+            self.open_if(BlockType::Empty);
+        }
         for &(cell, value) in stored {
             self.sink().i32_const(0);
             self.value(value);
             self.store_cell(cell);
         }
+        self.call_interpreter(*helper, op);
+        for &&(cell, _, value) in &wanted {
+            self.load_cell(cell);
+            let local = self.locals[value.index()].expect("given above");
+            self.sink().local_set(local);
+        }
+        if matches!(helper, Helper::System | Helper::Repeat) {
+            self.load_tlb();
+        }
+        self.leave_after_interpreter(*fault, *after);
+        if count.is_some() {
+            self.close();
+        }
+    }
+
+    /// Leaves the helper's status in [`HOST`].
+    fn call_interpreter(&mut self, helper: Helper, op: &Op) {
+        let state = self.source.shared.state as u64;
         let start = self.block.start;
         self.sink().i32_const(0).local_get(crate::ir::RIP as u32).i64_const(start).i64_add();
         self.sink().i64_store(at(state + BLOCK_ADDRESS));
         self.push_context();
+        let callee = if helper == Helper::Transfer { Callee::Transfer } else { Callee::Interpret };
         let op = core::ptr::from_ref(op) as usize;
-        self.sink().i32_const(op as i32).local_get(LEFT).call(callee as u32).local_tee(super::HOST);
-        self.sink().i32_const(1).i32_eq();
+        self.sink().i32_const(op as i32).local_get(LEFT).call(callee as u32).local_set(HOST);
+    }
+
+    /// Leaves at `fault` where the status says so, and at `after` where anything else but that all is well.
+    fn leave_after_interpreter(&mut self, fault: StopId, after: StopId) {
+        const FAULT: i32 = 1;
+        self.sink().local_get(HOST);
         self.open_if(BlockType::Empty);
-        self.leave_at(*fault);
+        self.sink().local_get(HOST).i32_const(FAULT).i32_eq();
+        self.open_if(BlockType::Empty);
+        self.leave_at(fault);
         self.close();
-        for &(cell, value) in loaded {
-            if self.liveness.uses(value) > 0 {
-                self.load_cell(cell);
-                self.set_local(value);
-            }
-        }
-        if *helper == Helper::System {
-            self.load_tlb();
-        }
-        self.settle_for(*after);
-        self.sink().local_get(super::HOST);
-        self.open_if(BlockType::Empty);
-        self.leave_at(*after);
+        self.leave_at(after);
         self.close();
     }
 
@@ -213,8 +248,8 @@ impl Codegen<'_> {
         }
         self.branch(label);
         self.in_stop = false;
-        for value in self.given.drain(..) {
-            self.locals[value.index()] = None;
+        for value in core::mem::take(&mut self.given) {
+            self.release(value);
         }
         for value in self.asked.drain(..) {
             self.stop_uses[value.index()] = 0;

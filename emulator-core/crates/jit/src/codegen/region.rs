@@ -1,14 +1,14 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
 use cpu::compiled::{Shared, jump_layout};
-use wasm_encoder::{BlockType, Function};
+use wasm_encoder::{BlockType, Function, ValType};
 use x86::{Op, Width};
 
 use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, TLB, at, local_of, locals};
 use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Value};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -37,8 +37,9 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         code: Vec::new(),
         labels: Vec::new(),
         value_types: Vec::new(),
-        pools: [Vec::new(), Vec::new()],
-        taken: [0; 2],
+        free: [Vec::new(), Vec::new()],
+        left: Vec::new(),
+        consumed: Vec::new(),
         block: entry,
         liveness: Liveness::of(entry, needed[0], false),
         locals: Vec::new(),
@@ -202,13 +203,19 @@ impl Codegen<'_> {
     }
 
     fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let first = self.first_value();
         let goes_back = (0..2).any(|which| matches!(plan.structure.edge(id, which), Edge::Back(_)));
         let source = self.source;
         self.block = &source.blocks[id];
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
+        for local in self.locals.drain(..).flatten() {
+            let is_vector = self.value_types[(local - first) as usize] == ValType::V128;
+            self.free[usize::from(is_vector)].push(local);
+        }
         self.locals = vec![None; self.block.graph.len()];
+        self.left = (0..self.block.graph.len() as u32).map(|value| self.liveness.uses(Value(value))).collect();
+        self.consumed.clear();
         self.stop_uses = vec![0; self.block.graph.len()];
-        self.taken = [0; 2];
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
         }

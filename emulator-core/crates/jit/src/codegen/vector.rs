@@ -166,6 +166,8 @@ impl Codegen<'_> {
     }
 
     fn float(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
+        // Scalar forms ask for it twice.
+        self.settle(a);
         if matches!(op, FpOp::Min | FpOp::Max) {
             self.extreme(op, lanes, a, b);
             return;
@@ -214,6 +216,7 @@ impl Codegen<'_> {
     }
 
     fn compare_lanes(&mut self, relation: Relation, lanes: Lanes, a: Value, b: Value) {
+        self.settle(a);
         if is_scalar(lanes) {
             self.value(a);
         }
@@ -316,8 +319,11 @@ impl Codegen<'_> {
     /// Pushes 1 where some lane of the first operand is not ordinary.
     fn suspicious(&mut self, check: Check, lanes: Lanes, [value, a, b]: [Value; 3]) {
         let single = is_single(lanes);
-        for operand in [value, a, b] {
-            self.settle(operand);
+        // Each is asked for more than once.
+        self.settle(value);
+        if matches!(check, Check::Product | Check::Quotient) {
+            self.settle(a);
+            self.settle(b);
         }
         if check == Check::Range {
             const TWO_TO_31: f32 = 2_147_483_648.0;
