@@ -7,6 +7,7 @@ mod access;
 mod block;
 mod narrow;
 mod region;
+mod strings;
 mod vector;
 
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, MemArgTarget, ValType};

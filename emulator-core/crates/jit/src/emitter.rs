@@ -14,7 +14,7 @@ use x86::{Exception, Op, Rep, Sem, Width, seg};
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RIP, Step, Stop,
+    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step, Stop,
     StopId, Value, XMM,
 };
 
@@ -203,7 +203,6 @@ impl Emitter {
 
     /// RCX, where `op` does nothing at all when that is zero.
     fn repetitions(&self, op: &Op) -> Option<Value> {
-        const RCX: Cell = 1;
         let moves = matches!(op.sem, Sem::Sys(Sys::Movs | Sys::Stos | Sys::Lods));
         (moves && op.rep != Rep::None && op.address == self.mode.code).then(|| self.cells[RCX])
     }

@@ -20,6 +20,10 @@ impl Value {
 
 /// A piece of guest state that compiled code keeps in locals: sixteen general registers, then the others.
 pub(crate) type Cell = usize;
+pub(crate) const RAX: Cell = 0;
+pub(crate) const RCX: Cell = 1;
+pub(crate) const RSI: Cell = 6;
+pub(crate) const RDI: Cell = 7;
 pub(crate) const FLAG_RESULT: Cell = 16;
 pub(crate) const FLAG_CARRIES: Cell = 17;
 /// While a region runs, the address it was entered at; when it leaves, where the guest goes on.

@@ -41,8 +41,8 @@ pub fn compilable(mode: Mode) -> bool {
 /// A compiled region.
 pub struct Compiled {
     pub(crate) function: Function,
-    /// The operations its helper interprets, at the addresses that the code has.
-    pub(crate) ops: Vec<Vec<Op>>,
+    /// The operations that helpers are given, at the addresses that the code has.
+    _ops: Vec<Vec<Op>>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
     /// Where it can be entered, by the number of the entry: offsets from the region's first byte.
@@ -90,7 +90,7 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
     let entries = structure.entries.iter().map(|&entry| blocks[entry].start).collect();
-    Some(Compiled { function, ops, instructions, entries })
+    Some(Compiled { function, _ops: ops, instructions, entries })
 }
 
 /// Where in the region execution may go on behind `block` after something else: a call, or what the interpreter had to see.

@@ -250,9 +250,9 @@ impl Loops {
         let bodies: Vec<_> =
             latches.into_iter().enumerate().map(|(head, latches)| body(head, latches, &predecessors)).collect();
         let mut around = vec![root; successors.len()];
-        for block in 0..root {
+        for (block, around) in around.iter_mut().enumerate().take(root) {
             let inside = (0..root).filter(|&head| head != block && bodies[head].contains(&block));
-            around[block] = inside.min_by_key(|&head| bodies[head].len()).unwrap_or(root);
+            *around = inside.min_by_key(|&head| bodies[head].len()).unwrap_or(root);
         }
         Loops { tree, bodies, around }
     }

@@ -23,7 +23,7 @@ use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, State};
 
 /// How many instructions are interpreted in a block before it is compiled.
-const HOT: u32 = 10_000;
+const HOT: u32 = 20_000;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 12;
 /// Instructions for which they wait at most, if there are fewer.

@@ -102,7 +102,7 @@ impl Codegen<'_> {
     }
 
     /// Leaves the entry's address in [`ENTRY`] and pushes whether the access may go ahead.
-    fn tlb_hits(&mut self, address: Value, bytes: u64, usage: Use) {
+    pub(super) fn tlb_hits(&mut self, address: Value, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
         self.value(address);
         self.sink().i64_const(i64::from(PAGE_SHIFT - ENTRY_SHIFT)).i64_shr_u().i32_wrap_i64();
@@ -116,13 +116,13 @@ impl Codegen<'_> {
     }
 
     /// Pushes the host address: linear memory has 32-bit addresses, so the low half of the addend is enough.
-    fn host_address(&mut self, address: Value, usage: Use) {
+    pub(super) fn host_address(&mut self, address: Value, usage: Use) {
         self.value(address);
         self.sink().i32_wrap_i64().local_get(ENTRY);
         self.sink().i32_load(at(tlb_offset(usage) + 8)).i32_add();
     }
 
-    fn load_host(&mut self, w: Width) {
+    pub(super) fn load_host(&mut self, w: Width) {
         let mut sink = self.sink();
         match w {
             Width::W8 => sink.i64_load8_u(at(0)),
@@ -132,7 +132,7 @@ impl Codegen<'_> {
         };
     }
 
-    fn store_host(&mut self, w: Width) {
+    pub(super) fn store_host(&mut self, w: Width) {
         let mut sink = self.sink();
         match w {
             Width::W8 => sink.i64_store8(at(0)),

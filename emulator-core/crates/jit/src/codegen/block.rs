@@ -4,7 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::ir::{Cell, Helper, Interpreted, Need, Step, StopId, Value, XMM};
+use crate::ir::{Cell, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
 use crate::module::Callee;
@@ -129,14 +129,16 @@ impl Codegen<'_> {
                 self.give_local(value);
             }
         }
-        if let &Some(count) = count {
+        let now = |cell: Cell| loaded.iter().find(|&&(other, ..)| other == cell).map(|&(_, _, value)| value);
+        if let Some(count) = count.and(now(RCX)) {
+            self.few_elements(op, interpreted);
             self.value(count);
             self.sink().i64_eqz().i32_eqz();
             self.open_if(BlockType::Empty);
         }
         for &(cell, value) in stored {
             self.sink().i32_const(0);
-            self.value(value);
+            self.value(now(cell).filter(|_| count.is_some()).unwrap_or(value));
             self.store_cell(cell);
         }
         self.call_interpreter(*helper, op);

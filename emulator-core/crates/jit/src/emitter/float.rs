@@ -190,7 +190,7 @@ impl Emitter {
     }
 
     /// The lowest lane as an integer; what does not fit is left to the interpreter.
-    pub(super) fn to_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: Value) -> Value {
+    pub(super) fn lowest_as_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: Value) -> Value {
         self.require(Need::UsualRounding);
         let magnitude = self.magnitude(lanes, a);
         // 2^31 or 2^63, less one binade where rounding might still reach it.

@@ -289,7 +289,7 @@ impl VectorEngine for Emitter {
     }
 
     fn lane_to_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: Value) -> Result<Value, Infallible> {
-        Ok(self.to_integer(lanes, w, truncate, a))
+        Ok(self.lowest_as_integer(lanes, w, truncate, a))
     }
 
     fn mxcsr(&mut self) -> Value {
