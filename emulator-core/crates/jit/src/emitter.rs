@@ -3,6 +3,7 @@
 mod engine;
 mod float;
 mod shuffle;
+mod strings;
 mod vector;
 
 use cpu::Mode;
@@ -139,7 +140,8 @@ impl Emitter {
                 return true;
             }
             Sem::Simd(simd) => simd,
-            Sem::Sys(_) | Sem::Fpu(_) => return false,
+            Sem::Sys(sys) => return self.string_element(op, sys),
+            Sem::Fpu(_) => return false,
         };
         let before = (self.stops.len(), self.required.len(), self.ordinary.len());
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
@@ -163,7 +165,7 @@ impl Emitter {
             _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
             _ => Helper::Interpret,
         };
-        self.required.retain(|&need| need != Need::UsualRounding);
+        self.required.retain(|need| matches!(need, Need::Sse | Need::Avx));
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
         let carries = self.carries();

@@ -196,6 +196,8 @@ pub(crate) enum Need {
     Avx,
     /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
     UsualRounding,
+    /// String instructions go upwards: EFLAGS.DF is clear.
+    Upwards,
 }
 
 /// Something that must happen in its place.

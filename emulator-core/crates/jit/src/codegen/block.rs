@@ -9,6 +9,7 @@ use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset,
 use crate::liveness::changed;
 use crate::module::Callee;
 use cpu::compiled::{ENABLED_AVX, ENABLED_SSE};
+use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
@@ -89,6 +90,10 @@ impl Codegen<'_> {
                 const USUAL: i32 = 0x1fa0;
                 self.sink().i32_const(0).i32_load(at(state + MXCSR)).i32_const(LOOKED_AT).i32_and();
                 self.sink().i32_const(USUAL).i32_ne();
+            }
+            Need::Upwards => {
+                self.push_flags(eflags::DF);
+                self.sink().i64_eqz().i32_eqz();
             }
         }
         self.open_if(BlockType::Empty);

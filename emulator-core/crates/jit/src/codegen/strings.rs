@@ -48,9 +48,14 @@ impl Codegen<'_> {
 
     /// Pushes whether EFLAGS.DF is clear, and RF: a finished instruction clears it.
     fn is_upwards(&mut self) {
+        self.push_flags(eflags::DF | eflags::RF);
+        self.sink().i64_eqz();
+    }
+
+    /// Pushes which of the system flags in `mask` are set.
+    pub(super) fn push_flags(&mut self, mask: u64) {
         let flags = (self.source.shared.state + offset_of!(State, system_flags)) as u64;
-        let other = (eflags::DF | eflags::RF) as i64;
-        self.sink().i32_const(0).i64_load(at(flags)).i64_const(other).i64_and().i64_eqz();
+        self.sink().i32_const(0).i64_load(at(flags)).i64_const(mask as i64).i64_and();
     }
 
     /// Moves one element; out of the construct around the loop where the TLB does not cover it.
