@@ -228,6 +228,9 @@ impl Cpu {
                 self.blocks.add_code(&translation, &blocks);
             }
         }
+        if self.blocks.code.trim() {
+            self.blocks.forget_jumps();
+        }
     }
 }
 
