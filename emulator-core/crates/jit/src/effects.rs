@@ -179,7 +179,7 @@ fn of_vector(op: &Op) -> Effects {
     let written = CellSet::vectors(named_vectors(op, |token| Spec::parse(token).written));
     let mut effects = Effects { reads: address.with(flags).with(vectors), writes: flags.with(written) };
     // The flags are an operand of FCMOVcc that rows do not name.
-    if matches!(op.sem, Sem::Fpu(_)) {
+    if row.mnemonic.starts_with("FCMOV") {
         effects.reads = effects.reads.with(CellSet::FLAGS);
     }
     let general = |token: &str| token.starts_with(['E', 'G', 'R', 'B', 'Z', 'A', 'e', 'r']);
