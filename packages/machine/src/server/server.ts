@@ -84,13 +84,7 @@ export class CoreServer implements MachineServer {
     });
   }
 
-  #begin(
-    create: () => CoreMachine,
-    engine: Engine,
-    startup: Startup,
-    events: MachineEvents,
-    traced: boolean,
-  ): void {
+  #begin(create: () => CoreMachine, engine: Engine, startup: Startup, events: MachineEvents, traced: boolean): void {
     const machine = translated(create);
     if (engine !== "interpreter") machine.compile();
     const reboot = async (): Promise<void> => {
