@@ -17,9 +17,9 @@ const CAPACITY: usize = 1 << 17;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.
-pub(crate) const JUMPS: usize = 8192;
+pub(crate) const JUMPS: usize = 1 << 15;
 /// How far apart the bits of an address are that its place in the jump cache comes from.
-pub(crate) const JUMP_SHIFT: u32 = 13;
+pub(crate) const JUMP_SHIFT: u32 = 15;
 /// Most operations compiled together.
 pub const MAX_REGION_OPS: usize = 400;
 /// The slot of a block that is not compiled. No function has it: it is the null pointer.
