@@ -14,6 +14,8 @@ use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
+/// The same where hot blocks are compiled, which they only become if they are kept: 20 MiB.
+const CAPACITY_TO_COMPILE: usize = 1 << 19;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.
@@ -130,6 +132,13 @@ impl BlockCache {
             .then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
+    /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
+    pub(crate) fn compile_at(&mut self, hot_at: u32) {
+        self.forget();
+        self.hot_at = hot_at;
+        self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
+    }
+
     /// `global`: the address leads to the same place in all address spaces.
     pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32, global: bool) {
         let page = jump_page(linear);
@@ -243,7 +252,7 @@ impl BlockCache {
     /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write
     /// translations of those must go.
     pub(crate) fn insert(&mut self, key: Key, ops: &[Op], second_page: Option<u64>) -> (u32, bool) {
-        if self.ops.len() + ops.len() > CAPACITY {
+        if self.ops.len() + ops.len() > self.ops.capacity() {
             self.clear();
         }
         let bytes = ops.last().map_or(0, |op| op.next_offset() as u16);

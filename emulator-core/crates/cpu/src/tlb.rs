@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use platform::PhysAddr;
 
 /// Entries in each table.
-pub const ENTRIES: usize = 1024;
+pub const ENTRIES: usize = 2048;
 /// Clears the offset within a page.
 pub const PAGE_MASK: u64 = !0xfff;
 /// A tag no address compares equal to.
@@ -76,6 +76,8 @@ pub struct Tlb {
     pub misses: u64,
     /// Entries filled since the last complete flush, as `view << 16 | use << 12 | index`; past [`ENTRIES`] of them a flush goes through all tables.
     filled: Vec<u32>,
+    /// Where pages of RAM that paging structures lie in are in the host's memory, by physical page.
+    structures: [(PhysAddr, usize); STRUCTURES],
     /// Hashed set of 4 MiB regions in which some entry comes from a large page.
     large: [u64; LARGE_BITS / 64],
 }
@@ -84,6 +86,11 @@ pub struct Tlb {
 const LARGE_BITS: usize = 1024;
 /// log2 of the size of such a region: of the largest page the walker knows, that of 32-bit paging.
 const LARGE_SHIFT: u32 = 22;
+
+/// Pages of paging structures kept: a walk needs four.
+const STRUCTURES: usize = 64;
+/// No page begins there.
+const NO_PAGE: (PhysAddr, usize) = (PhysAddr(1), 0);
 
 const EMPTY: Entry = Entry { tag: INVALID, addend: 0 };
 
@@ -95,6 +102,11 @@ fn index(linear: u64) -> usize {
 #[inline(always)]
 fn region(linear: u64) -> usize {
     (linear >> LARGE_SHIFT ^ linear >> (LARGE_SHIFT + 10)) as usize & (LARGE_BITS - 1)
+}
+
+#[inline(always)]
+fn structure_slot(page: PhysAddr) -> usize {
+    (page.0 >> 12) as usize % STRUCTURES
 }
 
 /// What kind of page a translation comes from.
@@ -125,6 +137,7 @@ impl Tlb {
             view: 0,
             misses: 0,
             filled: Vec::new(),
+            structures: [NO_PAGE; STRUCTURES],
             large: [0; LARGE_BITS / 64],
         };
         tlb.select(View::Supervisor);
@@ -207,9 +220,23 @@ impl Tlb {
         }
     }
 
+    /// Host address of the page of RAM with paging structures at `page`, if it has been remembered.
+    #[inline(always)]
+    pub fn structure(&self, page: PhysAddr) -> Option<usize> {
+        let (known, host) = self.structures[structure_slot(page)];
+        (known == page).then_some(host)
+    }
+
+    /// Remembers where that is.
+    pub fn remember_structure(&mut self, page: PhysAddr, host: usize) {
+        self.structures[structure_slot(page)] = (page, host);
+    }
+
     /// Drops every translation; with `keep_global`, all but those of global pages.
     pub fn flush(&mut self, keep_global: bool) {
         if !keep_global {
+            // Also when the board's memory map has changed.
+            self.structures = [NO_PAGE; STRUCTURES];
             self.large = [0; LARGE_BITS / 64];
         }
         if self.filled.len() > ENTRIES {

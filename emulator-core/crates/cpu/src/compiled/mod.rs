@@ -166,7 +166,7 @@ impl Compiler {
 impl Cpu {
     /// Compiles hot code with `translator` from now on.
     pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
-        self.blocks.hot_at = HOT;
+        self.blocks.compile_at(HOT);
         let (ready, hot) = (None, Vec::new());
         self.compiler = Some(Box::new(Compiler { translator, ready, hot, hot_since: 0, instructions: 0, entries: 0 }));
     }

@@ -132,7 +132,7 @@ impl Exec<'_> {
     }
 
     /// Host address of the page at offset `page` of the memory, where it lies inside.
-    fn host_page(&mut self, page: usize) -> Option<*mut u8> {
+    pub(super) fn host_page(&mut self, page: usize) -> Option<*mut u8> {
         let offset = page & PAGE_MASK as usize;
         let memory = self.bus.memory();
         (offset + PAGE_BYTES as usize <= memory.bytes()).then(|| memory.host_base().wrapping_add(offset))

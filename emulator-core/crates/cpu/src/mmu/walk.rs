@@ -1,6 +1,6 @@
 //! The page walker (Intel SDM vol. 3, chapter 4): linear to physical address, rights, accessed and dirty bits.
 
-use platform::PhysAddr;
+use platform::{Backing, PhysAddr};
 use x86::{Exception, Width};
 
 use crate::exec::Exec;
@@ -129,7 +129,7 @@ impl Exec<'_> {
         for (depth, level) in levels.iter().enumerate() {
             let index = attempt.linear >> level.shift & ((1 << level.bits) - 1);
             let addr = PhysAddr(table + index * 8);
-            let value = self.physical_read(Width::W64, addr);
+            let value = self.structure_entry(Width::W64, addr);
             used[depth] = Used { addr, value };
             let large = level.large_reserved.filter(|_| value & LARGE != 0);
             if value & PRESENT == 0 {
@@ -150,12 +150,36 @@ impl Exec<'_> {
         unreachable!("the last level maps a page")
     }
 
+    /// Reads an entry of a paging structure; where its page is RAM is remembered.
+    fn structure_entry(&mut self, w: Width, addr: PhysAddr) -> u64 {
+        let page = addr.page();
+        let host = match self.cpu.tlb.structure(page) {
+            Some(host) => host,
+            None => {
+                let Backing::Ram(at) = self.bus.backing(addr) else { return self.physical_read(w, addr) };
+                let Some(host) = self.host_page(at) else { return self.physical_read(w, addr) };
+                self.cpu.tlb.remember_structure(page, host as usize);
+                host as usize
+            }
+        };
+        let at = (host + (addr.0 & 0xfff) as usize) as *const u8;
+        // SAFETY: `host_page` gives pages that lie in guest memory, which stays where it is while the bus is there; entries are aligned, so
+        // that they lie within one. When the memory map changes, what was remembered is forgotten with all translations.
+        unsafe {
+            if w == Width::W64 {
+                at.cast::<u64>().read_unaligned()
+            } else {
+                u64::from(at.cast::<u32>().read_unaligned())
+            }
+        }
+    }
+
     /// 32-bit paging (Intel SDM vol. 3, 4.3).
     fn walk_legacy(&mut self, attempt: Attempt) -> Result<Translation, Exception> {
         let linear = attempt.linear;
         let pse = self.cpu.state.cr4 & CR4_PSE != 0;
         let directory = PhysAddr((self.cpu.state.cr3 & 0xffff_f000) + (linear >> 22 & 0x3ff) * 4);
-        let pde = self.physical_read(Width::W32, directory);
+        let pde = self.structure_entry(Width::W32, directory);
         let first = Used { addr: directory, value: pde };
         if pde & PRESENT == 0 {
             return Err(self.page_fault(attempt, 0));
@@ -171,7 +195,7 @@ impl Exec<'_> {
             return Ok(self.translation(phys, pde, true));
         }
         let table = PhysAddr((pde & 0xffff_f000) + (linear >> 12 & 0x3ff) * 4);
-        let pte = self.physical_read(Width::W32, table);
+        let pte = self.structure_entry(Width::W32, table);
         if pte & PRESENT == 0 {
             return Err(self.page_fault(attempt, 0));
         }
