@@ -59,6 +59,8 @@ pub(crate) struct Block {
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
+    /// The linear address that led here last.
+    linear: u64,
 }
 
 /// Where a linear address leads to.
@@ -146,6 +148,7 @@ impl BlockCache {
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
+        self.blocks[block as usize].linear = linear;
         let Block { key, compiled, .. } = self.block(block);
         let entry = if compiled && far_from_canonical_hole(linear) { self.code.find(&key) } else { None };
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
@@ -190,11 +193,13 @@ impl BlockCache {
         }
         let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
         self.code.insert(translation.code, entries, blocks.iter().map(range).collect());
-        for jump in self.jumps.iter_mut().filter(|jump| jump.code == NO_CODE && far_from_canonical_hole(jump.linear)) {
-            let Some(block) = self.blocks.get(jump.block as usize).filter(|_| blocks.contains(&jump.block)) else {
-                continue;
-            };
-            if let Some(entry) = self.code.find(&block.key) {
+        for &index in blocks {
+            let Block { key, linear, .. } = self.block(index);
+            let jump = &mut self.jumps[jump_index(linear)];
+            if let Some(entry) = self.code.find(&key)
+                && (jump.block, jump.linear, jump.code) == (index, linear, NO_CODE)
+                && far_from_canonical_hole(linear)
+            {
                 (jump.code, jump.place) = (entry.code.0, entry.place);
             }
         }
@@ -268,6 +273,7 @@ impl BlockCache {
             key,
             heat: 0,
             compiled: self.code.find(&key).is_some(),
+            linear: 0,
         });
         self.by_key.insert(key, index);
         self.decoded += 1;
