@@ -23,9 +23,9 @@ use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, State};
 
 /// How many instructions are interpreted in a block before it is compiled.
-const HOT: u32 = 20_000;
+const HOT: u32 = 40_000;
 /// Regions that wait for their compilation, at most.
-const BATCH: usize = 12;
+const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
 const PATIENCE: u64 = 50_000;
 
