@@ -15,7 +15,7 @@ export const memory: Benchmark = {
   name: "memory",
   description: "peak resident memory beyond Node's own and the guest RAM that was touched",
 
-  async run({ samples, image: name, progress }) {
+  async run({ samples, image: name, engine, progress }) {
     const image = images.find((candidate) => candidate.name === name);
     if (image === undefined) throw new Error(`there is no image ${name}`);
     const overheads: number[] = [];
@@ -23,7 +23,7 @@ export const memory: Benchmark = {
     for (let sample = 0; sample < samples; sample += 1) {
       progress(`${name}, ${sample + 1} of ${samples}`);
       const own = await peakOf(NOTHING);
-      const guest = await peakOf([fileURLToPath(new URL("./memory-guest.js", import.meta.url)), name]);
+      const guest = await peakOf([fileURLToPath(new URL("./memory-guest.js", import.meta.url)), name, engine]);
       peaks.push(guest.processKiB / 1024);
       // Of the linear memory only guest RAM is left out; all of the core's own counts as touched.
       const guestKiB = guest.wasmKiB - Number(guest.output) / 1024;
@@ -36,7 +36,7 @@ export const memory: Benchmark = {
       unit: "MiB",
       samples: values,
       median: median(values),
-      conditions: { ...conditions(), memory: image.memory },
+      conditions: { ...conditions(), memory: image.memory, engine },
     });
     return [measurement(`${name}: peak`, peaks), measurement(`${name}: over Node and touched guest RAM`, overheads)];
   },
