@@ -250,6 +250,14 @@ impl BlockCache {
         self.ops.as_ptr().wrapping_add(block.first as usize)
     }
 
+    /// The first `count` instructions of `block`, which has more.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn beginning(&self, block: Block, count: u64) -> Block {
+        let bytes = self.ops_of(block)[count as usize].offset;
+        Block { count: count as u16, bytes, ..block }
+    }
+
     pub(crate) fn find(&self, key: &Key) -> Option<u32> {
         self.by_key.get(key).copied()
     }

@@ -2,7 +2,7 @@
 
 use platform::VcpuExit;
 use x86::decode::{DecodeError, MAX_LENGTH, decode_on};
-use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Vex, Width, seg};
+use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Sem, Vex, Width, seg};
 
 use crate::blocks::{Key, MAX_OPS};
 use crate::exceptions::DR6_STEP;
@@ -13,17 +13,29 @@ use crate::state::{InterruptShadow, Mode, eflags};
 const PAGE_BYTES: u64 = 4096;
 
 impl Exec<'_> {
-    /// Runs until `limit` instructions have retired in all, or something outside must be looked at.
+    /// Runs until exactly `limit` instructions have retired in all, or something outside must be looked at.
+    ///
+    /// What the board sees of a run must not depend on how blocks were cut or whether they were compiled. So time is told and devices
+    /// are accessed only by instructions that run by themselves: those that end a block (but near branches) are decoded that way, and any other
+    /// that meets a device stops before it ([`Exec::device`]) and begins again, alone. Right behind it the board has its turn.
     pub(crate) fn run_blocks(&mut self, limit: u64) -> VcpuExit {
         self.cpu.attention = true;
         self.cpu.leave = false;
+        self.cpu.meets_device = false;
+        let mut until = limit;
         while self.cpu.retired < limit {
             if self.cpu.attention
                 && let Some(exit) = self.attend()
             {
                 return exit;
             }
-            if let Err(exception) = self.run_some(limit) {
+            if let Err(exception) = self.run_some(until) {
+                if core::mem::take(&mut self.cpu.meets_device) {
+                    self.cpu.alone = true;
+                    self.cpu.leave = true;
+                    until = self.cpu.retired + 1;
+                    continue;
+                }
                 self.fault(exception);
                 if self.cpu.shut_down {
                     return VcpuExit::Shutdown;
@@ -86,6 +98,7 @@ impl Exec<'_> {
         self.cpu.retired += 1;
         self.deliver_exception(exception);
         self.cpu.attention = true;
+        self.cpu.alone = false;
     }
 
     /// Runs compiled code from `state.rip` on, or the block there. On a fault `state.rip` is the faulting instruction.
@@ -110,7 +123,7 @@ impl Exec<'_> {
             self.block_is_hot(index);
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
-        let done = self.run_ops(index, rip);
+        let done = self.run_ops(index, rip, limit);
         match shadow {
             None => done,
             Some(shadow) => self.after_single(shadow, done),
@@ -118,8 +131,11 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
-    fn run_ops(&mut self, index: u32, rip: u64) -> Result<(), Exception> {
-        let block = self.cpu.blocks.block(index);
+    fn run_ops(&mut self, index: u32, rip: u64, limit: u64) -> Result<(), Exception> {
+        let mut block = self.cpu.blocks.block(index);
+        if u64::from(block.count) > limit - self.cpu.retired {
+            block = self.cpu.blocks.beginning(block, limit - self.cpu.retired);
+        }
         self.cpu.state.regs.set(usize::from(RIP_SLOT), rip);
         self.cpu.state.rip = self.cpu.mode.code.truncate(rip.wrapping_add(u64::from(block.bytes)));
         let first = self.cpu.blocks.ops(block);
@@ -159,6 +175,7 @@ impl Exec<'_> {
         // RF holds for this instruction; `IRET` may set it for the next.
         self.cpu.state.system_flags &= !eflags::RF;
         self.cpu.stepping = self.cpu.state.system_flags & eflags::TF != 0;
+        self.cpu.alone = true;
         self.trace_instruction(rip);
         Ok(shadow)
     }
@@ -168,6 +185,7 @@ impl Exec<'_> {
     #[cold]
     #[inline(never)]
     fn after_single(&mut self, shadow: InterruptShadow, done: Result<(), Exception>) -> Result<(), Exception> {
+        self.cpu.alone = false;
         if shadow != self.cpu.state.interrupt_shadow {
             self.cpu.state_changed();
         }
@@ -238,9 +256,14 @@ impl Exec<'_> {
                     break;
                 }
             };
+            let ends = ends_block(&inst);
+            let alone = ends && !matches!(inst.row().sem, Sem::Int(_));
+            if alone && !ops.is_empty() {
+                break;
+            }
             ops.push(self.lower(&inst, at as u16));
             at += usize::from(inst.len);
-            if ends_block(&inst) {
+            if ends {
                 break;
             }
         }

@@ -72,6 +72,10 @@ pub struct Cpu {
     pub(crate) attention: bool,
     /// A bus access may have changed a line or a deadline: give the board its turn after this block.
     pub(crate) leave: bool,
+    /// Nothing else runs beside what is at work now: devices may be accessed.
+    pub(crate) alone: bool,
+    /// The instruction at work was stopped before it accessed a device, because it is not alone.
+    pub(crate) meets_device: bool,
     pub(crate) nmi_pending: bool,
     /// A single-step trap follows the instruction at work: EFLAGS.TF was set when it began.
     pub(crate) stepping: bool,
@@ -151,6 +155,8 @@ impl Cpu {
             retired: 0,
             attention: true,
             leave: false,
+            alone: true,
+            meets_device: false,
             nmi_pending: false,
             stepping: false,
             fault_address: 0,
@@ -229,7 +235,10 @@ impl Vcpu for Cpu {
         }
         self.settle_compiler();
         let limit = self.retired.saturating_add(budget);
-        Exec { cpu: self, bus }.run_blocks(limit)
+        self.alone = false;
+        let exit = Exec { cpu: self, bus }.run_blocks(limit);
+        self.alone = true;
+        exit
     }
 
     fn instructions(&self) -> u64 {

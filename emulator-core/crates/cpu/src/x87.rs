@@ -43,8 +43,17 @@ impl Exec<'_> {
             let now = self.now();
             self.bus.x87_error(now);
             self.cpu.leave = true;
+            self.leave_block(op);
         }
         Ok(())
+    }
+
+    /// Has the board its turn right behind `op`, wherever in a block it stands: dropping the block does that.
+    fn leave_block(&mut self, op: &Op) {
+        let linear = self.code_linear(self.address_of(op));
+        if let Ok(page) = self.fetch_page(linear) {
+            self.cpu.code_written(page.phys.page().add(linear & 0xfff), 1);
+        }
     }
 
     fn perform(&mut self, op: &Op, fpu: Fpu) -> Result<(), Exception> {

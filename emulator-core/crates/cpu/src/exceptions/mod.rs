@@ -164,14 +164,16 @@ impl Exec<'_> {
     /// # Errors
     /// Delivery faults; but for a task switch under way, nothing has changed.
     pub(crate) fn enter_handler(&mut self, event: Event) -> Result<(), Exception> {
-        let state = &self.cpu.state;
-        if state.cr0 & crate::state::control::CR0_PE == 0 {
-            self.enter_real(event)
-        } else if state.long_mode() {
-            self.enter_long(event)
-        } else {
-            self.enter_protected(event)
-        }
+        self.undivided(|exec| {
+            let state = &exec.cpu.state;
+            if state.cr0 & crate::state::control::CR0_PE == 0 {
+                exec.enter_real(event)
+            } else if state.long_mode() {
+                exec.enter_long(event)
+            } else {
+                exec.enter_protected(event)
+            }
+        })
     }
 
     /// EFLAGS as the handler's frame saves them.

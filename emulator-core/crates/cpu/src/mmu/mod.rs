@@ -121,7 +121,7 @@ impl Exec<'_> {
         let page = match self.bus.backing(phys) {
             Backing::Ram(page) => page,
             Backing::Rom(page) if usage != Use::Write => page,
-            _ => return Ok(Target::Physical(phys)),
+            _ => return self.device(phys),
         };
         if usage == Use::Write && self.cpu.holds_code(phys.page()) || self.watched_page(linear) {
             return Ok(Target::Physical(phys));
@@ -129,6 +129,26 @@ impl Exec<'_> {
         let Some(host_page) = self.host_page(page) else { return Ok(Target::Physical(phys)) };
         self.cpu.tlb.fill(usage, linear, phys.page(), host_page as usize, translation.kind);
         Ok(Target::Host(host_page.wrapping_add((linear & !PAGE_MASK) as usize)))
+    }
+
+    /// A device at `phys`, for an instruction that runs by itself.
+    ///
+    /// # Errors
+    /// For any other, which then begins again by itself: which exception does not matter.
+    fn device(&mut self, phys: PhysAddr) -> Result<Target, Exception> {
+        if self.cpu.alone {
+            return Ok(Target::Physical(phys));
+        }
+        self.cpu.meets_device = true;
+        Err(Exception::GeneralProtection(0))
+    }
+
+    /// Runs `work`, which cannot begin again once it has begun, as something that runs by itself.
+    pub(crate) fn undivided<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = core::mem::replace(&mut self.cpu.alone, true);
+        let result = work(self);
+        self.cpu.alone = before;
+        result
     }
 
     /// Host address of the page at offset `page` of the memory, where it lies inside.

@@ -81,12 +81,11 @@ impl Exec<'_> {
         if count == 0 {
             return Ok(true);
         }
-        let done = self.string_bulk(job, count)?;
-        if done > 0 {
-            self.set_string_register(job, RCX, count - done);
-            return Ok(count == done);
+        let most = self.string_step(job, count);
+        if self.string_bulk(job, most)? {
+            self.set_string_register(job, RCX, count - most);
+            return Ok(count == most);
         }
-        let most = if self.cpu.mode.single { 1 } else { MOST_ELEMENTS.min(count) };
         for done in 1..=most {
             self.string_element(job)?;
             self.set_string_register(job, RCX, count - done);
@@ -213,46 +212,55 @@ impl Exec<'_> {
         self.set_string_register(job, register, value);
     }
 
-    /// `REP MOVS` and `REP STOS` upwards within a page, where host memory is at both ends: the number of elements
-    /// done, or zero where they have to be done one by one.
-    fn string_bulk(&mut self, job: Job, count: u64) -> Result<u64, Exception> {
-        let moves = match job.sys {
-            Sys::Movs => true,
-            Sys::Stos => false,
-            _ => return Ok(0),
-        };
-        let mode = self.cpu.mode;
-        if job.down || mode.single || mode.aligned {
-            return Ok(0);
+    /// Elements of `count` to be done in one step. Addresses alone say so, not how memory is reached there: a step is an instruction,
+    /// and how many have retired must not depend on what has been translated or decoded before.
+    fn string_step(&self, job: Job, count: u64) -> u64 {
+        if self.cpu.mode.single {
+            return 1;
         }
-        let mut elements = count.min(self.elements_in_page(job, job.destination, RDI));
-        if moves {
-            elements = elements.min(self.elements_in_page(job, job.source, RSI));
-        }
-        if elements < 2 {
-            return Ok(0);
+        let in_pages = self.elements_in_pages(job);
+        count.min(if in_pages == 0 { MOST_ELEMENTS } else { in_pages })
+    }
+
+    /// `REP MOVS` and `REP STOS` upwards within a page: does all `elements` at once where host memory is at both ends, else none.
+    fn string_bulk(&mut self, job: Job, elements: u64) -> Result<bool, Exception> {
+        if self.cpu.mode.aligned || elements < 2 || elements > self.elements_in_pages(job) {
+            return Ok(false);
         }
         let bytes = elements * job.w.bytes();
-        let Ok(to) = self.string_linear(job, job.destination, RDI, bytes, true) else { return Ok(0) };
-        if !moves {
-            let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(0) };
+        let Ok(to) = self.string_linear(job, job.destination, RDI, bytes, true) else { return Ok(false) };
+        if job.sys == Sys::Stos {
+            let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(false) };
             fill(to, job.w, self.general(RAX), elements);
             self.advance(job, RDI, elements);
-            return Ok(elements);
+            return Ok(true);
         }
-        let Ok(from) = self.string_linear(job, job.source, RSI, bytes, false) else { return Ok(0) };
-        let Target::Host(from) = self.bulk_target(Use::Read, from)? else { return Ok(0) };
-        let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(0) };
+        let Ok(from) = self.string_linear(job, job.source, RSI, bytes, false) else { return Ok(false) };
+        let Target::Host(from) = self.bulk_target(Use::Read, from)? else { return Ok(false) };
+        let Target::Host(to) = self.bulk_target(Use::Write, to)? else { return Ok(false) };
         copy(from, to, job.w, elements);
         self.advance(job, RSI, elements);
         self.advance(job, RDI, elements);
-        Ok(elements)
+        Ok(true)
     }
 
     /// As [`Exec::target`], after the check that the address is canonical.
     fn bulk_target(&mut self, usage: Use, linear: u64) -> Result<Target, Exception> {
         self.check_range(usage, linear, 1, seg::DS)?;
         self.target(usage, linear)
+    }
+
+    /// Elements that `MOVS` and `STOS` can do upwards before one of their pages ends; none for others.
+    fn elements_in_pages(&self, job: Job) -> u64 {
+        match job.sys {
+            _ if job.down => 0,
+            Sys::Stos => self.elements_in_page(job, job.destination, RDI),
+            Sys::Movs => {
+                let source = self.elements_in_page(job, job.source, RSI);
+                source.min(self.elements_in_page(job, job.destination, RDI))
+            }
+            _ => 0,
+        }
     }
 
     /// Whole elements from `segment:register` to the end of its page, and of the address size.

@@ -130,7 +130,7 @@ impl Exec<'_> {
     /// As [`Exec::switch_task`], for an instruction that goes on at the next one when its task does.
     pub(crate) fn switch_task_from(&mut self, selector: u16, how: Switch) -> Result<(), Exception> {
         let next = self.cpu.state.rip;
-        if let Some(exception) = self.switch_task(selector, how, next, 0, 0)? {
+        if let Some(exception) = self.undivided(|exec| exec.switch_task(selector, how, next, 0, 0))? {
             self.deliver_exception(exception);
         }
         Ok(())
