@@ -4,6 +4,7 @@ import { MachineError } from "@terrarium/machine";
 import { Command, CommanderError } from "commander";
 import { bootCommand } from "./commands/boot.js";
 import { imagesCommand } from "./commands/images.js";
+import { lockstepCommand } from "./commands/lockstep.js";
 
 /** Exit status of a mistake in the call, or of ours; the guest's own troubles have others. */
 const STATUS_ERROR = 2;
@@ -19,7 +20,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const report = (result: number): void => {
     status = result;
   };
-  for (const command of [bootCommand(report), imagesCommand()]) {
+  for (const command of [bootCommand(report), imagesCommand(), lockstepCommand(report)]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   try {

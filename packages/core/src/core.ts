@@ -109,6 +109,28 @@ export interface CoreMachine {
   free(): void;
 }
 
+/** How far two machines in step are. */
+export interface LockstepProgress {
+  /** Instructions both have retired. */
+  readonly instructions: number;
+  /** Of those, what compiled code retired in the machine that has any. */
+  readonly compiledInstructions: number;
+  /** Why both came to an end, or what both wait for. */
+  readonly ended?: RunOutcome;
+  /** They do not agree: a report of where and in what. Nothing more can be done with them then. */
+  readonly disagreement?: string;
+}
+
+/** Two machines of one configuration: one interprets, the other compiles, and their states are compared as they go. */
+export interface CoreLockstep {
+  /** Runs both for about `instructions`. Throws {@link CoreError} as a plain object. */
+  run(instructions: number): LockstepProgress;
+  /** Offers bytes to serial port `port` of both; returns how many were taken. */
+  serialInput(port: number, bytes: Uint8Array): number;
+  /** Takes what the guest sent on serial port `port` since the last call; empty where nothing. */
+  serialOutput(port: number): Uint8Array;
+}
+
 /** One loaded core. */
 export interface Core {
   /** Which face was loaded. */
@@ -117,6 +139,11 @@ export interface Core {
   createMachine(config: CoreConfig, source: BootSource): CoreMachine;
   /** Brings a machine back from {@link CoreMachine.snapshot}. Throws {@link CoreError} as a plain object. */
   restoreMachine(snapshot: Uint8Array): CoreMachine;
+  /**
+   * Powers two machines on that are kept in step; guest time is a nanosecond an instruction. One compiles what has run for
+   * `hot` instructions; 1 is everything. Throws {@link CoreError} as a plain object.
+   */
+  createLockstep(config: CoreConfig, source: BootSource, hot: number): CoreLockstep;
   /** Every error code of the core, and the fields of its details. */
   errorTable(): readonly CoreErrorRow[];
   /** Throws that error as the core itself would, sentence included, so that a test can follow it to the caller. */

@@ -6,9 +6,11 @@ import type {
   Core,
   CoreConfig,
   CoreErrorRow,
+  CoreLockstep,
   CoreMachine,
   CoreStats,
   DebugOutput,
+  LockstepProgress,
   RunOutcome,
 } from "./core.js";
 
@@ -18,11 +20,21 @@ export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
     face: "wasm",
     createMachine: (config, source) =>
       wasmMachine(face.Machine.create(config satisfies CoreConfig, source satisfies BootSource), memory),
+    createLockstep: (config, source, hot) =>
+      wasmLockstep(face.Lockstep.create(config satisfies CoreConfig, source satisfies BootSource, hot)),
     restoreMachine: (snapshot) => wasmMachine(face.Machine.restore(snapshot), memory),
     errorTable: () => face.error_table() as CoreErrorRow[],
     raise: (error) => {
       face.raise(error);
     },
+  };
+}
+
+function wasmLockstep(pair: Face.Lockstep): CoreLockstep {
+  return {
+    run: (instructions) => pair.run(instructions) as LockstepProgress,
+    serialInput: (port, bytes) => pair.serial_input(port, bytes),
+    serialOutput: (port) => pair.serial_output(port),
   };
 }
 

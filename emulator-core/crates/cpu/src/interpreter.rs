@@ -119,8 +119,8 @@ impl Exec<'_> {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
-        if self.cpu.blocks.warm_up(index) {
-            self.block_is_hot(index);
+        if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
+            return Ok(());
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
         let done = self.run_ops(index, rip, limit);

@@ -8,6 +8,7 @@ mod config;
 mod entry;
 mod error;
 pub mod layout;
+mod lockstep;
 mod machine;
 mod memory_map;
 mod smbios;
@@ -19,6 +20,7 @@ pub use boot::File;
 pub use config::{Boot, Clock, Config, Entry, Module, cpu_model};
 pub use cpu::CpuModel;
 pub use error::{CodeRow, MachineError, all_codes};
+pub use lockstep::{Lockstep, Progress};
 pub use machine::{Machine, RunOutcome};
 pub use stats::Stats;
 

@@ -1,7 +1,7 @@
 //! A machine: one processor on one board, and the loop that lets guest time pass.
 
-use cpu::Cpu;
 use cpu::compiled::Translator;
+use cpu::{Cpu, State};
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
 use x86::Feature;
 
@@ -129,11 +129,7 @@ impl Machine {
         // Every turn costs at least one of the budget, so that no guest can keep the caller here.
         let mut turns = 0;
         loop {
-            if self.board.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
-                self.board.advance(self.clock.now());
-            }
-            if let Some(outcome) = self.board.take_event().and_then(|event| self.handle(event)) {
-                self.ended = Some(outcome.clone());
+            if let Some(outcome) = self.settle_board() {
                 return outcome;
             }
             let used = self.cpu.instructions() - retired_before + turns;
@@ -147,8 +143,20 @@ impl Machine {
         }
     }
 
+    /// What has become due on the board, and what that or the guest asked for.
+    pub(crate) fn settle_board(&mut self) -> Option<RunOutcome> {
+        if self.board.deadline().is_some_and(|deadline| deadline <= self.clock.now()) {
+            self.board.advance(self.clock.now());
+        }
+        let outcome = self.board.take_event().and_then(|event| self.handle(event));
+        if outcome.is_some() {
+            self.ended.clone_from(&outcome);
+        }
+        outcome
+    }
+
     /// Lets the processor run until it or a chip needs the board.
-    fn turn(&mut self, budget: u64) -> Option<RunOutcome> {
+    pub(crate) fn turn(&mut self, budget: u64) -> Option<RunOutcome> {
         let slice = self.clock.instructions_until(self.board.deadline()).min(budget);
         let before = self.cpu.instructions();
         let exit = self.cpu.run(&mut self.board, self.clock.now(), self.clock.rate(), slice);
@@ -201,9 +209,9 @@ impl Machine {
         }
     }
 
-    /// Compiles what runs often with `translator`, from now on.
-    pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
-        self.cpu.set_translator(translator);
+    /// Compiles with `translator` what has run for `hot` instructions, from now on.
+    pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
+        self.cpu.set_translator(translator, hot);
     }
 
     /// Sends bytes to serial port `port` (0 is COM1); says how many it took. The rest is to be sent again later.
@@ -281,6 +289,23 @@ impl Machine {
     #[must_use]
     pub fn dump(&self) -> String {
         cpu::dump(&self.cpu.state)
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.cpu.state
+    }
+
+    pub(crate) fn memory(&mut self) -> &[u8] {
+        self.board.memory().as_slice()
+    }
+
+    pub(crate) fn instructions(&self) -> u64 {
+        self.cpu.instructions()
+    }
+
+    /// See [`Cpu::set_brief`].
+    pub(crate) fn set_brief(&mut self, brief: bool) {
+        self.cpu.set_brief(brief);
     }
 
     pub(crate) fn parts(&self) -> (&Config, &Cpu, &Pc, &GuestClock) {

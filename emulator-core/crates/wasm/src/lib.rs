@@ -3,9 +3,11 @@
 //! One instance of this module serves one machine in one worker: a panic (a bug of ours) poisons that instance alone.
 
 mod linker;
+mod lockstep;
 mod source;
 mod words;
 
+use cpu::compiled::HOT;
 use linker::WasmLinker;
 use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
@@ -57,7 +59,7 @@ impl Machine {
 
     /// Compiles what runs often, from now on.
     pub fn compile(&mut self) {
-        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new())));
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new())), HOT);
     }
 
     /// Runs about `budget` instructions; `now_ns` is the host's monotonic clock. Both are whole numbers: a JavaScript

@@ -101,7 +101,7 @@ function source(name: string | undefined, { kernel, initrd, module, bios, append
     ...(module === undefined ? {} : { modules: module.map(bootModule) }),
   };
   if (kernel === undefined && bios === undefined) {
-    return { ...find(name ?? DEFAULT_IMAGE), ...parts };
+    return { ...findImage(name ?? DEFAULT_IMAGE), ...parts };
   }
   if (name !== undefined) {
     const options = "image, --kernel, --bios";
@@ -139,7 +139,8 @@ function options(flags: Flags): BootOptions {
   };
 }
 
-function find(name: string): Image {
+/** The image of that name. */
+export function findImage(name: string): Image {
   const image = images.find((candidate) => candidate.name === name);
   if (image !== undefined) return image;
   const known = images.map((candidate) => candidate.name).join(", ");

@@ -22,8 +22,10 @@ use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, State};
 
-/// How many instructions are interpreted in a block before it is compiled.
-const HOT: u32 = 40_000;
+/// How many instructions are best interpreted in a block before it is compiled.
+pub const HOT: u32 = 40_000;
+/// The lowest heat: a block is compiled before it runs for the first time.
+pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
@@ -152,6 +154,8 @@ pub(crate) struct Compiler {
     hot: Vec<u32>,
     /// [`Cpu::retired`] when the first of them did.
     hot_since: u64,
+    /// Compiled code is entered once a run, for the length of one region.
+    pub(crate) brief: bool,
     /// Instructions that compiled code retired, and how often it was entered.
     pub(crate) instructions: u64,
     pub(crate) entries: u64,
@@ -164,11 +168,25 @@ impl Compiler {
 }
 
 impl Cpu {
-    /// Compiles hot code with `translator` from now on.
-    pub fn set_translator(&mut self, translator: Box<dyn Translator>) {
-        self.blocks.compile_at(HOT);
-        let (ready, hot) = (None, Vec::new());
-        self.compiler = Some(Box::new(Compiler { translator, ready, hot, hot_since: 0, instructions: 0, entries: 0 }));
+    /// Compiles code with `translator` from now on, when `hot` (see [`HOT`], [`FORCED`]) instructions of its block have been interpreted.
+    pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
+        self.blocks.compile_at(hot);
+        self.compiler = Some(Box::new(Compiler {
+            translator,
+            ready: None,
+            hot: Vec::new(),
+            hot_since: 0,
+            brief: false,
+            instructions: 0,
+            entries: 0,
+        }));
+    }
+
+    /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
+    pub fn set_brief(&mut self, brief: bool) {
+        if let Some(compiler) = &mut self.compiler {
+            compiler.brief = brief;
+        }
     }
 
     /// Tells compiled code what may have changed with the mode.
@@ -235,18 +253,20 @@ impl Cpu {
 }
 
 impl Exec<'_> {
-    /// A block has become hot.
+    /// A block has become hot. True where it has been compiled at once.
     #[cold]
     #[inline(never)]
-    pub(crate) fn block_is_hot(&mut self, block: u32) {
-        let Some(compiler) = &mut self.cpu.compiler else { return };
+    pub(crate) fn block_is_hot(&mut self, block: u32) -> bool {
+        let Some(compiler) = &mut self.cpu.compiler else { return false };
         if compiler.hot.is_empty() {
             compiler.hot_since = self.cpu.retired;
         }
         compiler.hot.push(block);
-        if compiler.hot.len() >= BATCH {
+        let forced = self.cpu.blocks.hot_at == FORCED;
+        if forced || compiler.hot.len() >= BATCH {
             self.cpu.compile_hot();
         }
+        forced
     }
 
     /// Code for the block at `linear`, where there is some and the slice is long enough for it.
@@ -264,6 +284,7 @@ impl Exec<'_> {
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
         let before = cpu.retired;
+        let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
         context.limit = limit;
         context.exec = this;
@@ -279,6 +300,7 @@ impl Exec<'_> {
         if let Some(compiler) = &mut cpu.compiler {
             compiler.entries += 1;
             compiler.instructions += cpu.retired - before;
+            cpu.leave |= compiler.brief;
         }
         match (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised)) {
             (Some(exception), _) => Err(exception),

@@ -1,0 +1,116 @@
+/** `terrarium lockstep`: whether compiled code does what the interpreter does, over a whole boot. */
+
+import { setImmediate } from "node:timers/promises";
+import { MachineError, type Bytes, type Image } from "@terrarium/machine";
+import { lockstep, type CoreLockstep, type LockstepProgress } from "@terrarium/machine/lockstep";
+import { Command } from "commander";
+import { findImage } from "./boot.js";
+
+/** Instructions between two looks at the console. */
+const STRETCH = 2_000_000;
+const CONSOLE = 0;
+
+interface Flags {
+  readonly instructions?: string;
+  readonly hot: string;
+  readonly memory?: string;
+  readonly type?: readonly string[];
+}
+
+/** The command; `report` gets the exit status: 1 where the engines disagree. */
+export function lockstepCommand(report: (status: number) => void): Command {
+  return new Command("lockstep")
+    .description("boot an image twice, interpreted and compiled, and compare every step")
+    .argument("<image>", "name of an image")
+    .option("--instructions <n>", "stop after that many instructions (default: when the guest ends, or has its prompt)")
+    .option("--hot <n>", "compile what has run for that many instructions", "1")
+    .option("--memory <size>", "guest RAM, such as 512MiB")
+    .option(
+      "--type <line>",
+      "type this line at the prompt; may be repeated",
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    )
+    .action(async (name: string, flags: Flags) => {
+      report(await run(findImage(name), flags));
+    });
+}
+
+async function run(image: Image, flags: Flags): Promise<number> {
+  const memory = flags.memory === undefined ? {} : { memory: flags.memory as Bytes };
+  const limit = flags.instructions === undefined ? Infinity : count("instructions", flags.instructions);
+  const pair = await lockstep({ ...image, ...memory, onReset: "stop" }, count("hot", flags.hot));
+  const typist = new Typist(pair, image.prompt, flags.type ?? []);
+  const { instructions, compiledInstructions, ended, disagreement } = await drive(pair, typist, limit);
+  if (disagreement !== undefined) {
+    process.stdout.write(`${image.name}: ${disagreement}\n`);
+    return 1;
+  }
+  const share = ((100 * compiledInstructions) / instructions).toFixed(1);
+  const end = ended === undefined ? "" : `, to the guest's end (${ended.kind})`;
+  process.stdout.write(
+    `${image.name}: the engines agree over ${instructions.toLocaleString("en")} instructions, ${share} % of them compiled${end}.\n`,
+  );
+  return 0;
+}
+
+async function drive(pair: CoreLockstep, typist: Typist, limit: number): Promise<LockstepProgress> {
+  for (;;) {
+    const progress = pair.run(STRETCH);
+    process.stderr.write(`\r${Math.round(progress.instructions / 1e6)} million instructions`);
+    const isDone = typist.look() && limit === Infinity;
+    if (isDone || progress.instructions >= limit || (progress.ended ?? progress.disagreement) !== undefined) {
+      process.stderr.write("\r\u001b[K");
+      return progress;
+    }
+    // Ctrl-C has its turn.
+    await setImmediate();
+  }
+}
+
+/** Types a line at every prompt. */
+class Typist {
+  readonly #pair: CoreLockstep;
+  readonly #prompt: string;
+  readonly #lines: string[];
+  readonly #decoder = new TextDecoder();
+  #seen = "";
+
+  constructor(pair: CoreLockstep, prompt: string, lines: readonly string[]) {
+    this.#pair = pair;
+    this.#prompt = prompt;
+    this.#lines = [...lines];
+  }
+
+  /** True where there is a prompt and nothing to type. */
+  look(): boolean {
+    this.#seen += this.#decoder.decode(this.#pair.serialOutput(CONSOLE), { stream: true });
+    if (!this.#seen.includes(this.#prompt)) return false;
+    const line = this.#lines.shift();
+    if (line === undefined) return true;
+    this.#seen = "";
+    const bytes = new TextEncoder().encode(`${line}\n`);
+    if (this.#pair.serialInput(CONSOLE, bytes) < bytes.length) {
+      throw new MachineError(
+        "OPTION_INVALID",
+        `The line "${line}" is longer than the guest's serial port takes at once.`,
+        {
+          option: "type",
+          value: line,
+          expected: "a short line",
+        },
+      );
+    }
+    return false;
+  }
+}
+
+function count(option: string, value: string): number {
+  const number = Number(value.replaceAll("_", ""));
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  const expected = "a whole number";
+  throw new MachineError("OPTION_INVALID", `--${option} is ${value}: it has to be ${expected}.`, {
+    option,
+    value,
+    expected,
+  });
+}
