@@ -1,7 +1,7 @@
 //! Instructions and states, at random but the same in every run.
 
 use x86::decode::decode;
-use x86::{Operand, Row, Sem, VexRule, Width, instructions};
+use x86::{Disassembly, Operand, Row, Sem, VexRule, Width, instructions};
 
 use super::{Case, DATA, DATA_BYTES, FLAGS};
 
@@ -28,16 +28,17 @@ impl Random {
         self.below(count) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
 
-/// Every row of the general-purpose instructions that exists in `mode`.
+/// Every row that exists in `mode`, but for those that end a block and are no near branches: compiled code has none of them.
 pub fn rows(mode: Width) -> Vec<&'static Row> {
     let missing = if mode == Width::W64 { "i64" } else { "o64" };
-    let general = |row: &&Row| matches!(row.sem, Sem::Int(_)) && !row.has_note(missing);
-    instructions::rows().iter().copied().filter(general).collect()
+    let may_be_compiled = |row: &&Row| matches!(row.sem, Sem::Int(_)) || !row.has_note("end");
+    let rows = instructions::rows().iter().copied();
+    rows.filter(|row| !row.has_note(missing)).filter(may_be_compiled).collect()
 }
 
 /// Whether control never passes behind an instruction of `row`.
@@ -47,7 +48,8 @@ pub fn ends_block(row: &Row) -> bool {
 
 /// The rows that set status flags and let control pass on.
 pub fn flag_setters() -> Vec<&'static Row> {
-    rows(Width::W64).into_iter().filter(|row| !row.flags.is_empty()).collect()
+    let sets_flags = |row: &&Row| matches!(row.sem, Sem::Int(_)) && !row.flags.is_empty();
+    rows(Width::W64).into_iter().filter(sets_flags).collect()
 }
 
 /// The rows that look at condition `cc`: `SETcc`, `CMOVcc` and the two forms of `Jcc`.
@@ -60,9 +62,10 @@ pub fn readers_of(cc: u8) -> [&'static Row; 4] {
     })
 }
 
-/// Bytes of an instruction of `row`, operands at random.
-pub fn instruction(random: &mut Random, row: &'static Row, mode: Width) -> Vec<u8> {
-    loop {
+/// Bytes of an instruction of `row`, operands at random; none where the choice does not come out as that row.
+pub fn instruction(random: &mut Random, row: &'static Row, mode: Width) -> Option<Vec<u8>> {
+    const PATIENCE: u32 = 200;
+    for _ in 0..PATIENCE {
         let bytes = encode(random, row, mode == Width::W64);
         let Ok(inst) = decode(&bytes, mode) else { continue };
         // A RIP-relative operand would lie anywhere but in the data area.
@@ -70,8 +73,92 @@ pub fn instruction(random: &mut Random, row: &'static Row, mode: Width) -> Vec<u
         if !std::ptr::eq(inst.row(), row) || inst.operands.iter().any(relative) {
             continue;
         }
-        return bytes[..usize::from(inst.len)].to_vec();
+        return Some(bytes[..usize::from(inst.len)].to_vec());
     }
+    None
+}
+
+/// The instructions in `code`, a line each.
+pub fn listing(code: &[u8], mode: Width) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    while let Ok(inst) = decode(&code[at..], mode) {
+        let rip = super::CODE + at as u64;
+        text.push_str(&format!("{rip:x}: {}\n", Disassembly { inst: &inst, rip }));
+        at += usize::from(inst.len);
+    }
+    text
+}
+
+/// A few blocks, each with a branch to some other at its end.
+pub fn program(random: &mut Random, mode: Width) -> Vec<u8> {
+    let rows: Vec<_> = rows(mode).into_iter().filter(|row| !ends_block(row)).collect();
+    let blocks: Vec<_> = (0..2 + random.below(6)).map(|_| block(random, &rows, mode)).collect();
+    let mut starts = vec![0];
+    for (body, branch) in &blocks {
+        starts.push(starts[starts.len() - 1] + body.len() + branch.map_or(0, |(opcode, _)| opcode.bytes().len() + 4));
+    }
+    let mut code = Vec::new();
+    for (body, branch) in &blocks {
+        code.extend(body);
+        if let &Some((opcode, target)) = branch {
+            code.extend(opcode.bytes());
+            // Behind the last block is the end.
+            let target = starts[target % starts.len()];
+            code.extend((target as i32 - (code.len() as i32 + 4)).to_le_bytes());
+        }
+    }
+    code.push(HLT);
+    code
+}
+
+const HLT: u8 = 0xf4;
+
+/// How a block of a program ends.
+#[derive(Clone, Copy)]
+enum Branch {
+    Always,
+    If(u8),
+}
+
+impl Branch {
+    fn bytes(self) -> Vec<u8> {
+        match self {
+            Branch::Always => vec![0xe9],
+            Branch::If(cc) => vec![0x0f, 0x80 | cc],
+        }
+    }
+}
+
+/// Instructions, and where control goes on: by a branch to the block of that number, or to the next one.
+fn block(random: &mut Random, rows: &[&'static Row], mode: Width) -> (Vec<u8>, Option<(Branch, usize)>) {
+    let mut body = Vec::new();
+    for _ in 0..random.below(5) {
+        let row = random.pick(rows);
+        let code = instruction(random, row, mode).unwrap_or_default();
+        // Too many accesses, and no program would come round a loop without a fault.
+        if !touches_memory(&code, mode) || random.one_in(8) {
+            body.extend(code);
+        }
+    }
+    let target = random.below(8) as usize;
+    match random.below(8) {
+        0 => (body, None),
+        1 => (body, Some((Branch::Always, target))),
+        // DEC of a register, and a branch while it is not zero.
+        2..=4 => {
+            body.extend([0xff, 0xc8 | random.pick(&[0, 1, 2, 3, 6, 7])]);
+            (body, Some((Branch::If(5), target)))
+        }
+        _ => (body, Some((Branch::If(random.below(16) as u8), target))),
+    }
+}
+
+fn touches_memory(code: &[u8], mode: Width) -> bool {
+    let Ok(inst) = decode(code, mode) else { return false };
+    let is_memory = |operand: &Operand| matches!(operand, Operand::Mem(_));
+    inst.operands.iter().any(is_memory)
+        || ["PUSH", "POP", "LEAVE", "ENTER"].iter().any(|m| inst.row().mnemonic.starts_with(m))
 }
 
 fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
@@ -97,7 +184,9 @@ fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
         // Inverted register extensions and VEX.vvvv; VEX.W selects the operand size.
         let registers = if long { random.next() as u8 & 0xe0 } else { 0xe0 };
         let w_and_vvvv = random.next() as u8 & if long { 0xf8 } else { 0xb8 } | if long { 0 } else { 0x40 };
-        bytes = vec![0xc4, registers | rule.map, w_and_vvvv | rule.pp];
+        let vvvv = if random.one_in(2) { w_and_vvvv } else { w_and_vvvv | 0x78 };
+        let l = if rule.l.unwrap_or(random.one_in(2)) { 4 } else { 0 };
+        bytes = vec![0xc4, registers | rule.map, vvvv | l | rule.pp];
     } else if random.one_in(2) && long {
         bytes.push(0x40 | random.below(16) as u8);
     }
@@ -178,11 +267,41 @@ fn registers(random: &mut Random) -> [u64; 16] {
     registers
 }
 
+/// Vectors of integers, and of floating-point numbers that are ordinary, edges, or anything.
+fn vector(random: &mut Random) -> u128 {
+    let single = |random: &mut Random| match random.below(4) {
+        0 => random.pick(&[0, 0x8000_0000, 0x3f80_0000, 0x7f80_0000, 0x7fc0_0000, 1, 0x0080_0000, 0x7f7f_ffff]),
+        1 => random.next() as u32,
+        _ => (random.below(2000) as f32 / 8.0 - 100.0).to_bits(),
+    };
+    let double = |random: &mut Random| match random.below(4) {
+        0 => random.pick(&[0, 1 << 63, 0x3ff << 52, 0x7ff << 52, 0x7ff8 << 48, 1, 1 << 52, (0x7ff << 52) - 1]),
+        1 => random.next(),
+        _ => (random.below(2000) as f64 / 8.0 - 100.0).to_bits(),
+    };
+    match random.below(3) {
+        0 => (0..4).fold(0, |all, _| all << 32 | u128::from(single(random))),
+        1 => u128::from(double(random)) << 64 | u128::from(double(random)),
+        _ => u128::from(value(random)) << 64 | u128::from(value(random)),
+    }
+}
+
+/// All masked, mostly with PE set as in any program that has computed; sometimes otherwise.
+fn mxcsr(random: &mut Random) -> u32 {
+    match random.below(8) {
+        0 => 0x1f80,
+        1 => random.next() as u32 & 0xffff,
+        _ => 0x1fa0,
+    }
+}
+
 /// A state for `code` to run in.
 pub fn case(random: &mut Random, code: Vec<u8>, mode: Width) -> Case {
     Case {
         mode,
         code,
+        vectors: std::array::from_fn(|_| vector(random)),
+        mxcsr: mxcsr(random),
         registers: registers(random).map(|value| mode.truncate(value)),
         rflags: random.next() & FLAGS | cpu::eflags::FIXED,
         data: (0..DATA_BYTES / 8).flat_map(|_| value(random).to_le_bytes()).collect(),
