@@ -149,7 +149,10 @@ pub(crate) fn vectors_of<'a>(ops: impl Iterator<Item = &'a Op>) -> u16 {
 
 /// The XMM registers that are operands of `op`, of those whose token in the row `counts`.
 fn named_vectors(op: &Op, counts: impl Fn(&str) -> bool) -> u16 {
-    let slots = [op.dst, op.src, op.aux, op.imm as u8];
+    // `Op::lower` puts a register that VEX.vvvv names second behind the third operand.
+    let vvvv_second = tokens(op).nth(1).is_some_and(|token| token.starts_with('H'));
+    let (second, third) = if vvvv_second { (op.aux, op.src) } else { (op.src, op.aux) };
+    let slots = [op.dst, second, third, op.imm as u8];
     let mut registers = 0;
     for (token, slot) in tokens(op).zip(slots) {
         if token.starts_with(['V', 'U', 'W', 'H', 'L']) && !token.starts_with("VM") && counts(token) {
