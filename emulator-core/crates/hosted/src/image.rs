@@ -46,9 +46,10 @@ fn state_fields() -> Vec<(usize, usize)> {
 }
 
 /// The same of the context.
-const CONTEXT_FIELDS: [(usize, usize); 6] = [
+const CONTEXT_FIELDS: [(usize, usize); 7] = [
     (offset_of!(Context, answers), 16),
     (offset_of!(Context, left), 8),
+    (offset_of!(Context, flag_kind), 8),
     (offset_of!(Context, tag), 8),
     (offset_of!(Context, enabled), 4),
     (offset_of!(Context, slow), 4),
