@@ -24,12 +24,16 @@ import { interact } from "../terminal.js";
 const DEFAULT_IMAGE = "debian-cloud";
 const ENTRIES = { auto: "auto", 16: "16-bit", 32: "32-bit", 64: "64-bit", pvh: "pvh" } as const;
 
-interface Flags {
+/** Flags that say what is booted. */
+export interface SourceFlags {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly module?: readonly string[];
   readonly bios?: string;
   readonly append?: string;
+}
+
+interface Flags extends SourceFlags {
   readonly memory?: string;
   readonly entry?: keyof typeof ENTRIES;
   readonly cpu?: CpuModel;
@@ -95,13 +99,17 @@ function statusOf(exit: Exit): number {
   }
 }
 
-function source(name: string | undefined, { kernel, initrd, module, bios, append }: Flags): Image | MachineConfig {
+/** What is booted: the image of that name, or files of the caller's. */
+export function source(
+  name: string | undefined,
+  { kernel, initrd, module, bios, append }: SourceFlags,
+): Image | MachineConfig {
   const parts = {
     ...(initrd === undefined ? {} : { initrd: path(initrd) }),
     ...(module === undefined ? {} : { modules: module.map(bootModule) }),
   };
   if (kernel === undefined && bios === undefined) {
-    return { ...findImage(name ?? DEFAULT_IMAGE), ...parts };
+    return { ...find(name ?? DEFAULT_IMAGE), ...parts };
   }
   if (name !== undefined) {
     const options = "image, --kernel, --bios";
@@ -139,8 +147,7 @@ function options(flags: Flags): BootOptions {
   };
 }
 
-/** The image of that name. */
-export function findImage(name: string): Image {
+function find(name: string): Image {
   const image = images.find((candidate) => candidate.name === name);
   if (image !== undefined) return image;
   const known = images.map((candidate) => candidate.name).join(", ");

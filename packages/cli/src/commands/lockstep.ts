@@ -1,16 +1,16 @@
 /** `terrarium lockstep`: whether compiled code does what the interpreter does, over a whole boot. */
 
 import { setImmediate } from "node:timers/promises";
-import { MachineError, type Bytes, type Image } from "@terrarium/machine";
+import { MachineError, type Bytes } from "@terrarium/machine";
 import { lockstep, type CoreLockstep, type LockstepProgress } from "@terrarium/machine/lockstep";
 import { Command } from "commander";
-import { findImage } from "./boot.js";
+import { source, type SourceFlags } from "./boot.js";
 
 /** Instructions between two looks at the console. */
 const STRETCH = 2_000_000;
 const CONSOLE = 0;
 
-interface Flags {
+interface Flags extends SourceFlags {
   readonly instructions?: string;
   readonly hot: string;
   readonly memory?: string;
@@ -20,8 +20,12 @@ interface Flags {
 /** The command; `report` gets the exit status: 1 where the engines disagree. */
 export function lockstepCommand(report: (status: number) => void): Command {
   return new Command("lockstep")
-    .description("boot an image twice, interpreted and compiled, and compare every step")
-    .argument("<image>", "name of an image")
+    .description("boot a guest twice, interpreted and compiled, and compare them step by step")
+    .argument("[image]", "name of an image")
+    .option("--kernel <file>", "boot this Linux, PVH or multiboot kernel")
+    .option("--initrd <file>", "its initial RAM disk")
+    .option("--bios <file>", "start this flat firmware ROM at the reset vector")
+    .option("--append <words>", "words for the kernel command line")
     .option("--instructions <n>", "stop after that many instructions (default: when the guest ends, or has its prompt)")
     .option("--hot <n>", "compile what has run for that many instructions", "1")
     .option("--memory <size>", "guest RAM, such as 512MiB")
@@ -30,26 +34,27 @@ export function lockstepCommand(report: (status: number) => void): Command {
       "type this line at the prompt; may be repeated",
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
-    .action(async (name: string, flags: Flags) => {
-      report(await run(findImage(name), flags));
+    .action(async (name: string | undefined, flags: Flags) => {
+      report(await run(name, flags));
     });
 }
 
-async function run(image: Image, flags: Flags): Promise<number> {
+async function run(name: string | undefined, flags: Flags): Promise<number> {
+  const what = source(name, flags);
+  const append = flags.append === undefined || flags.kernel !== undefined ? {} : { append: flags.append };
   const memory = flags.memory === undefined ? {} : { memory: flags.memory as Bytes };
   const limit = flags.instructions === undefined ? Infinity : count("instructions", flags.instructions);
-  const pair = await lockstep({ ...image, ...memory, onReset: "stop" }, count("hot", flags.hot));
-  const typist = new Typist(pair, image.prompt, flags.type ?? []);
+  const pair = await lockstep({ ...what, ...append, ...memory, onReset: "stop" }, count("hot", flags.hot));
+  const typist = new Typist(pair, "prompt" in what ? what.prompt : undefined, flags.type ?? []);
   const { instructions, compiledInstructions, ended, disagreement } = await drive(pair, typist, limit);
   if (disagreement !== undefined) {
-    process.stdout.write(`${image.name}: ${disagreement}\n`);
+    process.stdout.write(`${disagreement}\n`);
     return 1;
   }
   const share = ((100 * compiledInstructions) / instructions).toFixed(1);
   const end = ended === undefined ? "" : `, to the guest's end (${ended.kind})`;
-  process.stdout.write(
-    `${image.name}: the engines agree over ${instructions.toLocaleString("en")} instructions, ${share} % of them compiled${end}.\n`,
-  );
+  const extent = `${instructions.toLocaleString("en")} instructions, ${share} % of them compiled${end}`;
+  process.stdout.write(`The engines agree over ${extent}.\n`);
   return 0;
 }
 
@@ -70,12 +75,12 @@ async function drive(pair: CoreLockstep, typist: Typist, limit: number): Promise
 /** Types a line at every prompt. */
 class Typist {
   readonly #pair: CoreLockstep;
-  readonly #prompt: string;
+  readonly #prompt: string | undefined;
   readonly #lines: string[];
   readonly #decoder = new TextDecoder();
   #seen = "";
 
-  constructor(pair: CoreLockstep, prompt: string, lines: readonly string[]) {
+  constructor(pair: CoreLockstep, prompt: string | undefined, lines: readonly string[]) {
     this.#pair = pair;
     this.#prompt = prompt;
     this.#lines = [...lines];
@@ -84,7 +89,7 @@ class Typist {
   /** True where there is a prompt and nothing to type. */
   look(): boolean {
     this.#seen += this.#decoder.decode(this.#pair.serialOutput(CONSOLE), { stream: true });
-    if (!this.#seen.includes(this.#prompt)) return false;
+    if (this.#prompt === undefined || !this.#seen.includes(this.#prompt)) return false;
     const line = this.#lines.shift();
     if (line === undefined) return true;
     this.#seen = "";
