@@ -5,20 +5,27 @@ use core::fmt::{Debug, LowerHex};
 use cpu::State;
 use x86::{Width, flags, register_name};
 
-/// How the name of a place in memory begins.
-pub(super) const MEMORY: &str = "memory ";
 /// Places in memory that are listed.
 const PLACES: usize = 16;
+/// Bytes of a place.
+const WORD: usize = size_of::<u64>();
 
 /// Something that has two values.
 pub(super) struct Difference {
     pub(super) name: String,
     pub(super) values: [String; 2],
+    /// Of a place in memory, the offset.
+    pub(super) place: Option<usize>,
 }
 
 impl Difference {
     pub(super) fn new<T: Debug>(name: &str, a: &T, b: &T) -> Difference {
-        Difference { name: name.to_owned(), values: [format!("{a:x?}"), format!("{b:x?}")] }
+        Difference { name: name.to_owned(), values: [format!("{a:x?}"), format!("{b:x?}")], place: None }
+    }
+
+    /// Its value in `memory`, where it is a place there.
+    pub(super) fn word<'a>(&self, memory: &'a [u8]) -> Option<&'a [u8]> {
+        self.place.map(|place| &memory[place..place + WORD])
     }
 }
 
@@ -66,7 +73,7 @@ fn comparable(state: &State) -> State {
 
 fn number_pair<T: LowerHex + PartialEq>(found: &mut Vec<Difference>, name: &str, a: T, b: T) {
     if a != b {
-        found.push(Difference { name: name.to_owned(), values: [format!("{a:x}"), format!("{b:x}")] });
+        found.push(Difference { name: name.to_owned(), values: [format!("{a:x}"), format!("{b:x}")], place: None });
     }
 }
 
@@ -78,8 +85,11 @@ fn other<T: Debug + PartialEq>(found: &mut Vec<Difference>, name: &str, a: &T, b
 
 /// The first places in which two memories of the same size differ.
 pub(super) fn of_memory(a: &[u8], b: &[u8]) -> Vec<Difference> {
-    const BYTES: usize = size_of::<u64>();
-    let (a, b) = (a.chunks_exact(BYTES).enumerate(), b.chunks_exact(BYTES));
-    let differ = a.zip(b).filter(|((_, a), b)| a != b).take(PLACES);
-    differ.map(|((at, a), b)| Difference::new(&format!("{MEMORY}{:#x}", at * BYTES), &a, &b)).collect()
+    let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD));
+    let differ = (0..).step_by(WORD).zip(words).filter(|(_, (a, b))| a != b).take(PLACES);
+    let difference = |(place, (a, b)): (usize, (&[u8], &[u8]))| Difference {
+        place: Some(place),
+        ..Difference::new(&format!("memory {place:#x}"), &a, &b)
+    };
+    differ.map(difference).collect()
 }

@@ -207,11 +207,20 @@ fn history(trail: &mut Machine, found: &Disagreement) -> Vec<(String, Vec<String
     trail.take_trace();
     while trail.instructions() < found.until {
         let before = trail.state().clone();
+        let words = |trail: &mut Machine| -> Vec<Option<Vec<u8>>> {
+            let memory = trail.memory();
+            found.differences.iter().map(|difference| difference.word(memory).map(<[u8]>::to_vec)).collect()
+        };
+        let words_before = words(trail);
         if one_turn(trail, trail.instructions() + 1).is_some() {
             break;
         }
-        let wrote = difference::between(&before, trail.state()).into_iter().map(|change| change.name);
-        let wrote = wrote.filter(|name| found.differences.iter().any(|difference| difference.name == *name)).collect();
+        let changed = difference::between(&before, trail.state());
+        let words = words(trail);
+        let wrote = found.differences.iter().enumerate().filter(|&(number, difference)| {
+            changed.iter().any(|change| change.name == difference.name) || words[number] != words_before[number]
+        });
+        let wrote = wrote.map(|(_, difference)| difference.name.clone()).collect();
         ran.push((trail.take_trace().trim_end().to_owned(), wrote));
     }
     ran
@@ -227,7 +236,7 @@ fn report(found: &Disagreement, ran: &[(String, Vec<String>)], remark: &str) -> 
         let _ = writeln!(text, "The first to leave a difference: {line}");
     }
     let _ = writeln!(text, "\n{:<18} {:<34} compiled", "", "interpreted");
-    for Difference { name, values: [interpreted, compiled] } in &found.differences {
+    for Difference { name, values: [interpreted, compiled], .. } in &found.differences {
         let _ = writeln!(text, "{name:<18} {interpreted:<34} {compiled}");
     }
     if !ran.is_empty() {

@@ -22,7 +22,7 @@ pub(super) struct Disagreement {
 impl Disagreement {
     /// The processors agree.
     pub(super) fn in_memory(&self) -> bool {
-        self.differences.iter().all(|difference| difference.name.starts_with(difference::MEMORY))
+        self.differences.iter().all(|difference| difference.place.is_some())
     }
 }
 
