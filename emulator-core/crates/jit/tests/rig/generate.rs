@@ -114,6 +114,32 @@ pub fn program(random: &mut Random, mode: Width) -> Vec<u8> {
 
 const HLT: u8 = 0xf4;
 
+/// The same case behind instructions that change every register to what it was: compiled code then has them in locals, and something else
+/// is where helpers look for them.
+pub fn behind_changes(random: &mut Random, case: &Case) -> Case {
+    let mut case = case.clone();
+    let long = case.mode == Width::W64;
+    let mut prefix = Vec::new();
+    let count = if long { 16 } else { 8 };
+    for (number, vector) in (0..count - 1).zip(case.vectors) {
+        // PXOR xmm, xmm7 or xmm15.
+        case.vectors[number] = vector ^ case.vectors[count - 1];
+        let number = number as u8;
+        let rex = if long { vec![0x41 | (number >> 3) << 2] } else { Vec::new() };
+        prefix.extend([&[0x66][..], &rex, &[0x0f, 0xef, 0xc7 | (number & 7) << 3]].concat());
+    }
+    for (number, value) in (0..count as u8).zip(&mut case.registers) {
+        // ADD register, imm32.
+        let added = random.next() as i32;
+        *value = case.mode.truncate(value.wrapping_sub(added as u64));
+        prefix.extend(if long { vec![0x48 | number >> 3] } else { Vec::new() });
+        prefix.extend([0x81, 0xc0 | number & 7]);
+        prefix.extend(added.to_le_bytes());
+    }
+    case.code.splice(0..0, prefix);
+    case
+}
+
 /// How a block of a program ends.
 #[derive(Clone, Copy)]
 enum Branch {
