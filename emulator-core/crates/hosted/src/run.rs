@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cpu::compiled::{Context, Enter, Shared};
+use cpu::compiled::{Context, Enter, Helpers, Shared};
 use jit::Linker;
 use rustc_hash::FxHashMap;
 use wasmi::{
@@ -59,10 +59,11 @@ impl Machinery {
         let none = Ref::Func(Nullable::Null);
         let table = Table::new(&mut store, TableType::new(RefType::Func, 1, None), none).expect("a small table");
         let mut linker = wasmi::Linker::new(&engine);
-        let named: [(&str, Extern); 4] = [
+        let named: [(&str, Extern); 5] = [
             ("memory", memory.into()),
             ("table", table.into()),
             ("interpret", Func::wrap(&mut store, interpret).into()),
+            ("transfer", Func::wrap(&mut store, transfer).into()),
             ("divide_wide", Func::wrap(&mut store, divide_wide).into()),
         ];
         for (name, item) in named {
@@ -91,14 +92,22 @@ unsafe extern "C" fn enter(slot: u32, place: u32, left: i64) {
     MACHINERY.with_borrow_mut(|machinery| machinery.run(slot, place, left));
 }
 
-fn interpret(mut caller: Caller<'_, Running>, _context: u32, op: u32, left: i64) -> u32 {
+fn interpret(caller: Caller<'_, Running>, _context: u32, op: u32, left: i64) -> u32 {
+    run_operation(caller, op, left, |helpers| helpers.interpret)
+}
+
+fn transfer(caller: Caller<'_, Running>, _context: u32, op: u32, left: i64) -> u32 {
+    run_operation(caller, op, left, |helpers| helpers.transfer)
+}
+
+fn run_operation(mut caller: Caller<'_, Running>, op: u32, left: i64, helper: fn(&Helpers) -> usize) -> u32 {
     let (shared, pages) = caller.data_mut().processor.take().expect("code runs for a processor");
     let memory = caller.data().memory.expect("made with it");
     copy_out(&shared, memory.data(&caller), &pages);
     let op = OPS.with_borrow(|ops| ops[&op]);
     // SAFETY: this is what the processor says the function's address and type are (`Helpers`).
     let helper: unsafe extern "C" fn(*mut Context, *const Op, i64) -> u32 =
-        unsafe { core::mem::transmute(shared.helpers.interpret) };
+        unsafe { core::mem::transmute(helper(&shared.helpers)) };
     // SAFETY: the context is of the processor that has entered the code at work, and the code owns the operation.
     let status = unsafe { helper(shared.context as *mut Context, op as *const Op, left) };
     let pages = copy_in(&shared, memory.data_mut(&mut caller));
