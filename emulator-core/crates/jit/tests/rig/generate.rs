@@ -33,12 +33,10 @@ impl Random {
     }
 }
 
-/// Every row that exists in `mode`, but for those that end a block and are no near branches: compiled code has none of them.
+/// Every row that exists in `mode`.
 pub fn rows(mode: Width) -> Vec<&'static Row> {
     let missing = if mode == Width::W64 { "i64" } else { "o64" };
-    let may_be_compiled = |row: &&Row| matches!(row.sem, Sem::Int(_)) || !row.has_note("end");
-    let rows = instructions::rows().iter().copied();
-    rows.filter(|row| !row.has_note(missing)).filter(may_be_compiled).collect()
+    instructions::rows().iter().copied().filter(|row| !row.has_note(missing)).collect()
 }
 
 /// Whether control never passes behind an instruction of `row`.

@@ -50,7 +50,8 @@ impl Outcome {
 pub struct Processor {
     cpu: Cpu,
     board: Board,
-    mode: Width,
+    /// What every case begins with, but for what it says itself.
+    initial: State,
     began: u64,
 }
 
@@ -84,7 +85,8 @@ impl Processor {
         state.idtr = DescriptorTable { base: IDT, limit: 0xfff };
         state.gdtr = DescriptorTable { base: GDT, limit: 0xff };
         state.tr = Segment { selector: 0x20, base: TSS, limit: 0x67, access: Access(0x8b) };
-        Processor { cpu, board, mode, began: 0 }
+        let initial = cpu.state.clone();
+        Processor { cpu, board, initial, began: 0 }
     }
 
     /// One that compiles whatever can be, before it runs for the first time.
@@ -98,6 +100,7 @@ impl Processor {
     pub fn set(&mut self, case: &Case) {
         self.board.put(CODE, &case.code);
         self.board.put(DATA, &case.data);
+        self.cpu.state = self.initial.clone();
         for (number, &value) in case.registers.iter().enumerate() {
             self.cpu.state.regs.set(number, value);
         }
@@ -106,8 +109,6 @@ impl Processor {
         self.cpu.state.mxcsr = case.mxcsr;
         self.cpu.state.set_rflags(case.rflags);
         self.cpu.state.rip = CODE;
-        self.cpu.state.cr2 = 0;
-        self.cpu.state.halted = false;
         self.cpu.state_changed();
         self.began = self.cpu.instructions();
     }
@@ -127,10 +128,8 @@ impl Processor {
         let retired = self.cpu.instructions() - self.began;
         let data = self.board.memory.get(PhysAddr(DATA), DATA_BYTES as usize).unwrap().to_vec();
         if exit == VcpuExit::Shutdown {
+            // Nothing else leads out of it.
             self.cpu.reset();
-            let Processor { cpu, .. } = Processor::new(self.mode);
-            self.cpu.state = cpu.state;
-            self.cpu.state_changed();
         }
         Outcome { exit, retired, state, data }
     }
