@@ -84,3 +84,6 @@ pub(crate) fn is_unneeded(cell: usize, needed: Flags) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

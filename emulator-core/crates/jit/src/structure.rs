@@ -293,3 +293,6 @@ fn reverse_postorder(root: BlockId, successors: &[Vec<BlockId>]) -> Vec<BlockId>
     order.reverse();
     order
 }
+
+#[cfg(test)]
+mod tests;

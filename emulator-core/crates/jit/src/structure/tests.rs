@@ -1,0 +1,134 @@
+//! Shapes by hand, and what must hold of any.
+
+use super::*;
+use crate::graph::Graph;
+use crate::ir::Value;
+
+/// Blocks of one byte each, by where they go on: nowhere in the region, to one, or to one of two.
+fn region(targets: &[&[i64]]) -> Vec<Block> {
+    let ends = targets.iter().map(|targets| match **targets {
+        [] => End::Dynamic,
+        [next] => End::Goto(next),
+        [taken, next, ..] => End::Branch(Value(0), [taken, next]),
+    });
+    let block = |(start, end)| Block {
+        graph: Graph::default(),
+        steps: Vec::new(),
+        stops: Vec::new(),
+        end,
+        start,
+        instructions: 1,
+    };
+    (0..).zip(ends).map(block).collect()
+}
+
+fn structure(targets: &[&[i64]]) -> Structure {
+    Structure::of(&region(targets), &vec![None; targets.len()])
+}
+
+#[test]
+fn a_branch_back_to_a_block_that_dominates_makes_a_loop() {
+    let shape = structure(&[&[1], &[1, 2], &[]]);
+    assert_eq!(
+        (shape.edge(0, 0), shape.edge(1, 0), shape.edge(1, 1)),
+        (Edge::Joins(1), Edge::Back(1), Edge::Continues(2))
+    );
+    assert_eq!(shape.is_loop[..3], [false, true, false]);
+    assert_eq!(shape.entries, [0, 1], "it can be entered at its head");
+}
+
+#[test]
+fn ways_that_meet_again_join_behind_what_parts_them() {
+    let shape = structure(&[&[2, 1], &[3], &[3], &[]]);
+    assert_eq!((shape.edge(1, 0), shape.edge(2, 0)), (Edge::Joins(3), Edge::Joins(3)));
+    assert_eq!((shape.edge(0, 0), shape.edge(0, 1)), (Edge::Continues(2), Edge::Continues(1)));
+    assert_eq!(shape.joins_under(0), [3]);
+}
+
+#[test]
+fn a_branch_back_into_the_middle_of_a_loop_leaves() {
+    // 1 and 2 lead to each other, and neither is the only way to the other.
+    let shape = structure(&[&[2, 1], &[2, 3], &[1, 3], &[]]);
+    let between = [shape.edge(1, 0), shape.edge(2, 0)];
+    assert_eq!(between.iter().filter(|&&edge| edge == Edge::Leaves).count(), 1, "{between:?}");
+    assert!(!shape.is_loop.contains(&true));
+}
+
+#[test]
+fn where_a_call_comes_back_inside_a_loop_is_reached_by_its_head() {
+    // 1 calls and comes back at 2, which goes round.
+    let targets: &[&[i64]] = &[&[1], &[], &[1, 3], &[]];
+    let shape = Structure::of(&region(targets), &[None, Some(2), None, None]);
+    let entry = shape.entries.iter().position(|&entry| entry == 2).expect("calls come back there");
+    assert!(shape.is_loop[1]);
+    assert_eq!((shape.dispatch(shape.root())[entry], shape.dispatch(1)[entry]), (Some(1), Some(2)));
+}
+
+/// A xorshift generator (G. Marsaglia, "Xorshift RNGs", 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) % limit
+    }
+}
+
+/// What is reached from the root by the ways that code takes, without passing `avoided`.
+fn reached(shape: &Structure, avoided: Option<BlockId>) -> Vec<bool> {
+    let root = shape.root();
+    let mut seen = vec![false; root + 1];
+    let mut pending = vec![root];
+    while let Some(block) = pending.pop() {
+        if Some(block) == avoided || core::mem::replace(&mut seen[block], true) {
+            continue;
+        }
+        if block == root || shape.is_loop[block] {
+            pending.extend(shape.dispatch(block).into_iter().flatten());
+        }
+        if block != root {
+            let stays = (0..2).filter(|&which| shape.edge(block, which) != Edge::Leaves);
+            pending.extend(stays.filter_map(|which| shape.targets[block][which]));
+        }
+    }
+    seen
+}
+
+#[test]
+fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
+    let mut random = Random(0x5eed);
+    for _ in 0..3000 {
+        let count = 1 + random.below(9);
+        let targets: Vec<Vec<i64>> =
+            (0..count).map(|_| (0..random.below(3)).map(|_| random.below(count + 2) as i64).collect()).collect();
+        let targets: Vec<&[i64]> = targets.iter().map(Vec::as_slice).collect();
+        let resumes: Vec<_> =
+            (0..count).map(|_| (random.below(4) == 0).then(|| random.below(count) as usize)).collect();
+        let shape = Structure::of(&region(&targets), &resumes);
+        let live = reached(&shape, None);
+        for block in (0..shape.root()).filter(|&block| live[block]) {
+            for which in 0..2 {
+                let place = |block: BlockId| shape.order.iter().position(|&other| other == block);
+                match shape.edge(block, which) {
+                    Edge::Leaves => {}
+                    Edge::Back(head) => {
+                        assert!(shape.is_loop[head], "{targets:?} {resumes:?}");
+                        let around = reached(&shape, Some(head));
+                        assert!(!around[block], "a way into the loop of {head} past it: {targets:?} {resumes:?}");
+                    }
+                    Edge::Joins(next) | Edge::Continues(next) => {
+                        assert!(place(next) > place(block), "{targets:?} {resumes:?}");
+                    }
+                }
+            }
+        }
+        for (number, &entry) in shape.entries.iter().enumerate() {
+            let mut at = shape.root();
+            while at != entry {
+                at = shape.dispatch(at)[number].expect("somebody on the way knows the next step");
+            }
+        }
+    }
+}
