@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use cpu::compiled::FORCED;
+use hosted::HostedJit;
 use machine::{Boot, Clock, Config, Machine, RunOutcome};
 
 /// What a guest did.
@@ -28,8 +30,16 @@ const KVM_GAVE_UP: &[u8] = b"KVM internal error";
 const PATIENCE: Duration = Duration::from_secs(30);
 const BUDGET: u64 = 4_000_000;
 
-/// On our own machine.
+/// On our own machine, interpreted and compiled: it must not matter.
 pub fn terrarium(image: &[u8]) -> Judgement {
+    let interpreted = ours(image, |_| {});
+    let compiled = ours(image, |machine| machine.set_translator(Box::new(HostedJit::new()), FORCED));
+    assert_eq!(compiled.end, interpreted.end, "how it ends where it is compiled");
+    assert_eq!(compiled.output, interpreted.output, "what it reports where it is compiled");
+    interpreted
+}
+
+fn ours(image: &[u8], prepare: impl FnOnce(&mut Machine)) -> Judgement {
     let config = Config {
         memory_bytes: 16 << 20,
         clock: Clock::Instructions { ns_per_kilo_instruction: 10_000 },
@@ -38,6 +48,7 @@ pub fn terrarium(image: &[u8]) -> Judgement {
     };
     let boot = Boot::Firmware { rom: Rc::new(image.to_vec()) };
     let mut machine = Machine::new(config, &boot).expect("the bench's own image boots");
+    prepare(&mut machine);
     let outcome = machine.run(0, BUDGET);
     let end = match outcome {
         RunOutcome::DebugExit(_) => None,
