@@ -39,6 +39,10 @@ impl CellSet {
         CellSet(self.0 & other.0)
     }
 
+    pub(crate) const fn has(self, cell: Cell) -> bool {
+        self.0 >> cell & 1 != 0
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Cell> {
         (0..u64::BITS as usize).filter(move |&cell| self.0 >> cell & 1 != 0)
     }

@@ -191,16 +191,27 @@ impl Emitter {
         if helper == Helper::Transfer {
             self.end = Some(End::Dynamic);
         }
-        let fault = self.stop_before(None);
-        if helper == Helper::Repeat {
-            let mut cells = self.with_lazy_flags(self.cells, self.sum);
-            cells[RIP] = self.stops[fault].cells[RIP];
-            self.stops[fault].cells = cells;
-        }
+        let found = effects.reads.and(effects.writes);
+        let fault = self.stop_at_fault(loaded.iter().filter(|&&(cell, _)| found.has(cell)));
         let loaded = loaded.into_iter().map(|(cell, value)| (cell, before[cell], value)).collect();
         let op = number;
         let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
         self.steps.push(Step::Interpret(Box::new(interpreted)));
+    }
+
+    /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
+    /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
+    fn stop_at_fault<'a>(&mut self, found: impl Iterator<Item = &'a (Cell, Value)>) -> StopId {
+        let stop = self.stop_before(None);
+        let mut cells = self.before;
+        for &(cell, value) in found {
+            cells[cell] = value;
+        }
+        let changes_flags = cells[FLAG_CARRIES] != self.before[FLAG_CARRIES];
+        let mut cells = self.with_lazy_flags(cells, self.sum_before.filter(|_| !changes_flags));
+        cells[RIP] = self.stops[stop].cells[RIP];
+        self.stops[stop].cells = cells;
+        stop
     }
 
     /// RCX, where `op` does nothing at all when that is zero.
