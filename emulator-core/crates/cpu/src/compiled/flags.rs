@@ -63,7 +63,7 @@ mod tests {
         } else {
             sign(a) == sign(b) && sign(r) != sign(a)
         };
-        let parity = (r as u8).count_ones() % 2 == 0;
+        let parity = (r as u8).count_ones().is_multiple_of(2);
         let bits = [(carry, 0), (parity, 2), (nibble, 4), (r == 0, 6), (sign(r) == 1, 7), (overflow, 11)];
         bits.iter().fold(0, |all, &(set, at)| all | u64::from(set) << at)
     }
