@@ -81,7 +81,7 @@ impl Machinery {
         let shared = self.owners[&slot];
         let pages = copy_in(&shared, self.memory.data_mut(&mut self.store));
         self.store.data_mut().processor = Some((shared, pages));
-        let enter = self.enter.clone().expect("modules are linked after the stubs");
+        let enter = self.enter.expect("modules are linked after the stubs");
         enter.call(&mut self.store, (slot, place, left)).expect("compiled code does not trap");
         let (shared, pages) = self.store.data_mut().processor.take().expect("helpers put it back");
         copy_out(&shared, self.memory.data(&self.store), &pages);
