@@ -15,8 +15,8 @@ use x86::{Exception, Op, Rep, Sem, Width, seg};
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step, Stop,
-    StopId, Value, XMM,
+    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
+    Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
