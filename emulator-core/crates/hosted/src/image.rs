@@ -37,6 +37,7 @@ fn state_fields() -> Vec<(usize, usize)> {
         (offset_of!(State, rip), 8),
         (offset_of!(State, flag_result), 8),
         (offset_of!(State, flag_carries), 8),
+        (offset_of!(State, system_flags), 8),
         (offset_of!(State, xmm), 256),
         (offset_of!(State, ymm_high), 256),
         (offset_of!(State, mxcsr), 4),

@@ -16,6 +16,8 @@ pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use region::{Region, RegionBlock};
 
+pub use crate::system::FEW_ELEMENTS;
+
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;

@@ -15,6 +15,7 @@ mod syscall;
 pub(crate) mod task;
 
 pub(crate) use control::cr4_bits;
+pub use strings::FEW_ELEMENTS;
 
 use x86::instructions::system::Sys;
 use x86::{Engine, Exception, Op, Width, seg};

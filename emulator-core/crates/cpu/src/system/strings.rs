@@ -14,6 +14,8 @@ use crate::tlb::Use;
 
 /// Elements done one by one before interrupts are looked at again.
 const MOST_ELEMENTS: u64 = 1024;
+/// So few are done in one step wherever they lie: compiled code does them in place.
+pub const FEW_ELEMENTS: u64 = 16;
 const PAGE_BYTES: u64 = 4096;
 
 /// A string instruction at work.
@@ -217,6 +219,9 @@ impl Exec<'_> {
     fn string_step(&self, job: Job, count: u64) -> u64 {
         if self.cpu.mode.single {
             return 1;
+        }
+        if count <= FEW_ELEMENTS {
+            return count;
         }
         let in_pages = self.elements_in_pages(job);
         count.min(if in_pages == 0 { MOST_ELEMENTS } else { in_pages })

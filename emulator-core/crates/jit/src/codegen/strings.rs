@@ -3,6 +3,7 @@
 use core::mem::offset_of;
 
 use cpu::State;
+use cpu::compiled::FEW_ELEMENTS;
 use cpu::eflags;
 use cpu::tlb_layout::Use;
 use wasm_encoder::BlockType;
@@ -13,7 +14,7 @@ use super::{Codegen, HOST, Label, at};
 use crate::ir::{Cell, Interpreted, RAX, RCX, RDI, RSI, Value};
 
 /// Most elements that are not left to the interpreter, which has a quicker way for many.
-const FEW: i64 = 16;
+const FEW: i64 = FEW_ELEMENTS as i64;
 
 impl Codegen<'_> {
     /// `REP MOVS` and `REP STOS` of few elements in 64-bit mode, upwards, as far as the TLB covers them: the locals of the registers, which hold what they
