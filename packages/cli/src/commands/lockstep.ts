@@ -14,6 +14,7 @@ interface Flags extends SourceFlags {
   readonly instructions?: string;
   readonly hot: string;
   readonly memory?: string;
+  readonly decompressOnHost?: true;
   readonly type?: readonly string[];
 }
 
@@ -29,6 +30,7 @@ export function lockstepCommand(report: (status: number) => void): Command {
     .option("--instructions <n>", "stop after that many instructions (default: when the guest ends, or has its prompt)")
     .option("--hot <n>", "compile what has run for that many instructions", "1")
     .option("--memory <size>", "guest RAM, such as 512MiB")
+    .option("--decompress-on-host", "unpack a compressed kernel before the guest starts")
     .option(
       "--type <line>",
       "type this line at the prompt; may be repeated",
@@ -43,8 +45,9 @@ async function run(name: string | undefined, flags: Flags): Promise<number> {
   const what = source(name, flags);
   const append = flags.append === undefined || flags.kernel !== undefined ? {} : { append: flags.append };
   const memory = flags.memory === undefined ? {} : { memory: flags.memory as Bytes };
+  const unpacked = flags.decompressOnHost === undefined ? {} : { decompressOnHost: true };
   const limit = flags.instructions === undefined ? Infinity : count("instructions", flags.instructions);
-  const pair = await lockstep({ ...what, ...append, ...memory, onReset: "stop" }, count("hot", flags.hot));
+  const pair = await lockstep({ ...what, ...append, ...memory, ...unpacked, onReset: "stop" }, count("hot", flags.hot));
   const typist = new Typist(pair, "prompt" in what ? what.prompt : undefined, flags.type ?? []);
   const { instructions, compiledInstructions, ended, disagreement } = await drive(pair, typist, limit);
   if (disagreement !== undefined) {
