@@ -132,6 +132,8 @@ pub(crate) fn role(op: &Op) -> Role {
     use Sys::{CallFar, Hlt, Int, Int1, Int3, Into, Iret, JmpFar, RetFar, Syscall, Sysenter, Sysexit, Sysret};
     match op.sem {
         Sem::Int(integer::Int::Ud) | Sem::Sys(Hlt) => Role::Stops,
+        // A call or jump through a segment that is checked.
+        Sem::Int(_) if op.checked && row(op).has_note("end") => Role::Transfers,
         Sem::Int(_) => Role::Plain,
         Sem::Sys(
             CallFar | Int | Int1 | Int3 | Into | Iret | JmpFar | RetFar | Syscall | Sysenter | Sysexit | Sysret,

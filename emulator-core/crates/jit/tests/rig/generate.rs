@@ -195,8 +195,8 @@ fn encode(random: &mut Random, row: &Row, long: bool) -> Vec<u8> {
     if random.one_in(12) {
         bytes.push(0x67);
     }
-    // FS and GS are checked outside 64-bit mode, and so not compiled.
-    if random.one_in(10) && long {
+    // Outside 64-bit mode these are checked, which is left to helpers.
+    if random.one_in(10) {
         bytes.push(random.pick(&[0x64, 0x65]));
     }
     if random.one_in(16) && row.has_note("lock") {
