@@ -1,0 +1,367 @@
+//! What can be named in an example, and what is said of it.
+
+use x86::{Width, flags, register_name};
+
+use crate::case::{Outcome, memory_offset};
+use crate::value::{Value, read_extended, write_extended};
+
+/// A part of the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Bits of a general register.
+    General {
+        /// Its number.
+        register: u8,
+        /// The lowest bit.
+        shift: u8,
+        /// How many.
+        width: Width,
+    },
+    /// A bit of RFLAGS, or two.
+    Flag {
+        /// The lowest bit.
+        shift: u8,
+        /// How many.
+        bits: u8,
+    },
+    /// XMM register.
+    Xmm(u8),
+    /// YMM register.
+    Ymm(u8),
+    /// MMX register.
+    Mmx(u8),
+    /// x87 register, relative to TOP.
+    X87(u8),
+    /// Whether that is in use.
+    X87InUse(u8),
+    /// x87 control word.
+    Control,
+    /// x87 status word.
+    Status,
+    /// TOP, in the status word.
+    Top,
+    /// Abridged x87 tag word.
+    Tags,
+    /// MXCSR.
+    Mxcsr,
+    /// Selector in a segment register.
+    Selector(u8),
+    /// RIP.
+    Ip,
+    /// Linear address of a page fault.
+    Cr2,
+    /// Bytes of memory.
+    Memory {
+        /// Address of the first.
+        address: u64,
+        /// How many.
+        bytes: u8,
+    },
+}
+
+/// The status flags by letter, in the order they are written.
+pub const STATUS_LETTERS: [(char, u64); 6] =
+    [('O', flags::OF), ('S', flags::SF), ('Z', flags::ZF), ('A', flags::AF), ('P', flags::PF), ('C', flags::CF)];
+const FLAGS: [(&str, u8, u8); 7] =
+    [("tf", 8, 1), ("if", 9, 1), ("df", 10, 1), ("iopl", 12, 2), ("nt", 14, 1), ("ac", 18, 1), ("id", 21, 1)];
+const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
+const HIGH: [&str; 4] = ["ah", "ch", "dh", "bh"];
+const WIDTHS: [Width; 4] = [Width::W8, Width::W16, Width::W32, Width::W64];
+const TOP_SHIFT: u16 = 11;
+const MMX_EXPONENT: u16 = 0xffff;
+
+impl Place {
+    /// The place of that name. The value says how large one in memory is.
+    #[must_use]
+    pub fn named(name: &str, value: &str) -> Option<Place> {
+        let numbered = |prefix: &str, count: u8| {
+            name.strip_prefix(prefix).and_then(|n| n.parse::<u8>().ok()).filter(|&n| n < count)
+        };
+        if let Some(address) = name.strip_prefix('[') {
+            let address = address.strip_suffix(']')?;
+            let digits = value.chars().filter(|&c| c != '_').count();
+            let (address, bytes) = match address.split_once(':') {
+                Some((address, bytes)) => (address, bytes.parse().ok()?),
+                None if digits % 2 == 0 => (address, (digits / 2) as u8),
+                None => return None,
+            };
+            let address = u64::from_str_radix(address, 16).ok()?;
+            return (1..=32).contains(&bytes).then_some(Place::Memory { address, bytes });
+        }
+        let vector = || numbered("xmm", 16).map(Place::Xmm).or_else(|| numbered("ymm", 16).map(Place::Ymm));
+        let x87 = || numbered("mm", 8).map(Place::Mmx).or_else(|| numbered("st", 8).map(Place::X87));
+        let flag = || FLAGS.iter().find(|flag| flag.0 == name).map(|&(_, shift, bits)| Place::Flag { shift, bits });
+        let selector = || SEGMENTS.iter().position(|&s| s == name).map(|n| Place::Selector(n as u8));
+        let word = || {
+            let words = [
+                ("fcw", Place::Control),
+                ("fsw", Place::Status),
+                ("top", Place::Top),
+                ("tags", Place::Tags),
+                ("mxcsr", Place::Mxcsr),
+                ("rip", Place::Ip),
+                ("cr2", Place::Cr2),
+            ];
+            words.into_iter().find(|word| word.0 == name).map(|word| word.1)
+        };
+        general(name).or_else(vector).or_else(x87).or_else(flag).or_else(selector).or_else(word)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Place::General { register, shift: 8, .. } => HIGH[usize::from(register)].into(),
+            Place::General { register, width, .. } => register_name(width, register).into(),
+            Place::Flag { shift, .. } => FLAGS.iter().find(|flag| flag.1 == shift).map_or("?", |flag| flag.0).into(),
+            Place::Xmm(n) => format!("xmm{n}"),
+            Place::Ymm(n) => format!("ymm{n}"),
+            Place::Mmx(n) => format!("mm{n}"),
+            Place::X87(n) | Place::X87InUse(n) => format!("st{n}"),
+            Place::Control => "fcw".into(),
+            Place::Status => "fsw".into(),
+            Place::Top => "top".into(),
+            Place::Tags => "tags".into(),
+            Place::Mxcsr => "mxcsr".into(),
+            Place::Selector(n) => SEGMENTS[usize::from(n)].into(),
+            Place::Ip => "rip".into(),
+            Place::Cr2 => "cr2".into(),
+            Place::Memory { address, .. } => format!("[{address:x}]"),
+        }
+    }
+
+    /// Bits of its value.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        match self {
+            Place::General { width, .. } => width.bits(),
+            Place::Flag { bits, .. } => u32::from(bits),
+            Place::Xmm(_) => 128,
+            Place::Ymm(_) => 256,
+            Place::Mmx(_) | Place::Ip | Place::Cr2 => 64,
+            Place::X87(_) => 80,
+            Place::X87InUse(_) => 1,
+            Place::Control | Place::Status | Place::Selector(_) => 16,
+            Place::Top => 3,
+            Place::Tags => 8,
+            Place::Mxcsr => 32,
+            Place::Memory { bytes, .. } => 8 * u32::from(bytes),
+        }
+    }
+
+    /// What `state` has there.
+    #[must_use]
+    pub fn get(self, state: &Outcome) -> Value {
+        let registers = &state.registers;
+        let (control, status, tags) = registers.x87_words();
+        let top = usize::from(status >> TOP_SHIFT & 7);
+        match self {
+            Place::General { register, shift, width } => {
+                width.truncate(registers.gpr[usize::from(register)] >> shift).into()
+            }
+            Place::Flag { shift, bits } => (registers.rflags >> shift & ((1 << bits) - 1)).into(),
+            Place::Xmm(n) => registers.xmm(n.into()).into(),
+            Place::Ymm(n) => Value { low: registers.xmm(n.into()), high: registers.ymm_high[usize::from(n)] },
+            Place::Mmx(n) => registers.st((usize::from(n) + 8 - top) & 7).0.into(),
+            Place::X87(n) => {
+                let (significand, exponent) = registers.st(n.into());
+                (u128::from(exponent) << 64 | u128::from(significand)).into()
+            }
+            Place::X87InUse(n) => u64::from(tags >> ((top + usize::from(n)) & 7) & 1).into(),
+            Place::Control => u64::from(control).into(),
+            Place::Status => u64::from(status).into(),
+            Place::Top => (top as u64).into(),
+            Place::Tags => u64::from(tags).into(),
+            Place::Mxcsr => u64::from(registers.mxcsr()).into(),
+            Place::Selector(n) => u64::from(registers.selectors[usize::from(n)]).into(),
+            Place::Ip => registers.rip.into(),
+            Place::Cr2 => state.fault.map_or(0, |fault| fault.address).into(),
+            Place::Memory { address, bytes } => {
+                let byte = |at: u8| memory_offset(address + u64::from(at)).map_or(0, |offset| state.memory[offset]);
+                (0..bytes).rev().fold(Value::default(), |value, at| Value {
+                    low: value.low << 8 | u128::from(byte(at)),
+                    high: value.high << 8 | value.low >> 120,
+                })
+            }
+        }
+    }
+
+    /// Makes `state` have `value` there.
+    pub fn set(self, state: &mut Outcome, value: Value) {
+        let registers = &mut state.registers;
+        let (control, status, tags) = registers.x87_words();
+        let top = usize::from(status >> TOP_SHIFT & 7);
+        let number = value.word();
+        match self {
+            Place::General { register, shift, width } => {
+                let old = &mut registers.gpr[usize::from(register)];
+                *old = *old & !(width.mask() << shift) | number << shift;
+            }
+            Place::Flag { shift, bits } => {
+                registers.rflags = registers.rflags & !(((1 << bits) - 1) << shift) | number << shift;
+            }
+            Place::Xmm(n) => registers.set_xmm(n.into(), value.low),
+            Place::Ymm(n) => {
+                registers.set_xmm(n.into(), value.low);
+                registers.ymm_high[usize::from(n)] = value.high;
+            }
+            Place::Mmx(n) => {
+                registers.set_st((usize::from(n) + 8 - top) & 7, (number, MMX_EXPONENT));
+                registers.set_x87_words((control, status, 0xff));
+            }
+            Place::X87(n) => {
+                registers.set_st(n.into(), (number, (value.low >> 64) as u16));
+                Place::X87InUse(n).set(state, 1u64.into());
+            }
+            Place::X87InUse(n) => {
+                let bit = (top + usize::from(n)) & 7;
+                registers.set_x87_words((control, status, tags & !(1 << bit) | (number as u8) << bit));
+            }
+            Place::Control => registers.set_x87_words((number as u16, status, tags)),
+            Place::Status => {
+                let kept: [_; 8] = core::array::from_fn(|n| registers.st(n));
+                registers.set_x87_words((control, number as u16, tags));
+                // What is kept relative to TOP stays where it is.
+                let moved = usize::from(number as u16 >> TOP_SHIFT & 7) + 8 - top;
+                (0..8).for_each(|n| registers.set_st(n, kept[(n + moved) & 7]));
+            }
+            Place::Top => {
+                let new = status & !(7 << TOP_SHIFT) | (number as u16) << TOP_SHIFT;
+                Place::Status.set(state, u64::from(new).into());
+            }
+            Place::Tags => registers.set_x87_words((control, status, number as u8)),
+            Place::Mxcsr => registers.set_mxcsr(number as u32),
+            Place::Selector(n) => registers.selectors[usize::from(n)] = number as u16,
+            Place::Ip => registers.rip = number,
+            Place::Cr2 => state.fault.iter_mut().for_each(|fault| fault.address = number),
+            Place::Memory { address, bytes } => {
+                let all = [value.low.to_le_bytes(), value.high.to_le_bytes()].concat();
+                for (at, &byte) in (0..u64::from(bytes)).zip(&all) {
+                    if let Some(offset) = memory_offset(address + at) {
+                        state.memory[offset] = byte;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn general(name: &str) -> Option<Place> {
+    if let Some(register) = HIGH.iter().position(|&high| high == name) {
+        return Some(Place::General { register: register as u8, shift: 8, width: Width::W8 });
+    }
+    let all = WIDTHS.into_iter().flat_map(|width| (0..16).map(move |register| (register, width)));
+    all.into_iter()
+        .find(|&(register, width)| register_name(width, register) == name)
+        .map(|(register, width)| Place::General { register, shift: 0, width })
+}
+
+/// One word of an example.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Setting {
+    /// `rax=5`
+    Is(Place, Value),
+    /// `st0~1.5`
+    Near(u8, Value),
+    /// `rax=?`
+    Any(Place),
+    /// `flags=CZ`, `flags=oSzC`: which bits are told, and what they are.
+    Status {
+        /// Bits of RFLAGS.
+        told: u64,
+        /// Those of them that are set.
+        set: u64,
+    },
+}
+
+impl Setting {
+    /// Reads a word; `after` says on which side of the arrow it is.
+    ///
+    /// # Errors
+    /// It is not understood.
+    pub fn read(word: &str, after: bool) -> Result<Setting, String> {
+        let wrong = || format!("\"{word}\" is not understood");
+        if let Some((name, text)) = word.split_once('~') {
+            let Some(Place::X87(n)) = Place::named(name, text) else { return Err(wrong()) };
+            return Ok(Setting::Near(n, extended(text).ok_or_else(wrong)?));
+        }
+        let (name, text) = word.split_once('=').ok_or_else(wrong)?;
+        if name == "flags" {
+            return status(text, after).ok_or_else(wrong);
+        }
+        let place = Place::named(name, text).or_else(|| Place::named(name, "00")).ok_or_else(wrong)?;
+        let only_after = matches!(place, Place::Selector(_) | Place::Ip | Place::Cr2);
+        if !after && (only_after || text == "?") {
+            return Err(wrong());
+        }
+        Ok(match (place, text) {
+            (_, "?") => Setting::Any(place),
+            (Place::X87(n), "empty") => Setting::Is(Place::X87InUse(n), Value::default()),
+            (Place::X87(_), _) => Setting::Is(place, extended(text).ok_or_else(wrong)?),
+            _ => Setting::Is(place, Value::read(text, place.bits()).ok_or_else(wrong)?),
+        })
+    }
+}
+
+fn extended(text: &str) -> Option<Value> {
+    let (significand, exponent) = read_extended(text)?;
+    Some((u128::from(exponent) << 64 | u128::from(significand)).into())
+}
+
+fn status(text: &str, after: bool) -> Option<Setting> {
+    if text == "?" {
+        return after.then_some(Setting::Status { told: 0, set: 0 });
+    }
+    let (mut told, mut set) = (if after { 0 } else { flags::STATUS }, 0);
+    for letter in text.chars() {
+        let bit = STATUS_LETTERS.iter().find(|flag| flag.0 == letter.to_ascii_uppercase())?.1;
+        told |= bit;
+        set |= if letter.is_ascii_uppercase() { bit } else { 0 };
+    }
+    Some(Setting::Status { told, set })
+}
+
+/// How many bits a floating-point element of what an instruction works on has; `None` where it works on integers.
+pub type Element = Option<u32>;
+
+impl Setting {
+    /// Writes it; vectors of floating-point numbers as such, mostly of `element` bits.
+    #[must_use]
+    pub fn write(&self, element: Element, after: bool) -> String {
+        if let Setting::Is(Place::Memory { address, bytes }, value) = *self
+            && let Some(element) = element
+            && value != Value::default()
+            && let Some(text) = value.elements(8 * u32::from(bytes), element)
+        {
+            return format!("[{address:x}:{bytes}]={text}");
+        }
+        match *self {
+            Setting::Any(place) => format!("{}=?", place.name()),
+            Setting::Near(n, value) => format!("st{n}~{}", number_of_x87(value)),
+            Setting::Status { told: 0, .. } => "flags=?".into(),
+            Setting::Status { told, set } => {
+                let shown = if after { told } else { set };
+                let letters = STATUS_LETTERS.iter().filter(|(_, bit)| shown & bit != 0);
+                let text = letters.map(|&(c, bit)| if set & bit != 0 { c } else { c.to_ascii_lowercase() });
+                format!("flags={}", text.collect::<String>())
+            }
+            Setting::Is(place, value) => {
+                let text = match (place, element) {
+                    (Place::X87(_), _) => number_of_x87(value),
+                    (Place::X87InUse(_), _) => "empty".into(),
+                    (Place::Xmm(_) | Place::Ymm(_), Some(element)) if value != Value::default() => {
+                        value.elements(place.bits(), element).unwrap_or_else(|| value.groups())
+                    }
+                    (Place::Xmm(_) | Place::Ymm(_) | Place::Mmx(_), _) => value.groups(),
+                    (Place::Memory { bytes, .. }, _) => value.hex_bytes(bytes.into()),
+                    _ => value.hex(),
+                };
+                format!("{}={text}", place.name())
+            }
+        }
+    }
+}
+
+fn number_of_x87(value: Value) -> String {
+    write_extended((value.low as u64, (value.low >> 64) as u16))
+}

@@ -1,0 +1,265 @@
+//! First tests of a row that has none: a register form and a memory form with values a person can follow. What comes of them the
+//! host says; which edges matter a person adds.
+
+use filetest::guest::Guest;
+use filetest::{DATA, Example, Instruction, Note, Place, Setting, Value};
+use x86::decode::decode;
+use x86::instructions::integer::Int;
+use x86::instructions::rows;
+use x86::{Disassembly, Inst, Operand, Sem, Vex, Width, flags};
+
+use crate::assemble::{self, Addressing, addresses_with, memory_operand};
+use crate::judge::reads_flags;
+use crate::random::Random;
+
+/// Encodings that are drawn, the simplest of which is taken.
+const ENCODINGS: usize = 1500;
+/// Inputs that are tried until an instruction does something.
+const INPUTS: usize = 50;
+/// Where memory operands lie, and how far apart.
+const PLACE: u64 = DATA.start + 0x100;
+const APART: u64 = 0x100;
+const FORWARD: u64 = 0x10;
+const RSP: u8 = 4;
+
+/// Tests of row `row`.
+#[must_use]
+pub fn draft(row: u16, guest: &mut Guest) -> Vec<(Instruction, Vec<Example>)> {
+    let mode = if rows()[usize::from(row)].has_note("i64") { Width::W32 } else { Width::W64 };
+    let mut random = Random(u64::from(row));
+    [false, true].into_iter().filter_map(|memory| one(row, mode, memory, guest, &mut random)).collect()
+}
+
+fn one(
+    row: u16,
+    mode: Width,
+    memory: bool,
+    guest: &mut Guest,
+    random: &mut Random,
+) -> Option<(Instruction, Vec<Example>)> {
+    let addressing = if memory { Addressing::NearRbx } else { Addressing::Any };
+    let all = (0..ENCODINGS).filter_map(|_| assemble::instruction(row, mode, addressing, random));
+    let fitting = all.filter(|(_, inst)| memory_operand(inst).is_some() == memory && inst.address_size == mode);
+    let (code, _) = fitting.min_by_key(|(code, inst)| awkwardness(code, inst))?;
+    let (code, inst) = with_address(code, mode)?;
+    let text = Disassembly { inst: &inst, rip: filetest::ENTRY }.to_string();
+    let instruction = Instruction { line: 0, mode, text, code, alternative: false };
+    let mut best = None;
+    for _ in 0..INPUTS {
+        let before = inputs(&inst, &instruction, random);
+        let example = Example { line: 0, before, fault: None, after: Vec::new(), note: Note::Unknown };
+        let case = example.case(&instruction);
+        let outcome = guest.run(&case);
+        let idle = Example::unchanged(&case, outcome.fault.is_some());
+        let same = idle.memory == outcome.memory && idle.registers == outcome.registers;
+        let worth = u32::from(outcome.fault.is_none()) * 2 + u32::from(!same);
+        if best.as_ref().is_none_or(|&(best, _)| best < worth) {
+            best = Some((worth, example));
+        }
+    }
+    let (_, first) = best?;
+    let examples = if let Sem::Int(Int::Jcc | Int::Setcc | Int::Cmovcc) = inst.row().sem {
+        both_ways(&first, inst.opcode)
+    } else {
+        vec![first]
+    };
+    Some((instruction, examples))
+}
+
+/// An example for a condition that does not hold, and one where it does, or the other way round.
+fn both_ways(example: &Example, opcode: u8) -> Vec<Example> {
+    let decides = [flags::OF, flags::CF, flags::ZF, flags::ZF, flags::SF, flags::PF, flags::SF, flags::OF];
+    let mut clear = example.clone();
+    clear.before.retain(|setting| !matches!(setting, Setting::Status { .. }));
+    let mut set = clear.clone();
+    set.before.push(Setting::Status { told: flags::STATUS, set: decides[usize::from(opcode >> 1 & 7)] });
+    vec![clear, set]
+}
+
+/// Less is easier to read.
+fn awkwardness(code: &[u8], inst: &Inst) -> usize {
+    let registers: Vec<u8> = inst.operands.iter().filter_map(Operand::register).collect();
+    let repeated = registers.iter().enumerate().any(|(n, register)| registers[..n].contains(register));
+    let mut awkward = code.len() * 4 + usize::from(repeated) * 40;
+    // Registers are worked on in 32 bits, memory in 64.
+    let wide = inst.operands.iter().any(|operand| operand.width() == Some(Width::W64));
+    if wide && memory_operand(inst).is_some() {
+        awkward = awkward.saturating_sub(6);
+    }
+    awkward += 3 * registers_beyond_seven(inst);
+    for operand in &inst.operands {
+        awkward += match *operand {
+            Operand::Gpr { reg, width, .. } if reg == RSP && width != Width::W8 => 60,
+            Operand::Gpr { reg, .. } if addresses_with(inst, reg) => 30,
+            Operand::Imm { value: 3..=0x1f, .. } => 0,
+            Operand::Imm { .. } => 10,
+            Operand::Mem(mem) => {
+                let plain = mem.base.is_some() && mem.base != Some(RSP) && (mem.index.is_none() || mem.vsib != 0);
+                let displaced = usize::from(!(0..0x80).contains(&mem.disp)) * 3 + usize::from(mem.disp % 8 != 0) * 2;
+                displaced + usize::from(!plain) * 40
+            }
+            _ => 0,
+        };
+    }
+    awkward
+}
+
+fn registers_beyond_seven(inst: &Inst) -> usize {
+    let in_operand = |operand: &Operand| match *operand {
+        Operand::Gpr { reg, .. } | Operand::Xmm(reg) | Operand::Ymm(reg) => usize::from(reg > 7),
+        Operand::Mem(mem) => [mem.base, mem.index].into_iter().flatten().filter(|&reg| reg > 7).count(),
+        _ => 0,
+    };
+    inst.operands.iter().map(in_operand).sum()
+}
+
+/// Encodings with the address of their operand in them get one that exists, branches a short way to go.
+fn with_address(mut code: Vec<u8>, mode: Width) -> Option<(Vec<u8>, Inst)> {
+    let inst = decode(&code, mode).ok()?;
+    if inst.row().operands.contains('O') {
+        let bytes = inst.address_size.bytes() as usize;
+        let at = code.len() - bytes;
+        code[at..].copy_from_slice(&PLACE.to_le_bytes()[..bytes]);
+    }
+    if let Operand::Rel(_) = inst.operands[0] {
+        let bytes = if inst.row().operands == "Jb" { 1 } else { inst.opsize.bytes().min(4) as usize };
+        let at = code.len() - bytes;
+        code[at..].copy_from_slice(&FORWARD.to_le_bytes()[..bytes]);
+    }
+    let inst = decode(&code, mode).ok()?;
+    Some((code, inst))
+}
+
+/// What the instruction reads, and what it writes only a part of.
+fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Setting> {
+    let mut before: Vec<Setting> = Vec::new();
+    let mut set = |place: Place, value: Value| {
+        let known = |setting: &Setting| matches!(setting, Setting::Is(old, _) if *old == place);
+        if !before.iter().any(known) {
+            before.push(Setting::Is(place, value));
+        }
+    };
+    let full = if instruction.mode == Width::W64 { Width::W64 } else { Width::W32 };
+    let general = |register| Place::General { register, shift: 0, width: full };
+    let written_only = inst.row().operands.split(' ').next().is_some_and(|first| first.ends_with('='));
+    let alone = inst.vex == Vex::L128 && written_only && memory_operand(inst).is_none();
+    let cleared_above = if let Operand::Xmm(n) = inst.operands[0] { alone.then_some(n) } else { None };
+    let mut address = PLACE;
+    for operand in &inst.operands {
+        if let Operand::Mem(mem) = *operand {
+            if let Some(base) = mem.base {
+                set(general(base), address.wrapping_sub(mem.disp as u64).into());
+            }
+            if let Some(index) = mem.index {
+                let place = if mem.vsib == 0 { general(index) } else { Place::Xmm(index) };
+                set(place, if mem.vsib == 0 { 0u64.into() } else { 0x0000_0008_0000_0004u64.into() });
+            }
+            if (1..=32).contains(&mem.bytes) {
+                let value = memory_value(inst, instruction, mem.bytes, random);
+                set(Place::Memory { address, bytes: mem.bytes }, value);
+            }
+            address += APART;
+        }
+    }
+    for operand in &inst.operands {
+        match *operand {
+            Operand::Gpr { reg, high, .. } => {
+                let register = if high { reg - 4 } else { reg };
+                set(general(register), general_value(full, random).into());
+            }
+            // The upper half of what a VEX prefix of 128 bits writes is cleared.
+            Operand::Xmm(n) if cleared_above == Some(n) => {
+                set(Place::Ymm(n), Value { low: 0, high: 1 });
+            }
+            Operand::Xmm(_) | Operand::Ymm(_)
+                if *operand == inst.operands[0] && written_only && inst.vex != Vex::None => {}
+            Operand::Xmm(n) => set(Place::Xmm(n), vector(instruction, 128, random)),
+            Operand::Ymm(n) => set(Place::Ymm(n), vector(instruction, 256, random)),
+            Operand::Mm(n) => set(Place::Mmx(n), Value::from(vector(instruction, 128, random).word())),
+            Operand::St(n) => set(Place::X87(n), x87(random)),
+            _ => {}
+        }
+    }
+    let implicit: &[u8] = match inst.row().sem {
+        Sem::Int(Int::Mul | Int::ImulWide | Int::Cmpxchg | Int::ConvertAccumulator | Int::ExtendAccumulator) => &[0],
+        Sem::Int(Int::Div | Int::Idiv) => &[0, 2],
+        _ => &[],
+    };
+    for &register in implicit {
+        let value = if register == 0 { general_value(full, random) } else { random.pick(&[0, 1, 0x11]) };
+        set(general(register), value.into());
+    }
+    let pushes = ["FLD", "FILD", "FBLD"].iter().any(|prefix| inst.row().mnemonic.starts_with(prefix));
+    if matches!(inst.row().sem, Sem::Fpu(_)) && !pushes {
+        set(Place::X87(0), x87(random));
+        if inst.operands[0] == Operand::None {
+            set(Place::X87(1), x87(random));
+        }
+    }
+    let set = random.pick(&[0, flags::CF, flags::STATUS]);
+    if matches!(inst.row().sem, Sem::Int(_)) && reads_flags(inst) && set != 0 {
+        before.push(Setting::Status { told: flags::STATUS, set });
+    }
+    before
+}
+
+fn general_value(width: Width, random: &mut Random) -> u64 {
+    const LONG: [u64; 6] = [
+        0x1122_3344_5566_7788,
+        0x0123_4567_89ab_cdef,
+        0xfedc_ba98_7654_3210,
+        0x8000_0000_8000_8080,
+        0x7fff_ffff_7fff_7f7f,
+        0xffff_ffff_ffff_fffe,
+    ];
+    width.truncate(random.pick(&LONG))
+}
+
+fn x87(random: &mut Random) -> Value {
+    let text = random.pick(&["1.5", "-2.25", "100.0", "0.5", "-3.0", "7.0"]);
+    let Ok(Setting::Is(_, value)) = Setting::read(&format!("st0={text}"), false) else { return Value::default() };
+    value
+}
+
+/// Elements of the kind the instruction works on.
+fn vector(instruction: &Instruction, bits: u32, random: &mut Random) -> Value {
+    const SINGLES: [f32; 8] = [1.0, -2.5, 0.5, 3.0, -100.0, 8.0, 0.25, -7.0];
+    const BYTES: [u8; 12] = [0, 1, 2, 0x11, 0x22, 0x33, 0x7f, 0x80, 0x81, 0xc4, 0xfe, 0xff];
+    const DWORDS: [i32; 6] = [1, -2, 100, -7, 0x0100_0001, i32::MAX];
+    let of_dwords = ["cvtdq2", "cvtpi2", "cvtsi2"].iter().any(|name| instruction.text.contains(name));
+    let mut half = || {
+        let mut bytes = Vec::new();
+        while bytes.len() < 16 {
+            match instruction.element(false) {
+                _ if of_dwords => bytes.extend(random.pick(&DWORDS).to_le_bytes()),
+                Some(32) => bytes.extend(random.pick(&SINGLES).to_le_bytes()),
+                Some(_) => bytes.extend(f64::from(random.pick(&SINGLES)).to_le_bytes()),
+                None => bytes.push(random.pick(&BYTES)),
+            }
+        }
+        bytes.iter().rev().fold(0u128, |value, &byte| value << 8 | u128::from(byte))
+    };
+    Value { low: half(), high: if bits == 256 { half() } else { 0 } }
+}
+
+fn memory_value(inst: &Inst, instruction: &Instruction, bytes: u8, random: &mut Random) -> Value {
+    let of_x87 = |number: f64| match bytes {
+        4 => u128::from((number as f32).to_bits()),
+        8 => u128::from(number.to_bits()),
+        _ => 0x4000_c000_0000_0000_0000,
+    };
+    match inst.row().sem {
+        Sem::Fpu(_) if inst.row().mnemonic == "FBLD" => 0x8000_0000_0000_0000_1234u128.into(),
+        Sem::Fpu(_) if inst.row().mnemonic.starts_with("FI") => random.pick(&[7u64, 100, 0xfe]).into(),
+        Sem::Fpu(_) => of_x87(f64::from(random.pick(&[1.5f32, -2.25, 3.0]))).into(),
+        Sem::Simd(_) => {
+            let value = vector(instruction, 256, random);
+            let low = if bytes < 16 { value.low & ((1 << (8 * u32::from(bytes))) - 1) } else { value.low };
+            Value { low, high: if bytes == 32 { value.high } else { 0 } }
+        }
+        _ => {
+            let width = Width::from_bytes(bytes.into()).unwrap_or(Width::W64);
+            general_value(width, random).into()
+        }
+    }
+}
