@@ -34,7 +34,8 @@
 //!
 //! `NAME=?` behind the arrow: not compared. `st0~1.5`: two units in the last place and C1 may differ. `-> ?`: not known yet.
 //! `; manual: ...` at the end of an example says where its result is from. All others are what a real processor did: `cargo run -p oracle --bin
-//! filetest` asks the host's and writes them.
+//! filetests -- --bless` asks the host's and writes them, and leaves alone what is from the manual. It refuses what ours does otherwise. With
+//! `--draft` it also adds first tests of rows that have none.
 
 pub mod case;
 mod check;

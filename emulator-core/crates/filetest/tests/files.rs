@@ -1,5 +1,8 @@
 //! The tests beside the instructions: run by the interpreter, complete, and true to their bytes.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
 use filetest::guest::Guest;
 use filetest::{File, family};
 use x86::decode::decode;
@@ -32,6 +35,19 @@ fn tests_stand_beside_the_rows_they_test() {
         let rows = family::row_numbers(family);
         for row in family::tested(&family::read(family)) {
             assert!(rows.contains(&row), "{}.filetest tests {}", family.name, family::row_name(row));
+        }
+    }
+}
+
+#[test]
+fn no_file_is_without_rows() {
+    let folder = |path: &Path| path.parent().unwrap().to_owned();
+    let expected: BTreeSet<PathBuf> = families().map(family::path).collect();
+    for folder in expected.iter().map(|path| folder(path)).collect::<BTreeSet<_>>() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let is_test = path.extension().is_some_and(|extension| extension == "filetest");
+            assert!(!is_test || expected.contains(&path), "{}", path.display());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the tests beside the instructions: `filetest [--bless | --draft] [FAMILY ...]`.
+//! Writes the tests beside the instructions: `filetests (--bless | --draft) [FAMILY ...]`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of the command line")]
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -16,7 +16,7 @@ mod linux {
     use x86::decode::decode;
     use x86::instructions::{Family, families};
 
-    const USAGE: &str = "filetest (--bless | --draft) [FAMILY ...]
+    const USAGE: &str = "filetests (--bless | --draft) [FAMILY ...]
   --bless  finds the bytes of new instructions, and writes what the host's processor makes of the examples
   --draft  adds a first test of every row that has none
   FAMILY   such as integer/shifts; all, without one";
