@@ -1,6 +1,8 @@
 //! First tests of a row that has none: a register form and a memory form with values a person can follow. What comes of them the
 //! host says; which edges matter a person adds.
 
+mod values;
+
 use filetest::guest::Guest;
 use filetest::{DATA, Example, Instruction, Note, Place, Setting, Value};
 use x86::decode::decode;
@@ -145,7 +147,7 @@ fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Se
     let alone = inst.vex == Vex::L128 && written_only && memory_operand(inst).is_none();
     let cleared_above = if let Operand::Xmm(n) = inst.operands[0] { alone.then_some(n) } else { None };
     let mut address = PLACE;
-    for operand in &inst.operands {
+    for (place, operand) in inst.operands.iter().enumerate() {
         if let Operand::Mem(mem) = *operand {
             if let Some(base) = mem.base {
                 set(general(base), address.wrapping_sub(mem.disp as u64).into());
@@ -155,17 +157,18 @@ fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Se
                 set(place, if mem.vsib == 0 { 0u64.into() } else { 0x0000_0008_0000_0004u64.into() });
             }
             if (1..=32).contains(&mem.bytes) {
-                let value = memory_value(inst, instruction, mem.bytes, random);
+                let value = values::memory(inst, instruction, place, mem.bytes, random);
                 set(Place::Memory { address, bytes: mem.bytes }, value);
             }
             address += APART;
         }
     }
-    for operand in &inst.operands {
+    for (place, operand) in inst.operands.iter().enumerate() {
+        let mut vector = |bits| values::vector(values::elements(inst, instruction, place), bits, random);
         match *operand {
             Operand::Gpr { reg, high, .. } => {
                 let register = if high { reg - 4 } else { reg };
-                set(general(register), general_value(full, random).into());
+                set(general(register), values::general(full, random).into());
             }
             // The upper half of what a VEX prefix of 128 bits writes is cleared.
             Operand::Xmm(n) if cleared_above == Some(n) => {
@@ -173,10 +176,10 @@ fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Se
             }
             Operand::Xmm(_) | Operand::Ymm(_)
                 if *operand == inst.operands[0] && written_only && inst.vex != Vex::None => {}
-            Operand::Xmm(n) => set(Place::Xmm(n), vector(instruction, 128, random)),
-            Operand::Ymm(n) => set(Place::Ymm(n), vector(instruction, 256, random)),
-            Operand::Mm(n) => set(Place::Mmx(n), Value::from(vector(instruction, 128, random).word())),
-            Operand::St(n) => set(Place::X87(n), x87(random)),
+            Operand::Xmm(n) => set(Place::Xmm(n), vector(128)),
+            Operand::Ymm(n) => set(Place::Ymm(n), vector(256)),
+            Operand::Mm(n) => set(Place::Mmx(n), Value::from(vector(128).word())),
+            Operand::St(n) => set(Place::X87(n), values::x87(random)),
             _ => {}
         }
     }
@@ -186,14 +189,14 @@ fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Se
         _ => &[],
     };
     for &register in implicit {
-        let value = if register == 0 { general_value(full, random) } else { random.pick(&[0, 1, 0x11]) };
+        let value = if register == 0 { values::general(full, random) } else { random.pick(&[0, 1, 0x11]) };
         set(general(register), value.into());
     }
     let pushes = ["FLD", "FILD", "FBLD"].iter().any(|prefix| inst.row().mnemonic.starts_with(prefix));
     if matches!(inst.row().sem, Sem::Fpu(_)) && !pushes {
-        set(Place::X87(0), x87(random));
+        set(Place::X87(0), values::x87(random));
         if inst.operands[0] == Operand::None {
-            set(Place::X87(1), x87(random));
+            set(Place::X87(1), values::x87(random));
         }
     }
     let set = random.pick(&[0, flags::CF, flags::STATUS]);
@@ -201,65 +204,4 @@ fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Se
         before.push(Setting::Status { told: flags::STATUS, set });
     }
     before
-}
-
-fn general_value(width: Width, random: &mut Random) -> u64 {
-    const LONG: [u64; 6] = [
-        0x1122_3344_5566_7788,
-        0x0123_4567_89ab_cdef,
-        0xfedc_ba98_7654_3210,
-        0x8000_0000_8000_8080,
-        0x7fff_ffff_7fff_7f7f,
-        0xffff_ffff_ffff_fffe,
-    ];
-    width.truncate(random.pick(&LONG))
-}
-
-fn x87(random: &mut Random) -> Value {
-    let text = random.pick(&["1.5", "-2.25", "100.0", "0.5", "-3.0", "7.0"]);
-    let Ok(Setting::Is(_, value)) = Setting::read(&format!("st0={text}"), false) else { return Value::default() };
-    value
-}
-
-/// Elements of the kind the instruction works on.
-fn vector(instruction: &Instruction, bits: u32, random: &mut Random) -> Value {
-    const SINGLES: [f32; 8] = [1.0, -2.5, 0.5, 3.0, -100.0, 8.0, 0.25, -7.0];
-    const BYTES: [u8; 12] = [0, 1, 2, 0x11, 0x22, 0x33, 0x7f, 0x80, 0x81, 0xc4, 0xfe, 0xff];
-    const DWORDS: [i32; 6] = [1, -2, 100, -7, 0x0100_0001, i32::MAX];
-    let of_dwords = ["cvtdq2", "cvtpi2", "cvtsi2"].iter().any(|name| instruction.text.contains(name));
-    let mut half = || {
-        let mut bytes = Vec::new();
-        while bytes.len() < 16 {
-            match instruction.element(false) {
-                _ if of_dwords => bytes.extend(random.pick(&DWORDS).to_le_bytes()),
-                Some(32) => bytes.extend(random.pick(&SINGLES).to_le_bytes()),
-                Some(_) => bytes.extend(f64::from(random.pick(&SINGLES)).to_le_bytes()),
-                None => bytes.push(random.pick(&BYTES)),
-            }
-        }
-        bytes.iter().rev().fold(0u128, |value, &byte| value << 8 | u128::from(byte))
-    };
-    Value { low: half(), high: if bits == 256 { half() } else { 0 } }
-}
-
-fn memory_value(inst: &Inst, instruction: &Instruction, bytes: u8, random: &mut Random) -> Value {
-    let of_x87 = |number: f64| match bytes {
-        4 => u128::from((number as f32).to_bits()),
-        8 => u128::from(number.to_bits()),
-        _ => 0x4000_c000_0000_0000_0000,
-    };
-    match inst.row().sem {
-        Sem::Fpu(_) if inst.row().mnemonic == "FBLD" => 0x8000_0000_0000_0000_1234u128.into(),
-        Sem::Fpu(_) if inst.row().mnemonic.starts_with("FI") => random.pick(&[7u64, 100, 0xfe]).into(),
-        Sem::Fpu(_) => of_x87(f64::from(random.pick(&[1.5f32, -2.25, 3.0]))).into(),
-        Sem::Simd(_) => {
-            let value = vector(instruction, 256, random);
-            let low = if bytes < 16 { value.low & ((1 << (8 * u32::from(bytes))) - 1) } else { value.low };
-            Value { low, high: if bytes == 32 { value.high } else { 0 } }
-        }
-        _ => {
-            let width = Width::from_bytes(bytes.into()).unwrap_or(Width::W64);
-            general_value(width, random).into()
-        }
-    }
 }
