@@ -15,13 +15,14 @@ use crate::judge::reads_flags;
 use crate::random::Random;
 
 /// Encodings that are drawn, the simplest of which is taken.
-const ENCODINGS: usize = 1500;
+const ENCODINGS: usize = 4000;
 /// Inputs that are tried until an instruction does something.
 const INPUTS: usize = 50;
 /// Where memory operands lie, and how far apart.
 const PLACE: u64 = DATA.start + 0x100;
 const APART: u64 = 0x100;
 const FORWARD: u64 = 0x10;
+const IMMEDIATE: u64 = 0x1234_5678;
 const RSP: u8 = 4;
 
 /// Tests of row `row`.
@@ -43,7 +44,7 @@ fn one(
     let all = (0..ENCODINGS).filter_map(|_| assemble::instruction(row, mode, addressing, random));
     let fitting = all.filter(|(_, inst)| memory_operand(inst).is_some() == memory && inst.address_size == mode);
     let (code, _) = fitting.min_by_key(|(code, inst)| awkwardness(code, inst))?;
-    let (code, inst) = with_address(code, mode)?;
+    let (code, inst) = with_fields(code, mode)?;
     let text = Disassembly { inst: &inst, rip: filetest::ENTRY }.to_string();
     let instruction = Instruction { line: 0, mode, text, code, alternative: false };
     let mut best = None;
@@ -89,11 +90,13 @@ fn awkwardness(code: &[u8], inst: &Inst) -> usize {
         awkward = awkward.saturating_sub(6);
     }
     awkward += 3 * registers_beyond_seven(inst);
+    awkward += if inst.opsize == Width::W16 && inst.code != Width::W16 { 10 } else { 0 };
     for operand in &inst.operands {
         awkward += match *operand {
             Operand::Gpr { reg, width, .. } if reg == RSP && width != Width::W8 => 60,
             Operand::Gpr { reg, .. } if addresses_with(inst, reg) => 30,
-            Operand::Imm { value: 3..=0x1f, .. } => 0,
+            Operand::Imm { value: 3..=7, .. } => 0,
+            Operand::Imm { value: 8..=0x1f, .. } => 1,
             Operand::Imm { .. } => 10,
             Operand::Mem(mem) => {
                 let plain = mem.base.is_some() && mem.base != Some(RSP) && (mem.index.is_none() || mem.vsib != 0);
@@ -115,18 +118,23 @@ fn registers_beyond_seven(inst: &Inst) -> usize {
     inst.operands.iter().map(in_operand).sum()
 }
 
-/// Encodings with the address of their operand in them get one that exists, branches a short way to go.
-fn with_address(mut code: Vec<u8>, mode: Width) -> Option<(Vec<u8>, Inst)> {
+/// Gives encodings with an address in them one that exists, branches a short way to go, and immediates of the operand size so much that
+/// it is needed.
+fn with_fields(mut code: Vec<u8>, mode: Width) -> Option<(Vec<u8>, Inst)> {
     let inst = decode(&code, mode).ok()?;
-    if inst.row().operands.contains('O') {
-        let bytes = inst.address_size.bytes() as usize;
-        let at = code.len() - bytes;
-        code[at..].copy_from_slice(&PLACE.to_le_bytes()[..bytes]);
-    }
-    if let Operand::Rel(_) = inst.operands[0] {
-        let bytes = if inst.row().operands == "Jb" { 1 } else { inst.opsize.bytes().min(4) as usize };
-        let at = code.len() - bytes;
-        code[at..].copy_from_slice(&FORWARD.to_le_bytes()[..bytes]);
+    let operands = inst.row().operands;
+    let field = if operands.contains('O') {
+        Some((PLACE, inst.address_size.bytes()))
+    } else if let Operand::Rel(_) = inst.operands[0] {
+        Some((FORWARD, if operands == "Jb" { 1 } else { inst.opsize.bytes().min(4) }))
+    } else if operands.ends_with("Iz") {
+        Some((IMMEDIATE, inst.opsize.bytes().min(4)))
+    } else {
+        None
+    };
+    if let Some((value, bytes)) = field {
+        let at = code.len() - bytes as usize;
+        code[at..].copy_from_slice(&value.to_le_bytes()[..bytes as usize]);
     }
     let inst = decode(&code, mode).ok()?;
     Some((code, inst))
