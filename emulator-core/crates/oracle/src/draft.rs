@@ -3,12 +3,14 @@
 
 mod values;
 
+use std::collections::HashSet;
+
 use filetest::guest::Guest;
 use filetest::{DATA, Example, Instruction, Note, Place, Setting, Value};
 use x86::decode::decode;
 use x86::instructions::integer::Int;
 use x86::instructions::rows;
-use x86::{Disassembly, Inst, Operand, Sem, Vex, Width, flags};
+use x86::{Disassembly, Form, Inst, Op, Operand, Sem, Vex, Width, flags};
 
 use crate::assemble::{self, Addressing, addresses_with, memory_operand};
 use crate::judge::reads_flags;
@@ -16,6 +18,8 @@ use crate::random::Random;
 
 /// Encodings that are drawn, the simplest of which is taken.
 const ENCODINGS: usize = 4000;
+/// Encodings that are drawn to see what shapes there are.
+const SURVEY: usize = 300;
 /// Inputs that are tried until an instruction does something.
 const INPUTS: usize = 50;
 /// Where memory operands lie, and how far apart.
@@ -25,26 +29,99 @@ const FORWARD: u64 = 0x10;
 const IMMEDIATE: u64 = 0x1234_5678;
 const RSP: u8 = 4;
 
-/// Tests of row `row`.
-#[must_use]
-pub fn draft(row: u16, guest: &mut Guest) -> Vec<(Instruction, Vec<Example>)> {
-    let mode = if rows()[usize::from(row)].has_note("i64") { Width::W32 } else { Width::W64 };
-    let mut random = Random(u64::from(row));
-    [false, true].into_iter().filter_map(|memory| one(row, mode, memory, guest, &mut random)).collect()
+/// What engines have code of its own for: an operation with its operands' form and width.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Shape {
+    int: Int,
+    form: Form,
+    width: Width,
 }
 
-fn one(
+/// The shape of a general-purpose instruction, where it has operands that do something and a result that is defined.
+#[must_use]
+pub fn shape(inst: &Inst) -> Option<Shape> {
+    let Op { sem, form, width, .. } = Op::lower(inst, 0);
+    let Sem::Int(int) = sem else { return None };
+    let nothing = matches!(int, Int::Nop | Int::Ud) || inst.operands[0] == Operand::None;
+    let undefined = int == Int::Bswap && width == Width::W16;
+    (!nothing && !undefined).then_some(Shape { int, form, width })
+}
+
+/// An encoding with what it decodes to.
+type Encoding = (Vec<u8>, Inst);
+
+/// Encodings of row `row` with a memory operand, or without.
+fn encodings(row: u16, mode: Width, memory: bool, count: usize, random: &mut Random) -> Vec<Encoding> {
+    let addressing = if memory { Addressing::NearRbx } else { Addressing::Any };
+    let all = (0..count).filter_map(|_| assemble::instruction(row, mode, addressing, random));
+    all.filter(|(_, inst)| memory_operand(inst).is_some() == memory && inst.address_size == mode).collect()
+}
+
+/// The code widths in which `row` is tested.
+fn modes(row: u16) -> &'static [Width] {
+    let row = rows()[usize::from(row)];
+    match (row.has_note("i64"), row.has_note("o64")) {
+        (true, _) => &[Width::W32],
+        (_, true) => &[Width::W64],
+        _ => &[Width::W64, Width::W32],
+    }
+}
+
+/// The shapes of row `row`.
+#[must_use]
+pub fn shapes(row: u16) -> HashSet<Shape> {
+    if !matches!(rows()[usize::from(row)].sem, Sem::Int(_)) {
+        return HashSet::new();
+    }
+    let mut random = Random(u64::from(row));
+    let forms = modes(row).iter().flat_map(|&mode| [(mode, false), (mode, true)]);
+    let drawn = forms.flat_map(|(mode, memory)| encodings(row, mode, memory, SURVEY, &mut random));
+    drawn.filter_map(|(_, inst)| shape(&inst)).collect()
+}
+
+/// Tests of row `row`: unless it is `tested`, of a register form and a memory form, and of its shapes that are not `covered`, which
+/// they then are.
+#[must_use]
+pub fn draft(
     row: u16,
+    tested: bool,
+    covered: &mut HashSet<Shape>,
+    guest: &mut Guest,
+) -> Vec<(Instruction, Vec<Example>)> {
+    let mut random = Random(u64::from(row));
+    let mut tests = Vec::new();
+    for (n, &mode) in modes(row).iter().enumerate() {
+        for memory in [false, true] {
+            let drawn = encodings(row, mode, memory, ENCODINGS, &mut random);
+            let mut chosen = Vec::new();
+            if !tested && n == 0 {
+                chosen.extend(simplest(drawn.iter()));
+                covered.extend(chosen.iter().filter_map(|(_, inst)| shape(inst)));
+            }
+            for width in [Width::W8, Width::W16, Width::W32, Width::W64] {
+                let new = |inst: &Inst| shape(inst).is_some_and(|s| s.width == width && !covered.contains(&s));
+                let found = simplest(drawn.iter().filter(|(_, inst)| new(inst)));
+                covered.extend(found.and_then(|(_, inst)| shape(inst)));
+                chosen.extend(found);
+            }
+            tests.extend(chosen.into_iter().filter_map(|(code, _)| with_inputs(code, mode, guest, &mut random)));
+        }
+    }
+    tests
+}
+
+fn simplest<'a>(encodings: impl Iterator<Item = &'a Encoding>) -> Option<&'a Encoding> {
+    encodings.min_by_key(|(code, inst)| awkwardness(code, inst))
+}
+
+/// A test of `code`, with inputs for which it does something.
+fn with_inputs(
+    code: &[u8],
     mode: Width,
-    memory: bool,
     guest: &mut Guest,
     random: &mut Random,
 ) -> Option<(Instruction, Vec<Example>)> {
-    let addressing = if memory { Addressing::NearRbx } else { Addressing::Any };
-    let all = (0..ENCODINGS).filter_map(|_| assemble::instruction(row, mode, addressing, random));
-    let fitting = all.filter(|(_, inst)| memory_operand(inst).is_some() == memory && inst.address_size == mode);
-    let (code, _) = fitting.min_by_key(|(code, inst)| awkwardness(code, inst))?;
-    let (code, inst) = with_fields(code, mode)?;
+    let (code, inst) = with_fields(code.to_vec(), mode)?;
     let text = Disassembly { inst: &inst, rip: filetest::ENTRY }.to_string();
     let instruction = Instruction { line: 0, mode, text, code, alternative: false };
     let mut best = None;

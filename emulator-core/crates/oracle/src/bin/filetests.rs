@@ -3,22 +3,24 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod linux {
+    use std::cmp::Reverse;
+    use std::collections::HashSet;
     use std::process::ExitCode;
 
     use filetest::guest::Guest;
     use filetest::{Example, File, Instruction, Line, Note, family};
     use oracle::bless::bless;
     use oracle::campaign::Pair;
-    use oracle::draft::draft;
+    use oracle::draft::{Shape, draft, shape};
     use oracle::gas::assemble;
     use oracle::host::Host;
     use x86::Disassembly;
     use x86::decode::decode;
-    use x86::instructions::{Family, families};
+    use x86::instructions::{Family, families, rows};
 
     const USAGE: &str = "filetests (--bless | --draft) [FAMILY ...]
   --bless  finds the bytes of new instructions, and writes what the host's processor makes of the examples
-  --draft  adds a first test of every row that has none
+  --draft  adds first tests of every row, and of every width and form of general-purpose instructions, that has none
   FAMILY   such as integer/shifts; all, without one";
 
     pub fn main() -> ExitCode {
@@ -53,29 +55,54 @@ mod linux {
 
     fn add_drafts(family: &Family, file: &mut File) {
         let mut guest = Guest::new();
-        for row in family::untested(family, file) {
-            let mut tests = draft(row, &mut guest);
-            prefer_assembler(row, &mut tests);
-            if tests.is_empty() {
+        let tested = family::tested(file);
+        let decoded = file.instructions().filter_map(|instruction| decode(&instruction.code, instruction.mode).ok());
+        let mut covered: HashSet<Shape> = decoded.filter_map(|inst| shape(&inst)).collect();
+        for row in family::row_numbers(family) {
+            let mut tests = draft(row, tested.contains(&row), &mut covered, &mut guest);
+            if tests.is_empty() && !tested.contains(&row) {
                 println!("{}.filetest: no draft of {}", family.name, family::row_name(row));
             }
-            for (instruction, examples) in tests {
-                let mnemonic = |instruction: &Instruction| instruction.text.split(' ').next().map(String::from);
-                if file.instructions().last().is_some_and(|last| mnemonic(last) != mnemonic(&instruction)) {
-                    file.lines.push(Line::Text(String::new()));
-                }
-                file.lines.push(Line::Instruction(instruction));
-                file.lines.extend(examples.into_iter().map(Line::Example));
-            }
+            prefer_assembler(row, &mut tests);
+            let lines = tests.into_iter().flat_map(|(instruction, examples)| {
+                let examples = examples.into_iter().map(Line::Example);
+                core::iter::once(Line::Instruction(instruction)).chain(examples)
+            });
+            insert(file, row, lines.collect());
         }
     }
 
-    /// Takes the assembler's bytes where they are of the same row.
+    /// Puts `lines` behind the first tests of `row` or, where there are none, of a row before it.
+    fn insert(file: &mut File, row: u16, mut lines: Vec<Line>) {
+        let row_of = |line: &Line| match line {
+            Line::Instruction(instruction) => decode(&instruction.code, instruction.mode).ok().map(|inst| inst.row),
+            Line::Example(_) | Line::Text(_) => None,
+        };
+        let firsts = file.lines.iter().enumerate().filter_map(|(at, line)| Some((row_of(line)?, at)));
+        // Of several tests of a row the first counts: those of edges come at the end.
+        let before = firsts.filter(|first| first.0 <= row).max_by_key(|&(row, at)| (row, Reverse(at)));
+        let Some((found, at)) = before else {
+            lines.append(&mut file.lines);
+            file.lines = lines;
+            return;
+        };
+        if rows()[usize::from(found)].mnemonic != rows()[usize::from(row)].mnemonic && !lines.is_empty() {
+            lines.insert(0, Line::Text(String::new()));
+        }
+        let goes_on = |line: &&Line| matches!(line, Line::Example(_)) || row_of(line) == Some(found);
+        let end = at + file.lines[at..].iter().take_while(goes_on).count();
+        file.lines.splice(end..end, lines);
+    }
+
+    /// Takes the assembler's bytes where they say the same, operand size included.
     fn prefer_assembler(row: u16, tests: &mut [(Instruction, Vec<Example>)]) {
         let texts: Vec<_> = tests.iter().map(|(i, _)| (i.mode, i.text.as_str())).collect();
         let found = assemble(&texts).unwrap_or_else(|message| panic!("{message}"));
         for ((instruction, _), bytes) in tests.iter_mut().zip(found) {
-            let same = |bytes: &Vec<u8>| decode(bytes, instruction.mode).is_ok_and(|inst| inst.row == row);
+            let size = decode(&instruction.code, instruction.mode).map(|inst| inst.opsize);
+            let same = |bytes: &Vec<u8>| {
+                decode(bytes, instruction.mode).is_ok_and(|inst| inst.row == row && Ok(inst.opsize) == size)
+            };
             if let Some(bytes) = bytes.filter(same) {
                 instruction.code = bytes;
             }
