@@ -6,7 +6,8 @@ use x86::{Width, register_name};
 
 use crate::case::{Outcome, Registers, code_selector, memory_address};
 use crate::file::{Example, Instruction, Note, write_exception};
-use crate::place::{Place, Setting};
+use crate::place::Place;
+use crate::setting::Setting;
 use crate::{Processor, family};
 
 /// An example that came out otherwise.

@@ -4,7 +4,8 @@ use x86::Width;
 
 use crate::ENTRY;
 use crate::case::{Case, FLAT_DATA, Fault, Outcome, code_selector, memory_of};
-use crate::place::{Element, Place, Setting};
+use crate::place::Place;
+use crate::setting::{Element, Setting};
 
 /// A file, line by line.
 #[derive(Default)]

@@ -44,13 +44,15 @@ mod file;
 pub mod guest;
 mod place;
 pub mod random;
+mod setting;
 mod value;
 
 use core::ops::Range;
 
 pub use check::{Difference, Report, difference, run};
 pub use file::{Example, File, Instruction, Line, Note};
-pub use place::{Place, STATUS_LETTERS, Setting};
+pub use place::Place;
+pub use setting::Setting;
 pub use value::Value;
 
 use case::{Case, Outcome};

@@ -1,9 +1,9 @@
-//! What can be named in an example, and what is said of it.
+//! What can be named in an example.
 
-use x86::{Width, flags, register_name};
+use x86::{Width, register_name};
 
 use crate::case::{Outcome, memory_offset};
-use crate::value::{Value, read_extended, write_extended};
+use crate::value::Value;
 
 /// A part of the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,9 +59,6 @@ pub enum Place {
     },
 }
 
-/// The status flags by letter, in the order they are written.
-pub const STATUS_LETTERS: [(char, u64); 6] =
-    [('O', flags::OF), ('S', flags::SF), ('Z', flags::ZF), ('A', flags::AF), ('P', flags::PF), ('C', flags::CF)];
 const FLAGS: [(&str, u8, u8); 7] =
     [("tf", 8, 1), ("if", 9, 1), ("df", 10, 1), ("iopl", 12, 2), ("nt", 14, 1), ("ac", 18, 1), ("id", 21, 1)];
 const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
@@ -86,7 +83,7 @@ impl Place {
                 None => return None,
             };
             let address = u64::from_str_radix(address, 16).ok()?;
-            return (1..=32).contains(&bytes).then_some(Place::Memory { address, bytes });
+            return Place::memory(address, bytes);
         }
         let vector = || numbered("xmm", 16).map(Place::Xmm).or_else(|| numbered("ymm", 16).map(Place::Ymm));
         let x87 = || numbered("mm", 8).map(Place::Mmx).or_else(|| numbered("st", 8).map(Place::X87));
@@ -105,6 +102,14 @@ impl Place {
             words.into_iter().find(|word| word.0 == name).map(|word| word.1)
         };
         general(name).or_else(vector).or_else(x87).or_else(flag).or_else(selector).or_else(word)
+    }
+
+    /// `bytes` bytes of memory at `address`, where they all exist and are no more than a vector.
+    #[must_use]
+    pub fn memory(address: u64, bytes: u8) -> Option<Place> {
+        let last = address.checked_add(u64::from(bytes).checked_sub(1)?)?;
+        let exists = memory_offset(address).is_some() && memory_offset(last).is_some();
+        (exists && bytes <= 32).then_some(Place::Memory { address, bytes })
     }
 
     /// Its name.
@@ -254,114 +259,4 @@ fn general(name: &str) -> Option<Place> {
     all.into_iter()
         .find(|&(register, width)| register_name(width, register) == name)
         .map(|(register, width)| Place::General { register, shift: 0, width })
-}
-
-/// One word of an example.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Setting {
-    /// `rax=5`
-    Is(Place, Value),
-    /// `st0~1.5`
-    Near(u8, Value),
-    /// `rax=?`
-    Any(Place),
-    /// `flags=CZ`, `flags=oSzC`: which bits are told, and what they are.
-    Status {
-        /// Bits of RFLAGS.
-        told: u64,
-        /// Those of them that are set.
-        set: u64,
-    },
-}
-
-impl Setting {
-    /// Reads a word; `after` says on which side of the arrow it is.
-    ///
-    /// # Errors
-    /// It is not understood.
-    pub fn read(word: &str, after: bool) -> Result<Setting, String> {
-        let wrong = || format!("\"{word}\" is not understood");
-        if let Some((name, text)) = word.split_once('~') {
-            let Some(Place::X87(n)) = Place::named(name, text) else { return Err(wrong()) };
-            return Ok(Setting::Near(n, extended(text).ok_or_else(wrong)?));
-        }
-        let (name, text) = word.split_once('=').ok_or_else(wrong)?;
-        if name == "flags" {
-            return status(text, after).ok_or_else(wrong);
-        }
-        let place = Place::named(name, text).or_else(|| Place::named(name, "00")).ok_or_else(wrong)?;
-        let only_after = matches!(place, Place::Selector(_) | Place::Ip | Place::Cr2);
-        if !after && (only_after || text == "?") {
-            return Err(wrong());
-        }
-        Ok(match (place, text) {
-            (_, "?") => Setting::Any(place),
-            (Place::X87(n), "empty") => Setting::Is(Place::X87InUse(n), Value::default()),
-            (Place::X87(_), _) => Setting::Is(place, extended(text).ok_or_else(wrong)?),
-            _ => Setting::Is(place, Value::read(text, place.bits()).ok_or_else(wrong)?),
-        })
-    }
-}
-
-fn extended(text: &str) -> Option<Value> {
-    let (significand, exponent) = read_extended(text)?;
-    Some((u128::from(exponent) << 64 | u128::from(significand)).into())
-}
-
-fn status(text: &str, after: bool) -> Option<Setting> {
-    if text == "?" {
-        return after.then_some(Setting::Status { told: 0, set: 0 });
-    }
-    let (mut told, mut set) = (if after { 0 } else { flags::STATUS }, 0);
-    for letter in text.chars() {
-        let bit = STATUS_LETTERS.iter().find(|flag| flag.0 == letter.to_ascii_uppercase())?.1;
-        told |= bit;
-        set |= if letter.is_ascii_uppercase() { bit } else { 0 };
-    }
-    Some(Setting::Status { told, set })
-}
-
-/// How many bits a floating-point element of what an instruction works on has; `None` where it works on integers.
-pub type Element = Option<u32>;
-
-impl Setting {
-    /// Writes it; vectors of floating-point numbers as such, mostly of `element` bits.
-    #[must_use]
-    pub fn write(&self, element: Element, after: bool) -> String {
-        if let Setting::Is(Place::Memory { address, bytes }, value) = *self
-            && let Some(element) = element
-            && value != Value::default()
-            && let Some(text) = value.elements(8 * u32::from(bytes), element)
-        {
-            return format!("[{address:x}:{bytes}]={text}");
-        }
-        match *self {
-            Setting::Any(place) => format!("{}=?", place.name()),
-            Setting::Near(n, value) => format!("st{n}~{}", number_of_x87(value)),
-            Setting::Status { told: 0, .. } => "flags=?".into(),
-            Setting::Status { told, set } => {
-                let shown = if after { told } else { set };
-                let letters = STATUS_LETTERS.iter().filter(|(_, bit)| shown & bit != 0);
-                let text = letters.map(|&(c, bit)| if set & bit != 0 { c } else { c.to_ascii_lowercase() });
-                format!("flags={}", text.collect::<String>())
-            }
-            Setting::Is(place, value) => {
-                let text = match (place, element) {
-                    (Place::X87(_), _) => number_of_x87(value),
-                    (Place::X87InUse(_), _) => "empty".into(),
-                    (Place::Xmm(_) | Place::Ymm(_), Some(element)) if value != Value::default() => {
-                        value.elements(place.bits(), element).unwrap_or_else(|| value.groups())
-                    }
-                    (Place::Xmm(_) | Place::Ymm(_) | Place::Mmx(_), _) => value.groups(),
-                    (Place::Memory { bytes, .. }, _) => value.hex_bytes(bytes.into()),
-                    _ => value.hex(),
-                };
-                format!("{}={text}", place.name())
-            }
-        }
-    }
-}
-
-fn number_of_x87(value: Value) -> String {
-    write_extended((value.low as u64, (value.low >> 64) as u16))
 }

@@ -90,6 +90,7 @@ fn what_is_not_understood_is_refused_with_its_line() {
         ("64: nop = 90\n  al=100 ->", "line 2: \"al=100\" is not understood"),
         ("64: nop = 90\n  rip=4 ->", "line 2: \"rip=4\" is not understood"),
         ("64: nop = 90\n  -> #XX", "line 2: \"#XX\" is no exception"),
+        ("64: nop = 90\n  -> [7fff]=1234", "line 2: \"[7fff]=1234\" is not understood"),
         ("64: nop = 90\n  -> [6000]=123", "line 2: \"[6000]=123\" is not understood"),
     ] {
         let error = File::read(text).err().unwrap_or_else(|| panic!("{text} is accepted"));

@@ -25,7 +25,9 @@ const INPUTS: usize = 50;
 /// Where memory operands lie, and how far apart.
 const PLACE: u64 = DATA.start + 0x100;
 const APART: u64 = 0x100;
+/// How far branches go.
 const FORWARD: u64 = 0x10;
+/// Immediates of the operand size.
 const IMMEDIATE: u64 = 0x1234_5678;
 const RSP: u8 = 4;
 

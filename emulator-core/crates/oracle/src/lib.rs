@@ -3,7 +3,7 @@
 //!
 //! [`campaign`] draws cases from the instruction rows ([`generate`]), runs each on the [`host`] and on our processor
 //! ([`guest`]), compares what [`judge`] finds comparable, and shrinks what differs ([`shrink`]) to a case that fits a line
-//! ([`text`]).
+//! ([`text`]). [`bless`] and [`draft`] write the tests beside the instructions, whose format, cases and processors are those of [`filetest`].
 //!
 //! A development tool for Linux on x86-64; on other hosts the crate is empty, and no other crate depends on it.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
