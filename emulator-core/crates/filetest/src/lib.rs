@@ -11,13 +11,15 @@
 //!   ax=100 -> #DE
 //! ```
 //!
-//! **The first line** is the width of the code segment, the instruction as [`x86::Disassembly`] writes it, and its bytes. `~` in place of `=`
-//! says that an assembler would choose other bytes for this text; `(bad)` is what is no instruction. Tools write the bytes where they are missing.
+//! **The first line** is the width of the code segment, the instruction as [`x86::Disassembly`] writes it, and its bytes. `~` in place
+//! of `=` says that an assembler would choose other bytes for this text; `(bad)` is what is no instruction. Tools write the bytes where
+//! they are missing.
 //!
 //! **Each further line** is an example: what differs from the default state, an arrow, what the instruction has changed. Lines indented
-//! by six columns go on with the one before. What is not named has not changed, but for RIP, which is behind the instruction or, with an exception, on it. By default
-//! everything is zero but RSP, which is 9800; floating-point exceptions are masked and the x87 stack is empty. The data pages are 6000 to 7fff,
-//! the stack's is 9000 to 9fff, the code (at 4800) can only be read, and nothing else is mapped.
+//! by six columns go on with the one before. What is not named has not changed, but for RIP, which is behind the instruction or, with an
+//! exception, on it. By default everything is zero but RSP, which is 9800; floating-point exceptions are masked and the x87 stack is
+//! empty. The data pages are 6000 to 7fff, the stack's is 9000 to 9fff, the code (at 4800) can only be read, and nothing else is mapped.
+//! Programs have privilege level 3; in 64-bit mode the base of FS is [`FS_BASE`] and that of GS is [`GS_BASE`].
 //!
 //! | name | stands for | value |
 //! |---|---|---|
@@ -33,9 +35,10 @@
 //! | `#PF(6)`, `cr2` | the exception and its error code; the linear address of a page fault | |
 //!
 //! `NAME=?` behind the arrow: not compared. `st0~1.5`: two units in the last place and C1 may differ. `-> ?`: not known yet.
-//! `; manual: ...` at the end of an example says where its result is from. All others are what a real processor did: `cargo run -p oracle --bin
-//! filetests -- --bless` asks the host's and writes them, and leaves alone what is from the manual. It refuses what ours does otherwise. With
-//! `--draft` it also adds first tests of rows that have none.
+//!
+//! `; manual: ...` at the end of an example says where its result is from. All others are what a real processor did:
+//! `cargo run -p oracle --bin filetests -- --bless` asks the host's and writes them, leaves alone what is from the manual, and refuses
+//! what ours does otherwise. With `--draft` it also adds first tests of what has none.
 
 pub mod case;
 mod check;
