@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use x86::{Width, register_name};
+use x86::Width;
 
 use crate::case::{Outcome, Registers, code_selector, memory_address};
 use crate::file::{Example, Instruction, Note, write_exception};
@@ -87,18 +87,8 @@ pub fn difference(instruction: &Instruction, example: &Example, actual: &Outcome
     };
     let exception = |outcome: &Outcome| outcome.fault.map_or("none".into(), |fault| write_exception(&fault));
     compare("exception", exception(&wanted), exception(&got));
-    for n in 0..16 {
-        compare(
-            register_name(Width::W64, n),
-            hex(wanted.registers.gpr[n as usize]),
-            hex(got.registers.gpr[n as usize]),
-        );
-    }
     compare("rflags", flags(&wanted.registers), flags(&got.registers));
-    let vectors = (0..16).map(Place::Ymm);
-    let words = [Place::Status, Place::Control, Place::Tags, Place::Mxcsr, Place::Ip, Place::Cr2];
-    let rest = (0..6).map(Place::Selector).chain((0..8).map(Place::X87));
-    for place in vectors.chain(words).chain(rest) {
+    for place in places() {
         let show = |outcome| Setting::Is(place, place.get(outcome)).write(instruction.element(true), true);
         compare(&place.name(), show(&wanted), show(&got));
     }
@@ -106,6 +96,14 @@ pub fn difference(instruction: &Instruction, example: &Example, actual: &Outcome
         compare(&format!("[{:x}]", memory_address(offset)), hex(wanted.into()), hex(got.into()));
     }
     (!text.is_empty()).then_some(text)
+}
+
+/// Everything but flags and memory.
+fn places() -> impl Iterator<Item = Place> {
+    let general = (0..16).map(|register| Place::General { register, shift: 0, width: Width::W64 });
+    let words = [Place::Status, Place::Control, Place::Tags, Place::Mxcsr, Place::Ip, Place::Cr2];
+    let vectors = (0..16).map(Place::Ymm).chain((0..8).map(Place::X87));
+    general.chain(words).chain((0..6).map(Place::Selector)).chain(vectors)
 }
 
 fn hex(value: u64) -> String {

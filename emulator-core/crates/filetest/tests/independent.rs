@@ -28,17 +28,12 @@ fn theirs(instruction: &Instruction) -> String {
     options.set_prefer_st0(true);
     let mut text = String::new();
     formatter.format(&decoded, &mut text);
-    [
-        ("addr32 ", ""),
-        ("data16 ", ""),
-        (" ptr", ""),
-        ("bp+si+", "bp+si*1+"),
-        ("xmmword", "oword"),
-        ("ymmword", "yword"),
-        ("mmword", "qword"),
-    ]
-    .into_iter()
-    .fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
+    let prefixes = [("addr32 ", ""), ("data16 ", "")];
+    let sizes = [(" ptr", ""), ("xmmword", "oword"), ("ymmword", "yword"), ("mmword", "qword")];
+    // 16-bit addresses have no scale.
+    let indices = [("bx+si", "bx+si*1"), ("bx+di", "bx+di*1"), ("bp+si", "bp+si*1"), ("bp+di", "bp+di*1")];
+    let all = prefixes.into_iter().chain(sizes).chain(indices);
+    all.fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 /// Whether both say the same, where the manual leaves open how much of it is written.
