@@ -15,13 +15,17 @@ pub fn path(family: &Family) -> PathBuf {
     PathBuf::from(folder).join(format!("{}.filetest", family.name))
 }
 
-/// Reads a family's tests: no file is an empty one.
+/// What a file begins with.
+const HEAD: &str =
+    "; Tests of the rows in the file beside this one; crates/filetest/src/lib.rs describes the format.\n\n";
+
+/// Reads a family's tests; where there is no file, what one begins with.
 ///
 /// # Panics
 /// There are words in it that are not understood.
 #[must_use]
 pub fn read(family: &Family) -> File {
-    let text = std::fs::read_to_string(path(family)).unwrap_or_default();
+    let text = std::fs::read_to_string(path(family)).unwrap_or_else(|_| HEAD.into());
     File::read(&text).unwrap_or_else(|message| panic!("{}.filetest, {message}", family.name))
 }
 

@@ -73,3 +73,18 @@ fn translate(text: &str) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_are_read_and_texts_translated() {
+        assert_eq!(read_line("   3 ???? 81448BFC 7856   \tadd x"), Some((3, vec![0x81, 0x44, 0x8b, 0xfc, 0x78, 0x56])));
+        assert_eq!(read_line("   4                    \tlock add al, bl"), None);
+        assert_eq!(translate("je 0x4810"), "je .+16");
+        assert_eq!(translate("jmp far ds:[rax]"), "jmp fword ptr ds:[rax]");
+        assert_eq!(translate("call far 0x23:0x4810"), "call 0x23:0x4810");
+        assert_eq!(translate("paddb xmm0, oword ds:[rbx]"), "paddb xmm0, xmmword ptr ds:[rbx]");
+    }
+}

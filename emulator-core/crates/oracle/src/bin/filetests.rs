@@ -82,8 +82,8 @@ mod linux {
         // Of several tests of a row the first counts: those of edges come at the end.
         let before = firsts.filter(|first| first.0 <= row).max_by_key(|&(row, at)| (row, Reverse(at)));
         let Some((found, at)) = before else {
-            lines.append(&mut file.lines);
-            file.lines = lines;
+            let head = file.lines.iter().take_while(|line| matches!(line, Line::Text(_))).count();
+            file.lines.splice(head..head, lines);
             return;
         };
         if rows()[usize::from(found)].mnemonic != rows()[usize::from(row)].mnemonic && !lines.is_empty() {
