@@ -61,11 +61,11 @@ fn head(lines: usize, all: Examples) -> String {
 
 Written by `cargo run -p xtask` from the instruction rows and their tests; do not edit.
 
-{} encodings in {lines} lines, a line for each instruction and the feature of CPUID it came with, and the first of our models that has it. Where two lines have one name,
-a later feature brought more encodings. Examples are those of the tests beside the rows (`crates/filetest` describes them): {} that a real processor judges, and
-{} (counted behind a plus sign) for which the manual does, because user mode cannot see them, time or chance decides, or vendors differ.
-The interpreter runs all of them. Beyond them, `npm run conformance` compares every row with the host's processor on random states, and
-`crates/machine/tests/system` tests what only a kernel sees.
+{} encodings in {lines} lines: a line for each instruction and the feature of CPUID it came with, and the first of our models that has
+it. Where two lines have one name, a later feature brought more encodings. Examples are those of the tests beside the rows
+(`crates/filetest` describes them): {} that a real processor judges, and {} (counted behind a plus sign) for which the manual does, because
+user mode cannot see them, time or chance decides, or vendors differ. The interpreter runs all of them. Beyond them, `npm run conformance`
+compares every row with the host's processor on random states, and `crates/machine/tests/system` tests what only a kernel sees.
 ",
         rows().len(),
         all.host,

@@ -1,19 +1,19 @@
 //! First tests of a row that has none: a register form and a memory form with values a person can follow. What comes of them the
 //! host says; which edges matter a person adds.
 
+mod inputs;
 mod values;
 
 use std::collections::HashSet;
 
 use filetest::guest::Guest;
-use filetest::{DATA, Example, Instruction, Note, Place, Setting, Value};
+use filetest::{DATA, Example, Instruction, Note, Setting};
 use x86::decode::decode;
 use x86::instructions::integer::Int;
 use x86::instructions::rows;
-use x86::{Disassembly, Form, Inst, Op, Operand, Sem, Vex, Width, flags};
+use x86::{Disassembly, Form, Inst, Op, Operand, Sem, Width, flags};
 
 use crate::assemble::{self, Addressing, addresses_with, memory_operand};
-use crate::judge::reads_flags;
 use crate::random::Random;
 
 /// Encodings that are drawn, the simplest of which is taken.
@@ -22,9 +22,8 @@ const ENCODINGS: usize = 4000;
 const SURVEY: usize = 300;
 /// Inputs that are tried until an instruction does something.
 const INPUTS: usize = 50;
-/// Where memory operands lie, and how far apart.
+/// Where memory operands lie.
 const PLACE: u64 = DATA.start + 0x100;
-const APART: u64 = 0x100;
 /// How far branches go.
 const FORWARD: u64 = 0x10;
 /// Immediates of the operand size.
@@ -128,7 +127,7 @@ fn with_inputs(
     let instruction = Instruction { line: 0, mode, text, code, alternative: false };
     let mut best = None;
     for _ in 0..INPUTS {
-        let before = inputs(&inst, &instruction, random);
+        let before = inputs::draw(&inst, &instruction, random);
         let example = Example { line: 0, before, fault: None, after: Vec::new(), note: Note::Unknown };
         let case = example.case(&instruction);
         let outcome = guest.run(&case);
@@ -217,78 +216,4 @@ fn with_fields(mut code: Vec<u8>, mode: Width) -> Option<(Vec<u8>, Inst)> {
     }
     let inst = decode(&code, mode).ok()?;
     Some((code, inst))
-}
-
-/// What the instruction reads, and what it writes only a part of.
-fn inputs(inst: &Inst, instruction: &Instruction, random: &mut Random) -> Vec<Setting> {
-    let mut before: Vec<Setting> = Vec::new();
-    let mut set = |place: Place, value: Value| {
-        let known = |setting: &Setting| matches!(setting, Setting::Is(old, _) if *old == place);
-        if !before.iter().any(known) {
-            before.push(Setting::Is(place, value));
-        }
-    };
-    let full = if instruction.mode == Width::W64 { Width::W64 } else { Width::W32 };
-    let general = |register| Place::General { register, shift: 0, width: full };
-    let written_only = inst.row().operands.split(' ').next().is_some_and(|first| first.ends_with('='));
-    let alone = inst.vex == Vex::L128 && written_only && memory_operand(inst).is_none();
-    let cleared_above = if let Operand::Xmm(n) = inst.operands[0] { alone.then_some(n) } else { None };
-    let mut address = PLACE;
-    for (place, operand) in inst.operands.iter().enumerate() {
-        if let Operand::Mem(mem) = *operand {
-            if let Some(base) = mem.base {
-                set(general(base), address.wrapping_sub(mem.disp as u64).into());
-            }
-            if let Some(index) = mem.index {
-                let place = if mem.vsib == 0 { general(index) } else { Place::Xmm(index) };
-                set(place, if mem.vsib == 0 { 0u64.into() } else { 0x0000_0008_0000_0004u64.into() });
-            }
-            if (1..=32).contains(&mem.bytes) {
-                let value = values::memory(inst, instruction, place, mem.bytes, random);
-                set(Place::Memory { address, bytes: mem.bytes }, value);
-            }
-            address += APART;
-        }
-    }
-    for (place, operand) in inst.operands.iter().enumerate() {
-        let mut vector = |bits| values::vector(values::elements(inst, instruction, place), bits, random);
-        match *operand {
-            Operand::Gpr { reg, high, .. } => {
-                let register = if high { reg - 4 } else { reg };
-                set(general(register), values::general(full, random).into());
-            }
-            // The upper half of what a VEX prefix of 128 bits writes is cleared.
-            Operand::Xmm(n) if cleared_above == Some(n) => {
-                set(Place::Ymm(n), Value { low: 0, high: 1 });
-            }
-            Operand::Xmm(_) | Operand::Ymm(_)
-                if *operand == inst.operands[0] && written_only && inst.vex != Vex::None => {}
-            Operand::Xmm(n) => set(Place::Xmm(n), vector(128)),
-            Operand::Ymm(n) => set(Place::Ymm(n), vector(256)),
-            Operand::Mm(n) => set(Place::Mmx(n), Value::from(vector(128).word())),
-            Operand::St(n) => set(Place::X87(n), values::x87(random)),
-            _ => {}
-        }
-    }
-    let implicit: &[u8] = match inst.row().sem {
-        Sem::Int(Int::Mul | Int::ImulWide | Int::Cmpxchg | Int::ConvertAccumulator | Int::ExtendAccumulator) => &[0],
-        Sem::Int(Int::Div | Int::Idiv) => &[0, 2],
-        _ => &[],
-    };
-    for &register in implicit {
-        let value = if register == 0 { values::general(full, random) } else { random.pick(&[0, 1, 0x11]) };
-        set(general(register), value.into());
-    }
-    let pushes = ["FLD", "FILD", "FBLD"].iter().any(|prefix| inst.row().mnemonic.starts_with(prefix));
-    if matches!(inst.row().sem, Sem::Fpu(_)) && !pushes {
-        set(Place::X87(0), values::x87(random));
-        if inst.operands[0] == Operand::None {
-            set(Place::X87(1), values::x87(random));
-        }
-    }
-    let set = random.pick(&[0, flags::CF, flags::STATUS]);
-    if matches!(inst.row().sem, Sem::Int(_)) && reads_flags(inst) && set != 0 {
-        before.push(Setting::Status { told: flags::STATUS, set });
-    }
-    before
 }

@@ -63,7 +63,7 @@ mod linux {
             if tests.is_empty() && !tested.contains(&row) {
                 println!("{}.filetest: no draft of {}", family.name, family::row_name(row));
             }
-            prefer_assembler(row, &mut tests);
+            prefer_assembler(&mut tests);
             let lines = tests.into_iter().flat_map(|(instruction, examples)| {
                 let examples = examples.into_iter().map(Line::Example);
                 core::iter::once(Line::Instruction(instruction)).chain(examples)
@@ -94,16 +94,13 @@ mod linux {
         file.lines.splice(end..end, lines);
     }
 
-    /// Takes the assembler's bytes where they say the same, operand size included.
-    fn prefer_assembler(row: u16, tests: &mut [(Instruction, Vec<Example>)]) {
+    /// Takes the assembler's bytes where they are of the same row and shape.
+    fn prefer_assembler(tests: &mut [(Instruction, Vec<Example>)]) {
         let texts: Vec<_> = tests.iter().map(|(i, _)| (i.mode, i.text.as_str())).collect();
         let found = assemble(&texts).unwrap_or_else(|message| panic!("{message}"));
         for ((instruction, _), bytes) in tests.iter_mut().zip(found) {
-            let size = decode(&instruction.code, instruction.mode).map(|inst| inst.opsize);
-            let same = |bytes: &Vec<u8>| {
-                decode(bytes, instruction.mode).is_ok_and(|inst| inst.row == row && Ok(inst.opsize) == size)
-            };
-            if let Some(bytes) = bytes.filter(same) {
+            let kind = |bytes: &Vec<u8>| decode(bytes, instruction.mode).ok().map(|inst| (inst.row, shape(&inst)));
+            if let Some(bytes) = bytes.filter(|bytes| kind(bytes) == kind(&instruction.code)) {
                 instruction.code = bytes;
             }
         }
