@@ -264,8 +264,7 @@ impl Example {
         case.registers = state.registers;
         for setting in &self.before {
             if let Setting::Is(Place::Memory { address, bytes }, value) = setting {
-                let all = [value.low.to_le_bytes(), value.high.to_le_bytes()].concat();
-                case.set_memory(*address, &all[..usize::from(*bytes)]);
+                case.set_memory(*address, &value.bytes(*bytes));
             }
         }
         case

@@ -2,7 +2,7 @@
 
 use x86::{Width, register_name};
 
-use crate::case::{Outcome, memory_offset};
+use crate::case::{Outcome, Registers, memory_offset};
 use crate::value::Value;
 
 /// A part of the state.
@@ -223,32 +223,32 @@ impl Place {
                 registers.set_x87_words((control, status, tags & !(1 << bit) | (number as u8) << bit));
             }
             Place::Control => registers.set_x87_words((number as u16, status, tags)),
-            Place::Status => {
-                let kept: [_; 8] = core::array::from_fn(|n| registers.st(n));
-                registers.set_x87_words((control, number as u16, tags));
-                // What is kept relative to TOP stays where it is.
-                let moved = usize::from(number as u16 >> TOP_SHIFT & 7) + 8 - top;
-                (0..8).for_each(|n| registers.set_st(n, kept[(n + moved) & 7]));
-            }
-            Place::Top => {
-                let new = status & !(7 << TOP_SHIFT) | (number as u16) << TOP_SHIFT;
-                Place::Status.set(state, u64::from(new).into());
-            }
+            Place::Status => set_status(registers, number as u16),
+            Place::Top => set_status(registers, status & !(7 << TOP_SHIFT) | (number as u16) << TOP_SHIFT),
             Place::Tags => registers.set_x87_words((control, status, number as u8)),
             Place::Mxcsr => registers.set_mxcsr(number as u32),
             Place::Selector(n) => registers.selectors[usize::from(n)] = number as u16,
             Place::Ip => registers.rip = number,
             Place::Cr2 => state.fault.iter_mut().for_each(|fault| fault.address = number),
             Place::Memory { address, bytes } => {
-                let all = [value.low.to_le_bytes(), value.high.to_le_bytes()].concat();
-                for (at, &byte) in (0..u64::from(bytes)).zip(&all) {
-                    if let Some(offset) = memory_offset(address + at) {
+                for (at, byte) in (address..).zip(value.bytes(bytes)) {
+                    if let Some(offset) = memory_offset(at) {
                         state.memory[offset] = byte;
                     }
                 }
             }
         }
     }
+}
+
+/// Registers are kept relative to TOP: they stay where they are when that moves.
+fn set_status(registers: &mut Registers, new: u16) {
+    let (control, old, tags) = registers.x87_words();
+    let top = |status: u16| usize::from(status >> TOP_SHIFT & 7);
+    let kept: [_; 8] = core::array::from_fn(|n| registers.st(n));
+    registers.set_x87_words((control, new, tags));
+    let moved = top(new) + 8 - top(old);
+    (0..8).for_each(|n| registers.set_st(n, kept[(n + moved) & 7]));
 }
 
 fn general(name: &str) -> Option<Place> {

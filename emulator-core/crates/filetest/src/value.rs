@@ -30,6 +30,14 @@ impl Value {
         self.low as u64
     }
 
+    /// The lowest `count` bytes, the lowest first.
+    #[must_use]
+    pub fn bytes(self, count: u8) -> Vec<u8> {
+        let mut bytes = [self.low.to_le_bytes(), self.high.to_le_bytes()].concat();
+        bytes.truncate(count.into());
+        bytes
+    }
+
     /// Reads `text` for a place of `bits` bits.
     #[must_use]
     pub fn read(text: &str, bits: u32) -> Option<Value> {

@@ -43,48 +43,61 @@ fn same(ours: &str, theirs: &str) -> bool {
             return same(ours, theirs);
         }
     }
-    let (mnemonic, operands) = ours.split_once(' ').unwrap_or((ours, ""));
-    let without = |part: &str| theirs.replacen(part, "", 1) == ours;
-    let with = |part: &str| format!("{theirs}{part}") == ours;
-    // Operands that are always the same.
-    let implied = match mnemonic {
-        "blendvps" | "blendvpd" | "pblendvb" | "sha256rnds2" => with(", xmm0"),
+    let rules = [operand_is_implied, size_is_known, string, far, special];
+    ours == theirs || rules.iter().any(|rule| rule(ours, theirs))
+}
+
+/// Mnemonic and operands.
+fn parts(text: &str) -> (&str, &str) {
+    text.split_once(' ').unwrap_or((text, ""))
+}
+
+/// An operand that is always the same, which only one of us writes.
+fn operand_is_implied(ours: &str, theirs: &str) -> bool {
+    match parts(ours).0 {
+        "blendvps" | "blendvpd" | "pblendvb" | "sha256rnds2" => format!("{theirs}, xmm0") == ours,
         "maskmovdqu" | "maskmovq" | "vmaskmovdqu" => theirs == ours.replace("ds:[rdi], ", ""),
-        _ if mnemonic.starts_with('f') => without("st(0), ") || without(", st(0)"),
+        name if name.starts_with('f') => ["st(0), ", ", st(0)"].iter().any(|top| theirs.replacen(top, "", 1) == ours),
         _ => false,
-    };
-    // The size of memory that the instruction knows.
-    let sized = match mnemonic {
+    }
+}
+
+/// The size of memory that the instruction knows.
+fn size_is_known(ours: &str, theirs: &str) -> bool {
+    let sizes: &[&str] = match parts(ours).0 {
         "les" | "lds" | "lss" | "lfs" | "lgs" | "sgdt" | "sidt" | "lgdt" | "lidt" | "jmp" | "call" => {
-            without("fword ") || without("tbyte ") || without("dword ")
+            &["fword ", "tbyte ", "dword "]
         }
-        "bound" => without("qword ") || without("dword "),
-        _ if mnemonic.contains("gather") => without("dword ") || without("qword "),
-        _ => false,
+        "bound" => &["qword ", "dword "],
+        name if name.contains("gather") => &["dword ", "qword "],
+        _ => &[],
     };
-    // String instructions, whose operands tell the size; of theirs the mnemonic does, and the accumulator is left out.
-    let (their_mnemonic, their_operands) = theirs.split_once(' ').unwrap_or((theirs, ""));
-    let name = mnemonic.trim_end_matches('b');
-    let string = ["movs", "cmps", "stos", "lods", "scas", "ins", "outs"].contains(&name)
-        && their_mnemonic.strip_prefix(name).is_some_and(|size| ["b", "w", "d", "q"].contains(&size));
+    sizes.iter().any(|size| theirs.replacen(size, "", 1) == ours)
+}
+
+/// String instructions, whose operands tell the size; of theirs the mnemonic does, and the accumulator is left out.
+fn string(ours: &str, theirs: &str) -> bool {
+    let ((name, operands), (their_name, their_operands)) = (parts(ours), parts(theirs));
+    let name = name.trim_end_matches('b');
+    let same_name = ["movs", "cmps", "stos", "lods", "scas", "ins", "outs"].contains(&name)
+        && their_name.strip_prefix(name).is_some_and(|size| ["b", "w", "d", "q"].contains(&size));
     let accumulator = ["al", "ax", "eax", "rax"].into_iter().any(|register| {
         let (first, last) = (format!("{register}, "), format!(", {register}"));
         operands.strip_prefix(&first).or(operands.strip_suffix(&last)) == Some(their_operands)
     });
-    let special = match mnemonic {
+    same_name && (operands == their_operands || accumulator)
+}
+
+fn special(ours: &str, theirs: &str) -> bool {
+    let first_operand = |text: &str| text.split_once(", ").map(|(head, _)| head.to_owned());
+    match parts(ours).0 {
         // Hints: what they hint at, and a register the manual does not mention.
-        "nop" => their_mnemonic == "nop" && theirs.starts_with(ours) || their_mnemonic.starts_with("prefetch"),
+        "nop" => parts(theirs).0 == "nop" && theirs.starts_with(ours) || theirs.starts_with("prefetch"),
         // They look at 16 bits of the register.
-        "lar" | "lsl" => theirs.split_once(", ").map(|parts| parts.0) == ours.split_once(", ").map(|parts| parts.0),
+        "lar" | "lsl" => first_operand(theirs) == first_operand(ours),
         "retf" => theirs == ours.replace("retf", "ret far"),
         _ => false,
-    };
-    ours == theirs
-        || implied
-        || sized
-        || string && (operands == their_operands || accumulator)
-        || special
-        || far(ours, theirs)
+    }
 }
 
 /// `SELECTOR:OFFSET` is `OFFSET, SELECTOR` for them.
