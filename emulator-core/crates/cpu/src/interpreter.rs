@@ -317,7 +317,9 @@ impl Exec<'_> {
         let mode = self.cpu.mode;
         let by_segment = mode.code != Width::W64 && (!mode.flat || matches!(op.seg, seg::CS | seg::FS | seg::GS));
         op.checked = mode.aligned || by_segment;
-        op.code.set(code_of(&op));
+        if self.cpu.specialises {
+            op.code.set(code_of(&op));
+        }
         op
     }
 

@@ -81,6 +81,8 @@ pub struct Cpu {
     pub(crate) stepping: bool,
     /// Linear address of the page fault raised last, for CR2 when it is delivered.
     pub(crate) fault_address: u64,
+    /// Whether operations are decoded to forms of their own where there are such.
+    pub(crate) specialises: bool,
     /// Triple fault.
     pub(crate) shut_down: bool,
     /// Hardware interrupts delivered.
@@ -160,6 +162,7 @@ impl Cpu {
             nmi_pending: false,
             stepping: false,
             fault_address: 0,
+            specialises: true,
             shut_down: false,
             interrupts: 0,
             faults: 0,
@@ -169,6 +172,12 @@ impl Cpu {
         };
         cpu.state_changed();
         cpu
+    }
+
+    /// The same processor, running everything by the generic descriptions behind the dispatch: tests compare the two.
+    #[must_use]
+    pub fn generic(self) -> Cpu {
+        Cpu { specialises: false, ..self }
     }
 
     /// Which model it is.

@@ -6,12 +6,12 @@ use std::fmt;
 use x86::Width;
 use x86::instructions::rows;
 
-use crate::case::{self, Case};
+use crate::case::{self, Case, ENDLESS};
 use crate::compare::difference;
 use crate::deviations::{Deviation, explaining};
 use crate::generate::{irregular, sequence::sequence, single};
 use crate::guest::Guest;
-use crate::host::{ENDLESS, Host, SYSTEM_CALL};
+use crate::host::{Host, SYSTEM_CALL};
 use crate::judge::{Verdict, instructions, judge, tells_processor_number};
 use crate::other::{lacking, takes_gs};
 use crate::random::Random;
@@ -41,6 +41,11 @@ impl Pair {
     #[must_use]
     pub fn new() -> Pair {
         Pair { host: Host::new(), guest: Guest::new() }
+    }
+
+    /// The host's.
+    pub fn host(&mut self) -> &mut Host {
+        &mut self.host
     }
 
     /// Runs a case on both.

@@ -4,8 +4,7 @@ use core::fmt::Write;
 
 use x86::Width;
 
-use crate::case::{Fault, Outcome, Registers};
-use crate::host::code_selector;
+use crate::case::{Fault, Outcome, Registers, code_selector};
 use crate::judge::Defined;
 use crate::{DATA, STACK};
 

@@ -24,6 +24,25 @@ const GENERAL: [[&str; 16]; 4] = [
 const HIGH: [&str; 4] = ["ah", "ch", "dh", "bh"];
 const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
 
+/// Mnemonics that tell the size: of 16, 32 and 64 bits. A row has the first.
+const SIZED: [[&str; 3]; 10] = [
+    ["cbw", "cwde", "cdqe"],
+    ["cwd", "cdq", "cqo"],
+    ["iret", "iretd", "iretq"],
+    ["jcxz", "jecxz", "jrcxz"],
+    ["movd", "movd", "movq"],
+    ["popa", "popad", ""],
+    ["popf", "popfd", "popfq"],
+    ["pusha", "pushad", ""],
+    ["pushf", "pushfd", "pushfq"],
+    ["vmovd", "vmovd", "vmovq"],
+];
+
+/// The size such a mnemonic tells: that of the counter or of the operands.
+fn size(inst: &Inst) -> Width {
+    if inst.row().mnemonic == "JCXZ" { inst.address_size } else { inst.opsize }
+}
+
 impl Display for Disassembly<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let inst = self.inst;
@@ -33,11 +52,15 @@ impl Display for Disassembly<'_> {
         let row = inst.row();
         let repeats = row.has_note("rep");
         match inst.rep {
+            Rep::Rep if repeats && !row.flags.is_empty() => f.write_str("repe ")?,
             Rep::Rep if repeats => f.write_str("rep ")?,
             Rep::Repne if repeats => f.write_str("repne ")?,
             _ => {}
         }
-        f.write_str(&row.mnemonic.to_ascii_lowercase())?;
+        match SIZED.iter().find(|names| names[0].eq_ignore_ascii_case(row.mnemonic)) {
+            Some(names) => f.write_str(names[size(inst) as usize - 1])?,
+            None => f.write_str(&row.mnemonic.to_ascii_lowercase())?,
+        }
         let shown = inst.operands.iter().filter(|o| **o != Operand::None);
         for (place, operand) in shown.enumerate() {
             f.write_str(if place == 0 { " " } else { ", " })?;

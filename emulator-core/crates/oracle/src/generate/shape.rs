@@ -8,7 +8,7 @@ use x86::{Inst, Operand, Rep, Sem, Width};
 
 use crate::assemble::{addresses_with, memory_operand};
 use crate::case::Case;
-use crate::host::{FLAT_DATA, code_selector};
+use crate::case::{FLAT_DATA, code_selector};
 use crate::random::Random;
 use crate::{CODE, DATA, ENTRY, STACK};
 

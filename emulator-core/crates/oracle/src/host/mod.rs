@@ -11,32 +11,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use x86::Width;
 
-use crate::case::{Case, Fault, MEMORY_BYTES, Outcome};
+use crate::case::{Case, ENDLESS, FLAT_DATA, Fault, MEMORY_BYTES, Outcome, code_selector};
 use crate::{CODE, ENTRY, GS_BASE, PAGE};
 use entry::{FRAME, Frame, enter, leave};
 use pages::{Pages, map_at};
 
-/// Selector of a code segment of the given width. Linux has the first two ready; [`make_16_bit_segment`] makes the third.
-#[must_use]
-pub fn code_selector(mode: Width) -> u16 {
-    match mode {
-        Width::W64 => 0x33,
-        Width::W32 => 0x23,
-        _ => LOCAL_TABLE_USER,
-    }
-}
-
-/// Entry 0 of the local descriptor table, at privilege level 3.
-const LOCAL_TABLE_USER: u16 = 0b111;
-/// Selector in ES, SS and DS: Linux's data segment for user programs.
-pub const FLAT_DATA: u16 = 0x2b;
 const BREAKPOINT: u64 = 3;
 const PAGE_FAULT: u64 = 14;
 
 /// In place of a vector: a system call was made.
 pub const SYSTEM_CALL: u8 = 0xfd;
-/// In place of a vector: the case did not end.
-pub const ENDLESS: u8 = 0xfe;
 
 const PR_SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
 const TIMER_NANOSECONDS: libc::c_long = 100_000_000;

@@ -38,6 +38,28 @@ fn addressing_forms_of_all_three_code_widths_decode() {
     }
 }
 
+/// Intel SDM vol. 2, CBW, CWD, IRET, Jcc, MOVD, PUSHF, REP.
+#[test]
+fn mnemonics_are_the_manuals() {
+    let cases: [(&[u8], Width, &str); 12] = [
+        (&[0xf3, 0xa6], Width::W64, "repe cmpsb byte ds:[rsi], byte es:[rdi]"),
+        (&[0xf3, 0xaa], Width::W64, "rep stosb byte es:[rdi], al"),
+        (&[0x66, 0x0f, 0x6e, 0xc0], Width::W64, "movd xmm0, eax"),
+        (&[0x66, 0x48, 0x0f, 0x6e, 0xc0], Width::W64, "movq xmm0, rax"),
+        (&[0x66, 0x98], Width::W64, "cbw"),
+        (&[0x98], Width::W64, "cwde"),
+        (&[0x48, 0x99], Width::W64, "cqo"),
+        (&[0x9c], Width::W64, "pushfq"),
+        (&[0x9c], Width::W16, "pushf"),
+        (&[0x48, 0xcf], Width::W64, "iretq"),
+        (&[0x61], Width::W32, "popad"),
+        (&[0x67, 0xe3, 0xfd], Width::W64, "jecxz 0x1000"),
+    ];
+    for (bytes, code, expected) in cases {
+        assert_eq!(text(bytes, code), expected, "{bytes:02x?}");
+    }
+}
+
 #[test]
 fn illegal_encodings_are_refused() {
     assert_eq!(text(&[0xf0, 0x01, 0xd8], Width::W32), "Invalid", "LOCK with a register destination");

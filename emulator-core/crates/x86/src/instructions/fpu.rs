@@ -1,5 +1,6 @@
 //! x87 (Intel SDM vol. 1, chapter 8), with FXSAVE and FXRSTOR: rows only; the processor crate runs them.
 
+use super::{Family, family};
 use crate::{Feature, Row, Sem, row};
 
 /// What an x87 instruction does. Operand formats follow from [`crate::Op`]: memory or register from its form, the size of
@@ -287,4 +288,5 @@ const ALIASES: &[Row] = &[
 ];
 
 /// Rows of all x87 instructions.
-pub const ROWS: &[&[Row]] = &[ARITHMETIC, TRANSCENDENTAL, COMPARISON, TRANSFER, CONTROL, ALIASES];
+pub(super) const FAMILIES: &[Family] =
+    &[family("fpu", &[ARITHMETIC, TRANSCENDENTAL, COMPARISON, TRANSFER, CONTROL, ALIASES])];

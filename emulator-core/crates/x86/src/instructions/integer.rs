@@ -13,7 +13,8 @@ mod operands;
 mod shifts;
 mod transfer;
 
-use crate::{Engine, Form, Op, Row, Width};
+use super::{Family, family};
+use crate::{Engine, Form, Op, Width};
 
 /// What a general-purpose instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -114,8 +115,15 @@ pub enum Int {
 }
 
 /// Rows of all general-purpose instructions.
-pub const ROWS: &[&[Row]] =
-    &[arithmetic::ROWS, bits::ROWS, extract::ROWS, flow::ROWS, multiply::ROWS, shifts::ROWS, transfer::ROWS];
+pub(super) const FAMILIES: &[Family] = &[
+    family("integer/arithmetic", &[arithmetic::ROWS]),
+    family("integer/bits", &[bits::ROWS]),
+    family("integer/extract", &[extract::ROWS]),
+    family("integer/flow", &[flow::ROWS]),
+    family("integer/multiply", &[multiply::ROWS]),
+    family("integer/shifts", &[shifts::ROWS]),
+    family("integer/transfer", &[transfer::ROWS]),
+];
 
 /// The code goes into the caller.
 macro_rules! inlined {

@@ -9,13 +9,28 @@ use std::sync::LazyLock;
 
 use crate::{Engine, Op, Row, Sem};
 
+/// The rows of one file of this folder.
+pub struct Family {
+    /// The file's path in this folder, without `.rs`. The family's tests lie beside it, with `.filetest` in its place.
+    pub name: &'static str,
+    /// Its rows, in groups.
+    pub rows: &'static [&'static [Row]],
+}
+
+const fn family(name: &'static str, rows: &'static [&'static [Row]]) -> Family {
+    Family { name, rows }
+}
+
+/// Every family, in the order of [`rows`].
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    [integer::FAMILIES, system::FAMILIES, fpu::FAMILIES, simd::FAMILIES].into_iter().flatten()
+}
+
 /// Every row of every family. The index of a row is stable within a build.
 #[must_use]
 pub fn rows() -> &'static [&'static Row] {
-    static ROWS: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
-        let families = [integer::ROWS, system::ROWS, fpu::ROWS, simd::ROWS];
-        families.into_iter().flatten().copied().flatten().collect()
-    });
+    static ROWS: LazyLock<Vec<&'static Row>> =
+        LazyLock::new(|| families().flat_map(|family| family.rows).copied().flatten().collect());
     &ROWS
 }
 

@@ -27,7 +27,8 @@ pub use engine::VectorEngine;
 pub use fused::FmaOp;
 pub use kinds::{ConvertOp, FmaKind, FmaOrder, FpOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp};
 
-use crate::{Engine, Form, Op, Row, Vex, Width};
+use super::{Family, family};
+use crate::{Engine, Form, Op, Vex, Width};
 
 /// What a vector instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -175,38 +176,43 @@ impl FloatOp {
 }
 
 /// Rows of all vector instructions.
-pub const ROWS: &[&[Row]] = &[
-    moves::ROWS,
-    packed::LANES,
-    packed::LANES_MMX,
-    packed::WITH_IMMEDIATE,
-    packed::ELEMENTS,
-    float::ROWS,
-    convert::ROWS,
-    strings::ROWS,
-    state::ROWS,
-    crypto::ROWS,
-    fused::ROWS_128,
-    fused::ROWS_256,
-    fused::SCALARS,
-    vex::INTEGERS_128,
-    vex::INTEGERS_256,
-    vex::FLOATS_128,
-    vex::FLOATS_256,
-    vex::ONLY_128,
-    vex::ONLY_256,
-    vex::SCALARS,
-    vex::TO_FLAGS,
-    vex::ELEMENTS,
-    vex::STATE,
-    avx::AVX_128,
-    avx::AVX_256,
-    avx::AVX2_128,
-    avx::AVX2_256,
-    avx::F16C_128,
-    avx::F16C_256,
-    avx::HALVES,
-    avx::HALVES_2,
+pub(super) const FAMILIES: &[Family] = &[
+    family("simd/moves", &[moves::ROWS]),
+    family("simd/packed", &[packed::LANES, packed::LANES_MMX, packed::WITH_IMMEDIATE, packed::ELEMENTS]),
+    family("simd/float", &[float::ROWS]),
+    family("simd/convert", &[convert::ROWS]),
+    family("simd/strings", &[strings::ROWS]),
+    family("simd/state", &[state::ROWS]),
+    family("simd/crypto", &[crypto::ROWS]),
+    family("simd/fused", &[fused::ROWS_128, fused::ROWS_256, fused::SCALARS]),
+    family(
+        "simd/vex",
+        &[
+            vex::INTEGERS_128,
+            vex::INTEGERS_256,
+            vex::FLOATS_128,
+            vex::FLOATS_256,
+            vex::ONLY_128,
+            vex::ONLY_256,
+            vex::SCALARS,
+            vex::TO_FLAGS,
+            vex::ELEMENTS,
+            vex::STATE,
+        ],
+    ),
+    family(
+        "simd/avx",
+        &[
+            avx::AVX_128,
+            avx::AVX_256,
+            avx::AVX2_128,
+            avx::AVX2_256,
+            avx::F16C_128,
+            avx::F16C_256,
+            avx::HALVES,
+            avx::HALVES_2,
+        ],
+    ),
 ];
 
 /// Performs `simd`.

@@ -13,7 +13,7 @@ mod scatter;
 mod strings;
 mod xsave;
 
-use crate::Row;
+use super::{Family, family};
 
 /// What an irregular instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -136,16 +136,16 @@ pub enum Sys {
 }
 
 /// Rows of all irregular instructions.
-pub const ROWS: &[&[Row]] = &[
-    atomic::ROWS,
-    control::ROWS,
-    descriptor::ROWS,
-    far::ROWS,
-    flags::ROWS,
-    io::ROWS,
-    legacy::ROWS,
-    msr::ROWS,
-    scatter::ROWS,
-    strings::ROWS,
-    xsave::ROWS,
+pub(super) const FAMILIES: &[Family] = &[
+    family("system/atomic", &[atomic::ROWS]),
+    family("system/control", &[control::ROWS]),
+    family("system/descriptor", &[descriptor::ROWS]),
+    family("system/far", &[far::ROWS]),
+    family("system/flags", &[flags::ROWS]),
+    family("system/io", &[io::ROWS]),
+    family("system/legacy", &[legacy::ROWS]),
+    family("system/msr", &[msr::ROWS]),
+    family("system/scatter", &[scatter::ROWS]),
+    family("system/strings", &[strings::ROWS]),
+    family("system/xsave", &[xsave::ROWS]),
 ];

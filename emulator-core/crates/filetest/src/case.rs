@@ -24,9 +24,27 @@ pub struct Registers {
     pub rflags: u64,
     /// RIP; before a run its upper half is the host's, for the code segment's selector.
     pub rip: u64,
-    /// Selectors of ES, CS, SS, DS, FS, GS; not loaded, they start as [`crate::host`] says.
+    /// Selectors of ES, CS, SS, DS, FS, GS; not loaded, they start as [`code_selector`] and [`FLAT_DATA`] say.
     pub selectors: [u16; 6],
 }
+
+/// Selector of a code segment of the given width. Linux has the first two ready; the third is asked for.
+#[must_use]
+pub fn code_selector(mode: Width) -> u16 {
+    match mode {
+        Width::W64 => 0x33,
+        Width::W32 => 0x23,
+        _ => LOCAL_TABLE_USER,
+    }
+}
+
+/// Entry 0 of the local descriptor table, at privilege level 3.
+const LOCAL_TABLE_USER: u16 = 0b111;
+/// Selector in ES, SS and DS: Linux's data segment for user programs.
+pub const FLAT_DATA: u16 = 0x2b;
+
+/// In place of a vector: the case did not end.
+pub const ENDLESS: u8 = 0xfe;
 
 /// x87, SSE and AVX state (SDM vol. 1, 13.1).
 pub const XSAVE_COMPONENTS: u64 = 7;
@@ -172,7 +190,7 @@ impl Case {
 }
 
 /// Where `address` lies in [`Outcome::memory`].
-fn memory_offset(address: u64) -> Option<usize> {
+pub(crate) fn memory_offset(address: u64) -> Option<usize> {
     if DATA.contains(&address) {
         Some((address - DATA.start) as usize)
     } else if STACK.contains(&address) {
@@ -180,6 +198,19 @@ fn memory_offset(address: u64) -> Option<usize> {
     } else {
         None
     }
+}
+
+/// The address of a byte of [`Outcome::memory`].
+pub(crate) fn memory_address(offset: usize) -> u64 {
+    let (offset, data) = (offset as u64, DATA.end - DATA.start);
+    if offset < data { DATA.start + offset } else { STACK.start + offset - data }
+}
+
+/// What memory holds before `case`, laid out as [`Outcome::memory`].
+pub(crate) fn memory_of(case: &Case) -> Vec<u8> {
+    let mut memory = vec![0; MEMORY_BYTES];
+    case.fill(&mut memory);
+    memory
 }
 
 /// Bytes of the data and stack pages together.

@@ -8,9 +8,8 @@ use platform::{Backing, Bus, GuestMemory, PhysAddr, Vcpu, VcpuExit};
 
 use x86::{Width, seg};
 
-use crate::case::{Case, Fault, MEMORY_BYTES, Outcome, Registers, XSAVE_COMPONENTS};
-use crate::host::{ENDLESS, FLAT_DATA, code_selector, may_write_fs_base};
-use crate::{CODE, DATA, ENTRY, FS_BASE, GS_BASE, PAGE, STACK};
+use crate::case::{Case, ENDLESS, FLAT_DATA, Fault, MEMORY_BYTES, Outcome, Registers, XSAVE_COMPONENTS, code_selector};
+use crate::{CODE, DATA, ENTRY, FS_BASE, GS_BASE, PAGE, Processor, STACK};
 
 const INT3: u8 = 0xcc;
 const HLT: u8 = 0xf4;
@@ -47,7 +46,7 @@ const USER_SEGMENTS: [(u64, u64); 4] = [
     (GDT + 0x28, 0x00cf_f300_0000_ffff),
     (GDT + 0x30, 0x00af_fb00_0000_ffff),
 ];
-/// The 16-bit code segment [`crate::host`] asks for.
+/// The 16-bit code segment a process asks for.
 const CODE_16: u64 = 0x008f_fb00_0000_ffff;
 
 /// A board with memory and nothing else.
@@ -79,9 +78,22 @@ impl Guest {
     /// The host has no memory left.
     #[must_use]
     pub fn new() -> Guest {
+        Guest::of(Cpu::of_model(CpuModel::X86_64V3))
+    }
+
+    /// One that runs everything by the generic descriptions, see [`Cpu::generic`].
+    ///
+    /// # Panics
+    /// As [`Guest::new`].
+    #[must_use]
+    pub fn generic() -> Guest {
+        Guest::of(Cpu::of_model(CpuModel::X86_64V3).generic())
+    }
+
+    fn of(cpu: Cpu) -> Guest {
         let memory = GuestMemory::new(MEMORY_SIZE).expect("a little memory");
         let board = Board { memory };
-        let mut guest = Guest { cpu: Cpu::of_model(CpuModel::X86_64V3), board, scratch: vec![0; MEMORY_BYTES] };
+        let mut guest = Guest { cpu, board, scratch: vec![0; MEMORY_BYTES] };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();
@@ -225,7 +237,7 @@ impl Guest {
             | control::CR0_AM;
         state.cr3 = PML4;
         state.cr4 = control::CR4_PAE | control::CR4_OSFXSR | control::CR4_OSXMMEXCPT | control::CR4_UMIP;
-        state.cr4 |= control::CR4_OSXSAVE | if may_write_fs_base() { control::CR4_FSGSBASE } else { 0 };
+        state.cr4 |= control::CR4_OSXSAVE | control::CR4_FSGSBASE;
         state.xcr0 = XSAVE_COMPONENTS;
         state.msrs.efer = control::EFER_LME | control::EFER_LMA | control::EFER_SCE | control::EFER_NXE;
     }
@@ -308,6 +320,12 @@ impl Guest {
         registers.set_x87_words((x87.control, x87.status, tags));
         registers.set_x87_ip(x87.ip);
         registers
+    }
+}
+
+impl Processor for Guest {
+    fn run(&mut self, case: &Case) -> Outcome {
+        Guest::run(self, case)
     }
 }
 
