@@ -3,6 +3,7 @@
 //! The code page is filled with INT3, and every exception leads to a HLT of its own at privilege level 0, on an interrupt
 //! stack, so a run always ends halted.
 
+use cpu::compiled::{FORCED, Translator};
 use cpu::{Cpu, CpuModel, DescriptorTable, Segment, control};
 use platform::{Backing, Bus, GuestMemory, PhysAddr, Vcpu, VcpuExit};
 
@@ -69,6 +70,8 @@ pub struct Guest {
     cpu: Cpu,
     board: Board,
     scratch: Vec<u8>,
+    /// Every case runs twice: code is compiled, and translations known, before the second time.
+    twice: bool,
 }
 
 impl Guest {
@@ -90,10 +93,27 @@ impl Guest {
         Guest::of(Cpu::of_model(CpuModel::X86_64V3).generic())
     }
 
+    /// One that compiles everything, with `translator`.
+    ///
+    /// # Panics
+    /// As [`Guest::new`].
+    #[must_use]
+    pub fn compiled(translator: Box<dyn Translator>) -> Guest {
+        let mut cpu = Cpu::of_model(CpuModel::X86_64V3);
+        cpu.set_translator(translator, FORCED);
+        Guest { twice: true, ..Guest::of(cpu) }
+    }
+
+    /// Instructions that compiled code has run.
+    #[must_use]
+    pub fn compiled_instructions(&self) -> u64 {
+        self.cpu.stats().compiled_instructions
+    }
+
     fn of(cpu: Cpu) -> Guest {
         let memory = GuestMemory::new(MEMORY_SIZE).expect("a little memory");
         let board = Board { memory };
-        let mut guest = Guest { cpu, board, scratch: vec![0; MEMORY_BYTES] };
+        let mut guest = Guest { cpu, board, scratch: vec![0; MEMORY_BYTES], twice: false };
         guest.build_page_tables();
         guest.build_descriptor_tables();
         guest.enter_long_mode();
@@ -102,12 +122,15 @@ impl Guest {
 
     /// Runs `case`.
     pub fn run(&mut self, case: &Case) -> Outcome {
-        self.fill(case);
-        self.enter_user_mode(case.mode);
-        self.load(&case.registers);
+        self.prepare(case);
         self.cpu.forget_derived();
         self.cpu.state_changed();
-        let exit = self.cpu.run(&mut self.board, 0, 0, BUDGET);
+        let mut exit = self.cpu.run(&mut self.board, 0, 0, BUDGET);
+        if self.twice {
+            self.prepare(case);
+            self.cpu.state_changed();
+            exit = self.cpu.run(&mut self.board, 0, 0, BUDGET);
+        }
         let mut registers = self.store();
         let fault = if exit == VcpuExit::Halt {
             self.undo_delivery(&mut registers)
@@ -116,6 +139,12 @@ impl Guest {
         };
         let parts = [self.part(DATA).to_vec(), self.part(STACK).to_vec()];
         Outcome { fault, registers, memory: parts.concat() }
+    }
+
+    fn prepare(&mut self, case: &Case) {
+        self.fill(case);
+        self.enter_user_mode(case.mode);
+        self.load(&case.registers);
     }
 
     fn fill(&mut self, case: &Case) {
