@@ -190,7 +190,8 @@ impl Case {
 }
 
 /// Where `address` lies in [`Outcome::memory`].
-pub(crate) fn memory_offset(address: u64) -> Option<usize> {
+#[must_use]
+pub fn memory_offset(address: u64) -> Option<usize> {
     if DATA.contains(&address) {
         Some((address - DATA.start) as usize)
     } else if STACK.contains(&address) {

@@ -1,6 +1,6 @@
 //! Instructions the host may have and ours does not offer, told by another decoder.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use x86::Width;
 use x86::instructions::rows;
 
@@ -75,3 +75,26 @@ fn is_same(ours: &str, theirs: &str) -> bool {
 pub fn takes_gs(case: &Case) -> bool {
     first(case).mnemonic() == Mnemonic::Wrgsbase
 }
+
+/// What processors of AMD run although the manual of Intel leaves it undefined, where the first instruction of `case` is that.
+#[must_use]
+pub fn runs_on_amd(case: &Case) -> Option<&'static str> {
+    let mut bytes = case.code.clone();
+    bytes.resize(bytes.len() + x86::decode::MAX_LENGTH, 0xcc);
+    let options = DecoderOptions::AMD | DecoderOptions::NO_INVALID_CHECK;
+    let instruction = Decoder::new(case.mode.bits(), &bytes, options).decode();
+    let opcode = bytes.iter().position(|&byte| byte == VEX_LONG).map(|at| &bytes[at + 1..]);
+    let of_quadwords = |rest: &[u8]| rest[0] & 0x1f == 3 && rest[1] & 0x87 == 5 && matches!(rest[2], 0 | 1);
+    if instruction.mnemonic() == Mnemonic::Verw && instruction.has_lock_prefix() {
+        Some("LOCK before VERW of memory")
+    } else if case.mode == Width::W64 && instruction.op0_kind() == OpKind::NearBranch16 {
+        Some("operand-size prefixes of near branches")
+    } else if opcode.is_some_and(of_quadwords) {
+        Some("VEX.W of VPERMQ and VPERMPD")
+    } else {
+        None
+    }
+}
+
+/// Prefix of what is `LES` outside 64-bit mode.
+const VEX_LONG: u8 = 0xc4;
