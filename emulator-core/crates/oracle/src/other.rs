@@ -6,10 +6,12 @@ use x86::instructions::rows;
 
 use crate::case::Case;
 
+/// Also where Intel's processors refuse it, which others may not.
 fn first(case: &Case) -> Instruction {
     let mut bytes = case.code.clone();
     bytes.resize(bytes.len() + x86::decode::MAX_LENGTH, 0xcc);
-    Decoder::new(case.mode.bits(), &bytes, DecoderOptions::NONE).decode()
+    let options = DecoderOptions::AMD | DecoderOptions::NO_INVALID_CHECK;
+    Decoder::new(case.mode.bits(), &bytes, options).decode()
 }
 
 /// The mnemonic of the first instruction of `case` where no row has it.
@@ -79,17 +81,15 @@ pub fn takes_gs(case: &Case) -> bool {
 /// What processors of AMD run although the manual of Intel leaves it undefined, where the first instruction of `case` is that.
 #[must_use]
 pub fn runs_on_amd(case: &Case) -> Option<&'static str> {
-    let mut bytes = case.code.clone();
-    bytes.resize(bytes.len() + x86::decode::MAX_LENGTH, 0xcc);
-    let options = DecoderOptions::AMD | DecoderOptions::NO_INVALID_CHECK;
-    let instruction = Decoder::new(case.mode.bits(), &bytes, options).decode();
-    let opcode = bytes.iter().position(|&byte| byte == VEX_LONG).map(|at| &bytes[at + 1..]);
-    let of_quadwords = |rest: &[u8]| rest[0] & 0x1f == 3 && rest[1] & 0x87 == 5 && matches!(rest[2], 0 | 1);
+    let instruction = first(case);
+    let after_vex = case.code.iter().position(|&byte| byte == VEX_LONG).map(|at| &case.code[at + 1..]);
+    // Map 3, W0, 256 bits, 66.
+    let of_quadwords = |rest: &[u8]| matches!(*rest, [map, last, 0 | 1, ..] if map & 0x1f == 3 && last & 0x87 == 5);
     if instruction.mnemonic() == Mnemonic::Verw && instruction.has_lock_prefix() {
         Some("LOCK before VERW of memory")
     } else if case.mode == Width::W64 && instruction.op0_kind() == OpKind::NearBranch16 {
         Some("operand-size prefixes of near branches")
-    } else if opcode.is_some_and(of_quadwords) {
+    } else if after_vex.is_some_and(of_quadwords) {
         Some("VEX.W of VPERMQ and VPERMPD")
     } else {
         None
