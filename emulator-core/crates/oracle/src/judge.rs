@@ -150,9 +150,11 @@ fn reads_undefined(instructions: &[Inst]) -> bool {
 #[must_use]
 pub fn reads_flags(inst: &Inst) -> bool {
     use Fpu::{Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu};
-    use Int::{Adc, Cmc, Cmovcc, Jcc, Loope, Loopne, Rcl, Rcr, Sbb, Setcc};
+    use Int::{Adc, Adcx, Adox, Cmc, Cmovcc, Jcc, Loope, Loopne, Rcl, Rcr, Sbb, Setcc};
     match inst.row().sem {
-        Sem::Int(int) => matches!(int, Adc | Cmc | Cmovcc | Jcc | Loope | Loopne | Rcl | Rcr | Sbb | Setcc),
+        Sem::Int(int) => {
+            matches!(int, Adc | Adcx | Adox | Cmc | Cmovcc | Jcc | Loope | Loopne | Rcl | Rcr | Sbb | Setcc)
+        }
         Sem::Sys(_) => true,
         Sem::Fpu(fpu) => matches!(fpu, Fcmovb | Fcmovbe | Fcmove | Fcmovnb | Fcmovnbe | Fcmovne | Fcmovnu | Fcmovu),
         Sem::Simd(_) => false,

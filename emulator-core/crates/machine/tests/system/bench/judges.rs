@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use machine::{Boot, Clock, Config, Machine, RunOutcome};
+use machine::{Boot, Clock, Config, CpuModel, Machine, RunOutcome};
 
 /// What a guest did.
 pub struct Judgement {
@@ -29,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BUDGET: u64 = 4_000_000;
 
 /// On our own machine.
-pub fn terrarium(image: &[u8]) -> Judgement {
+pub fn terrarium(image: &[u8], cpu: CpuModel) -> Judgement {
     let config = Config {
+        cpu,
         memory_bytes: 16 << 20,
         clock: Clock::Instructions { ns_per_kilo_instruction: 10_000 },
         no_reboot: true,
