@@ -173,7 +173,9 @@ impl Writer {
     fn fill(&mut self, length: usize, random: &mut Random) -> Option<()> {
         while self.items.len() < length {
             let (bytes, inst) = body_instruction(self.mode, random)?;
-            for bytes in preparations(&inst, random)? {
+            let Some(preparations) = preparations(&inst, random) else { continue };
+            for bytes in preparations {
+                self.join();
                 self.items.push(Item { bytes, target: None });
             }
             self.push(bytes, &inst, random);

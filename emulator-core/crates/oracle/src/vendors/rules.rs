@@ -122,7 +122,7 @@ pub(super) const RULES: &[Rule] = &[
             // Above the selector, one slot holds zeros or what was there.
             let slot = seen.ours.registers.gpr[RSP];
             let offset = if is(seen, &[Sys::CallFar]) { seen.inst.opsize.bytes() } else { 0 };
-            take_memory(ours, seen.host, slot + offset + 2, seen.inst.opsize.bytes() - 2);
+            take_memory(ours, seen.host, slot.wrapping_add(offset + 2), seen.inst.opsize.bytes() - 2);
         },
     },
     Rule {
@@ -155,7 +155,7 @@ pub(super) const RULES: &[Rule] = &[
         concerns: |seen| {
             let based = memory_operand(seen.inst).is_some_and(|mem| matches!(mem.seg, seg::FS | seg::GS));
             const NOT_CANONICAL_BEFORE: u64 = 0xffff_8000_0000_0000;
-            let crosses = |address: u64| (address.wrapping_sub(NOT_CANONICAL_BEFORE)) < GS_BASE;
+            let crosses = |address: u64| address.wrapping_sub(NOT_CANONICAL_BEFORE) < GS_BASE;
             seen.inst.code == Width::W64
                 && based
                 && seen.host_fault == Some(GENERAL_PROTECTION)
@@ -167,7 +167,7 @@ pub(super) const RULES: &[Rule] = &[
         differ: "which of several faults of one operand is reported",
         concerns: |seen| {
             let of_several_parts =
-                is(seen, STATE) || is(seen, &[Sys::Cmps, Sys::RetFar]) || is_fxsave(seen) || is_masked(seen);
+                is(seen, STATE) || is(seen, &[Sys::Cmps, Sys::RetFar, Sys::Iret]) || is_fxsave(seen) || is_masked(seen);
             let alignment = [seen.host_fault, seen.our_fault].contains(&Some(ALIGNMENT_CHECK));
             is_of_memory(seen.host_fault) && is_of_memory(seen.our_fault) && (of_several_parts || alignment)
         },
@@ -330,7 +330,8 @@ fn done_before_fault(seen: &Seen, ours: &mut Outcome) {
         Sem::Sys(Sys::Cmps | Sys::Scas) => {
             ours_registers.rflags = ours_registers.rflags & !flags::STATUS | theirs.rflags & flags::STATUS;
         }
-        Sem::Fpu(Fpu::Fstp | Fpu::Fbstp) | Sem::Int(Int::CallIndirect) => ours.memory.clone_from(&seen.host.memory),
+        Sem::Fpu(Fpu::Fstp | Fpu::Fbstp) => ours.memory.clone_from(&seen.host.memory),
+        Sem::Int(Int::CallIndirect) => take_memory(ours, seen.host, theirs.gpr[RSP].wrapping_sub(8), 8),
         Sem::Sys(sys) if STATE.contains(&sys) => ours.memory.clone_from(&seen.host.memory),
         _ => {}
     }
