@@ -8,7 +8,7 @@ use x86::instructions::rows;
 
 use crate::input::Input;
 
-/// Bytes of a unit; behind its instructions it is filled up.
+/// Bytes of a unit; behind its instructions it is filled up, or the last of them is cut short.
 pub(super) const UNIT_BYTES: u64 = 32;
 /// A unit's parts begin before this.
 const LAST_PART: usize = 20;
@@ -136,8 +136,9 @@ fn by_row(mode: Width) -> Vec<Vec<Vec<u8>>> {
     const ESCAPES: [&[u8]; 4] = [&[], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]];
     let mut found = vec![Vec::new(); rows().len()];
     let legacy = PREFIXES.iter().flat_map(|prefix| ESCAPES.iter().map(move |escape| [*prefix, *escape].concat()));
-    let vex =
-        (1..4).flat_map(|map| (0..16).map(move |last: u8| vec![0xc4, 0xe0 | map, last >> 3 << 7 | 0x60 | last & 7]));
+    // W, L and pp in turn; vvvv names a register, or none.
+    let last_bytes = || (0..16u8).flat_map(|n| [0x60, 0x78].map(|vvvv| n >> 3 << 7 | vvvv | n & 7));
+    let vex = (1..4).flat_map(|map| last_bytes().map(move |last| vec![0xc4, 0xe0 | map, last]));
     for start in legacy.chain(vex) {
         for opcode in 0..=255 {
             for &modrm in MODRM.iter() {

@@ -86,7 +86,7 @@ const TRAP: u8 = 0xcc;
 pub(super) fn build(mode: Mode, input: &mut Input) -> Vec<u8> {
     let mut rom = vec![0; BYTES];
     fill_tables(&mut rom, mode);
-    let registers = [(); 8].map(|()| code::value(input));
+    let registers = [(); 7].map(|()| code::value(input));
     let control = input.qword();
     let interrupts = input.flag();
     let units = code::units(mode.bits(), input);
@@ -190,8 +190,7 @@ fn prologue(a: &mut CodeAssembler, mode: Mode) -> Result<(), IcedError> {
 }
 
 /// Into the mode itself; control and general registers; the first unit.
-fn entry(mode: Mode, registers: [u64; 8], control: u64, interrupts: bool) -> Vec<u8> {
-    let mut bytes = Vec::new();
+fn entry(mode: Mode, registers: [u64; 7], control: u64, interrupts: bool) -> Vec<u8> {
     if mode == Mode::Real {
         return assemble(16, ENTRY & 0xffff, |a| {
             a.xor(ax, ax)?;
@@ -205,7 +204,7 @@ fn entry(mode: Mode, registers: [u64; 8], control: u64, interrupts: bool) -> Vec
             a.add_instruction(far_jump(Code::Jmp_ptr1616, 0xf000, 0)?)
         });
     }
-    bytes.extend(assemble(32, ENTRY, |a| {
+    assemble(32, ENTRY, |a| {
         set_segments(a)?;
         if mode == Mode::Long {
             a.mov(eax, CR4_PAE)?;
@@ -240,8 +239,7 @@ fn entry(mode: Mode, registers: [u64; 8], control: u64, interrupts: bool) -> Vec
             Mode::Long => a.add_instruction(far_jump(Code::Jmp_ptr1632, CODE_64, UNITS)?),
             _ => a.add_instruction(far_jump(Code::Jmp_ptr1632, CODE_32, UNITS)?),
         }
-    }));
-    bytes
+    })
 }
 
 fn set_segments(a: &mut CodeAssembler) -> Result<(), IcedError> {
@@ -277,7 +275,7 @@ fn wait(a: &mut CodeAssembler, end: &mut CodeLabel) -> Result<(), IcedError> {
     a.jmp(*end)
 }
 
-fn load(a: &mut CodeAssembler, registers: [u64; 8]) -> Result<(), IcedError> {
+fn load(a: &mut CodeAssembler, registers: [u64; 7]) -> Result<(), IcedError> {
     for (register, value) in [eax, ecx, edx, ebx, ebp, esi, edi].into_iter().zip(registers) {
         a.mov(register, value as u32)?;
     }
