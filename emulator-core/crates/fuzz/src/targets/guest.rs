@@ -13,7 +13,7 @@ use super::Target;
 use crate::input::Input;
 use rom::Mode;
 
-pub(super) const TARGET: Target = Target { name: "guest", run, seeds, longest: 1200, bounded: 600 };
+pub(super) const TARGET: Target = Target { name: "guest", run, seeds, longest: 1200, bounded: 300 };
 
 /// Instructions a turn.
 const INSTRUCTIONS: u64 = 1500;
