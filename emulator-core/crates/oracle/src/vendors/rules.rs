@@ -12,6 +12,7 @@ use crate::case::{Outcome, memory_offset};
 use crate::judge::is_transcendental;
 use crate::{GS_BASE, PAGE};
 
+const BOUND_RANGE: u8 = 5;
 const INVALID_OPCODE: u8 = 6;
 const STACK_FAULT: u8 = 12;
 const GENERAL_PROTECTION: u8 = 13;
@@ -95,7 +96,7 @@ pub(super) const RULES: &[Rule] = &[
         concerns: |seen| {
             seen.inst.row().feature == Feature::Sha
                 && seen.our_fault == Some(GENERAL_PROTECTION)
-                && matches!(seen.host_fault, None | Some(PAGE_FAULT | STACK_FAULT))
+                && seen.host_fault != Some(GENERAL_PROTECTION)
         },
         forgive: everything,
     },
@@ -124,6 +125,13 @@ pub(super) const RULES: &[Rule] = &[
             let offset = if is(seen, &[Sys::CallFar]) { seen.inst.opsize.bytes() } else { 0 };
             take_memory(ours, seen.host, slot.wrapping_add(offset + 2), seen.inst.opsize.bytes() - 2);
         },
+    },
+    Rule {
+        differ: "whether BOUND reads the upper bound before the index is found below the lower one",
+        concerns: |seen| {
+            is(seen, &[Sys::Bound]) && seen.our_fault == Some(BOUND_RANGE) && is_of_memory(seen.host_fault)
+        },
+        forgive: |seen, ours| ours.fault = seen.host.fault,
     },
     Rule {
         differ: "whether memory is looked at before an unmasked exception of a number keeps a store back",
@@ -243,15 +251,15 @@ pub(super) const RULES: &[Rule] = &[
         forgive: |seen, ours| ours.registers.set_st(0, seen.host.registers.st(0)),
     },
     Rule {
-        differ: "exceptions of transcendental functions, and of scaling",
+        differ: "exceptions of transcendental functions, of scaling, and of remainders",
         concerns: |seen| {
-            let computes = matches!(seen.inst.row().sem, Sem::Fpu(fpu) if is_transcendental(fpu) || fpu == Fpu::Fscale);
-            computes && x87_status_differs(seen, EXCEPTIONS_AND_SUMMARY)
+            let computes = matches!(seen.inst.row().sem, Sem::Fpu(fpu) if is_transcendental(fpu));
+            (computes || may_leave_operand(seen)) && x87_status_differs(seen, EXCEPTIONS_AND_SUMMARY)
         },
         forgive: |seen, ours| {
             take_x87_status(ours, seen.host, EXCEPTIONS_AND_SUMMARY);
-            // Scaled by one, a denormal number may be an unmasked underflow, which adjusts the exponent.
-            if seen.inst.row().sem == Sem::Fpu(Fpu::Fscale) && x87_error(seen.host) != x87_error(seen.ours) {
+            // A denormal number that stays as it is may be an unmasked underflow, which adjusts the exponent.
+            if may_leave_operand(seen) && x87_error(seen.host) != x87_error(seen.ours) {
                 ours.registers.set_st(0, seen.host.registers.st(0));
             }
         },
@@ -293,6 +301,11 @@ fn is_masked(seen: &Seen) -> bool {
 
 fn is_fxsave(seen: &Seen) -> bool {
     matches!(seen.inst.row().sem, Sem::Fpu(Fpu::Fxsave | Fpu::Fxrstor))
+}
+
+/// Scaling by one, and the remainder of a division by infinity.
+fn may_leave_operand(seen: &Seen) -> bool {
+    matches!(seen.inst.row().sem, Sem::Fpu(Fpu::Fscale | Fpu::Fprem | Fpu::Fprem1))
 }
 
 /// A fault of a memory operand.
