@@ -78,6 +78,7 @@ const LEAF_7_EBX: Bits = &[
     (Erms, 9),
     (Invpcid, 10),
     (Rdseed, 18),
+    (Adx, 19),
     (Smap, 20),
     (Clflushopt, 23),
     (Sha, 29),
@@ -87,7 +88,7 @@ const EXTENDED_1_ECX: Bits = &[(LahfLm, 0), (Lzcnt, 5)];
 const EXTENDED_1_EDX: Bits = &[(Syscall, 11), (Nx, 20), (Rdtscp, 27), (LongMode, 29)];
 /// Leaf 1, ECX: CR4.OSXSAVE.
 const OSXSAVE: u32 = 1 << 27;
-const LEAF_13_1_EAX: Bits = &[(Xsaveopt, 0), (Xsavec, 1), (Xgetbv1, 2)];
+const LEAF_13_1_EAX: Bits = &[(Xsaveopt, 0), (Xsavec, 1), (Xgetbv1, 2), (Xsaves, 3)];
 /// `SYSCALL` is reported in 64-bit mode only.
 const SYSCALL: u32 = 1 << 11;
 const EXTENDED_7_EDX: Bits = &[(InvariantTsc, 8)];
@@ -326,7 +327,7 @@ mod tests {
         let asked = |xcr0| Asked { model: CpuModel::X86_64V3, code64: true, osxsave: true, xcr0 };
         assert_eq!(asked(3).answer(13, 0), [7, 576, 832, 0]);
         assert_eq!(asked(7).answer(13, 0), [7, 832, 832, 0]);
-        assert_eq!(asked(7).answer(13, 1), [7, 832, 0, 0], "XSAVEOPT, XSAVEC, XGETBV with ECX = 1");
+        assert_eq!(asked(7).answer(13, 1), [15, 832, 0, 0], "XSAVEOPT, XSAVEC, XGETBV with ECX = 1, XSAVES");
         assert_eq!(asked(7).answer(13, 2), [256, 576, 0, 0]);
         assert_eq!(asked(7).answer(1, 0)[2] >> 27 & 1, 1, "OSXSAVE");
         assert_eq!(cpuid(CpuModel::X86_64V2, 13), [0; 4]);

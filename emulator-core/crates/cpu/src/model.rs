@@ -48,8 +48,8 @@ const X86_64_V2: FeatureSet = CORE2
     .with(&[TscAdjust, Smep, Erms, Smap, Umip, AlwaysRunningTimer, InvariantTsc]);
 const X86_64_V3: FeatureSet = X86_64_V2
     .with(&[Movbe, Fsgsbase, Invpcid, Lzcnt, Bmi1, Bmi2, Rdseed, Rdpid, Clflushopt])
-    .with(&[Xsave, Xsaveopt, Xsavec, Xgetbv1])
-    .with(&[Avx, Avx2, Fma, F16c, Aes, Pclmulqdq, Sha]);
+    .with(&[Xsave, Xsaveopt, Xsavec, Xgetbv1, Xsaves])
+    .with(&[Avx, Avx2, Fma, F16c, Aes, Pclmulqdq, Sha, Adx]);
 
 /// Descriptor 0xff: leaf 4 tells of the caches.
 const BY_LEAF_4: [u32; 4] = [0x00ff_0001, 0, 0, 0];

@@ -37,6 +37,7 @@ const IA32_MTRR_FIX4K_F8000: u32 = 0x26f;
 const IA32_PAT: u32 = 0x277;
 const IA32_MTRR_DEF_TYPE: u32 = 0x2ff;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
+const IA32_XSS: u32 = 0xda0;
 const X2APIC_FIRST: u32 = 0x800;
 const X2APIC_LAST: u32 = 0x8ff;
 const IA32_EFER: u32 = 0xc000_0080;
@@ -55,6 +56,8 @@ const MTRR_CAPABILITIES: u64 = 8 | 1 << 8 | 1 << 10;
 const MACHINE_CHECK_CAPABILITIES: u64 = 0;
 /// No machine check is in progress.
 const MACHINE_CHECK_STATUS: u64 = 0;
+/// State components that only XSAVES and XRSTORS see: there are none (Intel SDM vol. 1, 13.3).
+const SUPERVISOR_COMPONENTS: u64 = 0;
 /// Locked with VMX and SMX off.
 const FEATURE_CONTROL_LOCKED: u64 = 1;
 
@@ -88,6 +91,7 @@ fn feature_of(msr: u32) -> Feature {
         IA32_TSC_DEADLINE => Feature::TscDeadline,
         X2APIC_FIRST..=X2APIC_LAST => Feature::X2apic,
         IA32_EFER => Feature::Syscall,
+        IA32_XSS => Feature::Xsaves,
         IA32_TSC_AUX => Feature::Rdtscp,
         // Came with the Pentium 4, and then with everything.
         IA32_FEATURE_CONTROL | IA32_MISC_ENABLE | IA32_STAR..=IA32_KERNEL_GS_BASE => Feature::LongMode,
@@ -197,6 +201,7 @@ impl Exec<'_> {
             IA32_MTRRCAP => MTRR_CAPABILITIES,
             IA32_MCG_CAP => MACHINE_CHECK_CAPABILITIES,
             IA32_MCG_STATUS => MACHINE_CHECK_STATUS,
+            IA32_XSS => SUPERVISOR_COMPONENTS,
             IA32_EFER => msrs.efer,
             IA32_FS_BASE => self.cpu.state.segs[usize::from(seg::FS)].base,
             IA32_GS_BASE => self.cpu.state.segs[usize::from(seg::GS)].base,
@@ -229,6 +234,7 @@ impl Exec<'_> {
             IA32_BIOS_SIGN_ID => {}
             // Software clears it; anything but zero is #GP (Intel SDM vol. 3, 16.3.1.2).
             IA32_MCG_STATUS if value == 0 => {}
+            IA32_XSS if value == SUPERVISOR_COMPONENTS => {}
             IA32_EFER => return self.write_efer(value),
             IA32_FS_BASE | IA32_GS_BASE => {
                 if !canonical(value) {

@@ -53,7 +53,9 @@ pub const XSAVE_COMPONENTS: u64 = 7;
 const RFLAGS: u64 = 0x202;
 
 const FCW: usize = 0;
+const FOP: usize = 6;
 const FIP: usize = 8;
+const FDP: usize = 16;
 const MXCSR: usize = 24;
 const ST: usize = 32;
 const XMM: usize = 160;
@@ -130,6 +132,21 @@ impl Registers {
         self.fx[FIP..FIP + 8].copy_from_slice(&value.to_le_bytes());
     }
 
+    /// Opcode of the last x87 instruction, and where its operand lay in memory.
+    #[must_use]
+    pub fn x87_operation(&self) -> (u16, u64) {
+        let field = |at: usize, bytes: usize| {
+            self.fx[at..at + bytes].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
+        };
+        (field(FOP, 2) as u16, field(FDP, 8))
+    }
+
+    /// Sets what [`Registers::x87_operation`] returns.
+    pub fn set_x87_operation(&mut self, (opcode, operand): (u16, u64)) {
+        self.fx[FOP..FOP + 2].copy_from_slice(&opcode.to_le_bytes());
+        self.fx[FDP..FDP + 8].copy_from_slice(&operand.to_le_bytes());
+    }
+
     /// MXCSR.
     #[must_use]
     pub fn mxcsr(&self) -> u32 {
@@ -190,7 +207,8 @@ impl Case {
 }
 
 /// Where `address` lies in [`Outcome::memory`].
-pub(crate) fn memory_offset(address: u64) -> Option<usize> {
+#[must_use]
+pub fn memory_offset(address: u64) -> Option<usize> {
     if DATA.contains(&address) {
         Some((address - DATA.start) as usize)
     } else if STACK.contains(&address) {

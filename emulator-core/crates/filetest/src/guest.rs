@@ -348,6 +348,7 @@ impl Guest {
         }
         registers.set_x87_words((x87.control, x87.status, tags));
         registers.set_x87_ip(x87.ip);
+        registers.set_x87_operation((x87.opcode, x87.dp));
         registers
     }
 }

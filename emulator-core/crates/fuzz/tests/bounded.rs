@@ -36,3 +36,8 @@ fn boot_loaders_boot_or_refuse_every_file() {
 fn snapshots_restore_or_are_refused() {
     survives("snapshot");
 }
+
+#[test]
+fn no_guest_takes_its_host_down() {
+    survives("guest");
+}

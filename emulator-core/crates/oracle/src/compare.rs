@@ -5,7 +5,7 @@ use core::fmt::Write;
 use x86::Width;
 
 use crate::case::{Fault, Outcome, Registers, code_selector};
-use crate::judge::Defined;
+use crate::judge::{Defined, X87_POINTER};
 use crate::{DATA, STACK};
 
 const PAGE_FAULT: u8 = 14;
@@ -55,28 +55,49 @@ fn copy_vectors(registers: &Registers, clean: &mut Registers, defined: &Defined)
     }
     let (control, status, tags) = registers.x87_words();
     clean.set_x87_words((control, status & defined.x87_status, tags));
-    clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
+    const ERROR_SUMMARY: u16 = 1 << 7;
+    if status & ERROR_SUMMARY == 0 {
+        clean.set_x87_ip(registers.x87_ip() & defined.x87_ip);
+    } else {
+        // Only now does every processor keep what a handler may ask for (Intel SDM vol. 1, 8.1.8 and 8.1.9).
+        let (opcode, operand) = registers.x87_operation();
+        clean.set_x87_ip(registers.x87_ip() & X87_POINTER);
+        clean.set_x87_operation((opcode & 0x7ff, if defined.x87_operand { operand & X87_POINTER } else { 0 }));
+    }
     clean.set_mxcsr(registers.mxcsr());
 }
 
-/// Our result is taken for the host's where it may be some units in the last place away. At the ends of the range of normal
-/// numbers, where that decides whether there is an overflow or underflow, so are these exceptions.
+/// Our results are taken for the host's where they may be some units in the last place away. Where they are inexact, C1
+/// compares them with what the processor took for the exact ones, and where an angle is out of range it is undefined (Intel SDM
+/// vol. 1, table 8-1). At the ends of the range of normal numbers, the last place decides whether there is an overflow or underflow.
 fn allow_ulps(host: &Registers, ours: &mut Registers, ulps: u64) {
-    for n in 0..8 {
-        let ((h, h_exponent), (o, o_exponent)) = (host.st(n), ours.st(n));
-        let key =
-            |significand: u64, exponent: u16| u128::from(exponent & 0x7fff) << 63 | u128::from(significand << 1 >> 1);
-        let same_sign = h_exponent >> 15 == o_exponent >> 15;
-        if same_sign && key(h, h_exponent).abs_diff(key(o, o_exponent)) <= u128::from(ulps) {
-            ours.set_st(n, (h, h_exponent));
-            if !(2..0x7ffe).contains(&(h_exponent & 0x7fff)) {
-                const RANGE_AND_SUMMARY: u16 = 0x8098;
-                let ((_, status, _), (control, ours_status, tags)) = (host.x87_words(), ours.x87_words());
-                let status = ours_status & !RANGE_AND_SUMMARY | status & RANGE_AND_SUMMARY;
-                ours.set_x87_words((control, status, tags));
+    const C1: u16 = 1 << 9;
+    const RANGE_AND_SUMMARY: u16 = 0x8098;
+    const PRECISION: u16 = 1 << 5;
+    const OUT_OF_RANGE: u16 = 1 << 10;
+    /// FSINCOS and FPTAN leave two.
+    const RESULTS: usize = 2;
+    let key =
+        |(significand, exponent): (u64, u16)| u128::from(exponent & 0x7fff) << 63 | u128::from(significand << 1 >> 1);
+    let common = host.x87_words().1 & ours.x87_words().1;
+    let mut status = if common & (PRECISION | OUT_OF_RANGE) != 0 { C1 } else { 0 };
+    for n in 0..RESULTS {
+        let (theirs, our) = (host.st(n), ours.st(n));
+        let same_sign = theirs.1 >> 15 == our.1 >> 15;
+        if same_sign && key(theirs).abs_diff(key(our)) <= u128::from(ulps) {
+            ours.set_st(n, theirs);
+            if common & PRECISION != 0 && !(2..0x7ffe).contains(&(theirs.1 & 0x7fff)) {
+                status |= RANGE_AND_SUMMARY;
             }
         }
     }
+    take_status(host, ours, status);
+}
+
+/// These bits of the x87 status word are as the host's.
+fn take_status(host: &Registers, ours: &mut Registers, bits: u16) {
+    let ((_, theirs, _), (control, status, tags)) = (host.x87_words(), ours.x87_words());
+    ours.set_x87_words((control, status & !bits | theirs & bits, tags));
 }
 
 /// Compares two outcomes: `None` where they agree in all that is defined, else both, with a mark on what differs.
@@ -129,7 +150,11 @@ fn report(host: &Outcome, ours: &Outcome) -> String {
         format!("fcw {control:04x} fsw {status:04x} tags {tags:02x}")
     };
     rest("x87".into(), words(h), words(o));
-    rest("x87 ip".into(), format!("{:#x}", h.x87_ip()), format!("{:#x}", o.x87_ip()));
+    let operation = |registers: &Registers| {
+        let (opcode, operand) = registers.x87_operation();
+        format!("{opcode:03x} at {:#x} on {operand:#x}", registers.x87_ip())
+    };
+    rest("x87 last".into(), operation(h), operation(o));
     for (offset, (&h, &o)) in host.memory.iter().zip(&ours.memory).enumerate() {
         rest(format!("[{:#x}]", address_of(offset)), format!("{h:#x}"), format!("{o:#x}"));
     }

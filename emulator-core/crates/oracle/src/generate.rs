@@ -9,6 +9,7 @@ use crate::case::{BACKGROUNDS, Case};
 use crate::random::Random;
 use crate::{CODE, DATA, ENTRY, FS_BASE, GS_BASE, STACK};
 
+mod prepare;
 pub mod sequence;
 mod shape;
 

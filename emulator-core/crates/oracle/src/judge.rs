@@ -13,6 +13,7 @@ use x86::instructions::simd::{FpOp, Simd};
 use x86::instructions::system::Sys;
 use x86::{Feature, Inst, Operand, Sem, Width, seg};
 
+use crate::assemble::memory_operand;
 use crate::case::{Case, Outcome, XSAVE_COMPONENTS};
 use crate::compare::ALL_FLAGS;
 use crate::host::may_write_fs_base;
@@ -24,19 +25,24 @@ pub struct Defined {
     pub flags: u64,
     /// Bits of the x87 status word.
     pub x87_status: u16,
-    /// Bits of the x87 instruction pointer.
+    /// Bits of the x87 instruction pointer while no x87 exception waits.
     pub x87_ip: u64,
+    /// Whether the x87 data pointer is while one does: it points at nothing after an instruction without an operand in memory.
+    pub x87_operand: bool,
     /// Whether x87 and vector registers are, after an exception: some instructions have done a part by then.
     pub vectors_after_fault: bool,
     /// How far x87 results may be apart, in units in the last place.
     pub ulps: u64,
 }
 
+/// How many bits of the x87's pointers there are is up to the model.
+pub const X87_POINTER: u64 = (1 << 48) - 1;
+
 /// Everything that is the same on all processors of the host's vendor.
 static ALL: LazyLock<Defined> = LazyLock::new(|| {
-    // AMD's processors keep it for exceptions only. How many bits of it there are is up to the model.
-    let x87_ip = if host_is_intel() { (1 << 48) - 1 } else { 0 };
-    Defined { flags: ALL_FLAGS, x87_status: u16::MAX, x87_ip, vectors_after_fault: true, ulps: 0 }
+    // AMD's processors keep it for exceptions only.
+    let x87_ip = if host_is_intel() { X87_POINTER } else { 0 };
+    Defined { flags: ALL_FLAGS, x87_status: u16::MAX, x87_ip, x87_operand: true, vectors_after_fault: true, ulps: 0 }
 });
 
 /// Whether a case can be judged.
@@ -48,6 +54,8 @@ pub enum Verdict {
     NotJudged(String),
 }
 
+/// UM in the x87 control word.
+const UNDERFLOW: u16 = 1 << 4;
 const RAX: usize = 0;
 const RCX: usize = 1;
 const RDX: usize = 2;
@@ -58,6 +66,9 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
     let mut defined = *ALL;
     if instructions.len() > 1 && reads_undefined(instructions) {
         return Verdict::NotJudged("it reads undefined flags".into());
+    }
+    if instructions.len() > 1 && computes_with_approximations(case, instructions) {
+        return Verdict::NotJudged("it computes with results that may differ a little".into());
     }
     let alone = instructions.len() == 1;
     for inst in instructions {
@@ -79,13 +90,12 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
             None => undefined_after_any_count(inst),
         };
         defined.flags &= !undefined;
+        defined.x87_operand &= alone && memory_operand(inst).is_some();
         defined.vectors_after_fault &= inst.row().sem != Sem::Sys(Sys::Xrstor);
         if let Sem::Fpu(fpu) = inst.row().sem
             && is_transcendental(fpu)
         {
-            const C1: u16 = 1 << 9;
-            defined.ulps = 2;
-            defined.x87_status &= !C1;
+            defined.ulps = 1;
         }
     }
     Verdict::Compare(defined)
@@ -95,6 +105,16 @@ pub fn judge(case: &Case, instructions: &[Inst]) -> Verdict {
 #[must_use]
 pub fn undefined_after_any_count(inst: &Inst) -> u64 {
     undefined_after(inst, 2) | undefined_after(inst, 31)
+}
+
+/// Whether a transcendental function's result of a sequence may lead to another difference than of its last place.
+fn computes_with_approximations(case: &Case, instructions: &[Inst]) -> bool {
+    let unmasked = case.registers.x87_words().0 & UNDERFLOW == 0;
+    let defined_everywhere = |fpu| !matches!(fpu, Fpu::F2xm1 | Fpu::Fyl2xp1);
+    instructions.iter().enumerate().any(|(n, inst)| match inst.row().sem {
+        Sem::Fpu(fpu) if is_transcendental(fpu) => unmasked || n + 1 < instructions.len() || !defined_everywhere(fpu),
+        _ => false,
+    })
 }
 
 /// Whether some instruction of a sequence may read a flag that an earlier one leaves undefined.
@@ -117,6 +137,10 @@ fn reads_undefined(instructions: &[Inst]) -> bool {
             {
                 before[target] |= after;
             }
+            if inst.row().sem == Sem::Int(Int::Ret) {
+                let calls = |(_, inst): &(usize, &Inst)| inst.row().sem == Sem::Int(Int::Call);
+                instructions.iter().enumerate().filter(calls).for_each(|(call, _)| before[call + 1] |= after);
+            }
         }
     }
     false
@@ -126,9 +150,11 @@ fn reads_undefined(instructions: &[Inst]) -> bool {
 #[must_use]
 pub fn reads_flags(inst: &Inst) -> bool {
     use Fpu::{Fcmovb, Fcmovbe, Fcmove, Fcmovnb, Fcmovnbe, Fcmovne, Fcmovnu, Fcmovu};
-    use Int::{Adc, Cmc, Cmovcc, Jcc, Loope, Loopne, Rcl, Rcr, Sbb, Setcc};
+    use Int::{Adc, Adcx, Adox, Cmc, Cmovcc, Jcc, Loope, Loopne, Rcl, Rcr, Sbb, Setcc};
     match inst.row().sem {
-        Sem::Int(int) => matches!(int, Adc | Cmc | Cmovcc | Jcc | Loope | Loopne | Rcl | Rcr | Sbb | Setcc),
+        Sem::Int(int) => {
+            matches!(int, Adc | Adcx | Adox | Cmc | Cmovcc | Jcc | Loope | Loopne | Rcl | Rcr | Sbb | Setcc)
+        }
         Sem::Sys(_) => true,
         Sem::Fpu(fpu) => matches!(fpu, Fcmovb | Fcmovbe | Fcmove | Fcmovnb | Fcmovnbe | Fcmovne | Fcmovnu | Fcmovu),
         Sem::Simd(_) => false,
@@ -242,7 +268,6 @@ fn is_out_of_range(case: &Case, inst: &Inst) -> bool {
 
 /// Next to the least normal number, one unit in the last place decides whether there is an underflow.
 fn decides_what_is_tiny(case: &Case, inst: &Inst) -> bool {
-    const UNDERFLOW: u16 = 1 << 4;
     let (control, ..) = case.registers.x87_words();
     let least = [0, 1].into_iter().any(|n| case.registers.st(n).1 & 0x7fff <= 1);
     control & UNDERFLOW == 0 && least && matches!(inst.row().sem, Sem::Fpu(fpu) if is_transcendental(fpu))

@@ -1,15 +1,17 @@
 //! Instructions the host may have and ours does not offer, told by another decoder.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use x86::Width;
 use x86::instructions::rows;
 
 use crate::case::Case;
 
+/// Also where Intel's processors refuse it, which others may not.
 fn first(case: &Case) -> Instruction {
     let mut bytes = case.code.clone();
     bytes.resize(bytes.len() + x86::decode::MAX_LENGTH, 0xcc);
-    Decoder::new(case.mode.bits(), &bytes, DecoderOptions::NONE).decode()
+    let options = DecoderOptions::AMD | DecoderOptions::NO_INVALID_CHECK;
+    Decoder::new(case.mode.bits(), &bytes, options).decode()
 }
 
 /// The mnemonic of the first instruction of `case` where no row has it.
@@ -75,3 +77,24 @@ fn is_same(ours: &str, theirs: &str) -> bool {
 pub fn takes_gs(case: &Case) -> bool {
     first(case).mnemonic() == Mnemonic::Wrgsbase
 }
+
+/// What processors of AMD run although the manual of Intel leaves it undefined, where the first instruction of `case` is that.
+#[must_use]
+pub fn runs_on_amd(case: &Case) -> Option<&'static str> {
+    let instruction = first(case);
+    let after_vex = case.code.iter().position(|&byte| byte == VEX_LONG).map(|at| &case.code[at + 1..]);
+    // Map 3, W0, 256 bits, 66.
+    let of_quadwords = |rest: &[u8]| matches!(*rest, [map, last, 0 | 1, ..] if map & 0x1f == 3 && last & 0x87 == 5);
+    if instruction.mnemonic() == Mnemonic::Verw && instruction.has_lock_prefix() {
+        Some("LOCK before VERW of memory")
+    } else if case.mode == Width::W64 && instruction.op0_kind() == OpKind::NearBranch16 {
+        Some("operand-size prefixes of near branches")
+    } else if after_vex.is_some_and(of_quadwords) {
+        Some("VEX.W of VPERMQ and VPERMPD")
+    } else {
+        None
+    }
+}
+
+/// Prefix of what is `LES` outside 64-bit mode.
+const VEX_LONG: u8 = 0xc4;

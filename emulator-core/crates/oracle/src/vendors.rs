@@ -1,80 +1,69 @@
 //! Where processors of other vendors do otherwise than Intel's, whom ours follows: what they do there says nothing of ours.
+//!
+//! A rule says which outcomes it concerns, and makes ours the host's in that respect only: what else differs still counts.
 
-use x86::instructions::fpu::Fpu;
-use x86::instructions::integer::Int;
-use x86::instructions::simd::{FpOp, Simd};
-use x86::instructions::system::Sys;
-use x86::{Inst, Operand, Rep, Sem, Width};
+mod rules;
 
-use crate::case::Outcome;
-use crate::judge::{host_is_intel, is_transcendental};
+use x86::Inst;
 
-const ALIGNMENT_CHECK: u8 = 17;
+use crate::ENTRY;
+use crate::case::{Case, Outcome};
+use crate::judge::host_is_intel;
+use crate::other::runs_on_amd;
+use rules::RULES;
 
-/// Why a difference after `instructions` says nothing on this host, if it does not.
+/// An instruction and what became of the case it is in.
+struct Seen<'a> {
+    inst: &'a Inst,
+    bytes: &'a [u8],
+    host: &'a Outcome,
+    ours: &'a Outcome,
+    /// Vectors of the exceptions by which it ended the case.
+    host_fault: Option<u8>,
+    our_fault: Option<u8>,
+}
+
+/// A difference between vendors.
+struct Rule {
+    differ: &'static str,
+    /// Whether there is one here.
+    concerns: fn(&Seen) -> bool,
+    /// Makes our outcome the host's in that respect.
+    forgive: fn(&Seen, ours: &mut Outcome),
+}
+
+/// Why a difference after `instructions` of `case` says nothing on this host, if it does not. `same` compares another outcome
+/// of ours with the host's.
 #[must_use]
-pub fn differ(instructions: &[Inst], host: &Outcome, ours: &Outcome) -> Option<&'static str> {
+pub fn differ(
+    case: &Case,
+    instructions: &[Inst],
+    (host, ours): (&Outcome, &Outcome),
+    same: &dyn Fn(&Outcome) -> bool,
+) -> Option<String> {
     if host_is_intel() {
         return None;
     }
-    let alignment = [host, ours].iter().any(|o| o.fault.is_some_and(|fault| fault.vector == ALIGNMENT_CHECK));
-    if alignment || host.fault.is_some() && ours.fault.is_some() {
-        return Some("vendors differ: which of several faults is reported, where, and what has been done by then");
+    if instructions.is_empty() {
+        return runs_on_amd(case).map(|what| format!("vendors differ: {what}"));
     }
-    const ERROR_SUMMARY: u16 = 1 << 7;
-    let error = host.registers.x87_words().1 & ERROR_SUMMARY != 0;
-    instructions.iter().find_map(|inst| after(inst, error))
-}
-
-/// `x87_error`: an x87 exception that is not masked has been raised.
-fn after(inst: &Inst, x87_error: bool) -> Option<&'static str> {
-    match inst.row().sem {
-        Sem::Int(int) => after_integer(int, inst),
-        Sem::Sys(sys) => after_system(sys, inst),
-        Sem::Fpu(Fpu::Fcomi | Fpu::Fcomip | Fpu::Fucomi | Fpu::Fucomip) => Some("vendors differ: C1 after FCOMI"),
-        Sem::Fpu(Fpu::Fbld) => Some("vendors differ: decimal numbers with digits that are none"),
-        Sem::Fpu(Fpu::Fxrstor) | Sem::Simd(Simd::Ldmxcsr) => Some("vendors differ: which bits of MXCSR there are"),
-        Sem::Fpu(fpu) if is_transcendental(fpu) || fpu == Fpu::Fscale => {
-            Some("vendors differ: exceptions of transcendental functions, and of scaling")
+    let mut forgiven = ours.clone();
+    let mut reason = None;
+    // What differs after an instruction in the middle may lead to anything.
+    let mut spreads = false;
+    let mut at = 0;
+    for inst in instructions {
+        let bytes = &case.code[at..case.code.len().min(at + usize::from(inst.len))];
+        let address = ENTRY + at as u64;
+        let fault = |outcome: &Outcome| outcome.fault.filter(|_| outcome.registers.rip == address);
+        let (host_fault, our_fault) = (fault(host).map(|fault| fault.vector), fault(ours).map(|fault| fault.vector));
+        let seen = Seen { inst, bytes, host, ours, host_fault, our_fault };
+        for rule in RULES.iter().filter(|rule| (rule.concerns)(&seen)) {
+            (rule.forgive)(&seen, &mut forgiven);
+            reason = reason.or(Some(rule.differ));
+            spreads |= instructions.len() > 1 && host_fault.is_none();
         }
-        // Comparisons that an unmasked exception stops set the condition all the same.
-        Sem::Fpu(_) if x87_error => Some("vendors differ: what an unmasked x87 exception leaves undone"),
-        Sem::Simd(Simd::Float(float)) if float.op() == FpOp::DotProduct => {
-            Some("vendors differ: the order in which dot products are summed")
-        }
-        Sem::Simd(Simd::Maskmovdqu | Simd::Maskmovq | Simd::MaskedStore(_) | Simd::MaskedLoad(_)) => {
-            Some("vendors differ: faults of masked moves")
-        }
-        Sem::Fpu(_) | Sem::Simd(_) => None,
+        at += bytes.len();
     }
-}
-
-fn after_integer(int: Int, inst: &Inst) -> Option<&'static str> {
-    let narrowed = inst.code == Width::W64 && inst.row().has_note("f64");
-    match int {
-        _ if narrowed => Some("vendors differ: operand-size prefixes of near branches"),
-        Int::Nop => Some("vendors differ: which reserved encodings do nothing"),
-        _ => None,
-    }
-}
-
-fn after_system(sys: Sys, inst: &Inst) -> Option<&'static str> {
-    match sys {
-        Sys::Movs | Sys::Stos | Sys::Cmps | Sys::Scas | Sys::Lods | Sys::Ins | Sys::Outs
-            if inst.rep != Rep::None && inst.code == Width::W64 && inst.address_size == Width::W32 =>
-        {
-            Some("vendors differ: upper halves of the registers of repeated string instructions")
-        }
-        Sys::PushSegment | Sys::PopSegment => Some("vendors differ: bytes of the stack that segment registers take"),
-        Sys::JmpFar | Sys::CallFar | Sys::Lss | Sys::Lfs | Sys::Lgs
-            if inst.opsize == Width::W64 && matches!(inst.operands[0], Operand::Mem(_) | Operand::Gpr { .. }) =>
-        {
-            Some("vendors differ: far pointers of ten bytes")
-        }
-        Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xrstor => {
-            Some("vendors differ: MXCSR_MASK, and which components of the extended state count as in use")
-        }
-        Sys::Lar => Some("vendors differ: undefined bits of LAR"),
-        _ => None,
-    }
+    reason.filter(|_| spreads || same(&forgiven)).map(|differ| format!("vendors differ: {differ}"))
 }

@@ -76,6 +76,8 @@ pub enum Feature {
     Aes,
     Pclmulqdq,
     Sha,
+    Adx,
+    Xsaves,
 }
 
 /// A set of features; [`Feature::Base`] is in every one.

@@ -170,6 +170,18 @@ pub fn replace_carry<E: Engine>(e: &mut E, carries: E::V, carry: E::V) -> E::V {
     e.xor(carries, mask)
 }
 
+/// Replaces OF and keeps every other flag (CF included).
+#[inline(always)]
+pub fn set_overflow<E: Engine>(e: &mut E, wanted: E::V) {
+    let old = overflow(e);
+    let (result, carries) = (e.flag_result(), e.flag_carries());
+    let change = e.xor(old, wanted);
+    let below_top = e.imm(62);
+    let mask = e.shl(Width::W64, change, below_top);
+    let carries = e.xor(carries, mask);
+    e.set_flags(result, carries);
+}
+
 /// CF as 0 or 1.
 #[inline(always)]
 pub fn carry<E: Engine>(e: &mut E) -> E::V {

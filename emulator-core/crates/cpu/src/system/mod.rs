@@ -106,8 +106,8 @@ impl Exec<'_> {
             Sys::Pdep | Sys::Pext => self.scatter(op, sys),
             Sys::Xgetbv => self.xgetbv(),
             Sys::Xsetbv => self.xsetbv(),
-            Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec => self.xsave(op, sys),
-            Sys::Xrstor => self.xrstor(op),
+            Sys::Xsave | Sys::Xsaveopt | Sys::Xsavec | Sys::Xsaves => self.xsave(op, sys),
+            Sys::Xrstor | Sys::Xrstors => self.xrstor(op, sys),
             Sys::Daa | Sys::Das | Sys::Aaa | Sys::Aas | Sys::Aam | Sys::Aad | Sys::Salc => self.decimal(op, sys),
         }
     }

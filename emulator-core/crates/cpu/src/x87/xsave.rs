@@ -100,10 +100,13 @@ impl Exec<'_> {
     }
 
     /// Everything that may keep the family from running; gives the components asked for, and where the area begins.
-    fn requested_components(&mut self, op: &Op) -> Result<(u64, u64), Exception> {
+    fn requested_components(&mut self, op: &Op, sys: Sys) -> Result<(u64, u64), Exception> {
         self.check_xsave_enabled()?;
         if self.cpu.state.cr0 & CR0_TS != 0 {
             return Err(Exception::DeviceNotAvailable);
+        }
+        if matches!(sys, Sys::Xsaves | Sys::Xrstors) {
+            self.require_privilege(0)?;
         }
         let start = self.linear(op, 1, false)?;
         if start & (ALIGNMENT - 1) != 0 {
@@ -113,9 +116,11 @@ impl Exec<'_> {
         Ok((self.cpu.state.xcr0 & self.pair(), start))
     }
 
-    /// `XSAVE` writes what is asked for, the others leave out what is in its initial configuration (13.7 to 13.10).
+    /// `XSAVE` writes what is asked for, the others leave out what is in its initial configuration (13.7 to 13.11). `XSAVES` is
+    /// `XSAVEC` for supervisors: of the components only they may name there are none.
     pub(crate) fn xsave(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
-        let (requested, start) = self.requested_components(op)?;
+        let (requested, start) = self.requested_components(op, sys)?;
+        let compacts = matches!(sys, Sys::Xsavec | Sys::Xsaves);
         // Nothing is written before everything is known to be writable: first the end, as Intel's processors look at it.
         self.load_rw_at(Width::W8, op, area_bytes(requested) as u64 - 1)?;
         self.load_rw_at(Width::W8, op, 0)?;
@@ -125,16 +130,16 @@ impl Exec<'_> {
             in_use |= XCR0_SSE;
         }
         let written = if sys == Sys::Xsave { requested } else { requested & in_use };
-        let (state, compaction) = if sys == Sys::Xsavec {
+        let (state, compaction) = if compacts {
             (requested & in_use, COMPACTED | requested)
         } else {
             let old = self.load_at(Width::W64, op, HEADER as u64)?;
             (old & !requested | requested & in_use, 0)
         };
-        let control = if sys == Sys::Xsavec { written & XCR0_SSE } else { requested & (XCR0_SSE | XCR0_AVX) };
+        let control = if compacts { written & XCR0_SSE } else { requested & (XCR0_SSE | XCR0_AVX) };
         self.write_components(op, start, written, control != 0)?;
         self.write_part(op, start, HEADER, &state.to_le_bytes())?;
-        if sys == Sys::Xsavec {
+        if compacts {
             self.write_part(op, start, HEADER + 8, &compaction.to_le_bytes())?;
         }
         Ok(())
@@ -160,9 +165,10 @@ impl Exec<'_> {
         Ok(())
     }
 
-    /// What the header says is there is loaded, the rest of what is asked for initialised (13.8).
-    pub(crate) fn xrstor(&mut self, op: &Op) -> Result<(), Exception> {
-        let (requested, _) = self.requested_components(op)?;
+    /// What the header says is there is loaded, the rest of what is asked for initialised (13.8). `XRSTORS` takes the compacted
+    /// form only (13.12).
+    pub(crate) fn xrstor(&mut self, op: &Op, sys: Sys) -> Result<(), Exception> {
+        let (requested, _) = self.requested_components(op, sys)?;
         let header = self.read_header(op)?;
         let compacted = header.compaction & COMPACTED != 0;
         let present = if compacted { header.compaction & !COMPACTED } else { header.compaction };
@@ -172,7 +178,7 @@ impl Exec<'_> {
         let malformed = if compacted {
             !header.rest_clear || present & !xcr0 != 0 || header.state & !present != 0
         } else {
-            !header.rest_clear || present != 0 || header.state & !xcr0 != 0
+            sys == Sys::Xrstors || !header.rest_clear || present != 0 || header.state & !xcr0 != 0
         };
         if malformed {
             return Err(Exception::GeneralProtection(0));

@@ -3,6 +3,7 @@
 mod boot;
 mod decoder;
 mod descriptors;
+mod guest;
 mod snapshot;
 mod walker;
 
@@ -21,4 +22,5 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[decoder::TARGET, walker::TARGET, descriptors::TARGET, boot::TARGET, snapshot::TARGET];
+pub const TARGETS: &[Target] =
+    &[decoder::TARGET, walker::TARGET, descriptors::TARGET, boot::TARGET, snapshot::TARGET, guest::TARGET];

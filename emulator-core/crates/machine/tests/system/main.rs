@@ -4,6 +4,7 @@
 mod bench;
 mod debug;
 mod exceptions;
+mod extended_state;
 mod gates;
 mod interrupts;
 mod model_specific;

@@ -1,4 +1,4 @@
-//! Compares our processor with the host's: `conformance [--cases N] [--seed S] [--speed] [--replay CASE]`.
+//! Compares our processor with the host's: `conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE]`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of the command line")]
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -6,22 +6,25 @@ mod linux {
     use std::process::ExitCode;
     use std::time::Instant;
 
-    use oracle::campaign::{Outcome, Pair, Summary, case};
+    use oracle::campaign::{Outcome, Pair, Summary, case, case_of};
     use oracle::host::Host;
     use oracle::text;
+    use x86::instructions::rows;
 
-    const USAGE: &str = "conformance [--cases N] [--seed S] [--speed] [--replay CASE]";
+    const USAGE: &str = "conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE]";
     const USUAL_CASES: u64 = 1_000_000;
 
     struct Options {
         cases: u64,
         seed: u64,
+        /// Numbers of the rows cases are drawn from; none for all of them.
+        rows: Vec<u16>,
         speed: bool,
         replay: Option<String>,
     }
 
     fn options() -> Result<Options, String> {
-        let mut options = Options { cases: USUAL_CASES, seed: 1, speed: false, replay: None };
+        let mut options = Options { cases: USUAL_CASES, seed: 1, rows: Vec::new(), speed: false, replay: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{name} needs a value: {USAGE}"));
@@ -29,12 +32,20 @@ mod linux {
             match name.as_str() {
                 "--cases" => options.cases = number(value()?)?,
                 "--seed" => options.seed = number(value()?)?,
+                "--row" => options.rows.extend(named(&value()?)?),
                 "--speed" => options.speed = true,
                 "--replay" => options.replay = Some(value()?),
                 _ => return Err(format!("{name} is not understood: {USAGE}")),
             }
         }
         Ok(options)
+    }
+
+    /// The rows with a mnemonic.
+    fn named(mnemonic: &str) -> Result<Vec<u16>, String> {
+        let mnemonic = mnemonic.to_uppercase();
+        let found: Vec<u16> = (0..).zip(rows()).filter(|(_, row)| row.mnemonic == mnemonic).map(|(n, _)| n).collect();
+        if found.is_empty() { Err(format!("no row is called {mnemonic}")) } else { Ok(found) }
     }
 
     fn replay(line: &str) -> Result<bool, String> {
@@ -63,9 +74,13 @@ mod linux {
         let mut pair = Pair::new();
         let mut summary = Summary::default();
         let start = Instant::now();
+        let make = |number| match options.rows.as_slice() {
+            [] => case(options.seed, number),
+            chosen => case_of(chosen, options.seed, number),
+        };
         let mut numbers = 0..;
         while summary.cases() < options.cases {
-            summary.take(&mut pair, numbers.next().and_then(|number| case(options.seed, number)));
+            summary.take(&mut pair, numbers.next().and_then(make));
         }
         println!("{summary}");
         if options.speed {

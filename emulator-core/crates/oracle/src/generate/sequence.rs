@@ -8,6 +8,7 @@ use x86::instructions::rows;
 use x86::instructions::system::Sys;
 use x86::{Inst, Operand, Sem, Width};
 
+use super::prepare::preparations;
 use super::randomise;
 use crate::assemble::{Addressing, instruction, memory_operand};
 use crate::case::Case;
@@ -19,6 +20,8 @@ use crate::{DATA, STACK};
 
 const RBX: u8 = 3;
 const RSP: u8 = 4;
+/// Defines all flags.
+const CMP_EAX_EAX: [u8; 2] = [0x39, 0xc0];
 /// Where a loop counts its rounds: out of the way, at the stack's end.
 const COUNTER: u64 = STACK.end - 8;
 
@@ -97,7 +100,7 @@ impl Program {
 fn displacement_bytes(bytes: &[u8], mode: Width) -> Option<usize> {
     match *bytes {
         [0x70..=0x7f | 0xeb | 0xe0..=0xe3, _] => Some(1),
-        [0x0f, 0x80..=0x8f, ..] | [0xe9, ..] => Some(if mode == Width::W16 { 2 } else { 4 }),
+        [0x0f, 0x80..=0x8f, ..] | [0xe8 | 0xe9, ..] => Some(if mode == Width::W16 { 2 } else { 4 }),
         _ => None,
     }
 }
@@ -112,9 +115,11 @@ pub fn sequence(mode: Width, random: &mut Random) -> Option<Case> {
         // What the end of the body leaves undefined is so at its beginning.
         writer.undefined = flags::STATUS;
     }
-    while writer.items.len() < length {
-        let (bytes, inst) = body_instruction(mode, random)?;
-        writer.push(bytes, &inst, random);
+    writer.fill(length, random)?;
+    match random.below(8) {
+        0 => writer.add_subroutine(random)?,
+        1 if rounds == 0 => writer.add_transcendental(random)?,
+        _ => {}
     }
     if rounds > 0 {
         writer.close_loop();
@@ -164,11 +169,55 @@ struct Writer {
 }
 
 impl Writer {
+    /// Adds instructions until there are `length`.
+    fn fill(&mut self, length: usize, random: &mut Random) -> Option<()> {
+        while self.items.len() < length {
+            let (bytes, inst) = body_instruction(self.mode, random)?;
+            let Some(preparations) = preparations(&inst, random) else { continue };
+            for bytes in preparations {
+                self.join();
+                self.items.push(Item { bytes, target: None });
+            }
+            self.push(bytes, &inst, random);
+        }
+        Some(())
+    }
+
+    /// A call of some instructions that return, and the jump over them.
+    fn add_subroutine(&mut self, random: &mut Random) -> Option<()> {
+        let near = |opcode: u8| if self.mode == Width::W16 { vec![opcode, 0, 0] } else { vec![opcode, 0, 0, 0, 0] };
+        let (call, jump) = (near(0xe8), near(0xe9));
+        const RET: [u8; 1] = [0xc3];
+        let at = self.items.len();
+        self.items.push(Item { bytes: call, target: None });
+        self.undefined = flags::STATUS;
+        self.fill(at + 1 + random.below(4) as usize, random)?;
+        let over = self.items.len();
+        self.items.push(Item { bytes: jump, target: None });
+        self.items[at].target = Some(self.items.len());
+        self.undefined = flags::STATUS;
+        self.fill(over + 2 + random.below(4) as usize, random)?;
+        self.items.push(Item { bytes: CMP_EAX_EAX.to_vec(), target: None });
+        self.items.push(Item { bytes: RET.to_vec(), target: None });
+        self.items[over].target = Some(self.items.len());
+        self.undefined = flags::STATUS;
+        Some(())
+    }
+
+    /// Last, because its result may differ a little: nothing must be computed with it.
+    fn add_transcendental(&mut self, random: &mut Random) -> Option<()> {
+        use Fpu::{Fcos, Fpatan, Fptan, Fsin, Fsincos, Fyl2x};
+        let fpu = Sem::Fpu(random.pick(&[Fsin, Fcos, Fsincos, Fptan, Fpatan, Fyl2x]));
+        let row = rows().iter().position(|row| row.sem == fpu)? as u16;
+        let (bytes, inst) = instruction(row, self.mode, Addressing::NearRbx, random)?;
+        self.push(bytes, &inst, random);
+        Some(())
+    }
+
     /// Adds an instruction, after one that defines all flags where it might read one that is undefined.
     fn push(&mut self, bytes: Vec<u8>, inst: &Inst, random: &mut Random) {
         self.join();
         if self.undefined != 0 && reads_flags(inst) {
-            const CMP_EAX_EAX: [u8; 2] = [0x39, 0xc0];
             self.items.push(Item { bytes: CMP_EAX_EAX.to_vec(), target: None });
             self.undefined = 0;
             self.join();
@@ -219,23 +268,8 @@ fn belongs(sem: Sem) -> bool {
     match sem {
         Sem::Int(int) => !matches!(
             int,
-            Int::Ret
-                | Int::RetRelease
-                | Int::JmpIndirect
-                | Int::CallIndirect
-                | Int::Call
-                | Int::Loop
-                | Int::Loope
-                | Int::Loopne
-                | Int::Leave
-                | Int::Xlat
-                | Int::Div
-                | Int::Idiv
-                | Int::Bt
-                | Int::Bts
-                | Int::Btr
-                | Int::Btc
-                | Int::Ud
+            // Calls and returns come in pairs.
+            Int::Ret | Int::RetRelease | Int::JmpIndirect | Int::CallIndirect | Int::Call | Int::Ud
         ),
         Sem::Sys(sys) => matches!(
             sys,
@@ -254,6 +288,11 @@ fn belongs(sem: Sem) -> bool {
                 | Sys::Aaa
                 | Sys::Aas
                 | Sys::Aad
+                | Sys::Movs
+                | Sys::Cmps
+                | Sys::Stos
+                | Sys::Lods
+                | Sys::Scas
         ),
         // Those that load an environment would load nonsense. What others store of the instruction before, with its
         // pointers, differs from model to model. Results that may differ a little must not be computed with.

@@ -303,6 +303,14 @@ fn vector(simd: Simd, case: &mut Case, inst: &Inst, random: &mut Random) {
 
 fn x87(fpu: Fpu, case: &mut Case, address: Option<u64>, random: &mut Random) {
     match fpu {
+        Fpu::F2xm1 | Fpu::Fyl2xp1 if !random.one_in(4) => {
+            // Beyond, the result is undefined.
+            const LARGEST_EXPONENT: u16 = 0x3ffe;
+            let (significand, exponent) = case.registers.st(0);
+            let near = LARGEST_EXPONENT - random.below(80) as u16;
+            let exponent = exponent & 0x8000 | near;
+            case.registers.set_st(0, (significand | 1 << 63, exponent));
+        }
         Fpu::Fbld => {
             let digits: [u8; 10] = core::array::from_fn(|_| random.pick(&[0, 1, 0x10, 0x99, 0x09, 0x90, 0x55, 0xff]));
             if let Some(address) = address

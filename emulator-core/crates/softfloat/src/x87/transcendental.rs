@@ -1,7 +1,8 @@
 //! FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1.
 //!
 //! Each is computed from series to well over 90 bits and rounded once, so results are within one unit in the last place
-//! (SDM volume 1, section 8.3.10) and, with the rare exception that 90 bits cannot decide, correctly rounded in every mode.
+//! (SDM volume 1, section 8.3.10) and, with the rare exception that 90 bits cannot decide, correctly rounded in every mode
+//! (`tests/correct_rounding.rs`).
 //! Precision control does not apply.
 
 mod atan;

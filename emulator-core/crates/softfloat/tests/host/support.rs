@@ -71,3 +71,9 @@ impl Rng {
         F80::new(exponent | ((self.below(2) as u16) << 15), self.pattern() | (1 << 63))
     }
 }
+
+/// Whether the vendor of the host's processor is Intel, whom ours follows where vendors differ.
+pub fn host_is_intel() -> bool {
+    let vendor = core::arch::x86_64::__cpuid(0);
+    (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e)
+}

@@ -1,8 +1,8 @@
 //! Every x87 operation against the host's own x87: bit for bit, with exception flags, C1 and condition codes.
 
-use crate::support::{CASES, Rng};
+use crate::support::{CASES, Rng, host_is_intel};
 use softfloat::x87::{self, Constant, Quotient};
-use softfloat::{Context, F32, F64, F80, Relation, Rounding};
+use softfloat::{Class, Context, F32, F64, F80, Relation, Rounding};
 use std::arch::asm;
 
 /// Ten bytes in memory with room to spare.
@@ -118,9 +118,17 @@ fn delivers_to_memory(ctx: &Context) -> bool {
 type Host = fn(F80, F80, &mut Slot, u16) -> (F80, F80, u16);
 
 fn agree_on_two_operands(seed: u64, host: Host, ours: impl Fn(F80, F80, &mut Context) -> F80) {
+    agree_where(|_, _, _| true, seed, host, ours);
+}
+
+/// Where the host is a judge for the operands and the control word.
+fn agree_where(judged: fn(F80, F80, u16) -> bool, seed: u64, host: Host, ours: impl Fn(F80, F80, &mut Context) -> F80) {
     let mut rng = Rng(seed);
     for case in 0..CASES {
         let (a, b, control) = (rng.f80(), rng.f80(), random_control(&mut rng));
+        if !judged(a, b, control) {
+            continue;
+        }
         let (expected, _, status) = host(a, b, &mut Slot([0; 16]), control);
         let mut ctx = Context::x87(control);
         let result = ours(a, b, &mut ctx);
@@ -165,7 +173,13 @@ fn rounding_to_integral_agrees_with_the_host() {
 
 #[test]
 fn scaling_agrees_with_the_host() {
-    agree_on_two_operands(7, host_scale, x87::scale);
+    let judged = |a: F80, b: F80, control| {
+        const UNDERFLOW_MASKED: u16 = 1 << 4;
+        // To AMD's processors, a denormal number that is scaled by zero is an underflow, which shows where that is not masked.
+        let differs = a.class() == Class::Denormal && b.class() == Class::Zero && control & UNDERFLOW_MASKED == 0;
+        host_is_intel() || !differs
+    };
+    agree_where(judged, 7, host_scale, x87::scale);
 }
 
 #[test]

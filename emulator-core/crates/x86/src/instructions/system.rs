@@ -124,6 +124,8 @@ pub enum Sys {
     Xsave,
     Xsaveopt,
     Xsavec,
+    Xsaves,
+    Xrstors,
     Xrstor,
     // Decimal adjustment and other relics.
     Daa,

@@ -2,6 +2,7 @@
 
 use std::arch::asm;
 
+use softfloat::{Class, F80};
 use x86::Width;
 use x86::decode::decode;
 
@@ -10,6 +11,7 @@ use crate::x87::fxsave;
 
 const STATES_PER_ENCODING: u32 = 300;
 const FYL2XP1: [u8; 2] = [0xd9, 0xf9];
+const FSCALE: [u8; 2] = [0xd9, 0xfd];
 const STATUS_FLAGS: u64 = 0x8d5;
 
 /// An FXSAVE area.
@@ -202,12 +204,23 @@ fn every_encoding_agrees_with_the_host() {
         }
         for _ in 0..STATES_PER_ENCODING {
             let before = rng.machine();
+            if bytes == FSCALE && scales_denormal_by_zero(&before) {
+                continue;
+            }
             let (mut theirs, mut ours) = (before.clone(), before.clone());
             host(&mut theirs);
             here(bytes, &mut ours, &mut rig);
             compare(bytes, &before, &theirs, &ours);
         }
     }
+}
+
+/// That is an underflow to AMD's processors and none to Intel's, which shows where it is not masked.
+fn scales_denormal_by_zero(machine: &Machine) -> bool {
+    const UNDERFLOW_MASKED: u16 = 1 << 4;
+    let number = |register: usize| F80::from_le_bytes(machine.area.0[32 + 16 * register..][..10].try_into().unwrap());
+    let classes = (number(0).class(), number(1).class());
+    classes == (Class::Denormal, Class::Zero) && word(machine, 0) & UNDERFLOW_MASKED == 0
 }
 
 fn word(machine: &Machine, at: usize) -> u16 {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cpu::compiled::FORCED;
 use hosted::HostedJit;
-use machine::{Boot, Clock, Config, Machine, RunOutcome};
+use machine::{Boot, Clock, Config, CpuModel, Machine, RunOutcome};
 
 /// What a guest did.
 pub struct Judgement {
@@ -31,16 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BUDGET: u64 = 4_000_000;
 
 /// On our own machine, interpreted and compiled: it must not matter.
-pub fn terrarium(image: &[u8]) -> Judgement {
-    let interpreted = ours(image, |_| {});
-    let compiled = ours(image, |machine| machine.set_translator(Box::new(HostedJit::new()), FORCED));
+pub fn terrarium(image: &[u8], cpu: CpuModel) -> Judgement {
+    let interpreted = ours(image, cpu, |_| {});
+    let compiled = ours(image, cpu, |machine| machine.set_translator(Box::new(HostedJit::new()), FORCED));
     assert_eq!(compiled.end, interpreted.end, "how it ends where it is compiled");
     assert_eq!(compiled.output, interpreted.output, "what it reports where it is compiled");
     interpreted
 }
 
-fn ours(image: &[u8], prepare: impl FnOnce(&mut Machine)) -> Judgement {
+fn ours(image: &[u8], cpu: CpuModel, prepare: impl FnOnce(&mut Machine)) -> Judgement {
     let config = Config {
+        cpu,
         memory_bytes: 16 << 20,
         clock: Clock::Instructions { ns_per_kilo_instruction: 10_000 },
         no_reboot: true,

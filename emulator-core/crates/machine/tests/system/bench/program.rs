@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use iced_x86::code_asm::*;
 use iced_x86::{BlockEncoderOptions, Code, IcedError, Instruction};
 
+use machine::CpuModel;
+
 use super::map::*;
 use super::report::{Event, Record, records};
 use super::{judges, runtime};
@@ -32,6 +34,7 @@ struct Section {
 /// See the module.
 pub struct Program {
     pub(super) mode: Mode,
+    cpu: CpuModel,
     user: bool,
     flags: u32,
     cr0: u32,
@@ -65,6 +68,7 @@ impl Program {
     fn new(mode: Mode, bits: u32) -> Program {
         let mut program = Program {
             mode,
+            cpu: CpuModel::default(),
             user: false,
             flags: 2,
             cr0: 0,
@@ -104,6 +108,12 @@ impl Program {
     /// At privilege level 3.
     pub fn user(mut self) -> Program {
         self.user = true;
+        self
+    }
+
+    /// On a processor of ours of this model; QEMU has all it knows.
+    pub fn on(mut self, cpu: CpuModel) -> Program {
+        self.cpu = cpu;
         self
     }
 
@@ -268,7 +278,7 @@ impl Program {
             }
             lines
         };
-        assert_eq!(describe(judges::terrarium(&self.image)), expected, "on our own processor");
+        assert_eq!(describe(judges::terrarium(&self.image, self.cpu)), expected, "on our own processor");
         let tcg = self.not_tcg.map_or_else(|| judges::TCG.run(&self.image), |reason| Err(reason.to_owned()));
         let kvm = if self.needs_kvm || judges::kvm_wanted() {
             judges::KVM.run(&self.image)

@@ -1,9 +1,9 @@
 //! Binary arithmetic and logic (Intel SDM vol. 1, 7.3.2 and 7.3.4).
 
-use super::Int::{Adc, Add, And, Cmp, Cmpxchg, Dec, Inc, Neg, Not, Or, Sbb, Sub, Test, Xadd, Xor};
+use super::Int::{Adc, Adcx, Add, Adox, And, Cmp, Cmpxchg, Dec, Inc, Neg, Not, Or, Sbb, Sub, Test, Xadd, Xor};
 use super::operands::{RAX, read_dst, read_src, update_dst};
 use crate::flags::{self, set_add, set_logic, set_sub};
-use crate::{Engine, Form, Op, Row, Sem::Int, Width, row};
+use crate::{Engine, Feature, Form, Op, Row, Sem::Int, Width, row};
 
 const ALL: &str = "OSZAPC";
 const LOGIC: &str = "OSZaPC";
@@ -59,6 +59,8 @@ pub const ROWS: &[Row] = &[
     row("CMP", "3D", "rAX Iz", Int(Cmp)).flags(ALL),
     row("ADD", "80 /0", "Eb+ Ib", Int(Add)).flags(ALL).notes("lock"),
     row("OR", "80 /1", "Eb+ Ib", Int(Or)).flags(LOGIC).notes("lock"),
+    row("ADCX", "66 0F 38 F6 /r", "Gy+ Ey", Int(Adcx)).flags("C").on(Feature::Adx),
+    row("ADOX", "F3 0F 38 F6 /r", "Gy+ Ey", Int(Adox)).flags("O").on(Feature::Adx),
     row("ADC", "80 /2", "Eb+ Ib", Int(Adc)).flags(ALL).notes("lock"),
     row("SBB", "80 /3", "Eb+ Ib", Int(Sbb)).flags(ALL).notes("lock"),
     row("AND", "80 /4", "Eb+ Ib", Int(And)).flags(LOGIC).notes("lock"),
@@ -134,6 +136,38 @@ pub fn adc<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
         set_add(e, w, a, b, r);
         r
     })
+}
+
+/// The destination plus the source and `carry_in`; gives the carry out.
+#[inline(always)]
+fn add_in_chain<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form, carry_in: E::V) -> Result<E::V, E::Stop> {
+    let b = read_src(e, op, w, f)?;
+    let a = e.register(w, op.dst);
+    let sum = e.add(w, a, b);
+    let r = e.add(w, sum, carry_in);
+    e.set_register(w, op.dst, r);
+    // Of the two sums, at most one wraps.
+    let first = e.below(sum, a);
+    let second = e.below(r, sum);
+    Ok(e.or(first, second))
+}
+
+/// `ADC` that leaves all flags but CF alone.
+#[inline(always)]
+pub fn adcx<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
+    let carry_in = flags::carry(e);
+    let carry_out = add_in_chain(e, op, w, f, carry_in)?;
+    flags::set_carry(e, carry_out);
+    Ok(())
+}
+
+/// The same with OF for its carry.
+#[inline(always)]
+pub fn adox<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::Stop> {
+    let carry_in = flags::overflow(e);
+    let carry_out = add_in_chain(e, op, w, f, carry_in)?;
+    flags::set_overflow(e, carry_out);
+    Ok(())
 }
 
 #[inline(always)]

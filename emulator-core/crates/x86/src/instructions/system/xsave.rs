@@ -10,4 +10,6 @@ pub const ROWS: &[Row] = &[
     row("XRSTOR", "NP 0F AE /5", "M", Run(Sys::Xrstor)).on(Feature::Xsave),
     row("XSAVEOPT", "NP 0F AE /6", "M=", Run(Sys::Xsaveopt)).on(Feature::Xsaveopt),
     row("XSAVEC", "NP 0F C7 /4", "M=", Run(Sys::Xsavec)).on(Feature::Xsavec),
+    row("XSAVES", "NP 0F C7 /5", "M=", Run(Sys::Xsaves)).on(Feature::Xsaves),
+    row("XRSTORS", "NP 0F C7 /3", "M", Run(Sys::Xrstors)).on(Feature::Xsaves),
 ];
