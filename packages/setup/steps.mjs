@@ -18,7 +18,7 @@ const WASM_PACK_VERSION = "0.15";
 
 const cores = at("emulator-core/crates");
 /** Crates of the workspace that are not part of the WebAssembly core. */
-const NATIVE_CRATES = new Set(["agent", "oracle", "fuzz", "kvm", "container", "node"]);
+const NATIVE_CRATES = new Set(["agent", "oracle", "filetest", "fuzz", "hosted", "kvm", "container", "node"]);
 
 /** Names of the guest images: the folders with a recipe. */
 export function imageNames() {

@@ -10,6 +10,8 @@ export interface FakeBehaviour {
   readonly fifoBytes?: number;
   /** Called at the start of every slice. */
   readonly onRun?: (nowNs: number, budget: number) => void;
+  /** Called when the machine is told to compile. */
+  readonly onCompile?: () => void;
 }
 
 const encoder = new TextEncoder();
@@ -30,6 +32,10 @@ export class FakeMachine implements CoreMachine {
     this.#behaviour = behaviour;
     this.#outcomes = [...(behaviour.outcomes ?? [])];
     if (memory !== "") this.#sent = encoder.encode(memory);
+  }
+
+  compile(): void {
+    this.#behaviour.onCompile?.();
   }
 
   run(nowNs: number, budget: number): RunOutcome {
@@ -96,6 +102,9 @@ export function fakeCore(behaviour: FakeBehaviour = {}): Core {
     face: "wasm",
     createMachine: () => new FakeMachine(behaviour),
     restoreMachine: (snapshot) => new FakeMachine(behaviour, decoder.decode(snapshot)),
+    createLockstep: () => {
+      throw new Error("the fake has one engine only");
+    },
     errorTable: () => [],
     raise: (error) => {
       // eslint-disable-next-line @typescript-eslint/only-throw-error -- cores throw data

@@ -40,6 +40,22 @@ describe("a machine", () => {
     await machine.stop();
   });
 
+  test.each([
+    ["auto", true],
+    ["jit", true],
+    ["interpreter", false],
+  ] as const)("has its code compiled, or not, by the engine %s, from a snapshot too", async (engine, compiles) => {
+    let compiled = 0;
+    const boot = bootFake({ onCompile: () => (compiled += 1) });
+    await using machine = await boot(ANYTHING, { engine });
+    await machine.console.waitFor("login: ");
+    expect(compiled).toBe(compiles ? 1 : 0);
+    await using again = await boot(await machine.snapshot(), { engine });
+    await again.console.write("hello\n");
+    await again.console.waitFor("you said hello");
+    expect(compiled).toBe(compiles ? 2 : 0);
+  });
+
   test("is stopped by stop() and by leaving its scope", async () => {
     const machine = await bootFake()(ANYTHING);
     {
