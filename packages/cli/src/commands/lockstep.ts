@@ -64,15 +64,20 @@ async function run(name: string | undefined, flags: Flags): Promise<number> {
 async function drive(pair: CoreLockstep, typist: Typist, limit: number): Promise<LockstepProgress> {
   for (;;) {
     const progress = pair.run(STRETCH);
-    process.stderr.write(`\r${Math.round(progress.instructions / 1e6)} million instructions`);
+    show(`${Math.round(progress.instructions / 1e6)} million instructions`);
     const isDone = typist.look() && limit === Infinity;
     if (isDone || progress.instructions >= limit || (progress.ended ?? progress.disagreement) !== undefined) {
-      process.stderr.write("\r\u001b[K");
+      show("");
       return progress;
     }
     // Ctrl-C has its turn.
     await setImmediate();
   }
+}
+
+/** Shows `text` in place of what was shown before, where somebody looks. */
+function show(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
 /** Types a line at every prompt. */
