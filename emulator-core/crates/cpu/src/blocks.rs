@@ -74,6 +74,23 @@ pub(crate) struct Jump {
     block: u32,
 }
 
+/// What is at a linear address: a block, and where compiled code for it is entered; its slot is [`NO_CODE`] where there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) block: u32,
+    pub(crate) entry: Entry,
+}
+
+/// Instructions to be run one after the other, a block or its beginning: what of a [`Block`] is looked at every time.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    first: u32,
+    /// Number of operations.
+    pub(crate) count: u16,
+    /// Length in bytes.
+    pub(crate) bytes: u16,
+}
+
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
@@ -121,17 +138,9 @@ impl BlockCache {
 
     /// The block at a linear address, if it was found there since the last change of mappings.
     #[inline(always)]
-    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
-        let jump = &self.jumps[jump_index(linear)];
-        (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
-    }
-
-    /// The compiled code at a linear address, as [`BlockCache::jump`].
-    #[inline(always)]
-    pub(crate) fn code_at(&self, linear: u64, mode: u16) -> Option<Entry> {
-        let jump = &self.jumps[jump_index(linear)];
-        (jump.code != NO_CODE && jump.linear == linear && jump.tag == self.tag(mode))
-            .then_some(Entry { code: Code(jump.code), place: jump.place })
+    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<Found> {
+        let &Jump { linear: known, tag, code, place, block } = &self.jumps[jump_index(linear)];
+        (known == linear && tag == self.tag(mode)).then_some(Found { block, entry: Entry { code: Code(code), place } })
     }
 
     /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
@@ -167,6 +176,9 @@ impl BlockCache {
     /// Counts that block `index` is interpreted; true when that makes it worth compiling.
     #[inline(always)]
     pub(crate) fn warm_up(&mut self, index: u32) -> bool {
+        if self.hot_at == 0 {
+            return false;
+        }
         let block = &mut self.blocks[index as usize];
         let before = block.heat;
         block.heat = before.wrapping_add(u32::from(block.count));
@@ -242,20 +254,26 @@ impl BlockCache {
         self.blocks[index as usize]
     }
 
-    /// The operations of `block`, to be read through the pointer while it runs: [`BlockCache::invalidate`] may overwrite their
-    /// dispatch codes, and nothing frees them before the next [`BlockCache::insert`].
     #[inline(always)]
-    pub(crate) fn ops(&self, block: Block) -> *const Op {
-        debug_assert!(block.first as usize + usize::from(block.count) <= self.ops.len());
-        self.ops.as_ptr().wrapping_add(block.first as usize)
+    pub(crate) fn run(&self, index: u32) -> Run {
+        let &Block { first, count, bytes, .. } = &self.blocks[index as usize];
+        Run { first, count, bytes }
     }
 
-    /// The first `count` instructions of `block`, which has more.
+    /// The operations of `run`, to be read through the pointer while it runs: [`BlockCache::invalidate`] may overwrite their
+    /// dispatch codes, and nothing frees them before the next [`BlockCache::insert`].
+    #[inline(always)]
+    pub(crate) fn ops(&self, run: Run) -> *const Op {
+        debug_assert!(run.first as usize + usize::from(run.count) <= self.ops.len());
+        self.ops.as_ptr().wrapping_add(run.first as usize)
+    }
+
+    /// The first `count` instructions of `run`, which has more.
     #[cold]
     #[inline(never)]
-    pub(crate) fn beginning(&self, block: Block, count: u64) -> Block {
-        let bytes = self.ops_of(block)[count as usize].offset;
-        Block { count: count as u16, bytes, ..block }
+    pub(crate) fn beginning(&self, run: Run, count: u64) -> Run {
+        let bytes = self.ops[run.first as usize + count as usize].offset;
+        Run { count: count as u16, bytes, ..run }
     }
 
     pub(crate) fn find(&self, key: &Key) -> Option<u32> {

@@ -106,17 +106,21 @@ impl Exec<'_> {
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
-        let mode_bits = self.cpu.mode_bits;
-        if let Some(entry) = self.code_at(linear, limit) {
-            if !self.run_code(entry, limit)? || self.cpu.retired >= limit {
+        let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+        if let Some(there) = found
+            && self.may_enter(there, limit)
+        {
+            if !self.run_code(there.entry, limit)? || self.cpu.retired >= limit {
                 return Ok(());
             }
+            // Code may have gone on to another mode.
             rip = self.cpu.state.rip;
             linear = self.code_linear(rip);
+            found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
         }
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
-        let index = match self.cpu.blocks.jump(linear, mode_bits) {
-            Some(index) => index,
+        let index = match found {
+            Some(found) => found.block,
             None => self.find_block(rip, linear)?,
         };
         if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
@@ -132,7 +136,7 @@ impl Exec<'_> {
 
     #[inline(always)]
     fn run_ops(&mut self, index: u32, rip: u64, limit: u64) -> Result<(), Exception> {
-        let mut block = self.cpu.blocks.block(index);
+        let mut block = self.cpu.blocks.run(index);
         if u64::from(block.count) > limit - self.cpu.retired {
             block = self.cpu.blocks.beginning(block, limit - self.cpu.retired);
         }

@@ -18,7 +18,7 @@ pub use region::{Region, RegionBlock};
 
 pub use crate::system::FEW_ELEMENTS;
 
-use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
+use crate::blocks::{Found, JUMPS, Jump, MAX_REGION_OPS, NO_CODE};
 use crate::exec::Exec;
 use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
@@ -271,11 +271,10 @@ impl Exec<'_> {
         forced
     }
 
-    /// Code for the block at `linear`, where there is some and the slice is long enough for it.
+    /// Whether there is code for what was found, and the slice is long enough for it.
     #[inline(always)]
-    pub(crate) fn code_at(&self, linear: u64, limit: u64) -> Option<Entry> {
-        let entry = self.cpu.blocks.code_at(linear, self.cpu.mode_bits)?;
-        (limit - self.cpu.retired >= MAX_REGION_OPS as u64).then_some(entry)
+    pub(crate) fn may_enter(&self, found: Found, limit: u64) -> bool {
+        found.entry.code != Code(NO_CODE) && limit - self.cpu.retired >= MAX_REGION_OPS as u64
     }
 
     /// Runs compiled code from `entry` until it leaves; the guest's state is complete then. True where the next instruction has to be interpreted.
