@@ -74,13 +74,6 @@ pub(crate) struct Jump {
     block: u32,
 }
 
-/// What is at a linear address: a block, and where compiled code for it is entered; its slot is [`NO_CODE`] where there is none.
-#[derive(Clone, Copy)]
-pub(crate) struct Found {
-    pub(crate) block: u32,
-    pub(crate) entry: Entry,
-}
-
 /// Instructions to be run one after the other, a block or its beginning: what of a [`Block`] is looked at every time.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
@@ -138,9 +131,16 @@ impl BlockCache {
 
     /// The block at a linear address, if it was found there since the last change of mappings.
     #[inline(always)]
-    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<Found> {
-        let &Jump { linear: known, tag, code, place, block } = &self.jumps[jump_index(linear)];
-        (known == linear && tag == self.tag(mode)).then_some(Found { block, entry: Entry { code: Code(code), place } })
+    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
+        let jump = &self.jumps[jump_index(linear)];
+        (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
+    }
+
+    /// Where compiled code is entered at a linear address that [`BlockCache::jump`] knows.
+    #[inline(always)]
+    pub(crate) fn entry(&self, linear: u64) -> Option<Entry> {
+        let jump = &self.jumps[jump_index(linear)];
+        (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
     /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.

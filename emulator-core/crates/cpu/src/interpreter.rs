@@ -107,10 +107,10 @@ impl Exec<'_> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
         let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
-        if let Some(there) = found
-            && self.may_enter(there, limit)
+        if found.is_some()
+            && let Some(entry) = self.cpu.blocks.entry(linear)
         {
-            if !self.run_code(there.entry, limit)? || self.cpu.retired >= limit {
+            if !self.try_code(entry, limit)? {
                 return Ok(());
             }
             // Code may have gone on to another mode.
@@ -120,7 +120,7 @@ impl Exec<'_> {
         }
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match found {
-            Some(found) => found.block,
+            Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
         if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {

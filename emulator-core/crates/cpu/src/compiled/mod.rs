@@ -18,7 +18,7 @@ pub use region::{Region, RegionBlock};
 
 pub use crate::system::FEW_ELEMENTS;
 
-use crate::blocks::{Found, JUMPS, Jump, MAX_REGION_OPS, NO_CODE};
+use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
@@ -271,15 +271,17 @@ impl Exec<'_> {
         forced
     }
 
-    /// Whether there is code for what was found, and the slice is long enough for it.
-    #[inline(always)]
-    pub(crate) fn may_enter(&self, found: Found, limit: u64) -> bool {
-        found.entry.code != Code(NO_CODE) && limit - self.cpu.retired >= MAX_REGION_OPS as u64
+    /// Runs compiled code from `entry` on, if the slice is long enough for it. True where a block is to be interpreted.
+    #[inline(never)]
+    pub(crate) fn try_code(&mut self, entry: Entry, limit: u64) -> Result<bool, Exception> {
+        if limit - self.cpu.retired < MAX_REGION_OPS as u64 {
+            return Ok(true);
+        }
+        Ok(self.run_code(entry, limit)? && self.cpu.retired < limit)
     }
 
     /// Runs compiled code from `entry` until it leaves; the guest's state is complete then. True where the next instruction has to be interpreted.
-    #[inline(never)]
-    pub(crate) fn run_code(&mut self, entry: Entry, limit: u64) -> Result<bool, Exception> {
+    fn run_code(&mut self, entry: Entry, limit: u64) -> Result<bool, Exception> {
         let this: *mut () = core::ptr::from_mut(self).cast();
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
