@@ -135,7 +135,8 @@ describe("an idle guest", () => {
       onRun: (now) => times.push(now),
     })(ANYTHING);
     await expect.poll(() => times.length).toBe(2);
-    expect(times[1]).toBeGreaterThanOrEqual(200e6);
+    // Timers are no finer than a millisecond: with less than half of one to go the loop looks at once.
+    expect(times[1]).toBeGreaterThanOrEqual(200e6 - 0.5e6);
     await machine.stop();
   });
 
