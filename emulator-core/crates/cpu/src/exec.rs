@@ -338,7 +338,12 @@ impl Engine for Exec<'_> {
         }
         let (quotient, remainder) = match i64::try_from(dividend) {
             Ok(dividend) if dividend != i64::MIN => (i128::from(dividend / divisor), i128::from(dividend % divisor)),
-            _ => (dividend / i128::from(divisor), dividend % i128::from(divisor)),
+            // -2^127 by -1 does not fit 128 bits either.
+            _ => {
+                let divisor = i128::from(divisor);
+                let quotient = dividend.checked_div(divisor).ok_or(Exception::DivideError)?;
+                (quotient, dividend % divisor)
+            }
         };
         if i128::from(w.sign_extend(quotient as u64) as i64) != quotient {
             return Err(Exception::DivideError);

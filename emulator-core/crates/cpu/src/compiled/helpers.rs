@@ -3,7 +3,7 @@
 //! Statuses: [`DONE`], [`FAULT`] (nothing is done; the context has the exception), [`LEAVE`] (done, but code, lines or mappings may have
 //! changed: leave after the instruction at work).
 
-use x86::Op;
+use x86::{Engine, Op, Width};
 
 use super::Context;
 use crate::exec::Exec;
@@ -62,20 +62,15 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
-    let quotient_and_remainder = if signed != 0 {
-        let dividend = (i128::from(high as i64)) << 64 | i128::from(low);
-        let divisor = i128::from(divisor as i64);
-        let quotient = dividend.checked_div(divisor).and_then(|quotient| i64::try_from(quotient).ok());
-        quotient.map(|quotient| [quotient as u64, (dividend % divisor) as u64])
+    // SAFETY: called by compiled code with its context, see `run`.
+    let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
+    let divided = if signed != 0 {
+        exec.divide_signed(Width::W64, high, low, divisor)
     } else {
-        let dividend = u128::from(high) << 64 | u128::from(low);
-        let divisor = u128::from(divisor);
-        let quotient = dividend.checked_div(divisor).and_then(|quotient| u64::try_from(quotient).ok());
-        quotient.map(|quotient| [quotient, (dividend % divisor) as u64])
+        exec.divide_unsigned(Width::W64, high, low, divisor)
     };
-    let Some(answers) = quotient_and_remainder else { return FAULT };
-    // SAFETY: called by compiled code with its context, to which no reference is alive meanwhile.
-    unsafe { (*context).answers = answers };
+    let Ok((quotient, remainder)) = divided else { return FAULT };
+    exec.cpu.context.answers = [quotient, remainder];
     DONE
 }
 
