@@ -63,7 +63,7 @@ pub(crate) struct Emitter {
     next_offset: u64,
     /// Steps before the instruction at work.
     steps_before: usize,
-    /// The stop behind the instruction at work, once a store wants one.
+    /// The stop behind the instruction at work, where a helper runs it.
     after: Option<StopId>,
     /// Where the last instruction goes on, if it is a branch.
     end: Option<End>,
@@ -224,16 +224,8 @@ impl Emitter {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
         self.stops.push(Stop { cells, retired: 0, raised: None });
-        let left = match end {
-            End::Goto(offset) => self.region_address(offset),
-            End::Branch(condition, targets) => {
-                let [taken, next] = targets.map(|offset| self.region_address(offset));
-                self.graph.select(condition, taken, next)
-            }
-            End::Dynamic => self.cells[RIP],
-        };
         let mut cells = cells;
-        cells[RIP] = left;
+        cells[RIP] = self.address_behind(end);
         self.stops.push(Stop { cells, retired: 0, raised: None });
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
@@ -249,9 +241,6 @@ impl Emitter {
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
-        if let Some(after) = self.after {
-            return after;
-        }
         let after = self.stop_before(None);
         self.after = Some(after);
         after
@@ -260,15 +249,22 @@ impl Emitter {
     fn stop_behind(&mut self) -> Stop {
         let mut cells = self.with_lazy_flags(self.cells, self.sum);
         cells[RIP] = match self.end {
-            Some(End::Goto(offset)) => self.region_address(offset),
-            Some(End::Branch(condition, targets)) => {
-                let [taken, next] = targets.map(|offset| self.region_address(offset));
-                self.graph.select(condition, taken, next)
-            }
-            Some(End::Dynamic) => cells[RIP],
+            Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
         Stop { cells, retired: self.retired, raised: None }
+    }
+
+    /// Where the guest goes on behind a block that ends so.
+    fn address_behind(&mut self, end: End) -> Value {
+        match end {
+            End::Goto(offset) => self.region_address(offset),
+            End::Branch(condition, targets) => {
+                let [taken, next] = targets.map(|offset| self.region_address(offset));
+                self.graph.select(condition, taken, next)
+            }
+            End::Dynamic => self.cells[RIP],
+        }
     }
 
     /// `cells` as they go from block to block: with the second operand of a sum instead of the carry vector.
