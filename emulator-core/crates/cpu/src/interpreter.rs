@@ -224,9 +224,7 @@ impl Exec<'_> {
             Some(index) if self.second_page_unchanged(index, linear)? => index,
             _ => self.decode_block(rip, linear, key)?,
         };
-        let mode_bits = self.cpu.mode_bits;
-        let global = self.cpu.tlb.is_global_code(linear);
-        self.cpu.blocks.remember_jump(linear, mode_bits, index, global);
+        self.remember_jump(linear, index);
         Ok(index)
     }
 

@@ -29,8 +29,10 @@ const ENTERED: u32 = LEFT + 1;
 const TLB: u32 = LEFT + 2;
 const ENTRY: u32 = LEFT + 3;
 const HOST: u32 = LEFT + 4;
+/// Where a branch without a fixed target goes, an i64.
+const TARGET: u32 = LEFT + 5;
 /// Where those of XMM registers begin, if the region names any, and then those of values.
-const VECTORS: u32 = LEFT + 5;
+const VECTORS: u32 = LEFT + 6;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -328,7 +330,7 @@ fn is_ready(node: Node) -> bool {
 
 /// Locals of a region's function behind its parameters.
 fn locals(vectors: bool, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
-    let mut all = vec![(VECTORS - TLB, ValType::I32)];
+    let mut all = vec![(TARGET - TLB, ValType::I32), (1, ValType::I64)];
     if vectors {
         all.push((16, ValType::V128));
     }

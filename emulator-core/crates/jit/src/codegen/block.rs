@@ -224,7 +224,7 @@ impl Codegen<'_> {
     }
 
     /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
-    fn put_cells(&mut self, cells: &[(Cell, Value)]) {
+    pub(super) fn put_cells(&mut self, cells: &[(Cell, Value)]) {
         for &(_, value) in cells {
             self.value(value);
         }
