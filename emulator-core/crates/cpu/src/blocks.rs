@@ -6,9 +6,10 @@
 use core::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
-use x86::Op;
+use x86::instructions::integer::Int;
+use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, RegionPage, Translation};
+use crate::compiled::{Code, CodeCache, Entry, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::state::Mode;
 
@@ -62,6 +63,8 @@ pub(crate) struct Block {
     compiled: bool,
     /// The linear address that led here last.
     linear: u64,
+    /// It ends with a jump or call without a fixed target.
+    indirect: bool,
 }
 
 /// Where a linear address leads to.
@@ -117,6 +120,8 @@ pub(crate) struct BlockCache {
     pub(crate) code: CodeCache,
     /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
+    /// Where blocks that end with a jump or call without a fixed target went.
+    targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
@@ -142,6 +147,7 @@ impl BlockCache {
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
+            targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
             jump_pages: [[0; JUMP_PAGES / 64]; 2],
@@ -223,9 +229,30 @@ impl BlockCache {
             return false;
         }
         let block = &mut self.blocks[index as usize];
+        if block.indirect {
+            self.targets.expect(index);
+        }
         let before = block.heat;
         block.heat = before.wrapping_add(u32::from(block.count));
         before < self.hot_at && block.heat >= self.hot_at
+    }
+
+    /// Where the block that has been interpreted last went, if that is worth knowing.
+    #[inline(always)]
+    pub(crate) fn note_target(&mut self, linear: u64) {
+        if self.targets.is_expected() {
+            self.targets.note(linear);
+        }
+    }
+
+    /// What is interpreted next does not follow from what was interpreted last.
+    pub(crate) fn expect_no_target(&mut self) {
+        self.targets.expect_none();
+    }
+
+    /// Linear addresses where block `index`, which ends with a jump or call without a fixed target, went most often, the most frequent first.
+    pub(crate) fn likely_targets(&self, index: u32) -> Vec<u64> {
+        self.targets.likely(index)
     }
 
     /// Block `index` has not been dropped.
@@ -341,6 +368,7 @@ impl BlockCache {
             heat: 0,
             compiled: self.code.find(&key).is_some(),
             linear: 0,
+            indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
         self.by_key.insert(key, index);
         self.decoded += 1;
@@ -404,6 +432,7 @@ impl BlockCache {
         self.blocks.clear();
         self.by_key.clear();
         self.by_page.clear();
+        self.targets = Targets::default();
         self.forget_jumps();
     }
 }

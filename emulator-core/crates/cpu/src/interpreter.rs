@@ -106,6 +106,7 @@ impl Exec<'_> {
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
+        self.cpu.blocks.note_target(linear);
         let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
         if found.is_some()
             && let Some(entry) = self.cpu.blocks.entry(linear)

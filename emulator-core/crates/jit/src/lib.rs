@@ -99,20 +99,22 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
 
 /// Where `block`, compiled from `source`, goes on. `kept` says where the region's blocks are.
 fn flow(block: &Block, source: &RegionBlock, kept: &[Option<BlockId>]) -> Flow {
-    let [next, target] = [source.next, source.target].map(|place| kept[place?]);
+    let next = source.next.and_then(|place| kept[place]);
+    let branches = source.targets.iter().map(|&place| kept[place]);
     let flow = Flow { start: block.start, called: source.called, ..Flow::default() };
     let Some(last) = source.ops.get(block.instructions - 1).filter(|_| block.instructions == source.ops.len()) else {
         return Flow { targets: vec![None], ..flow };
     };
     let is_call = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect));
     let is_plain = effects::role(last) == Role::Plain;
+    let is_jump = is_plain && (is_call || matches!(last.sem, Sem::Int(Int::Jmp)));
+    let target = source.targets.first().and_then(|&place| kept[place]);
     let targets = match block.end {
-        End::Goto(_) if is_plain && (is_call || matches!(last.sem, Sem::Int(Int::Jmp))) => vec![target],
-        End::Goto(_) => vec![next],
+        End::Goto(_) => vec![if is_jump { target } else { next }],
         End::Branch(..) => vec![target, next],
-        End::Dynamic => vec![target],
+        End::Dynamic => branches.collect(),
     };
-    // Behind what a region follows it goes on by itself, but must be found again if it was left there.
-    let is_elsewhere = is_call && (target.is_none() || !source.called) || !is_plain;
+    // Behind a call that it follows a region goes on by itself, but has to be found there if it was left meanwhile.
+    let is_elsewhere = !is_plain || is_call && (source.targets.is_empty() || !source.called);
     Flow { targets, resumes: next.filter(|_| is_elsewhere), ..flow }
 }

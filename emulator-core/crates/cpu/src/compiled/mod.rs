@@ -9,6 +9,7 @@ mod entry;
 mod flags;
 mod helpers;
 mod region;
+mod targets;
 
 use x86::Exception;
 
@@ -17,6 +18,7 @@ pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
+pub(crate) use targets::Targets;
 
 pub use crate::system::FEW_ELEMENTS;
 
@@ -297,6 +299,7 @@ impl Exec<'_> {
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
+        cpu.blocks.expect_no_target();
         let before = cpu.retired;
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;

@@ -4,7 +4,7 @@
 
 use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem, Width};
+use x86::{Op, Sem};
 
 use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
@@ -38,8 +38,8 @@ pub struct RegionBlock {
     pub ops: Vec<Op>,
     /// The block behind its last instruction, where execution may go on there now or, behind a call, later.
     pub next: Option<usize>,
-    /// The block at the target of its branch, or where one without a fixed target is expected to go.
-    pub target: Option<usize>,
+    /// Blocks its branch leads to: the one at a fixed target, or those where one without a fixed target is expected to go, the likeliest first.
+    pub targets: Vec<usize>,
     /// It belongs to a call that the region follows.
     pub called: bool,
 }
@@ -96,7 +96,7 @@ struct Member {
     block: u32,
     start: i64,
     next: Option<usize>,
-    target: Option<usize>,
+    targets: Vec<usize>,
     /// How many calls deep.
     depth: usize,
 }
@@ -132,8 +132,9 @@ impl Forming<'_> {
         self.add(linear, call, &mut places)?;
         let mut at = first;
         while at < self.members.len() {
-            let [next, target] = self.continuations(&self.members[at]);
-            for linear in next.into_iter().chain(target) {
+            let member = &self.members[at];
+            let next = self.next(member);
+            for linear in next.into_iter().chain(self.jumps(member)) {
                 self.add(linear, call, &mut places);
             }
             at += 1;
@@ -145,11 +146,13 @@ impl Forming<'_> {
             }
         }
         for at in first..self.members.len() {
-            let [next, target] = self.continuations(&self.members[at]).map(|linear| places.get(&linear?).copied());
-            let returns = self.last_op(&self.members[at]).is_some_and(is_return);
-            let expected = call.filter(|_| returns).map(|call| call.comes_back_to);
-            let member = &mut self.members[at];
-            (member.next, member.target) = (next, target.or(expected));
+            let member = &self.members[at];
+            let place = |linear: u64| places.get(&linear).copied();
+            let next = self.next(member).and_then(place);
+            let jumps = self.jumps(member).into_iter().filter_map(place);
+            let returns = call.filter(|_| self.last_op(member).is_some_and(is_return)).map(|call| call.comes_back_to);
+            let targets = jumps.chain(returns).collect();
+            (self.members[at].next, self.members[at].targets) = (next, targets);
         }
         Some(first)
     }
@@ -169,7 +172,8 @@ impl Forming<'_> {
             None => None,
         };
         let fits = self.ops + usize::from(found.count) <= MAX_REGION_OPS;
-        if !is_entry && !(fits && found.heat() >= self.cache.hot_at / WARM) {
+        let is_warm = found.heat() >= self.cache.hot_at / WARM;
+        if !(is_entry || fits && is_warm) {
             return None;
         }
         for page in core::iter::once(page).chain(crossed) {
@@ -180,7 +184,7 @@ impl Forming<'_> {
         places.insert(linear, self.members.len());
         self.ops += usize::from(found.count);
         let depth = call.map_or(0, |call| call.depth);
-        self.members.push(Member { block, start: self.offset(linear), next: None, target: None, depth });
+        self.members.push(Member { block, start: self.offset(linear), next: None, targets: Vec::new(), depth });
         Some(())
     }
 
@@ -190,31 +194,60 @@ impl Forming<'_> {
         while at < self.members.len() && self.ops < MAX_OPS_BEFORE_CALL {
             let member = &self.members[at];
             let depth = member.depth + 1;
-            let op = self.last_op(member).filter(|op| op.sem == Sem::Int(Int::Call) && op.opsize == self.mode.code);
             if let Some(comes_back_to) = member.next
-                && let Some(target) = op.map(|op| self.target(member, op))
                 && depth <= MAX_DEPTH
             {
-                self.members[at].target = self.function(target, Some(Call { depth, comes_back_to }));
+                let call = Some(Call { depth, comes_back_to });
+                for function in self.calls(member) {
+                    let called = self.function(function, call);
+                    self.members[at].targets.extend(called);
+                }
             }
             at += 1;
         }
     }
 
-    /// Linear addresses where execution may go on behind `member` without an indirect branch: with the next instruction, now or behind a call, and
-    /// at its relative target, but for that of a call.
-    fn continuations(&self, member: &Member) -> [Option<u64>; 2] {
-        let block = self.cache.block(member.block);
-        let next = self.behind(self.linear(member), u64::from(block.bytes));
-        let Some(op) = self.last_op(member) else { return [None; 2] };
-        let [falls_through, branches] = continues(op, self.mode.code);
-        [falls_through.then_some(next), branches.then(|| self.target(member, op))]
+    /// Linear address behind the last instruction of `member`, where execution may go on there now or after a call.
+    fn next(&self, member: &Member) -> Option<u64> {
+        let goes_on = match self.last_op(member)?.sem {
+            Sem::Int(Int::Jmp | Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => false,
+            // What a call comes back to belongs to the region, whether it goes on there by itself or not, and so does what is behind
+            // an instruction that compiled code leaves to the interpreter.
+            _ => true,
+        };
+        goes_on.then(|| self.behind(self.linear(member), self.bytes(member)))
     }
 
-    /// The relative target of `op`, the last of `member`.
-    fn target(&self, member: &Member, op: &Op) -> u64 {
-        let next = self.linear(member).wrapping_add(u64::from(self.cache.block(member.block).bytes));
-        self.behind(next, op.imm as u64)
+    /// Linear addresses where `member` jumps to.
+    fn jumps(&self, member: &Member) -> Vec<u64> {
+        let Some(op) = self.last_op(member) else { return Vec::new() };
+        match op.sem {
+            Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz | Int::Jmp) => {
+                self.target(member, op).into_iter().collect()
+            }
+            Sem::Int(Int::JmpIndirect) => self.cache.likely_targets(member.block),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Linear addresses of the functions that `member` calls.
+    fn calls(&self, member: &Member) -> Vec<u64> {
+        let Some(op) = self.last_op(member) else { return Vec::new() };
+        match op.sem {
+            Sem::Int(Int::Call) => self.target(member, op).into_iter().collect(),
+            Sem::Int(Int::CallIndirect) => self.cache.likely_targets(member.block),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The relative target of `op`, the last of `member`, unless an operand size cuts it.
+    fn target(&self, member: &Member, op: &Op) -> Option<u64> {
+        let next = self.linear(member).wrapping_add(self.bytes(member));
+        (op.opsize == self.mode.code).then(|| self.behind(next, op.imm as u64))
+    }
+
+    fn bytes(&self, member: &Member) -> u64 {
+        u64::from(self.cache.block(member.block).bytes)
     }
 
     fn last_op(&self, member: &Member) -> Option<&Op> {
@@ -250,7 +283,7 @@ impl Forming<'_> {
             start: member.start,
             ops: self.cache.ops_of(self.cache.block(member.block)).to_vec(),
             next: member.next,
-            target: member.target,
+            targets: member.targets.clone(),
             called: member.depth > 0,
         };
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
@@ -264,18 +297,4 @@ impl Forming<'_> {
 
 fn is_return(op: &Op) -> bool {
     matches!(op.sem, Sem::Int(Int::Ret | Int::RetRelease))
-}
-
-/// Whether `op`, the last of its block, goes on with the next instruction, now or some time later, and at its relative target.
-fn continues(op: &Op, code: Width) -> [bool; 2] {
-    let whole = op.opsize == code;
-    match op.sem {
-        Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz) => [true, whole],
-        Sem::Int(Int::Jmp) => [false, whole],
-        // What a call comes back to belongs to the region, whether it goes on there by itself or not.
-        Sem::Int(Int::Call | Int::CallIndirect) => [true, false],
-        Sem::Int(Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => [false; 2],
-        // Nor after an instruction that compiled code leaves to the interpreter.
-        _ => [true, false],
-    }
 }
