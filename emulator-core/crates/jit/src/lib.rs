@@ -12,6 +12,7 @@ mod effects;
 mod emitter;
 mod flags;
 mod graph;
+mod groups;
 mod ir;
 mod layout;
 mod liveness;

@@ -4,6 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
+use crate::groups::{Way, group};
 use crate::ir::{Cell, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
@@ -13,9 +14,14 @@ use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
-        for step in &self.block.steps {
-            for stop in step.stops() {
-                self.settle_for(stop);
+        let (ways, counts) = group(self.block, self.source.code);
+        self.groups = counts.into_iter().map(|count| (count, 0)).collect();
+        for (step, way) in self.block.steps.iter().zip(ways) {
+            self.way = way;
+            if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
+                for stop in step.stops() {
+                    self.settle_for(stop);
+                }
             }
             self.step(step, ops);
             self.consumed.extend(step.operands());

@@ -1,13 +1,14 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
 use cpu::compiled::{Shared, jump_layout};
-use wasm_encoder::{BlockType, Function, ValType};
+use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
 
-use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, TARGET, TLB, at, local_of, locals};
+use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
+use crate::groups::Way;
 use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Value};
 use crate::layout;
 use crate::liveness::Liveness;
@@ -37,7 +38,9 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         code: Vec::new(),
         labels: Vec::new(),
         value_types: Vec::new(),
-        free: [Vec::new(), Vec::new()],
+        free: Default::default(),
+        way: Way::Alone,
+        groups: Vec::new(),
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
@@ -209,8 +212,8 @@ impl Codegen<'_> {
         self.block = &source.blocks[id];
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
         for local in self.locals.drain(..).flatten() {
-            let is_vector = self.value_types[(local - first) as usize] == ValType::V128;
-            self.free[usize::from(is_vector)].push(local);
+            let pool = Pool::of_type(self.value_types[(local - first) as usize]);
+            self.free[pool as usize].push(local);
         }
         self.locals = vec![None; self.block.graph.len()];
         self.left = (0..self.block.graph.len() as u32).map(|value| self.liveness.uses(Value(value))).collect();
