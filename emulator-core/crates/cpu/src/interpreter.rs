@@ -122,7 +122,14 @@ impl Exec<'_> {
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match found {
             Some(index) => index,
-            None => self.find_block(rip, linear)?,
+            None => {
+                let index = self.find_block(rip, linear)?;
+                if shadow.is_none() && self.cpu.blocks.entry(linear).is_some() {
+                    // It is found now, and so is its code.
+                    return Ok(());
+                }
+                index
+            }
         };
         if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
             return Ok(());
