@@ -20,6 +20,8 @@ const CAPACITY_TO_COMPILE: usize = 1 << 19;
 const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
+/// The first look whether a block is worth compiling is taken at this part of what makes one hot.
+const FIRST_LOOK: u32 = 4;
 /// Entries of the jump cache.
 pub(crate) const JUMPS: usize = 1 << 15;
 /// How far apart the bits of an address are that its place in the jump cache comes from.
@@ -59,6 +61,10 @@ pub(crate) struct Block {
     pub(crate) key: Key,
     /// Instructions interpreted in it.
     heat: u32,
+    /// How many have to be before somebody looks whether it is worth compiling.
+    looked_at: u32,
+    /// It is part of a compiled region.
+    covered: bool,
     /// A compiled region may be entered here.
     compiled: bool,
     /// The linear address that led here last.
@@ -92,6 +98,11 @@ impl Block {
     /// Instructions interpreted in it.
     pub(crate) fn heat(&self) -> u32 {
         self.heat
+    }
+
+    /// The same, since it has been part of no compiled region.
+    pub(crate) fn lost_heat(&self) -> u32 {
+        if self.covered { 0 } else { self.heat }
     }
 
     /// The linear address that led here last.
@@ -209,7 +220,7 @@ impl BlockCache {
     pub(crate) fn cool_down(&mut self, block: u32) {
         let block = &mut self.blocks[block as usize];
         if core::mem::take(&mut block.compiled) {
-            block.heat = 0;
+            (block.heat, block.looked_at, block.covered) = (0, self.hot_at, false);
         }
     }
 
@@ -234,7 +245,18 @@ impl BlockCache {
         }
         let before = block.heat;
         block.heat = before.wrapping_add(u32::from(block.count));
-        before < self.hot_at && block.heat >= self.hot_at
+        before < block.looked_at && block.heat >= block.looked_at
+    }
+
+    /// Looks whether the region that begins with block `index`, which is warm, is worth compiling: where interpreting what is not compiled of it has taken as
+    /// long as compiling would, or where the block alone is hot. If it is not, the next look is taken at twice the heat.
+    pub(crate) fn is_worth_compiling(&mut self, index: u32, page_at: impl Fn(u64) -> Option<u64>) -> bool {
+        let heat = self.blocks[index as usize].heat;
+        let worth = heat >= self.hot_at || self.region(index, page_at).is_some_and(|formed| formed.is_worth_it());
+        if !worth {
+            self.blocks[index as usize].looked_at = heat.saturating_mul(2).min(self.hot_at);
+        }
+        worth
     }
 
     /// Where the block that has been interpreted last went, if that is worth knowing.
@@ -273,6 +295,9 @@ impl BlockCache {
         numbers.dedup();
         let ranges = numbers.iter().flat_map(|&block| self.block(block).ranges()).collect();
         self.code.insert(translation.code, &entries, pages, ranges);
+        for &block in &numbers {
+            self.blocks[block as usize].covered = true;
+        }
         for &place in &translation.entries {
             let index = blocks[place].0;
             let block = &mut self.blocks[index as usize];
@@ -366,6 +391,8 @@ impl BlockCache {
             second_page,
             key,
             heat: 0,
+            looked_at: (self.hot_at / FIRST_LOOK).max(1),
+            covered: false,
             compiled: self.code.find(&key).is_some(),
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),

@@ -131,7 +131,7 @@ impl Exec<'_> {
                 index
             }
         };
-        if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
+        if self.cpu.blocks.warm_up(index) && self.block_is_warm(index) && shadow.is_none() {
             return Ok(());
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.

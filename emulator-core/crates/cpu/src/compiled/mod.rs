@@ -246,7 +246,7 @@ impl Cpu {
         let mut regions = Vec::new();
         let mut footing = Vec::new();
         for block in core::mem::take(&mut compiler.hot) {
-            if let Some(Formed { region, members: blocks, pages }) =
+            if let Some(Formed { region, members: blocks, pages, .. }) =
                 self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0))
             {
                 regions.push(region);
@@ -268,11 +268,15 @@ impl Cpu {
 }
 
 impl Exec<'_> {
-    /// A block has become hot. True where it has been compiled at once.
+    /// A block has become warm. True where it has been compiled at once.
     #[cold]
     #[inline(never)]
-    pub(crate) fn block_is_hot(&mut self, block: u32) -> bool {
+    pub(crate) fn block_is_warm(&mut self, block: u32) -> bool {
         let Some(compiler) = &mut self.cpu.compiler else { return false };
+        let tlb = &self.cpu.tlb;
+        if !self.cpu.blocks.is_worth_compiling(block, |at| Some(tlb.code_page(at)?.0)) {
+            return false;
+        }
         if compiler.hot.is_empty() {
             compiler.hot_since = self.cpu.retired;
         }

@@ -18,6 +18,8 @@ const MAX_CALLED_OPS: usize = 100;
 const MAX_DEPTH: usize = 4;
 /// Blocks belong to a region where at least this part of what makes one hot has been interpreted in them.
 const WARM: u32 = 64;
+/// How many instructions are interpreted in the time that it takes to compile one.
+const COST: u64 = 1000;
 /// How far a block may lie from the entry, in bytes: see `far_from_canonical_hole` in [`crate::blocks`].
 const REACH: u64 = 1 << 31;
 
@@ -60,6 +62,16 @@ pub(crate) struct Formed {
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
+    /// Instructions that were interpreted in blocks that no other region has.
+    heat: u64,
+}
+
+impl Formed {
+    /// Interpreting it has taken as long as compiling would.
+    pub(crate) fn is_worth_it(&self) -> bool {
+        let ops: usize = self.region.blocks.iter().map(|block| block.ops.len()).sum();
+        self.heat >= COST * ops as u64
+    }
 }
 
 impl BlockCache {
@@ -287,10 +299,15 @@ impl Forming<'_> {
             called: member.depth > 0,
         };
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
+        let mut blocks: Vec<u32> = self.members.iter().map(|member| member.block).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        let heat = blocks.iter().map(|&block| u64::from(self.cache.block(block).lost_heat())).sum();
         Formed {
             region,
             members: self.members.iter().map(|member| (member.block, member.start)).collect(),
             pages: self.pages,
+            heat,
         }
     }
 }
