@@ -5,12 +5,15 @@ mod float;
 mod shuffle;
 mod strings;
 mod vector;
+mod x87;
 
 use cpu::Mode;
 use cpu::compiled::FlagKind;
 use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
+
+use x87::Stack;
 
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
@@ -83,6 +86,8 @@ pub(crate) struct Emitter {
     required: Vec<Need>,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
+    /// The x87's registers, once an instruction has asked for them.
+    stack: Option<Stack>,
 }
 
 impl Emitter {
@@ -111,6 +116,7 @@ impl Emitter {
             unsupported: false,
             required: Vec::new(),
             ordinary: Vec::new(),
+            stack: None,
         }
     }
 
@@ -141,7 +147,7 @@ impl Emitter {
             }
             Sem::Simd(simd) => simd,
             Sem::Sys(sys) => return self.string_element(op, sys),
-            Sem::Fpu(_) => return false,
+            Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
         let before = (self.stops.len(), self.required.len(), self.ordinary.len());
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
@@ -158,6 +164,7 @@ impl Emitter {
 
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
+        self.stack = None;
         let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,

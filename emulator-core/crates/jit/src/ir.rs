@@ -194,10 +194,22 @@ pub(crate) enum Need {
     Sse,
     /// VEX-encoded instructions may run.
     Avx,
+    /// x87 instructions may run, and raise nothing that is not masked.
+    X87,
     /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
     UsualRounding,
     /// String instructions go upwards: EFLAGS.DF is clear.
     Upwards,
+}
+
+/// A number of the guest's state that is always in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Field {
+    pub(crate) width: Width,
+    /// Bytes from the address of the state,
+    pub(crate) offset: u64,
+    /// and more of them, where it is one of several.
+    pub(crate) place: Option<Value>,
 }
 
 /// Something that must happen in its place.
@@ -258,6 +270,20 @@ pub(crate) enum Step {
     StoreHigh {
         register: u8,
         value: Value,
+    },
+    LoadField {
+        field: Field,
+        value: Value,
+    },
+    StoreField {
+        field: Field,
+        value: Value,
+    },
+    /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
+    X87 {
+        operands: [Value; 3],
+        result: Value,
+        rest: Value,
     },
     /// Stops where `condition` is not zero.
     Guard {
@@ -346,7 +372,9 @@ impl Step {
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
-            Step::DivideWide { operands, .. } => operands.map(Some),
+            Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
+            Step::LoadField { field, .. } => [field.place, None, None],
+            Step::StoreField { field, value } => [field.place, Some(value), None],
         };
         operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
     }
@@ -371,6 +399,7 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
             Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,

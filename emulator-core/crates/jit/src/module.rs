@@ -18,15 +18,17 @@ pub(crate) enum Callee {
     Interpret,
     Transfer,
     Leave,
+    X87,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 4] = [
+const IMPORTS: [(&str, Type); 5] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
     ("leave", Type::Region),
+    ("x87", Type::X87),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 
@@ -39,6 +41,7 @@ enum Type {
     MulHigh,
     Region,
     Enter,
+    X87,
 }
 
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
@@ -55,6 +58,7 @@ fn types() -> TypeSection {
     parameters.push(I32);
     types.ty().function(parameters, []);
     types.ty().function([I32, I32, I64], []);
+    types.ty().function([I32, I64, I64, I64], [I64]);
     types
 }
 

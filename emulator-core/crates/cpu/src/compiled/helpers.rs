@@ -21,6 +21,8 @@ pub struct Helpers {
     pub interpret: usize,
     /// The same for one that transfers control: where to is in the state.
     pub transfer: usize,
+    /// Arithmetic of the x87: see [`super::x87::x87`].
+    pub x87: usize,
 }
 
 impl Helpers {
@@ -29,6 +31,7 @@ impl Helpers {
             divide_wide: divide_wide as *const () as usize,
             interpret: interpret as *const () as usize,
             transfer: transfer as *const () as usize,
+            x87: super::x87::x87 as *const () as usize,
         }
     }
 }

@@ -8,6 +8,7 @@ mod cache;
 mod flags;
 mod helpers;
 mod region;
+pub mod x87;
 
 use x86::Exception;
 
@@ -114,7 +115,7 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
-    /// Which vector instructions may run: [`ENABLED_SSE`], [`ENABLED_AVX`].
+    /// Which instructions beside the general ones may run: [`ENABLED_SSE`], [`ENABLED_AVX`], [`ENABLED_X87`].
     pub enabled: u32,
     /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
     pub slow: u32,
@@ -195,7 +196,7 @@ impl Cpu {
     fn refresh_context(&mut self) {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
-        self.context.enabled = enabled_vectors(&self.state);
+        self.context.enabled = enabled_units(&self.state);
     }
 
     fn shared(&self) -> Shared {
@@ -317,16 +318,19 @@ impl Exec<'_> {
 pub const ENABLED_SSE: u32 = 1;
 /// See [`ENABLED_SSE`].
 pub const ENABLED_AVX: u32 = 2;
+/// See [`ENABLED_SSE`].
+pub const ENABLED_X87: u32 = 4;
 
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 14.5.
-fn enabled_vectors(state: &State) -> u32 {
-    let sse = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0 && state.cr4 & control::CR4_OSFXSR != 0;
+fn enabled_units(state: &State) -> u32 {
+    let x87 = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0;
+    let sse = x87 && state.cr4 & control::CR4_OSFXSR != 0;
     let components = XCR0_SSE | XCR0_AVX;
     let avx = state.cr0 & control::CR0_TS == 0
         && state.cr4 & control::CR4_OSXSAVE != 0
         && state.xcr0 & components == components;
     let bit = |enabled, bit| if enabled { bit } else { 0 };
-    bit(sse, ENABLED_SSE) | bit(avx, ENABLED_AVX)
+    bit(x87, ENABLED_X87) | bit(sse, ENABLED_SSE) | bit(avx, ENABLED_AVX)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

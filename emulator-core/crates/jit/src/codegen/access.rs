@@ -123,22 +123,32 @@ impl Codegen<'_> {
     }
 
     pub(super) fn load_host(&mut self, w: Width) {
-        let mut sink = self.sink();
-        match w {
-            Width::W8 => sink.i64_load8_u(at(0)),
-            Width::W16 => sink.i64_load16_u(at(0)),
-            Width::W32 => sink.i64_load32_u(at(0)),
-            Width::W64 => sink.i64_load(at(0)),
-        };
+        self.load_at(w, 0);
     }
 
     pub(super) fn store_host(&mut self, w: Width) {
+        self.store_at(w, 0);
+    }
+
+    /// Loads from the address on the stack and `offset`.
+    pub(super) fn load_at(&mut self, w: Width, offset: u64) {
         let mut sink = self.sink();
         match w {
-            Width::W8 => sink.i64_store8(at(0)),
-            Width::W16 => sink.i64_store16(at(0)),
-            Width::W32 => sink.i64_store32(at(0)),
-            Width::W64 => sink.i64_store(at(0)),
+            Width::W8 => sink.i64_load8_u(at(offset)),
+            Width::W16 => sink.i64_load16_u(at(offset)),
+            Width::W32 => sink.i64_load32_u(at(offset)),
+            Width::W64 => sink.i64_load(at(offset)),
+        };
+    }
+
+    /// Stores the top of the stack to the address below it and `offset`.
+    pub(super) fn store_at(&mut self, w: Width, offset: u64) {
+        let mut sink = self.sink();
+        match w {
+            Width::W8 => sink.i64_store8(at(offset)),
+            Width::W16 => sink.i64_store16(at(offset)),
+            Width::W32 => sink.i64_store32(at(offset)),
+            Width::W64 => sink.i64_store(at(offset)),
         };
     }
 }

@@ -4,11 +4,13 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::ir::{Cell, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
+use crate::ir::{Cell, Field, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
+use crate::layout::{
+    ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, X87_CONTROL, X87_STATUS, cell_offset, xmm_offset, ymm_high_offset,
+};
 use crate::liveness::changed;
 use crate::module::Callee;
-use cpu::compiled::{ENABLED_AVX, ENABLED_SSE};
+use cpu::compiled::{ENABLED_AVX, ENABLED_SSE, ENABLED_X87};
 use cpu::eflags;
 
 impl Codegen<'_> {
@@ -53,6 +55,19 @@ impl Codegen<'_> {
             Step::DivideWide { signed, operands, quotient, remainder, fault } => {
                 self.divide_wide(signed, operands, [quotient, remainder], fault);
             }
+            Step::LoadField { field, value } => {
+                if self.liveness.uses(value) > 0 {
+                    self.field_base(field);
+                    self.load_at(field.width, self.source.shared.state as u64 + field.offset);
+                    self.set_local(value);
+                }
+            }
+            Step::StoreField { field, value } => {
+                self.field_base(field);
+                self.value(value);
+                self.store_at(field.width, self.source.shared.state as u64 + field.offset);
+            }
+            Step::X87 { operands, result, rest } => self.x87(operands, result, rest),
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }
@@ -84,6 +99,17 @@ impl Codegen<'_> {
                 let bit = if need == Need::Sse { ENABLED_SSE } else { ENABLED_AVX };
                 self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(bit as i32).i32_and().i32_eqz();
             }
+            Need::X87 => {
+                const MASKS: i32 = 0x3f;
+                // ES and B: an exception waits.
+                const WAITING: i32 = 0x8080;
+                let unit = ENABLED_X87 as i32;
+                self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(unit).i32_and();
+                self.sink().i32_const(unit).i32_xor();
+                self.sink().i32_const(0).i32_load16_u(at(state + X87_CONTROL)).i32_const(MASKS).i32_and();
+                self.sink().i32_const(MASKS).i32_xor().i32_or();
+                self.sink().i32_const(0).i32_load16_u(at(state + X87_STATUS)).i32_const(WAITING).i32_and().i32_or();
+            }
             Need::UsualRounding => {
                 // All but the flags: rounding to nearest, everything masked, neither DAZ nor FTZ; and PE.
                 const LOOKED_AT: i32 = 0xffe0;
@@ -114,6 +140,34 @@ impl Codegen<'_> {
             if self.liveness.uses(answer) > 0 {
                 self.load_context(offset);
                 self.set_local(answer);
+            }
+        }
+    }
+
+    fn x87(&mut self, operands: [Value; 3], result: Value, rest: Value) {
+        self.push_context();
+        for operand in operands {
+            self.value(operand);
+        }
+        self.sink().call(Callee::X87 as u32);
+        if self.liveness.uses(result) > 0 {
+            self.set_local(result);
+        } else {
+            self.sink().drop();
+        }
+        self.load_context(ANSWERS[0]);
+        self.set_local(rest);
+    }
+
+    /// Pushes what a field's offset is added to.
+    fn field_base(&mut self, field: Field) {
+        match field.place {
+            Some(place) => {
+                self.value(place);
+                self.sink().i32_wrap_i64();
+            }
+            None => {
+                self.sink().i32_const(0);
             }
         }
     }

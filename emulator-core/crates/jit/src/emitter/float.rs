@@ -11,15 +11,15 @@ use super::Emitter;
 use crate::ir::{Binary, Check, Need, Relation, Scalar, Step, Value, Vector};
 
 /// The bits of a lane without its sign, moved to the top of 64: constants to compare with.
-struct Format {
+pub(super) struct Format {
     /// The smallest normal number, and the least of the next binade.
     least_normal: u64,
     next_binade: u64,
     infinity: u64,
 }
 
-const SINGLE: Format = Format { least_normal: 1 << 56, next_binade: 2 << 56, infinity: 0xff << 56 };
-const DOUBLE: Format = Format { least_normal: 1 << 53, next_binade: 2 << 53, infinity: 0x7ff << 53 };
+pub(super) const SINGLE: Format = Format { least_normal: 1 << 56, next_binade: 2 << 56, infinity: 0xff << 56 };
+pub(super) const DOUBLE: Format = Format { least_normal: 1 << 53, next_binade: 2 << 53, infinity: 0x7ff << 53 };
 
 fn is_single(lanes: Lanes) -> bool {
     matches!(lanes, Lanes::Ps | Lanes::Ss)
@@ -59,7 +59,7 @@ impl Emitter {
     }
 
     /// Leaves to the interpreter where `condition` is not zero.
-    fn interpret_where(&mut self, condition: Value) {
+    pub(super) fn interpret_where(&mut self, condition: Value) {
         if self.graph.constant_of(condition) != Some(0) {
             let stop = self.stop_before(None);
             self.steps.push(Step::Guard { condition, stop });
@@ -84,7 +84,7 @@ impl Emitter {
         }
         let suspicious = if is_scalar(lanes) {
             let magnitude = self.magnitude(lanes, vector);
-            self.is_not_normal_or_zero(format(lanes).least_normal, lanes, magnitude)
+            self.is_not_normal_or_zero(format(lanes), magnitude)
         } else {
             self.graph.scalar1(Scalar::Suspicious(Check::Operand, lanes), vector)
         };
@@ -92,9 +92,9 @@ impl Emitter {
         self.ordinary.push((vector, lanes));
     }
 
-    /// 1 where a magnitude is below `least` and not zero, infinite, or a NaN.
-    fn is_not_normal_or_zero(&mut self, least: u64, lanes: Lanes, magnitude: Value) -> Value {
-        let not_normal = self.is_not_within(least, format(lanes).infinity, magnitude);
+    /// 1 where a magnitude is that of a denormal, infinite, or a NaN.
+    pub(super) fn is_not_normal_or_zero(&mut self, format: &Format, magnitude: Value) -> Value {
+        let not_normal = self.is_not_within(format.least_normal, format.infinity, magnitude);
         let zero = self.graph.constant(0);
         let not_zero = self.number(Binary::NotEqual, magnitude, zero);
         self.number(Binary::And, not_normal, not_zero)
@@ -113,9 +113,9 @@ impl Emitter {
             return;
         }
         let magnitude = self.magnitude(lanes, value);
-        let Format { least_normal, next_binade, infinity } = *format(lanes);
+        let Format { next_binade, infinity, .. } = *format(lanes);
         if check == Check::Result {
-            let suspicious = self.is_not_normal_or_zero(least_normal, lanes, magnitude);
+            let suspicious = self.is_not_normal_or_zero(format(lanes), magnitude);
             self.interpret_where(suspicious);
             return;
         }
