@@ -59,13 +59,25 @@ impl Machinery {
         let none = Ref::Func(Nullable::Null);
         let table = Table::new(&mut store, TableType::new(RefType::Func, 1, None), none).expect("a small table");
         let mut linker = wasmi::Linker::new(&engine);
-        let named: [(&str, Extern); 6] = [
+        let x87: [(&str, fn(&Helpers) -> usize); 4] = [
+            ("x87", |helpers| helpers.x87),
+            ("x87_sum", |helpers| helpers.x87_sum),
+            ("x87_product", |helpers| helpers.x87_product),
+            ("x87_double", |helpers| helpers.x87_double),
+        ];
+        for (name, helper) in x87 {
+            let function =
+                Func::wrap(&mut store, move |caller: Caller<'_, Running>, _: u32, a: u64, b: u64, rest: u64| {
+                    run_x87(caller, [a, b, rest], helper)
+                });
+            linker.define(HOST, name, function).expect("a name of its own");
+        }
+        let named: [(&str, Extern); 5] = [
             ("memory", memory.into()),
             ("table", table.into()),
             ("interpret", Func::wrap(&mut store, interpret).into()),
             ("transfer", Func::wrap(&mut store, transfer).into()),
             ("divide_wide", Func::wrap(&mut store, divide_wide).into()),
-            ("x87", Func::wrap(&mut store, x87).into()),
         ];
         for (name, item) in named {
             linker.define(HOST, name, item).expect("a name of its own");
@@ -122,11 +134,11 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
     })
 }
 
-fn x87(caller: Caller<'_, Running>, _: u32, a: u64, b: u64, rest: u64) -> u64 {
+fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: fn(&Helpers) -> usize) -> u64 {
     beside(caller, |shared| {
         // SAFETY: as in `run_operation`.
         let helper: unsafe extern "C" fn(*mut Context, u64, u64, u64) -> u64 =
-            unsafe { core::mem::transmute(shared.helpers.x87) };
+            unsafe { core::mem::transmute(helper(&shared.helpers)) };
         // SAFETY: as in `run_operation`.
         unsafe { helper(shared.context as *mut Context, a, b, rest) }
     })

@@ -5,6 +5,7 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
+use cpu::compiled::x87::X87Operation;
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
 
@@ -281,6 +282,7 @@ pub(crate) enum Step {
     },
     /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
     X87 {
+        operation: X87Operation,
         operands: [Value; 3],
         result: Value,
         rest: Value,

@@ -19,16 +19,22 @@ pub(crate) enum Callee {
     Transfer,
     Leave,
     X87,
+    X87Sum,
+    X87Product,
+    X87Double,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 5] = [
+const IMPORTS: [(&str, Type); 8] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
     ("leave", Type::Region),
     ("x87", Type::X87),
+    ("x87_sum", Type::X87),
+    ("x87_product", Type::X87),
+    ("x87_double", Type::X87),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 

@@ -7,9 +7,9 @@ mod bcd;
 mod compare;
 mod constants;
 mod convert;
-mod fast;
 mod integral;
 mod nan;
+pub mod nearest;
 mod remainder;
 mod transcendental;
 
@@ -28,35 +28,20 @@ use crate::round::{Destination, Exact, round};
 use crate::unpacked::{Class, Unpacked};
 
 /// `a + b`.
-#[inline(always)]
 pub fn add(a: impl Into<Unpacked>, b: impl Into<Unpacked>, ctx: &mut Context) -> F80 {
-    let (a, b) = (a.into(), b.into());
-    fast::add(a, b, ctx).unwrap_or_else(|| exact_sum(a, b, false, ctx))
+    let rounding = ctx.rounding;
+    binary(a.into(), b.into(), ctx, |a, b| arith::add(a, b, rounding))
 }
 
 /// `a - b`.
-#[inline(always)]
 pub fn sub(a: impl Into<Unpacked>, b: impl Into<Unpacked>, ctx: &mut Context) -> F80 {
-    let (a, b) = (a.into(), b.into());
-    fast::add(a, b.negated(), ctx).unwrap_or_else(|| exact_sum(a, b, true, ctx))
-}
-
-#[inline(never)]
-fn exact_sum(a: Unpacked, b: Unpacked, subtracts: bool, ctx: &mut Context) -> F80 {
     let rounding = ctx.rounding;
-    binary(a, b, ctx, |a, b| arith::add(a, if subtracts { b.negated() } else { b }, rounding))
+    binary(a.into(), b.into(), ctx, |a, b| arith::add(a, b.negated(), rounding))
 }
 
 /// `a * b`.
-#[inline(always)]
 pub fn mul(a: impl Into<Unpacked>, b: impl Into<Unpacked>, ctx: &mut Context) -> F80 {
-    let (a, b) = (a.into(), b.into());
-    fast::mul(a, b, ctx).unwrap_or_else(|| exact_product(a, b, ctx))
-}
-
-#[inline(never)]
-fn exact_product(a: Unpacked, b: Unpacked, ctx: &mut Context) -> F80 {
-    binary(a, b, ctx, arith::mul)
+    binary(a.into(), b.into(), ctx, arith::mul)
 }
 
 /// `a / b`.

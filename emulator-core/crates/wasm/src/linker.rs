@@ -55,6 +55,9 @@ impl Linker for WasmLinker {
             ("interpret", helpers.interpret),
             ("transfer", helpers.transfer),
             ("x87", helpers.x87),
+            ("x87_sum", helpers.x87_sum),
+            ("x87_product", helpers.x87_product),
+            ("x87_double", helpers.x87_double),
         ] {
             set(&self.host, name, &self.function(slot));
         }

@@ -1,6 +1,7 @@
 //! Arithmetic of the x87 for compiled code, which looks after registers, tags and the status word itself.
 
-use softfloat::{Context as Environment, F32, F64, F80, Rounding, x87};
+use softfloat::x87::nearest::{self, Nearest};
+use softfloat::{Context as Environment, F32, F64, F80, Flags, Rounding, x87};
 
 use super::Context;
 pub use crate::x87::{C1, CONDITION_CODES};
@@ -44,13 +45,79 @@ pub const STATUS_SHIFT: u32 = 16;
 
 /// `(context, a, b, rest)`: two significands, and a word with all else. Returns the result's significand, or a number for memory; the first answer is the rest of it.
 pub(super) unsafe extern "C" fn x87(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
-    let a = F80::new(rest as u16, a);
-    let b = F80::new((rest >> SECOND_SHIFT) as u16, b);
+    let [a, b] = operands(a, b, rest);
     let mut environment = Environment::x87((rest >> CONTROL_SHIFT) as u16);
     let (result, codes) = perform(X87Operation((rest >> OPERATION_SHIFT) as u8), a, b, &mut environment);
     let status = u16::from(environment.raised().bits()) | rounding_direction(&environment) | codes;
+    // SAFETY: called by compiled code with its context.
+    unsafe { answer(context, result, status) }
+}
+
+/// The same for [`X87Operation::ADD`] and [`X87Operation::SUB`].
+pub(super) unsafe extern "C" fn sum(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
+    let subtracts = (rest >> OPERATION_SHIFT) as u8 == X87Operation::SUB.0;
+    let [first, second] = operands(a, b, rest);
+    let second = if subtracts { second.negated() } else { second };
+    // SAFETY: called by compiled code with its context.
+    unsafe { answer_nearest(context, [a, b, rest], || nearest::add(first, second)) }
+}
+
+/// The same for [`X87Operation::MUL`].
+pub(super) unsafe extern "C" fn product(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
+    let [first, second] = operands(a, b, rest);
+    // SAFETY: called by compiled code with its context.
+    unsafe { answer_nearest(context, [a, b, rest], || nearest::mul(first, second)) }
+}
+
+/// The same for [`X87Operation::TO_DOUBLE`].
+pub(super) unsafe extern "C" fn double(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
+    let [first, _] = operands(a, b, rest);
+    let store = || {
+        nearest::store::<F64>(first).map(|Nearest { value, inexact, up }| Nearest {
+            value: F80::new(0, value.0),
+            inexact,
+            up,
+        })
+    };
+    // SAFETY: called by compiled code with its context.
+    unsafe { answer_nearest(context, [a, b, rest], store) }
+}
+
+fn operands(a: u64, b: u64, rest: u64) -> [F80; 2] {
+    [F80::new(rest as u16, a), F80::new((rest >> SECOND_SHIFT) as u16, b)]
+}
+
+/// What `usual` answers, in the environment that it is for, or [`x87`].
+///
+/// # Safety
+/// As of compiled code's helpers.
+#[inline(always)]
+unsafe fn answer_nearest(
+    context: *mut Context,
+    [a, b, rest]: [u64; 3],
+    usual: impl FnOnce() -> Option<Nearest<F80>>,
+) -> u64 {
+    // Extended precision, rounding to nearest.
+    const LOOKED_AT: u64 = 0xf00 << CONTROL_SHIFT;
+    const USUAL: u64 = 0x300 << CONTROL_SHIFT;
+    if rest & LOOKED_AT == USUAL
+        && let Some(Nearest { value, inexact, up }) = usual()
+    {
+        let precision = u16::from(Flags::PRECISION.bits());
+        let status = if inexact { precision } else { 0 } | if up { C1 } else { 0 };
+        // SAFETY: as the caller's.
+        return unsafe { answer(context, value, status) };
+    }
+    // SAFETY: as the caller's.
+    unsafe { x87(context, a, b, rest) }
+}
+
+/// # Safety
+/// As of compiled code's helpers.
+#[inline(always)]
+unsafe fn answer(context: *mut Context, result: F80, status: u16) -> u64 {
     let answer = u64::from(result.sign_exponent) | u64::from(status) << STATUS_SHIFT;
-    // SAFETY: called by compiled code with its context; nobody has a reference to the answers meanwhile.
+    // SAFETY: compiled code has handed on its context, and nobody has a reference to the answers meanwhile.
     unsafe { (*context).answers[0] = answer };
     result.significand
 }

@@ -10,6 +10,7 @@ use crate::layout::{
 };
 use crate::liveness::changed;
 use crate::module::Callee;
+use cpu::compiled::x87::X87Operation;
 use cpu::compiled::{ENABLED_AVX, ENABLED_SSE, ENABLED_X87};
 use cpu::eflags;
 
@@ -67,7 +68,7 @@ impl Codegen<'_> {
                 self.value(value);
                 self.store_at(field.width, self.source.shared.state as u64 + field.offset);
             }
-            Step::X87 { operands, result, rest } => self.x87(operands, result, rest),
+            Step::X87 { operation, operands, result, rest } => self.x87(operation, operands, result, rest),
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }
@@ -144,12 +145,18 @@ impl Codegen<'_> {
         }
     }
 
-    fn x87(&mut self, operands: [Value; 3], result: Value, rest: Value) {
+    fn x87(&mut self, operation: X87Operation, operands: [Value; 3], result: Value, rest: Value) {
         self.push_context();
         for operand in operands {
             self.value(operand);
         }
-        self.sink().call(Callee::X87 as u32);
+        let callee = match operation {
+            X87Operation::ADD | X87Operation::SUB => Callee::X87Sum,
+            X87Operation::MUL => Callee::X87Product,
+            X87Operation::TO_DOUBLE => Callee::X87Double,
+            _ => Callee::X87,
+        };
+        self.sink().call(callee as u32);
         if self.liveness.uses(result) > 0 {
             self.set_local(result);
         } else {

@@ -1,6 +1,5 @@
 //! Between registers and the memory formats: FLD, FST, FILD, FIST, FISTTP.
 
-use super::fast;
 use crate::arith;
 use crate::binary::Binary;
 use crate::context::{Context, Flags};
@@ -39,11 +38,6 @@ pub fn load<B: Binary>(value: B, ctx: &mut Context) -> F80 {
 /// instruction then stores nothing.
 pub fn store<B: Binary>(value: F80, ctx: &mut Context) -> B {
     let value = Unpacked::from(value);
-    fast::store(value, ctx).unwrap_or_else(|| exact(value, ctx))
-}
-
-#[inline(never)]
-fn exact<B: Binary>(value: Unpacked, ctx: &mut Context) -> B {
     match value.class {
         Class::Zero => B::pack_zero(value.negative),
         Class::Infinity => B::pack_infinity(value.negative),
@@ -63,11 +57,6 @@ fn exact<B: Binary>(value: Unpacked, ctx: &mut Context) -> B {
 /// Rounds to an integer of `bits` bits; what does not fit becomes the integer indefinite, the most negative one.
 fn store_integer(value: F80, bits: u32, ctx: &mut Context) -> i64 {
     let value = Unpacked::from(value);
-    if value.exponent < bits as i32 - 2
-        && let Some(integer) = fast::to_integer(value, ctx)
-    {
-        return integer;
-    }
     let limit = (1u128 << (bits - 1)) - u128::from(!value.negative);
     match arith::to_integer(value, ctx.rounding) {
         Some(integer) if integer.magnitude <= limit => {

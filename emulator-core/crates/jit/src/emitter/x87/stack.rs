@@ -52,6 +52,17 @@ pub(in super::super) struct Stack {
     /// Status and tag word as they are in memory.
     pub(super) stored_status: Value,
     stored_tags: Value,
+    guard: Option<Guard>,
+    /// The selector of the code segment is in its place.
+    has_selector: bool,
+}
+
+/// The step that looks at tags: those of `mask` have to be as `expected`.
+#[derive(Clone, Copy)]
+struct Guard {
+    step: usize,
+    mask: u64,
+    expected: u64,
 }
 
 impl Stack {
@@ -116,6 +127,8 @@ impl Emitter {
             numbers: [None; 8],
             stored_status: status,
             stored_tags: tags,
+            guard: None,
+            has_selector: false,
         };
         stack.stored_status = self.status_word(&stack);
         self.stack = Some(stack);
@@ -163,13 +176,26 @@ impl Emitter {
             }
         }
         if mask != 0 {
-            let [mask, expected] = [mask, expected].map(|bits| self.graph.constant(bits));
-            let tags = self.number(Binary::And, stack.counted_tags, mask);
-            let otherwise = self.number(Binary::NotEqual, tags, expected);
-            self.interpret_where(otherwise);
+            stack.guard = Some(self.look_at_tags(&stack, mask, expected));
         }
         self.stack = Some(stack);
         true
+    }
+
+    /// All tags a block asks for are looked at together, where it asks for the first: then nothing can leave between instructions that are about
+    /// registers alone.
+    fn look_at_tags(&mut self, stack: &Stack, mask: u64, expected: u64) -> Guard {
+        let step = stack.guard.map_or(self.steps.len(), |guard| guard.step);
+        let (mask, expected) =
+            stack.guard.map_or((mask, expected), |guard| (guard.mask | mask, guard.expected | expected));
+        let [looked_at, as_expected] = [mask, expected].map(|bits| self.graph.constant(bits));
+        let tags = self.number(Binary::And, stack.counted_tags, looked_at);
+        let otherwise = self.number(Binary::NotEqual, tags, as_expected);
+        match self.steps.get_mut(step) {
+            Some(Step::Guard { condition, .. }) => *condition = otherwise,
+            _ => self.interpret_where(otherwise),
+        }
+        Guard { step, mask, expected }
     }
 
     fn fields_of(&mut self, stack: &Stack, register: usize) -> [Field; 2] {
@@ -269,8 +295,12 @@ impl Emitter {
         self.store_field(quadword(X87_IP), address);
         let opcode = self.graph.constant(u64::from(op.imm as u16));
         self.store_field(word(X87_OPCODE), opcode);
-        let selector = self.load_field(word(selector_offset(seg::CS)));
-        self.store_field(word(X87_CS), selector);
+        let mut stack = self.x87_stack();
+        if !core::mem::replace(&mut stack.has_selector, true) {
+            let selector = self.load_field(word(selector_offset(seg::CS)));
+            self.store_field(word(X87_CS), selector);
+            self.stack = Some(stack);
+        }
         if op.form.has_memory() {
             let start = self.graph.constant(0);
             let offset = self.offset_of(op, start);
