@@ -32,6 +32,9 @@ pub(crate) fn remember(op: &Op) {
     OPS.with_borrow_mut(|ops| ops.insert(address as u32, address));
 }
 
+/// Which of the helpers' addresses is meant.
+type Address = fn(&Helpers) -> usize;
+
 /// What helpers need to know of the processor that runs code.
 struct Running {
     memory: Option<Memory>,
@@ -59,7 +62,7 @@ impl Machinery {
         let none = Ref::Func(Nullable::Null);
         let table = Table::new(&mut store, TableType::new(RefType::Func, 1, None), none).expect("a small table");
         let mut linker = wasmi::Linker::new(&engine);
-        let x87: [(&str, fn(&Helpers) -> usize); 4] = [
+        let x87: [(&str, Address); 4] = [
             ("x87", |helpers| helpers.x87),
             ("x87_sum", |helpers| helpers.x87_sum),
             ("x87_product", |helpers| helpers.x87_product),
@@ -113,7 +116,7 @@ fn transfer(caller: Caller<'_, Running>, _context: u32, op: u32, left: i64) -> u
     run_operation(caller, op, left, |helpers| helpers.transfer)
 }
 
-fn run_operation(caller: Caller<'_, Running>, op: u32, left: i64, helper: fn(&Helpers) -> usize) -> u32 {
+fn run_operation(caller: Caller<'_, Running>, op: u32, left: i64, helper: Address) -> u32 {
     beside(caller, |shared| {
         let op = OPS.with_borrow(|ops| ops[&op]);
         // SAFETY: this is what the processor says the function's address and type are (`Helpers`).
@@ -134,7 +137,7 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
     })
 }
 
-fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: fn(&Helpers) -> usize) -> u64 {
+fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: Address) -> u64 {
     beside(caller, |shared| {
         // SAFETY: as in `run_operation`.
         let helper: unsafe extern "C" fn(*mut Context, u64, u64, u64) -> u64 =

@@ -18,8 +18,8 @@ use x87::Stack;
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
-    Stop, StopId, Value, XMM,
+    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step, Stop,
+    StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -82,8 +82,11 @@ pub(crate) struct Emitter {
     vectors: u16,
     /// The instruction at work cannot be compiled.
     unsupported: bool,
-    /// What has been looked at in this block.
-    required: Vec<Need>,
+    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at since the last helper, and the step that does.
+    required: u32,
+    required_by: Option<usize>,
+    /// EFLAGS.DF has been looked at.
+    upwards: bool,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
     /// The x87's registers, once an instruction has asked for them.
@@ -114,7 +117,9 @@ impl Emitter {
             systems: 0,
             vectors,
             unsupported: false,
-            required: Vec::new(),
+            required: 0,
+            required_by: None,
+            upwards: false,
             ordinary: Vec::new(),
             stack: None,
         }
@@ -149,15 +154,16 @@ impl Emitter {
             Sem::Sys(sys) => return self.string_element(op, sys),
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
-        let before = (self.stops.len(), self.required.len(), self.ordinary.len());
+        let before = (self.stops.len(), self.ordinary.len());
+        let required = (self.required, self.required_by);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
             return true;
         }
         self.steps.truncate(self.steps_before);
         self.stops.truncate(before.0);
-        self.required.truncate(before.1);
-        self.ordinary.truncate(before.2);
+        self.ordinary.truncate(before.1);
+        (self.required, self.required_by) = required;
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
@@ -172,7 +178,7 @@ impl Emitter {
             _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
             _ => Helper::Interpret,
         };
-        self.required.retain(|need| matches!(need, Need::Sse | Need::Avx));
+        (self.required, self.required_by, self.upwards) = (0, None, false);
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
         let carries = self.carries();

@@ -103,6 +103,8 @@ pub(crate) enum Scalar {
     Holds(Relation, Lanes),
     /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
+    /// 1 where the exponent of some lane is below this, or that of infinity: what may be suspicious.
+    Outside(u8, Lanes),
     /// 1 where some lane of the first is not ordinary; see [`Check`].
     Suspicious(Check, Lanes),
 }
@@ -188,21 +190,6 @@ pub(crate) struct Access {
     pub(crate) address: Value,
 }
 
-/// What must hold for instructions to be compiled code's, looked at as it runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Need {
-    /// SSE instructions may run.
-    Sse,
-    /// VEX-encoded instructions may run.
-    Avx,
-    /// x87 instructions may run, and raise nothing that is not masked.
-    X87,
-    /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
-    UsualRounding,
-    /// String instructions go upwards: EFLAGS.DF is clear.
-    Upwards,
-}
-
 /// A number of the guest's state that is always in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Field {
@@ -238,9 +225,13 @@ pub(crate) enum Step {
         width: Width,
         value: Value,
     },
-    /// Leaves the region where something is not as it has to be.
+    /// Leaves the region where not all of these bits of [`cpu::compiled::Context::enabled`] are set.
     Require {
-        need: Need,
+        enabled: u32,
+        stop: StopId,
+    },
+    /// Leaves where string instructions go down: EFLAGS.DF is set.
+    RequireUpwards {
         stop: StopId,
     },
     /// Bytes at a linear address, into a vector's low end; they must be aligned where `aligned` says so.
@@ -370,7 +361,7 @@ impl Step {
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
-            Step::Require { .. } | Step::LoadHigh { .. } => [None; 3],
+            Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
@@ -402,7 +393,7 @@ impl Step {
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
             Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
-            Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
+            Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,
         };

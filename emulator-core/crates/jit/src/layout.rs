@@ -30,9 +30,6 @@ pub(crate) fn ymm_high_offset(register: u8) -> u64 {
     (offset_of!(State, ymm_high) + usize::from(register) * size_of::<u128>()) as u64
 }
 
-/// Byte offset of MXCSR.
-pub(crate) const MXCSR: u64 = offset_of!(State, mxcsr) as u64;
-
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
     (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, base)) as u64

@@ -4,14 +4,11 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::ir::{Cell, Field, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
-use crate::layout::{
-    ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, X87_CONTROL, X87_STATUS, cell_offset, xmm_offset, ymm_high_offset,
-};
+use crate::ir::{Binary, Cell, Field, Helper, Interpreted, Node, RCX, Step, StopId, Value, XMM};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
 use crate::module::Callee;
 use cpu::compiled::x87::X87Operation;
-use cpu::compiled::{ENABLED_AVX, ENABLED_SSE, ENABLED_X87};
 use cpu::eflags;
 
 impl Codegen<'_> {
@@ -36,7 +33,8 @@ impl Codegen<'_> {
             Step::Store { access, value, fault } => self.store(access, value, fault),
             Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
-            Step::Require { need, stop } => self.require(need, stop),
+            Step::Require { enabled, stop } => self.require(enabled, stop),
+            Step::RequireUpwards { stop } => self.require_upwards(stop),
             Step::LoadVector { address, bytes, aligned, value, fault } => {
                 self.load_vector(address, bytes, aligned, value, fault);
             }
@@ -85,44 +83,65 @@ impl Codegen<'_> {
             self.leave_at(stop);
             return;
         }
-        self.condition(condition);
+        let rare = self.rare_part(condition);
+        self.condition(rare.map_or(condition, |[usual, _]| usual));
         self.open_if(BlockType::Empty);
+        if let Some([_, rare]) = rare {
+            self.condition(rare);
+            self.open_if(BlockType::Empty);
+        }
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
         self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
+        if rare.is_some() {
+            self.close();
+        }
         self.close();
     }
 
-    fn require(&mut self, need: Need, stop: StopId) {
-        let (context, state) = (self.source.shared.context as u64, self.source.shared.state as u64);
-        match need {
-            Need::Sse | Need::Avx => {
-                let bit = if need == Need::Sse { ENABLED_SSE } else { ENABLED_AVX };
-                self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(bit as i32).i32_and().i32_eqz();
-            }
-            Need::X87 => {
-                const MASKS: i32 = 0x3f;
-                // ES and B: an exception waits.
-                const WAITING: i32 = 0x8080;
-                let unit = ENABLED_X87 as i32;
-                self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(unit).i32_and();
-                self.sink().i32_const(unit).i32_xor();
-                self.sink().i32_const(0).i32_load16_u(at(state + X87_CONTROL)).i32_const(MASKS).i32_and();
-                self.sink().i32_const(MASKS).i32_xor().i32_or();
-                self.sink().i32_const(0).i32_load16_u(at(state + X87_STATUS)).i32_const(WAITING).i32_and().i32_or();
-            }
-            Need::UsualRounding => {
-                // All but the flags: rounding to nearest, everything masked, neither DAZ nor FTZ; and PE.
-                const LOOKED_AT: i32 = 0xffe0;
-                const USUAL: i32 = 0x1fa0;
-                self.sink().i32_const(0).i32_load(at(state + MXCSR)).i32_const(LOOKED_AT).i32_and();
-                self.sink().i32_const(USUAL).i32_ne();
-            }
-            Need::Upwards => {
-                self.push_flags(eflags::DF);
-                self.sink().i64_eqz().i32_eqz();
-            }
+    /// The parts of a condition that is two, the second of which is computed where the first holds, which is rare. What others ask for too is computed before.
+    fn rare_part(&mut self, condition: Value) -> Option<[Value; 2]> {
+        let Node::Binary(Binary::And, first, second) = self.block.graph.node(condition) else { return None };
+        let is_decided = |value| self.block.graph.possible(value) == 1;
+        if self.locals[condition.index()].is_some()
+            || self.uses(condition) > 1
+            || !is_decided(first)
+            || !is_decided(second)
+        {
+            return None;
         }
+        self.settle_shared(second);
+        self.consumed.extend([first, second]);
+        Some([first, second])
+    }
+
+    /// Computes the parts of `value` that are asked for more than once.
+    fn settle_shared(&mut self, value: Value) {
+        if self.locals[value.index()].is_some() {
+            return;
+        }
+        if self.uses(value) > 1 {
+            self.settle(value);
+            return;
+        }
+        self.block.graph.node(value).operands().for_each(|operand| self.settle_shared(operand));
+    }
+
+    fn require(&mut self, enabled: u32, stop: StopId) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
+        self.sink().i32_const(enabled as i32).i32_ne();
+        self.leave_slowly_if(stop);
+    }
+
+    fn require_upwards(&mut self, stop: StopId) {
+        self.push_flags(eflags::DF);
+        self.sink().i64_eqz().i32_eqz();
+        self.leave_slowly_if(stop);
+    }
+
+    /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
+    fn leave_slowly_if(&mut self, stop: StopId) {
         self.open_if(BlockType::Empty);
         self.leave_by(Label::Slow, stop);
         self.close();

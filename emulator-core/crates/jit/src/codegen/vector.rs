@@ -312,8 +312,28 @@ impl Codegen<'_> {
                     (false, false) => sink.f64_nearest().i64_trunc_sat_f64_s(),
                 };
             }
+            Scalar::Outside(least, lanes) => self.outside(least, lanes, a),
             Scalar::Suspicious(check, lanes) => self.suspicious(check, lanes, operands),
         }
+    }
+
+    /// Pushes 1 where the exponent of some lane is below `least`, or that of infinity: moved so that those are the greatest signed numbers.
+    fn outside(&mut self, least: u8, lanes: Lanes, value: Value) {
+        self.value(value);
+        if is_single(lanes) {
+            let (least, end) = (u32::from(least) << 24, 0xff_u32 << 24);
+            let moved = (1_u32 << 31).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 31;
+            self.sink().i32_const(1).i32x4_shl().v128_const(splat(moved)).i32x4_add();
+            self.sink().v128_const(splat(greatest)).i32x4_gt_s();
+        } else {
+            let (least, end) = (u64::from(least) << 53, 0x7ff_u64 << 53);
+            let moved = (1_u64 << 63).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 63;
+            self.sink().i32_const(1).i64x2_shl().v128_const(splat64(moved)).i64x2_add();
+            self.sink().v128_const(splat64(greatest)).i64x2_gt_s();
+        }
+        self.sink().v128_any_true().i64_extend_i32_u();
     }
 
     /// Pushes 1 where some lane of the first operand is not ordinary.

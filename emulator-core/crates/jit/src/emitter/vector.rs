@@ -3,6 +3,7 @@
 
 use core::convert::Infallible;
 
+use cpu::compiled::{ENABLED_AVX, ENABLED_SSE, ENABLED_USUAL_ROUNDING};
 use x86::instructions::simd::{
     ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine,
 };
@@ -11,7 +12,7 @@ use x86::{Engine, Op, Width};
 use super::Emitter;
 use super::shuffle::{by_immediate, interleaved};
 use crate::codegen::is_direct;
-use crate::ir::{Binary, Need, Scalar, Step, Value, Vector, XMM};
+use crate::ir::{Binary, Scalar, Step, Value, Vector, XMM};
 
 impl Emitter {
     /// The instruction cannot be compiled.
@@ -20,12 +21,19 @@ impl Emitter {
         instead
     }
 
-    pub(super) fn require(&mut self, need: Need) {
-        if !self.required.contains(&need) {
-            let stop = self.stop_before(None);
-            self.steps.push(Step::Require { need, stop });
-            self.required.push(need);
+    /// Leaves where a bit of [`cpu::compiled::Context::enabled`] is not set. What a block asks for is looked at together, where it asks first.
+    pub(super) fn require(&mut self, enabled: u32) {
+        if self.required & enabled == enabled {
+            return;
         }
+        self.required |= enabled;
+        if let Some(Step::Require { enabled, .. }) = self.required_by.and_then(|step| self.steps.get_mut(step)) {
+            *enabled = self.required;
+            return;
+        }
+        let stop = self.stop_before(None);
+        self.required_by = Some(self.steps.len());
+        self.steps.push(Step::Require { enabled, stop });
     }
 
     /// Linear address of the memory operand, `displacement` behind its start.
@@ -66,7 +74,7 @@ impl VectorEngine for Emitter {
     type X = Value;
 
     fn sse_enabled(&mut self) -> Result<(), Infallible> {
-        self.require(Need::Sse);
+        self.require(ENABLED_SSE);
         Ok(())
     }
 
@@ -75,7 +83,7 @@ impl VectorEngine for Emitter {
     }
 
     fn avx_enabled(&mut self) -> Result<(), Infallible> {
-        self.require(Need::Avx);
+        self.require(ENABLED_AVX);
         Ok(())
     }
 
@@ -283,7 +291,7 @@ impl VectorEngine for Emitter {
     }
 
     fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: Value, integer: Value) -> Result<Value, Infallible> {
-        self.require(Need::UsualRounding);
+        self.require(ENABLED_USUAL_ROUNDING);
         let integer = self.graph.sign_extend(w, integer);
         Ok(self.graph.vector2(Vector::FromInteger(lanes), a, integer))
     }

@@ -1,4 +1,4 @@
-//! The x87 where nothing is unmasked ([`Need::X87`]): registers, tags and the status word are values; rounding is a helper's.
+//! The x87 where nothing is unmasked ([`cpu::compiled::ENABLED_X87`]): registers, tags and the status word are values; rounding is a helper's.
 //!
 //! Everything is in its place in memory behind each instruction, so that stops have nothing to add; a block reads what it needs once. What
 //! is out of the ordinary (a register that is empty or in use and should not be, a denormal or a NaN in memory) is left to the interpreter.
@@ -10,14 +10,10 @@ use x86::instructions::fpu::Fpu;
 use x86::{Engine, Op, Width, flags};
 
 use super::Emitter;
-use super::float::{DOUBLE, SINGLE};
 use crate::ir::{Binary, Step, Value};
 pub(super) use stack::{Number, Stack};
 
 const SIGN: u64 = 0x8000;
-/// What is added to an exponent of the format to make it one of the registers'.
-const SINGLE_BIAS: u64 = 16383 - 127;
-const DOUBLE_BIAS: u64 = 16383 - 1023;
 
 impl Emitter {
     /// Writes down what `op` does; false where it is left to a helper.
@@ -287,28 +283,21 @@ impl Emitter {
         let bits = self.load_access(access);
         match (w, integer) {
             (_, true) => self.x87_from_integer(w, bits),
-            (Width::W32, false) => {
-                let unused = self.graph.constant(33);
-                let magnitude = self.number(Binary::Shl, bits, unused);
-                let suspicious = self.is_not_normal_or_zero(&SINGLE, magnitude);
-                self.interpret_where(suspicious);
-                self.x87_from_binary([magnitude, bits], 56, [40, 16], SINGLE_BIAS)
-            }
-            _ => {
-                let unused = self.graph.constant(1);
-                let magnitude = self.number(Binary::Shl, bits, unused);
-                let suspicious = self.is_not_normal_or_zero(&DOUBLE, magnitude);
-                self.interpret_where(suspicious);
-                self.x87_from_binary([magnitude, bits], 53, [11, 48], DOUBLE_BIAS)
+            (_, false) => {
+                self.check_ordinary(w, bits);
+                self.x87_from_binary(w, bits)
             }
         }
     }
 
-    /// A normal number or zero. Its magnitude is at the top of 64 bits, with so many below the exponent; the fraction is moved up and the sign down to be where it
-    /// belongs.
-    fn x87_from_binary(&mut self, [magnitude, bits]: [Value; 2], below: u64, moved: [u64; 2], bias: u64) -> Number {
-        let [below, up, down, bias, sign, integer_bit, zero] =
-            [below, moved[0], moved[1], bias, SIGN, 1 << 63, 0].map(|constant| self.graph.constant(constant));
+    /// A normal number or zero, a single or double.
+    fn x87_from_binary(&mut self, w: Width, bits: Value) -> Number {
+        let (fraction_up, sign_down, exponent_bits, bias) =
+            if w == Width::W32 { (40, 16, 8, 16383 - 127) } else { (11, 48, 11, 16383 - 1023) };
+        let [up, down, below, bias, sign, integer_bit, zero] =
+            [fraction_up, sign_down, 64 - exponent_bits, bias, SIGN, 1 << 63, 0]
+                .map(|constant| self.graph.constant(constant));
+        let magnitude = self.magnitude(w, bits);
         let fraction = self.number(Binary::Shl, bits, up);
         let significand = self.number(Binary::Or, fraction, integer_bit);
         let exponent = self.number(Binary::ShrUnsigned, magnitude, below);

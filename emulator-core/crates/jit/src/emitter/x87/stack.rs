@@ -3,11 +3,12 @@
 //! Which physical register is ST(0) is known when the code runs. Registers here are counted from the one that it was when the block began
 //! to look, so that which of them an instruction means is known when it is compiled.
 
+use cpu::compiled::ENABLED_X87;
 use cpu::compiled::x87::{CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
 use x86::{Op, SEG_NONE, Width, seg};
 
 use super::super::Emitter;
-use crate::ir::{Binary, Field, Need, Step, Value};
+use crate::ir::{Binary, Field, Step, Value};
 use crate::layout::{
     X87_CONTROL, X87_CS, X87_DP, X87_DS, X87_IP, X87_OPCODE, X87_REGISTER_BYTES, X87_SIGN_EXPONENT, X87_SIGNIFICAND,
     X87_STATUS, X87_TAGS, selector_offset,
@@ -104,7 +105,7 @@ impl Emitter {
         if let Some(stack) = self.stack {
             return stack;
         }
-        self.require(Need::X87);
+        self.require(ENABLED_X87);
         let [status, tags, control] = [X87_STATUS, X87_TAGS, X87_CONTROL].map(|offset| self.load_field(word(offset)));
         let [top_shift, seven, sixteen, rest] =
             [TOP_SHIFT, 7, 16, WORD & !TOP].map(|constant| self.graph.constant(constant));
