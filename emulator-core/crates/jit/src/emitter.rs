@@ -236,10 +236,10 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
@@ -248,7 +248,7 @@ impl Emitter {
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
         cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised });
+        self.stops.push(Stop { cells, retired: self.retired, raised, doubt: None });
         self.stops.len() - 1
     }
 
@@ -265,7 +265,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None }
+        Stop { cells, retired: self.retired, raised: None, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.

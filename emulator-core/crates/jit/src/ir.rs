@@ -88,6 +88,8 @@ pub(crate) enum Vector {
     Convert(ConvertOp),
     /// The first with its lowest lane replaced by the second, a signed number.
     FromInteger(Lanes),
+    /// All ones where the exponent of a lane of the first is below this, or that of infinity: what may be suspicious.
+    Outside(u8, Lanes),
 }
 
 /// What a number is made of.
@@ -103,8 +105,8 @@ pub(crate) enum Scalar {
     Holds(Relation, Lanes),
     /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
-    /// 1 where the exponent of some lane is below this, or that of infinity: what may be suspicious.
-    Outside(u8, Lanes),
+    /// 1 where some bit is one.
+    Any,
     /// 1 where some lane of the first is not ordinary; see [`Check`].
     Suspicious(Check, Lanes),
 }
@@ -336,6 +338,8 @@ pub(crate) struct Stop {
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
     pub(crate) raised: Option<Exception>,
+    /// A condition that is looked at there, where the guard's holds: the block goes on where this is zero.
+    pub(crate) doubt: Option<Value>,
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -424,7 +428,7 @@ fn used(operands: [Value; 3], count: usize) -> [Option<Value>; 3] {
 impl Vector {
     fn operands(self) -> usize {
         match self {
-            Vector::Shift(..) => 1,
+            Vector::Shift(..) | Vector::Outside(..) => 1,
             Vector::BitSelect => 3,
             _ => 2,
         }

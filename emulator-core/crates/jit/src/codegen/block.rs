@@ -4,7 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::ir::{Binary, Cell, Field, Helper, Interpreted, Node, RCX, Step, StopId, Value, XMM};
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
 use crate::module::Callee;
@@ -79,52 +79,17 @@ impl Codegen<'_> {
     }
 
     fn guard(&mut self, condition: Value, stop: StopId) {
-        if self.block.graph.constant_of(condition).is_some_and(|c| c != 0) {
-            self.leave_at(stop);
-            return;
-        }
-        let rare = self.rare_part(condition);
-        self.condition(rare.map_or(condition, |[usual, _]| usual));
-        self.open_if(BlockType::Empty);
-        if let Some([_, rare]) = rare {
-            self.condition(rare);
+        let always = self.block.graph.constant_of(condition).is_some_and(|c| c != 0);
+        if !always {
+            self.condition(condition);
             self.open_if(BlockType::Empty);
         }
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
         self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
-        if rare.is_some() {
+        if !always {
             self.close();
         }
-        self.close();
-    }
-
-    /// The parts of a condition that is two, the second of which is computed where the first holds, which is rare. What others ask for too is computed before.
-    fn rare_part(&mut self, condition: Value) -> Option<[Value; 2]> {
-        let Node::Binary(Binary::And, first, second) = self.block.graph.node(condition) else { return None };
-        let is_decided = |value| self.block.graph.possible(value) == 1;
-        if self.locals[condition.index()].is_some()
-            || self.uses(condition) > 1
-            || !is_decided(first)
-            || !is_decided(second)
-        {
-            return None;
-        }
-        self.settle_shared(second);
-        self.consumed.extend([first, second]);
-        Some([first, second])
-    }
-
-    /// Computes the parts of `value` that are asked for more than once.
-    fn settle_shared(&mut self, value: Value) {
-        if self.locals[value.index()].is_some() {
-            return;
-        }
-        if self.uses(value) > 1 {
-            self.settle(value);
-            return;
-        }
-        self.block.graph.node(value).operands().for_each(|operand| self.settle_shared(operand));
     }
 
     fn require(&mut self, enabled: u32, stop: StopId) {
@@ -322,6 +287,11 @@ impl Codegen<'_> {
     pub(super) fn leave_by(&mut self, label: Label, stop: StopId) {
         self.count_uses(stop);
         self.in_stop = true;
+        let doubt = self.block.stops[stop].doubt;
+        if let Some(doubt) = doubt {
+            self.condition(doubt);
+            self.open_if(BlockType::Empty);
+        }
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
         let retired = self.block.stops[stop].retired;
@@ -334,6 +304,9 @@ impl Codegen<'_> {
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
         self.branch(label);
+        if doubt.is_some() {
+            self.close();
+        }
         self.in_stop = false;
         for value in core::mem::take(&mut self.given) {
             self.release(value);
@@ -345,7 +318,8 @@ impl Codegen<'_> {
 
     /// Counts how often each value that has no local yet is asked for by `stop`.
     fn count_uses(&mut self, stop: StopId) {
-        let mut pending: Vec<Value> = changed(self.block, stop).map(|(_, value)| value).collect();
+        let changed = changed(self.block, stop).map(|(_, value)| value);
+        let mut pending: Vec<Value> = changed.chain(self.block.stops[stop].doubt).collect();
         while let Some(value) = pending.pop() {
             let uses = &mut self.stop_uses[value.index()];
             *uses += 1;

@@ -131,6 +131,7 @@ impl Codegen<'_> {
             Vector::Float(op, lanes) => self.float(op, lanes, a, b),
             Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
             Vector::Convert(op) => self.convert(op, a, b),
+            Vector::Outside(least, lanes) => self.outside(least, lanes, a),
             Vector::FromInteger(lanes) => {
                 self.value(a);
                 self.value(b);
@@ -312,12 +313,15 @@ impl Codegen<'_> {
                     (false, false) => sink.f64_nearest().i64_trunc_sat_f64_s(),
                 };
             }
-            Scalar::Outside(least, lanes) => self.outside(least, lanes, a),
+            Scalar::Any => {
+                self.value(a);
+                self.sink().v128_any_true().i64_extend_i32_u();
+            }
             Scalar::Suspicious(check, lanes) => self.suspicious(check, lanes, operands),
         }
     }
 
-    /// Pushes 1 where the exponent of some lane is below `least`, or that of infinity: moved so that those are the greatest signed numbers.
+    /// Pushes ones where the exponent of a lane is below `least`, or that of infinity: moved so that those are the greatest signed numbers.
     fn outside(&mut self, least: u8, lanes: Lanes, value: Value) {
         self.value(value);
         if is_single(lanes) {
@@ -333,7 +337,6 @@ impl Codegen<'_> {
             self.sink().i32_const(1).i64x2_shl().v128_const(splat64(moved)).i64x2_add();
             self.sink().v128_const(splat64(greatest)).i64x2_gt_s();
         }
-        self.sink().v128_any_true().i64_extend_i32_u();
     }
 
     /// Pushes 1 where some lane of the first operand is not ordinary.

@@ -6,10 +6,10 @@
 
 use cpu::compiled::ENABLED_USUAL_ROUNDING;
 use x86::Width;
-use x86::instructions::simd::{ConvertOp, FloatOp, FpOp, Lanes};
+use x86::instructions::simd::{ConvertOp, FloatOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
-use crate::ir::{Binary, Check, Relation, Scalar, Step, Value, Vector};
+use crate::ir::{Binary, Check, Node, Relation, Scalar, Step, Value, Vector};
 
 /// Exponents at the top of 32 bits: constants to compare with.
 struct Format {
@@ -111,17 +111,35 @@ impl Emitter {
     /// Leaves to the interpreter where `unusual` is not zero, and neither is `number`, which is asked for only then.
     fn interpret_where_both(&mut self, unusual: Value, number: Value) {
         let zero = self.graph.constant(0);
-        let not_zero = self.number(Binary::NotEqual, number, zero);
-        let both = self.number(Binary::And, unusual, not_zero);
-        self.interpret_where(both);
+        let doubt = self.number(Binary::NotEqual, number, zero);
+        if [unusual, doubt].iter().any(|&part| self.graph.constant_of(part) == Some(0)) {
+            return;
+        }
+        let stop = self.stop_before(None);
+        self.stops[stop].doubt = Some(doubt);
+        self.steps.push(Step::Guard { condition: unusual, stop });
     }
 
+    /// Leaves to the interpreter where lanes are not ordinary. If nothing has happened since the last such look, that one looks at these lanes too.
     fn check_lanes(&mut self, check: Check, lanes: Lanes, operands: [Value; 3]) {
         let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
-        let outside = self.graph.scalar1(Scalar::Outside(least, lanes), operands[0]);
+        let outside = self.graph.vector1(Vector::Outside(least, lanes), operands[0]);
         let suspicious = self.graph.scalar3(Scalar::Suspicious(check, lanes), operands);
-        let both = self.number(Binary::And, outside, suspicious);
-        self.interpret_where(both);
+        if let Some(&Step::Guard { condition, stop }) = self.steps.last()
+            && let Node::Scalar(Scalar::Any, [others, ..]) = self.graph.node(condition)
+            && let Some(doubt) = self.stops[stop].doubt
+        {
+            let either = self.graph.vector2(Vector::Packed(PackedOp::Por), others, outside);
+            let condition = self.graph.scalar1(Scalar::Any, either);
+            self.stops[stop].doubt = Some(self.number(Binary::Or, doubt, suspicious));
+            self.steps.pop();
+            self.steps.push(Step::Guard { condition, stop });
+            return;
+        }
+        let stop = self.stop_before(None);
+        self.stops[stop].doubt = Some(suspicious);
+        let condition = self.graph.scalar1(Scalar::Any, outside);
+        self.steps.push(Step::Guard { condition, stop });
     }
 
     /// 1 where the exponent is below `least`, or not below `end`.
