@@ -2,6 +2,7 @@
 
 mod engine;
 mod float;
+mod fused;
 mod shuffle;
 mod strings;
 mod vector;
@@ -89,6 +90,8 @@ pub(crate) struct Emitter {
     upwards: bool,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
+    /// Bits 255:128 of the YMM registers, as far as they are known.
+    highs: [Option<Value>; 16],
     /// The x87's registers, once an instruction has asked for them.
     stack: Option<Stack>,
 }
@@ -121,6 +124,7 @@ impl Emitter {
             required_by: None,
             upwards: false,
             ordinary: Vec::new(),
+            highs: [None; 16],
             stack: None,
         }
     }
@@ -158,6 +162,7 @@ impl Emitter {
         let required = (self.required, self.required_by);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
+            self.forget_overwritten_highs();
             return true;
         }
         self.steps.truncate(self.steps_before);
@@ -170,7 +175,7 @@ impl Emitter {
 
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
-        self.stack = None;
+        (self.stack, self.highs) = (None, [None; 16]);
         let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,

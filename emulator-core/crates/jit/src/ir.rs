@@ -88,8 +88,8 @@ pub(crate) enum Vector {
     Convert(ConvertOp),
     /// The first with its lowest lane replaced by the second, a signed number.
     FromInteger(Lanes),
-    /// All ones where the exponent of a lane of the first is below this, or that of infinity: what may be suspicious.
-    Outside(u8, Lanes),
+    /// All ones where the exponent, biased, of a lane of the first is below the first of these, or not below the second.
+    Outside(u16, u16, Lanes),
 }
 
 /// What a number is made of.

@@ -143,6 +143,29 @@ fn lines_of_x87_instructions_do_the_same_compiled_and_interpreted() {
     x87_lines(Width::W32);
 }
 
+/// Products, sums and fused ones of numbers whose bits are all in use, of which some nearly cancel and others lie half-way between two results.
+#[test]
+fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {
+    let mut pair = Pair::new(Width::W64);
+    let mut random = Random::new(0xf0a5_5eed);
+    let computes = |row: &&x86::Row| ["ADD", "SUB", "MUL", "DIV"].iter().any(|part| row.mnemonic.contains(part));
+    let is_float = |row: &&x86::Row| ["PS", "PD", "SS", "SD"].iter().any(|lanes| row.mnemonic.ends_with(lanes));
+    let rows = generate::rows(Width::W64);
+    let rows: Vec<_> =
+        rows.into_iter().filter(|row| matches!(row.sem, Sem::Simd(_)) && computes(row) && is_float(row)).collect();
+    for row in rows {
+        for _ in 0..40 {
+            let mut code = generate::instruction(&mut random, row, Width::W64).unwrap();
+            code.push(HLT);
+            let mut case = generate::case(&mut random, code, Width::W64);
+            case.mxcsr = 0x1fa0;
+            case.vectors = generate::numbers(&mut random, row.mnemonic.ends_with('S'));
+            pair.assert_same(&case);
+        }
+    }
+    assert!(pair.compiling.compiled() > 5000, "compiled code runs: {}", pair.compiling.compiled());
+}
+
 #[test]
 fn every_condition_holds_after_every_kind_of_flags_exactly_where_interpreted() {
     let mut pair = Pair::new(Width::W64);

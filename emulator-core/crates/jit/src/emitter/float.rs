@@ -87,7 +87,7 @@ impl Emitter {
     }
 
     /// No denormal, infinity or NaN.
-    fn check_operand(&mut self, lanes: Lanes, vector: Value) {
+    pub(super) fn check_operand(&mut self, lanes: Lanes, vector: Value) {
         if self.ordinary.contains(&(vector, lanes)) {
             return;
         }
@@ -120,25 +120,31 @@ impl Emitter {
         self.steps.push(Step::Guard { condition: unusual, stop });
     }
 
-    /// Leaves to the interpreter where lanes are not ordinary. If nothing has happened since the last such look, that one looks at these lanes too.
     fn check_lanes(&mut self, check: Check, lanes: Lanes, operands: [Value; 3]) {
         let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
-        let outside = self.graph.vector1(Vector::Outside(least, lanes), operands[0]);
+        let end = if is_single(lanes) { 0xff } else { 0x7ff };
+        let outside = self.graph.vector1(Vector::Outside(least, end, lanes), operands[0]);
         let suspicious = self.graph.scalar3(Scalar::Suspicious(check, lanes), operands);
+        self.check_where(outside, suspicious);
+    }
+
+    /// Leaves to the interpreter where a bit of `unusual` is one, and `doubt`, which is asked for only then, is not zero. If nothing has happened since the last such
+    /// look, that one looks at both.
+    pub(super) fn check_where(&mut self, unusual: Value, doubt: Value) {
         if let Some(&Step::Guard { condition, stop }) = self.steps.last()
             && let Node::Scalar(Scalar::Any, [others, ..]) = self.graph.node(condition)
-            && let Some(doubt) = self.stops[stop].doubt
+            && let Some(others_doubt) = self.stops[stop].doubt
         {
-            let either = self.graph.vector2(Vector::Packed(PackedOp::Por), others, outside);
+            let either = self.graph.vector2(Vector::Packed(PackedOp::Por), others, unusual);
             let condition = self.graph.scalar1(Scalar::Any, either);
-            self.stops[stop].doubt = Some(self.number(Binary::Or, doubt, suspicious));
+            self.stops[stop].doubt = Some(self.number(Binary::Or, others_doubt, doubt));
             self.steps.pop();
             self.steps.push(Step::Guard { condition, stop });
             return;
         }
         let stop = self.stop_before(None);
-        self.stops[stop].doubt = Some(suspicious);
-        let condition = self.graph.scalar1(Scalar::Any, outside);
+        self.stops[stop].doubt = Some(doubt);
+        let condition = self.graph.scalar1(Scalar::Any, unusual);
         self.steps.push(Step::Guard { condition, stop });
     }
 

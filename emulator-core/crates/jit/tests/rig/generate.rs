@@ -310,6 +310,41 @@ fn vector(random: &mut Random) -> u128 {
     }
 }
 
+/// Vectors of singles or doubles, for arithmetic to round: two numbers, minus their product, its neighbours and what lies half-way, and others.
+pub fn numbers(random: &mut Random, single: bool) -> [u128; 16] {
+    let (x, y) = (any_double(random), any_double(random));
+    let (a, b) = (x as f32, y as f32);
+    std::array::from_fn(|_| {
+        let mut lane = || {
+            let step = random.below(3);
+            let number = match random.below(8) {
+                0 => x,
+                1 => y,
+                2 | 3 => f64::from_bits((-x * y).to_bits().wrapping_add(step).wrapping_sub(1)),
+                4 => (x * y) * f64::from_bits(0x3c90_0000_0000_0000) * step as f64,
+                5 => f64::from(random.below(9) as u32) - 4.0,
+                _ => any_double(random),
+            };
+            let singles = match random.below(4) {
+                0 => a,
+                1 => b,
+                2 => f32::from_bits((-a * b).to_bits().wrapping_add(step as u32).wrapping_sub(1)),
+                _ => number as f32,
+            };
+            if single { u64::from(singles.to_bits()) } else { number.to_bits() }
+        };
+        let count = if single { 4 } else { 2 };
+        (0..count).fold(0, |all, _| all << (128 / count) | u128::from(lane()))
+    })
+}
+
+/// Between 2^-20 and 2^20, few of its bits or all of them.
+fn any_double(random: &mut Random) -> f64 {
+    let fraction = (random.next() >> 12) & (u64::MAX << random.pick(&[0, 0, 29, 40]));
+    let exponent = 1023 - 20 + random.below(40);
+    f64::from_bits(fraction | exponent << 52 | (random.next() & 1) << 63)
+}
+
 /// All masked, mostly with PE set as in any program that has computed; sometimes otherwise.
 fn mxcsr(random: &mut Random) -> u32 {
     match random.below(8) {
