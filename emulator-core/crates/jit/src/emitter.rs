@@ -2,9 +2,11 @@
 
 mod engine;
 mod float;
+mod fused;
 mod shuffle;
 mod strings;
 mod vector;
+mod x87;
 
 use cpu::Mode;
 use cpu::compiled::FlagKind;
@@ -12,11 +14,13 @@ use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
 
+use x87::Stack;
+
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
-    Stop, StopId, Value, XMM,
+    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step, Stop,
+    StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -79,10 +83,17 @@ pub(crate) struct Emitter {
     vectors: u16,
     /// The instruction at work cannot be compiled.
     unsupported: bool,
-    /// What has been looked at in this block.
-    required: Vec<Need>,
+    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at since the last helper, and the step that does.
+    required: u32,
+    required_by: Option<usize>,
+    /// EFLAGS.DF has been looked at.
+    upwards: bool,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
+    /// Bits 255:128 of the YMM registers, as far as they are known.
+    highs: [Option<Value>; 16],
+    /// The x87's registers, once an instruction has asked for them.
+    stack: Option<Stack>,
 }
 
 impl Emitter {
@@ -109,8 +120,12 @@ impl Emitter {
             systems: 0,
             vectors,
             unsupported: false,
-            required: Vec::new(),
+            required: 0,
+            required_by: None,
+            upwards: false,
             ordinary: Vec::new(),
+            highs: [None; 16],
+            stack: None,
         }
     }
 
@@ -141,23 +156,26 @@ impl Emitter {
             }
             Sem::Simd(simd) => simd,
             Sem::Sys(sys) => return self.string_element(op, sys),
-            Sem::Fpu(_) => return false,
+            Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
-        let before = (self.stops.len(), self.required.len(), self.ordinary.len());
+        let before = (self.stops.len(), self.ordinary.len());
+        let required = (self.required, self.required_by);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
+            self.forget_overwritten_highs();
             return true;
         }
         self.steps.truncate(self.steps_before);
         self.stops.truncate(before.0);
-        self.required.truncate(before.1);
-        self.ordinary.truncate(before.2);
+        self.ordinary.truncate(before.1);
+        (self.required, self.required_by) = required;
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
 
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
+        (self.stack, self.highs) = (None, [None; 16]);
         let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
@@ -165,7 +183,7 @@ impl Emitter {
             _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
             _ => Helper::Interpret,
         };
-        self.required.retain(|need| matches!(need, Need::Sse | Need::Avx));
+        (self.required, self.required_by, self.upwards) = (0, None, false);
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
         let carries = self.carries();
@@ -223,10 +241,10 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
@@ -235,7 +253,7 @@ impl Emitter {
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
         cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised });
+        self.stops.push(Stop { cells, retired: self.retired, raised, doubt: None });
         self.stops.len() - 1
     }
 
@@ -252,7 +270,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None }
+        Stop { cells, retired: self.retired, raised: None, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.

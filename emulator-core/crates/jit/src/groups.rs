@@ -102,8 +102,12 @@ fn keeps_translations(step: &Step) -> bool {
         Step::StoreBack { .. }
             | Step::Guard { .. }
             | Step::Require { .. }
+            | Step::RequireUpwards { .. }
             | Step::LoadHigh { .. }
             | Step::StoreHigh { .. }
+            | Step::LoadField { .. }
+            | Step::StoreField { .. }
+            | Step::X87 { .. }
             | Step::DivideWide { .. }
     )
 }

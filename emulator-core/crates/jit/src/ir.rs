@@ -5,6 +5,7 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
+use cpu::compiled::x87::X87Operation;
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
 
@@ -87,6 +88,8 @@ pub(crate) enum Vector {
     Convert(ConvertOp),
     /// The first with its lowest lane replaced by the second, a signed number.
     FromInteger(Lanes),
+    /// All ones where the exponent, biased, of a lane of the first is below the first of these, or not below the second.
+    Outside(u16, u16, Lanes),
 }
 
 /// What a number is made of.
@@ -102,6 +105,8 @@ pub(crate) enum Scalar {
     Holds(Relation, Lanes),
     /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
+    /// 1 where some bit is one.
+    Any,
     /// 1 where some lane of the first is not ordinary; see [`Check`].
     Suspicious(Check, Lanes),
 }
@@ -187,17 +192,14 @@ pub(crate) struct Access {
     pub(crate) address: Value,
 }
 
-/// What must hold for instructions to be compiled code's, looked at as it runs.
+/// A number of the guest's state that is always in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Need {
-    /// SSE instructions may run.
-    Sse,
-    /// VEX-encoded instructions may run.
-    Avx,
-    /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
-    UsualRounding,
-    /// String instructions go upwards: EFLAGS.DF is clear.
-    Upwards,
+pub(crate) struct Field {
+    pub(crate) width: Width,
+    /// Bytes from the address of the state,
+    pub(crate) offset: u64,
+    /// and more of them, where it is one of several.
+    pub(crate) place: Option<Value>,
 }
 
 /// Something that must happen in its place.
@@ -225,9 +227,13 @@ pub(crate) enum Step {
         width: Width,
         value: Value,
     },
-    /// Leaves the region where something is not as it has to be.
+    /// Leaves the region where not all of these bits of [`cpu::compiled::Context::enabled`] are set.
     Require {
-        need: Need,
+        enabled: u32,
+        stop: StopId,
+    },
+    /// Leaves where string instructions go down: EFLAGS.DF is set.
+    RequireUpwards {
         stop: StopId,
     },
     /// Bytes at a linear address, into a vector's low end; they must be aligned where `aligned` says so.
@@ -258,6 +264,21 @@ pub(crate) enum Step {
     StoreHigh {
         register: u8,
         value: Value,
+    },
+    LoadField {
+        field: Field,
+        value: Value,
+    },
+    StoreField {
+        field: Field,
+        value: Value,
+    },
+    /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
+    X87 {
+        operation: X87Operation,
+        operands: [Value; 3],
+        result: Value,
+        rest: Value,
     },
     /// Stops where `condition` is not zero.
     Guard {
@@ -317,6 +338,8 @@ pub(crate) struct Stop {
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
     pub(crate) raised: Option<Exception>,
+    /// A condition that is looked at there, where the guard's holds: the block goes on where this is zero.
+    pub(crate) doubt: Option<Value>,
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -342,11 +365,13 @@ impl Step {
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
-            Step::Require { .. } | Step::LoadHigh { .. } => [None; 3],
+            Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
-            Step::DivideWide { operands, .. } => operands.map(Some),
+            Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
+            Step::LoadField { field, .. } => [field.place, None, None],
+            Step::StoreField { field, value } => [field.place, Some(value), None],
         };
         operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
     }
@@ -380,7 +405,8 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
+            Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,
         };
@@ -411,7 +437,7 @@ fn used(operands: [Value; 3], count: usize) -> [Option<Value>; 3] {
 impl Vector {
     fn operands(self) -> usize {
         match self {
-            Vector::Shift(..) => 1,
+            Vector::Shift(..) | Vector::Outside(..) => 1,
             Vector::BitSelect => 3,
             _ => 2,
         }

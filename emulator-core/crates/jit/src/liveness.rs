@@ -57,7 +57,8 @@ impl Liveness {
     }
 
     fn find_frontier(&self, block: &Block, stop: StopId, seen: &mut [usize]) -> Vec<Value> {
-        let mut pending: Vec<Value> = changed(block, stop).map(|(_, value)| value).collect();
+        let changed = changed(block, stop).map(|(_, value)| value);
+        let mut pending: Vec<Value> = changed.chain(block.stops[stop].doubt).collect();
         let mut found = Vec::new();
         while let Some(value) = pending.pop() {
             if core::mem::replace(&mut seen[value.index()], stop) == stop {

@@ -18,15 +18,23 @@ pub(crate) enum Callee {
     Interpret,
     Transfer,
     Leave,
+    X87,
+    X87Sum,
+    X87Product,
+    X87Double,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 4] = [
+const IMPORTS: [(&str, Type); 8] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
     ("leave", Type::Region),
+    ("x87", Type::X87),
+    ("x87_sum", Type::X87),
+    ("x87_product", Type::X87),
+    ("x87_double", Type::X87),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 
@@ -39,6 +47,7 @@ enum Type {
     MulHigh,
     Region,
     Enter,
+    X87,
 }
 
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
@@ -55,6 +64,7 @@ fn types() -> TypeSection {
     parameters.push(I32);
     types.ty().function(parameters, []);
     types.ty().function([I32, I32, I64], []);
+    types.ty().function([I32, I64, I64, I64], [I64]);
     types
 }
 

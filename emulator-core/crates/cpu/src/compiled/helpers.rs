@@ -21,6 +21,14 @@ pub struct Helpers {
     pub interpret: usize,
     /// The same for one that transfers control: where to is in the state.
     pub transfer: usize,
+    /// Arithmetic of the x87, see [`super::x87`]: `(context, a: u64, b: u64, rest: u64) -> u64`, and three of the operations alone.
+    pub x87: usize,
+    /// See there.
+    pub x87_sum: usize,
+    /// See there.
+    pub x87_product: usize,
+    /// See there.
+    pub x87_double: usize,
 }
 
 impl Helpers {
@@ -29,6 +37,10 @@ impl Helpers {
             divide_wide: divide_wide as *const () as usize,
             interpret: interpret as *const () as usize,
             transfer: transfer as *const () as usize,
+            x87: super::x87::x87 as *const () as usize,
+            x87_sum: super::x87::sum as *const () as usize,
+            x87_product: super::x87::product as *const () as usize,
+            x87_double: super::x87::double as *const () as usize,
         }
     }
 }

@@ -10,6 +10,7 @@ mod flags;
 mod helpers;
 mod region;
 mod targets;
+pub mod x87;
 
 use x86::Exception;
 
@@ -125,7 +126,7 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
-    /// Which vector instructions may run: [`ENABLED_SSE`], [`ENABLED_AVX`].
+    /// What instructions beside the general ones ask for: [`ENABLED_SSE`] and its siblings.
     pub enabled: u32,
     /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
     pub slow: u32,
@@ -206,7 +207,7 @@ impl Cpu {
     fn refresh_context(&mut self) {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
-        self.context.enabled = enabled_vectors(&self.state);
+        self.context.enabled = enabled(&self.state);
     }
 
     fn shared(&self) -> Shared {
@@ -331,20 +332,34 @@ impl Exec<'_> {
     }
 }
 
-/// Bits of [`Context::enabled`].
+/// Bits of [`Context::enabled`]: SSE instructions may run.
 pub const ENABLED_SSE: u32 = 1;
-/// See [`ENABLED_SSE`].
+/// VEX-encoded instructions may run.
 pub const ENABLED_AVX: u32 = 2;
+/// x87 instructions may run, none of their exceptions waits, and all are masked.
+pub const ENABLED_X87: u32 = 4;
+/// SSE arithmetic rounds to nearest, with neither DAZ nor FTZ; everything is masked, and PE is set.
+pub const ENABLED_USUAL_ROUNDING: u32 = 8;
 
-/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 14.5.
-fn enabled_vectors(state: &State) -> u32 {
-    let sse = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0 && state.cr4 & control::CR4_OSFXSR != 0;
+/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
+fn enabled(state: &State) -> u32 {
+    const X87_MASKS: u16 = 0x3f;
+    // ES and B.
+    const X87_WAITING: u16 = 0x8080;
+    // All of MXCSR but the flags; and PE.
+    const MXCSR_LOOKED_AT: u32 = 0xffe0;
+    const MXCSR_USUAL: u32 = 0x1fa0;
+    let unit = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0;
+    let quiet = state.x87.control & X87_MASKS == X87_MASKS && state.x87.status & X87_WAITING == 0;
     let components = XCR0_SSE | XCR0_AVX;
     let avx = state.cr0 & control::CR0_TS == 0
         && state.cr4 & control::CR4_OSXSAVE != 0
         && state.xcr0 & components == components;
     let bit = |enabled, bit| if enabled { bit } else { 0 };
-    bit(sse, ENABLED_SSE) | bit(avx, ENABLED_AVX)
+    bit(unit && state.cr4 & control::CR4_OSFXSR != 0, ENABLED_SSE)
+        | bit(avx, ENABLED_AVX)
+        | bit(unit && quiet, ENABLED_X87)
+        | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

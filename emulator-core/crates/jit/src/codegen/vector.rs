@@ -131,6 +131,7 @@ impl Codegen<'_> {
             Vector::Float(op, lanes) => self.float(op, lanes, a, b),
             Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
             Vector::Convert(op) => self.convert(op, a, b),
+            Vector::Outside(least, end, lanes) => self.outside(least, end, lanes, a),
             Vector::FromInteger(lanes) => {
                 self.value(a);
                 self.value(b);
@@ -262,6 +263,8 @@ impl Codegen<'_> {
                 match op {
                     ConvertOp::Cvtdq2ps => sink.f32x4_convert_i32x4_s(),
                     ConvertOp::Cvtdq2pd => sink.f64x2_convert_low_i32x4_s(),
+                    ConvertOp::Cvtps2pd => sink.f64x2_promote_low_f32x4(),
+                    ConvertOp::Cvtpd2ps => sink.f32x4_demote_f64x2_zero(),
                     _ => sink.i32x4_trunc_sat_f32x4_s(),
                 };
             }
@@ -312,7 +315,29 @@ impl Codegen<'_> {
                     (false, false) => sink.f64_nearest().i64_trunc_sat_f64_s(),
                 };
             }
+            Scalar::Any => {
+                self.value(a);
+                self.sink().v128_any_true().i64_extend_i32_u();
+            }
             Scalar::Suspicious(check, lanes) => self.suspicious(check, lanes, operands),
+        }
+    }
+
+    /// Pushes ones where the exponent of a lane is below `least` or not below `end`: moved so that those are the greatest signed numbers.
+    fn outside(&mut self, least: u16, end: u16, lanes: Lanes, value: Value) {
+        self.value(value);
+        if is_single(lanes) {
+            let [least, end] = [least, end].map(|exponent| u32::from(exponent) << 24);
+            let moved = (1_u32 << 31).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 31;
+            self.sink().i32_const(1).i32x4_shl().v128_const(splat(moved)).i32x4_add();
+            self.sink().v128_const(splat(greatest)).i32x4_gt_s();
+        } else {
+            let [least, end] = [least, end].map(|exponent| u64::from(exponent) << 53);
+            let moved = (1_u64 << 63).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 63;
+            self.sink().i32_const(1).i64x2_shl().v128_const(splat64(moved)).i64x2_add();
+            self.sink().v128_const(splat64(greatest)).i64x2_gt_s();
         }
     }
 

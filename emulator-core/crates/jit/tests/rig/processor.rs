@@ -107,6 +107,7 @@ impl Processor {
         self.cpu.state.xmm = case.vectors;
         self.cpu.state.ymm_high = case.vectors.map(u128::swap_bytes);
         self.cpu.state.mxcsr = case.mxcsr;
+        self.cpu.state.x87 = case.x87;
         self.cpu.state.set_rflags(case.rflags);
         self.cpu.state.rip = CODE;
         self.cpu.state_changed();
