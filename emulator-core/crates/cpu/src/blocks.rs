@@ -6,9 +6,10 @@
 use core::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
-use x86::Op;
+use x86::instructions::integer::Int;
+use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Translation};
+use crate::compiled::{Code, CodeCache, Entry, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::state::Mode;
 
@@ -16,6 +17,7 @@ use crate::state::Mode;
 const CAPACITY: usize = 1 << 17;
 /// The same where hot blocks are compiled, which they only become if they are kept: 20 MiB.
 const CAPACITY_TO_COMPILE: usize = 1 << 19;
+const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.
@@ -61,6 +63,8 @@ pub(crate) struct Block {
     compiled: bool,
     /// The linear address that led here last.
     linear: u64,
+    /// It ends with a jump or call without a fixed target.
+    indirect: bool,
 }
 
 /// Where a linear address leads to.
@@ -84,6 +88,26 @@ pub(crate) struct Run {
     pub(crate) bytes: u16,
 }
 
+impl Block {
+    /// Instructions interpreted in it.
+    pub(crate) fn heat(&self) -> u32 {
+        self.heat
+    }
+
+    /// The linear address that led here last.
+    pub(crate) fn linear(&self) -> u64 {
+        self.linear
+    }
+
+    /// Physical addresses and lengths of its bytes, by page.
+    fn ranges(&self) -> impl Iterator<Item = (u64, u16)> + use<> {
+        let phys = self.key.phys;
+        let in_first = self.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
+        let rest = self.bytes - in_first;
+        core::iter::once((phys, in_first)).chain(self.second_page.map(|second| (second, rest)))
+    }
+}
+
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
@@ -96,6 +120,8 @@ pub(crate) struct BlockCache {
     pub(crate) code: CodeCache,
     /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
+    /// Where blocks that end with a jump or call without a fixed target went.
+    targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
@@ -121,6 +147,7 @@ impl BlockCache {
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
+            targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
             jump_pages: [[0; JUMP_PAGES / 64]; 2],
@@ -150,18 +177,40 @@ impl BlockCache {
         self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
     }
 
-    /// `global`: the address leads to the same place in all address spaces.
-    pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32, global: bool) {
-        let page = jump_page(linear);
-        self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
+    /// Remembers that `linear` leads to `block`, and where compiled code is entered there. `pages` are those that this relies on, and `global` says
+    /// that they are the same in all address spaces.
+    pub(crate) fn remember_jump(
+        &mut self,
+        linear: u64,
+        mode: u16,
+        block: u32,
+        entry: Option<Entry>,
+        pages: &[u64],
+        global: bool,
+    ) {
+        for page in pages.iter().map(|&page| jump_page(page)) {
+            self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
+        }
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
         self.blocks[block as usize].linear = linear;
-        let Block { key, compiled, .. } = self.block(block);
-        let entry = if compiled && far_from_canonical_hole(linear) { self.code.find(&key) } else { None };
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
         self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
+    }
+
+    /// Where compiled code can be entered at `linear`, which leads to `block`, if its pages lie where they should.
+    pub(crate) fn entry_at(&self, block: u32, linear: u64) -> Option<Entry> {
+        let block = &self.blocks[block as usize];
+        if block.compiled && far_from_canonical_hole(linear) { self.code.find(&block.key) } else { None }
+    }
+
+    /// There is no code for `block`: if there was, it may become hot again.
+    pub(crate) fn cool_down(&mut self, block: u32) {
+        let block = &mut self.blocks[block as usize];
+        if core::mem::take(&mut block.compiled) {
+            block.heat = 0;
+        }
     }
 
     pub(crate) fn jumps_address(&self) -> usize {
@@ -180,9 +229,30 @@ impl BlockCache {
             return false;
         }
         let block = &mut self.blocks[index as usize];
+        if block.indirect {
+            self.targets.expect(index);
+        }
         let before = block.heat;
         block.heat = before.wrapping_add(u32::from(block.count));
         before < self.hot_at && block.heat >= self.hot_at
+    }
+
+    /// Where the block that has been interpreted last went, if that is worth knowing.
+    #[inline(always)]
+    pub(crate) fn note_target(&mut self, linear: u64) {
+        if self.targets.is_expected() {
+            self.targets.note(linear);
+        }
+    }
+
+    /// What is interpreted next does not follow from what was interpreted last.
+    pub(crate) fn expect_no_target(&mut self) {
+        self.targets.expect_none();
+    }
+
+    /// Linear addresses where block `index`, which ends with a jump or call without a fixed target, went most often, the most frequent first.
+    pub(crate) fn likely_targets(&self, index: u32) -> Vec<u64> {
+        self.targets.likely(index)
     }
 
     /// Block `index` has not been dropped.
@@ -194,25 +264,23 @@ impl BlockCache {
         &self.ops[block.first as usize..][..usize::from(block.count)]
     }
 
-    /// `blocks`, of one page and the entry first, have been compiled.
-    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[u32]) {
-        let first = self.block(blocks[0]).key;
-        let key = |&offset: &i64| Key { phys: first.phys.wrapping_add(offset as u64), mode: first.mode };
-        let entries: Vec<Key> = translation.entries.iter().map(key).collect();
-        for &block in blocks {
-            let block = &mut self.blocks[block as usize];
-            block.compiled |= entries.contains(&block.key);
-        }
-        let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
-        self.code.insert(translation.code, entries, blocks.iter().map(range).collect());
-        for &index in blocks {
-            let Block { key, linear, .. } = self.block(index);
-            let jump = &mut self.jumps[jump_index(linear)];
-            if let Some(entry) = self.code.find(&key)
-                && (jump.block, jump.linear, jump.code) == (index, linear, NO_CODE)
-                && far_from_canonical_hole(linear)
-            {
-                (jump.code, jump.place) = (entry.code.0, entry.place);
+    /// `blocks`, with their offsets from the first, the entry, have been compiled; they lie in `pages`.
+    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
+        let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
+        let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
+        let mut numbers: Vec<u32> = blocks.iter().map(|&(block, _)| block).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let ranges = numbers.iter().flat_map(|&block| self.block(block).ranges()).collect();
+        self.code.insert(translation.code, &entries, pages, ranges);
+        for &place in &translation.entries {
+            let index = blocks[place].0;
+            let block = &mut self.blocks[index as usize];
+            block.compiled = true;
+            // Its code will be found when it is looked for again.
+            let jump = &mut self.jumps[jump_index(block.linear)];
+            if (jump.block, jump.linear, jump.code) == (index, block.linear, NO_CODE) {
+                jump.tag = 0;
             }
         }
     }
@@ -300,6 +368,7 @@ impl BlockCache {
             heat: 0,
             compiled: self.code.find(&key).is_some(),
             linear: 0,
+            indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
         self.by_key.insert(key, index);
         self.decoded += 1;
@@ -363,6 +432,7 @@ impl BlockCache {
         self.blocks.clear();
         self.by_key.clear();
         self.by_page.clear();
+        self.targets = Targets::default();
         self.forget_jumps();
     }
 }
@@ -385,10 +455,10 @@ fn jump_index(linear: u64) -> usize {
     (linear ^ linear >> JUMP_SHIFT) as usize & (JUMPS - 1)
 }
 
-/// No relative branch leads from the page of `linear` to an address that is not canonical: compiled code checks none.
+/// No relative branch leads from a region entered at `linear` to an address that is not canonical: compiled code checks none.
 fn far_from_canonical_hole(linear: u64) -> bool {
     const HALF: i64 = 1 << 47;
-    const REACH: i64 = 1 << 32;
+    const REACH: i64 = 1 << 33;
     let linear = linear as i64;
     (-HALF + REACH..HALF - REACH).contains(&linear)
 }

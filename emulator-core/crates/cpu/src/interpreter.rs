@@ -106,6 +106,7 @@ impl Exec<'_> {
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
+        self.cpu.blocks.note_target(linear);
         let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
         if found.is_some()
             && let Some(entry) = self.cpu.blocks.entry(linear)
@@ -224,9 +225,7 @@ impl Exec<'_> {
             Some(index) if self.second_page_unchanged(index, linear)? => index,
             _ => self.decode_block(rip, linear, key)?,
         };
-        let mode_bits = self.cpu.mode_bits;
-        let global = self.cpu.tlb.is_global_code(linear);
-        self.cpu.blocks.remember_jump(linear, mode_bits, index, global);
+        self.remember_jump(linear, index);
         Ok(index)
     }
 

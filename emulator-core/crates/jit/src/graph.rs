@@ -53,7 +53,7 @@ impl Graph {
     }
 
     /// The operands of `value` where it is an `op`.
-    fn operands_of(&self, value: Value, op: Binary) -> Option<(Value, Value)> {
+    pub(crate) fn operands_of(&self, value: Value, op: Binary) -> Option<(Value, Value)> {
         self.binary_of(value).and_then(|(found, a, b)| (found == op).then_some((a, b)))
     }
 

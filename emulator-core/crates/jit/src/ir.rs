@@ -368,6 +368,15 @@ impl Step {
         self.stops().chain(interpreted.into_iter().flatten())
     }
 
+    /// It leaves the block only where the TLB does not cover its access.
+    pub(crate) fn leaves_by_tlb_only(&self) -> bool {
+        match *self {
+            Step::LoadVector { aligned, .. } | Step::StoreVector { aligned, .. } => !aligned,
+            Step::Load { .. } | Step::LoadForWrite { .. } | Step::Store { .. } | Step::ProbeVector { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Where the step may leave the block, with values that are there before it.
     pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
         let stops = match *self {

@@ -5,9 +5,11 @@
 //! through the jump cache, like a block.
 
 mod cache;
+mod entry;
 mod flags;
 mod helpers;
 mod region;
+mod targets;
 pub mod x87;
 
 use x86::Exception;
@@ -15,7 +17,9 @@ use x86::Exception;
 pub(crate) use cache::CodeCache;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
+pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
+pub(crate) use targets::Targets;
 
 pub use crate::system::FEW_ELEMENTS;
 
@@ -42,8 +46,8 @@ pub struct Code(pub u32);
 pub struct Translation {
     /// The region.
     pub code: Code,
-    /// By the number of the entry, offsets of blocks from the region's first; that is the first here.
-    pub entries: Vec<i64>,
+    /// By the number of the entry, places of blocks in the region; the first is the first here.
+    pub entries: Vec<usize>,
 }
 
 /// A place compiled code can be entered at.
@@ -55,9 +59,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Entry `number` of `code`, at `offset` from the region's first byte, in its page.
-    pub(crate) fn new(code: Code, number: u32, offset: i64) -> Entry {
-        Entry { code, place: number & jump_layout::NUMBER as u32 | (offset as u32) << jump_layout::OFFSET_SHIFT }
+    /// Entry `number` of `code`, at `offset` from the region's first byte; none where it is too far away.
+    pub(crate) fn new(code: Code, number: u32, offset: i64) -> Option<Entry> {
+        const REACH: i64 = 1 << (31 - jump_layout::OFFSET_SHIFT);
+        let place = number & jump_layout::NUMBER as u32 | (offset as u32) << jump_layout::OFFSET_SHIFT;
+        (-REACH..REACH).contains(&offset).then_some(Entry { code, place })
+    }
+
+    /// The entry's offset from the region's first byte.
+    pub(crate) fn offset(self) -> i64 {
+        i64::from(self.place as i32 >> jump_layout::OFFSET_SHIFT)
     }
 }
 
@@ -234,19 +245,21 @@ impl Cpu {
             compiler.translator.release(code);
         }
         let mut regions = Vec::new();
-        let mut members = Vec::new();
+        let mut footing = Vec::new();
         for block in core::mem::take(&mut compiler.hot) {
-            if let Some((region, blocks)) = self.blocks.region(block) {
+            if let Some(Formed { region, members: blocks, pages }) =
+                self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0))
+            {
                 regions.push(region);
-                members.push(blocks);
+                footing.push((blocks, pages));
             }
         }
         if regions.is_empty() {
             return;
         }
-        for (translation, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
+        for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
             if let Some(translation) = translation {
-                self.blocks.add_code(&translation, &blocks);
+                self.blocks.add_code(&translation, &blocks, pages);
             }
         }
         if self.blocks.code.trim() {
@@ -287,6 +300,7 @@ impl Exec<'_> {
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
+        cpu.blocks.expect_no_target();
         let before = cpu.retired;
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
@@ -374,10 +388,11 @@ pub mod jump_layout {
     pub const CODE: usize = offset_of!(Jump, code);
     /// Offset of the place in the code: the number of the entry, and above it the entry's offset from the region's first byte, signed.
     pub const PLACE: usize = offset_of!(Jump, place);
-    /// The number's bits.
-    pub const NUMBER: i32 = 0xffff;
     /// Where the offset begins.
-    pub const OFFSET_SHIFT: i32 = 16;
+    pub const OFFSET_SHIFT: i32 = 9;
+    /// The number's bits.
+    pub const NUMBER: i32 = (1 << OFFSET_SHIFT) - 1;
+    const _: () = assert!(MAX_REGION_OPS <= NUMBER as usize, "every block may be an entry");
     /// The index of a linear address is `(linear ^ linear >> SHIFT) % ENTRIES`.
     pub const SHIFT: u32 = crate::blocks::JUMP_SHIFT;
     /// Most instructions in a region: a slice shorter than that is interpreted.

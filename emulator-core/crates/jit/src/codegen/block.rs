@@ -4,6 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
+use crate::groups::{Way, group};
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::changed;
@@ -13,9 +14,14 @@ use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
-        for step in &self.block.steps {
-            for stop in step.stops() {
-                self.settle_for(stop);
+        let (ways, counts) = group(self.block, self.source.code);
+        self.groups = counts.into_iter().map(|count| (count, 0)).collect();
+        for (step, way) in self.block.steps.iter().zip(ways) {
+            self.way = way;
+            if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
+                for stop in step.stops() {
+                    self.settle_for(stop);
+                }
             }
             self.step(step, ops);
             self.consumed.extend(step.operands());
@@ -57,14 +63,14 @@ impl Codegen<'_> {
             Step::LoadField { field, value } => {
                 if self.liveness.uses(value) > 0 {
                     self.field_base(field);
-                    self.load_at(field.width, self.source.shared.state as u64 + field.offset);
+                    self.load_host(field.width, self.source.shared.state as u64 + field.offset);
                     self.set_local(value);
                 }
             }
             Step::StoreField { field, value } => {
                 self.field_base(field);
                 self.value(value);
-                self.store_at(field.width, self.source.shared.state as u64 + field.offset);
+                self.store_host(field.width, self.source.shared.state as u64 + field.offset);
             }
             Step::X87 { operation, operands, result, rest } => self.x87(operation, operands, result, rest),
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
@@ -269,7 +275,7 @@ impl Codegen<'_> {
     }
 
     /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
-    fn put_cells(&mut self, cells: &[(Cell, Value)]) {
+    pub(super) fn put_cells(&mut self, cells: &[(Cell, Value)]) {
         for &(_, value) in cells {
             self.value(value);
         }

@@ -1,13 +1,14 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
 use cpu::compiled::{Shared, jump_layout};
-use wasm_encoder::{BlockType, Function, ValType};
+use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
 
-use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, TLB, at, local_of, locals};
+use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
+use crate::groups::Way;
 use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Value};
 use crate::layout;
 use crate::liveness::Liveness;
@@ -37,7 +38,9 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         code: Vec::new(),
         labels: Vec::new(),
         value_types: Vec::new(),
-        free: [Vec::new(), Vec::new()],
+        free: Default::default(),
+        way: Way::Alone,
+        groups: Vec::new(),
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
@@ -204,13 +207,13 @@ impl Codegen<'_> {
 
     fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
         let first = self.first_value();
-        let goes_back = (0..2).any(|which| matches!(plan.structure.edge(id, which), Edge::Back(_)));
+        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_)));
         let source = self.source;
         self.block = &source.blocks[id];
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
         for local in self.locals.drain(..).flatten() {
-            let is_vector = self.value_types[(local - first) as usize] == ValType::V128;
-            self.free[usize::from(is_vector)].push(local);
+            let pool = Pool::of_type(self.value_types[(local - first) as usize]);
+            self.free[pool as usize].push(local);
         }
         self.locals = vec![None; self.block.graph.len()];
         self.left = (0..self.block.graph.len() as u32).map(|value| self.liveness.uses(Value(value))).collect();
@@ -236,10 +239,7 @@ impl Codegen<'_> {
 
     fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
         match self.block.end {
-            End::Dynamic => {
-                self.put_cells_at_end();
-                self.branch(Label::Chain);
-            }
+            End::Dynamic => self.dynamic_end(plan, id),
             End::Goto(target) => {
                 self.put_cells_at_end();
                 self.go(plan, id, 0, target);
@@ -257,14 +257,48 @@ impl Codegen<'_> {
         }
     }
 
+    /// To the block that is expected, or by the jump cache.
+    fn dynamic_end(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let expected: Vec<_> = plan.structure.edges(id).enumerate().filter(|&(_, edge)| edge != Edge::Leaves).collect();
+        let cells = self.liveness.at_end(self.block);
+        if expected.is_empty() {
+            self.put_cells(&cells);
+            self.branch(Label::Chain);
+            return;
+        }
+        // Inside the region cell `RIP` stays what it is.
+        let others: Vec<_> = cells.into_iter().filter(|&(cell, _)| cell != RIP).collect();
+        let target = self.block.stops[self.block.end()].cells[RIP];
+        self.value(target);
+        self.sink().local_set(TARGET);
+        self.put_cells(&others);
+        for (which, edge) in expected {
+            let (Edge::Back(block) | Edge::Joins(block) | Edge::Continues(block)) = edge else { continue };
+            let start = self.source.blocks[block].start;
+            self.sink().local_get(TARGET);
+            self.region_address(start);
+            self.sink().i64_eq();
+            self.open_if(BlockType::Empty);
+            self.go(plan, id, which, start);
+            self.close();
+        }
+        self.sink().local_get(TARGET).local_set(RIP as u32);
+        self.branch(Label::Chain);
+    }
+
+    /// Pushes the address `offset` bytes behind the region's entry.
+    fn region_address(&mut self, offset: i64) {
+        self.sink().local_get(RIP as u32).i64_const(offset).i64_add();
+        if self.source.code == Width::W32 {
+            self.sink().i32_wrap_i64().i64_extend_i32_u();
+        }
+    }
+
     /// From the end of `id` to its successor `which`, `target` bytes from the entry.
     fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
         match plan.structure.edge(id, which) {
             Edge::Leaves => {
-                self.sink().local_get(RIP as u32).i64_const(target).i64_add();
-                if self.source.code == Width::W32 {
-                    self.sink().i32_wrap_i64().i64_extend_i32_u();
-                }
+                self.region_address(target);
                 self.sink().local_set(RIP as u32);
                 self.branch(Label::Chain);
             }
