@@ -114,7 +114,7 @@ impl Graph {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,
                 Scalar::Doubleword => Width::W32.mask(),
                 Scalar::Signs(bits) => (1 << (128 / u32::from(bits))) - 1,
-                Scalar::Holds(..) | Scalar::Any | Scalar::Suspicious(..) => 1,
+                Scalar::Holds(..) | Scalar::Any => 1,
             },
             Node::Unary(_, _) => 0x7f,
             Node::Binary(op, a, b) => self.possible_of_binary(op, a, b),

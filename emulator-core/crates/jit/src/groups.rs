@@ -103,11 +103,11 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::Guard { .. }
             | Step::Require { .. }
             | Step::RequireUpwards { .. }
-            | Step::LoadHigh { .. }
-            | Step::StoreHigh { .. }
             | Step::LoadField { .. }
             | Step::StoreField { .. }
             | Step::X87 { .. }
+            | Step::LoadHigh { .. }
+            | Step::StoreHigh { .. }
             | Step::DivideWide { .. }
     )
 }

@@ -107,8 +107,6 @@ pub(crate) enum Scalar {
     ToInteger(Lanes, bool),
     /// 1 where some bit is one.
     Any,
-    /// 1 where some lane of the first is not ordinary; see [`Check`].
-    Suspicious(Check, Lanes),
 }
 
 /// A relation of floating-point numbers.
@@ -120,21 +118,6 @@ pub(crate) enum Relation {
     NotEqual,
     NotLess,
     NotLessOrEqual,
-}
-
-/// What about packed lanes would raise more than the precision exception, or is not worth deciding here.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Check {
-    /// A denormal, an infinity or a NaN as an operand.
-    Operand,
-    /// The same as a result.
-    Result,
-    /// The same, or zero though both other operands are not, or a number of the least binade: it may have been tiny before it was rounded.
-    Product,
-    /// The same, or zero though the second operand is not.
-    Quotient,
-    /// Too large for a 32-bit integer, or a NaN.
-    Range,
 }
 
 /// One operand.
@@ -448,7 +431,6 @@ impl Scalar {
     fn operands(self) -> usize {
         match self {
             Scalar::Holds(..) => 2,
-            Scalar::Suspicious(Check::Product | Check::Quotient, _) => 3,
             _ => 1,
         }
     }

@@ -155,9 +155,8 @@ fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {
         rows.into_iter().filter(|row| matches!(row.sem, Sem::Simd(_)) && computes(row) && is_float(row)).collect();
     for row in rows {
         for _ in 0..40 {
-            let instruction = generate::instruction(&mut random, row, Width::W64).unwrap();
-            let code = [&instruction[..], &[HLT]].concat();
-            let mut case = generate::case(&mut random, code, Width::W64);
+            let code = generate::instruction(&mut random, row, Width::W64).unwrap();
+            let mut case = generate::case(&mut random, [code, vec![HLT]].concat(), Width::W64);
             case.mxcsr = 0x1fa0;
             case.vectors = generate::numbers(&mut random, row.mnemonic.ends_with('S'));
             pair.assert_same(&case);

@@ -45,17 +45,21 @@ pub const STATUS_SHIFT: u32 = 16;
 
 /// `(context, a, b, rest)`: two significands, and a word with all else. Returns the result's significand, or a number for memory; the first answer is the rest of it.
 pub(super) unsafe extern "C" fn x87(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
-    let [a, b] = operands(a, b, rest);
-    let mut environment = Environment::x87((rest >> CONTROL_SHIFT) as u16);
-    let (result, codes) = perform(X87Operation((rest >> OPERATION_SHIFT) as u8), a, b, &mut environment);
-    let status = u16::from(environment.raised().bits()) | rounding_direction(&environment) | codes;
+    let [first, second] = operands(a, b, rest);
+    let usual = || match operation(rest) {
+        X87Operation::DIV => nearest::div(first, second),
+        X87Operation::TO_SINGLE => {
+            nearest::store::<F32>(first).map(|single| single.map(|value| number(value.0.into())))
+        }
+        _ => None,
+    };
     // SAFETY: called by compiled code with its context.
-    unsafe { answer(context, result, status) }
+    unsafe { answer_nearest(context, [a, b, rest], usual) }
 }
 
 /// The same for [`X87Operation::ADD`] and [`X87Operation::SUB`].
 pub(super) unsafe extern "C" fn sum(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
-    let subtracts = (rest >> OPERATION_SHIFT) as u8 == X87Operation::SUB.0;
+    let subtracts = operation(rest) == X87Operation::SUB;
     let [first, second] = operands(a, b, rest);
     let second = if subtracts { second.negated() } else { second };
     // SAFETY: called by compiled code with its context.
@@ -72,13 +76,7 @@ pub(super) unsafe extern "C" fn product(context: *mut Context, a: u64, b: u64, r
 /// The same for [`X87Operation::TO_DOUBLE`].
 pub(super) unsafe extern "C" fn double(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
     let [first, _] = operands(a, b, rest);
-    let store = || {
-        nearest::store::<F64>(first).map(|Nearest { value, inexact, up }| Nearest {
-            value: F80::new(0, value.0),
-            inexact,
-            up,
-        })
-    };
+    let store = || nearest::store::<F64>(first).map(|double| double.map(|value| number(value.0)));
     // SAFETY: called by compiled code with its context.
     unsafe { answer_nearest(context, [a, b, rest], store) }
 }
@@ -87,37 +85,57 @@ fn operands(a: u64, b: u64, rest: u64) -> [F80; 2] {
     [F80::new(rest as u16, a), F80::new((rest >> SECOND_SHIFT) as u16, b)]
 }
 
-/// What `usual` answers, in the environment that it is for, or [`x87`].
+fn operation(rest: u64) -> X87Operation {
+    X87Operation((rest >> OPERATION_SHIFT) as u8)
+}
+
+/// A number for memory.
+fn number(value: u64) -> F80 {
+    F80::new(0, value)
+}
+
+/// What `usual` answers in the environment that it is for, or what is exact.
 ///
 /// # Safety
-/// As of compiled code's helpers.
+/// `context` is what the running compiled code was made with.
 #[inline(always)]
 unsafe fn answer_nearest(
     context: *mut Context,
-    [a, b, rest]: [u64; 3],
+    request: [u64; 3],
     usual: impl FnOnce() -> Option<Nearest<F80>>,
 ) -> u64 {
     // Extended precision, rounding to nearest.
     const LOOKED_AT: u64 = 0xf00 << CONTROL_SHIFT;
     const USUAL: u64 = 0x300 << CONTROL_SHIFT;
-    if rest & LOOKED_AT == USUAL
+    if request[2] & LOOKED_AT == USUAL
         && let Some(Nearest { value, inexact, up }) = usual()
     {
-        let precision = u16::from(Flags::PRECISION.bits());
-        let status = if inexact { precision } else { 0 } | if up { C1 } else { 0 };
+        let precision = if inexact { u16::from(Flags::PRECISION.bits()) } else { 0 };
         // SAFETY: as the caller's.
-        return unsafe { answer(context, value, status) };
+        return unsafe { answer(context, value, precision | if up { C1 } else { 0 }) };
     }
     // SAFETY: as the caller's.
-    unsafe { x87(context, a, b, rest) }
+    unsafe { answer_exactly(context, request) }
 }
 
 /// # Safety
-/// As of compiled code's helpers.
+/// As of [`answer_nearest`].
+#[inline(never)]
+unsafe fn answer_exactly(context: *mut Context, [a, b, rest]: [u64; 3]) -> u64 {
+    let [first, second] = operands(a, b, rest);
+    let mut environment = Environment::x87((rest >> CONTROL_SHIFT) as u16);
+    let (result, codes) = perform(operation(rest), first, second, &mut environment);
+    let status = u16::from(environment.raised().bits()) | rounding_direction(&environment) | codes;
+    // SAFETY: as the caller's.
+    unsafe { answer(context, result, status) }
+}
+
+/// # Safety
+/// As of [`answer_nearest`].
 #[inline(always)]
 unsafe fn answer(context: *mut Context, result: F80, status: u16) -> u64 {
     let answer = u64::from(result.sign_exponent) | u64::from(status) << STATUS_SHIFT;
-    // SAFETY: compiled code has handed on its context, and nobody has a reference to the answers meanwhile.
+    // SAFETY: as the caller's; nobody has a reference to the answers meanwhile.
     unsafe { (*context).answers[0] = answer };
     result.significand
 }
@@ -126,7 +144,6 @@ unsafe fn answer(context: *mut Context, result: F80, status: u16) -> u64 {
 #[inline(always)]
 fn perform(operation: X87Operation, a: F80, b: F80, environment: &mut Environment) -> (F80, u16) {
     use X87Operation as O;
-    let number = |value: u64| F80::new(0, value);
     if matches!(operation, O::TRUNCATE_TO_I16 | O::TRUNCATE_TO_I32 | O::TRUNCATE_TO_I64) {
         environment.rounding = Rounding::Zero;
     }

@@ -186,7 +186,6 @@ impl Codegen<'_> {
         self.sink().i32_load(at(tlb_offset(usage) + 8)).i32_add();
     }
 
-    /// Loads from the address on the stack and `offset`.
     pub(super) fn load_host(&mut self, w: Width, offset: u64) {
         let mut sink = self.sink();
         match w {
@@ -197,7 +196,6 @@ impl Codegen<'_> {
         };
     }
 
-    /// Stores the top of the stack to the address below it and `offset`.
     pub(super) fn store_host(&mut self, w: Width, offset: u64) {
         let mut sink = self.sink();
         match w {

@@ -9,7 +9,7 @@ use x86::Width;
 use x86::instructions::simd::{ConvertOp, FloatOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
-use crate::ir::{Binary, Check, Node, Relation, Scalar, Step, Value, Vector};
+use crate::ir::{Binary, Node, Relation, Scalar, Step, Value, Vector};
 
 /// Exponents at the top of 32 bits: constants to compare with.
 struct Format {
@@ -32,6 +32,19 @@ fn is_scalar(lanes: Lanes) -> bool {
 
 fn width(lanes: Lanes) -> Width {
     if is_single(lanes) { Width::W32 } else { Width::W64 }
+}
+
+/// What about a number would raise more than the precision exception, or is not worth deciding here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// A denormal, an infinity or a NaN as an operand.
+    Operand,
+    /// The same as a result.
+    Result,
+    /// The same, or zero though both operands are not, or a number of the least binade: it may have been tiny before it was rounded.
+    Product,
+    /// The same, or zero though the first operand is not.
+    Quotient,
 }
 
 impl Emitter {
@@ -120,31 +133,54 @@ impl Emitter {
         self.steps.push(Step::Guard { condition: unusual, stop });
     }
 
-    fn check_lanes(&mut self, check: Check, lanes: Lanes, operands: [Value; 3]) {
+    /// The same as [`Emitter::check_operand`] or [`Emitter::check_result`], of all lanes.
+    fn check_lanes(&mut self, check: Check, lanes: Lanes, [value, a, b]: [Value; 3]) {
         let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
         let end = if is_single(lanes) { 0xff } else { 0x7ff };
-        let outside = self.graph.vector1(Vector::Outside(least, end, lanes), operands[0]);
-        let suspicious = self.graph.scalar3(Scalar::Suspicious(check, lanes), operands);
-        self.check_where(outside, suspicious);
+        let outside = self.graph.vector1(Vector::Outside(least, end, lanes), value);
+        let mut doubt = self.not_zero(lanes, value);
+        if matches!(check, Check::Product | Check::Quotient) {
+            let mut factors = self.not_zero(lanes, a);
+            if check == Check::Product {
+                let other = self.not_zero(lanes, b);
+                factors = self.packed_pair(PackedOp::Pand, factors, other);
+            }
+            doubt = self.packed_pair(PackedOp::Por, doubt, factors);
+        }
+        self.check_where(outside, doubt);
     }
 
-    /// Leaves to the interpreter where a bit of `unusual` is one, and `doubt`, which is asked for only then, is not zero. If nothing has happened since the last such
+    /// All ones in lanes that are not zero.
+    pub(super) fn not_zero(&mut self, lanes: Lanes, value: Value) -> Value {
+        let zero = self.graph.vector_constant(0);
+        self.graph.vector2(Vector::Compare(Relation::NotEqual, lanes), value, zero)
+    }
+
+    pub(super) fn packed_pair(&mut self, op: PackedOp, a: Value, b: Value) -> Value {
+        self.graph.vector2(Vector::Packed(op), a, b)
+    }
+
+    /// Leaves to the interpreter where a bit of `unusual` is one, and so it is of `doubt`, which is asked for only then. If nothing has happened since the last such
     /// look, that one looks at both.
     pub(super) fn check_where(&mut self, unusual: Value, doubt: Value) {
+        let doubt = self.packed_pair(PackedOp::Pand, unusual, doubt);
+        let any = |emitter: &mut Emitter, vector| emitter.graph.scalar1(Scalar::Any, vector);
         if let Some(&Step::Guard { condition, stop }) = self.steps.last()
             && let Node::Scalar(Scalar::Any, [others, ..]) = self.graph.node(condition)
             && let Some(others_doubt) = self.stops[stop].doubt
+            && let Node::Scalar(Scalar::Any, [others_doubt, ..]) = self.graph.node(others_doubt)
         {
-            let either = self.graph.vector2(Vector::Packed(PackedOp::Por), others, unusual);
-            let condition = self.graph.scalar1(Scalar::Any, either);
-            self.stops[stop].doubt = Some(self.number(Binary::Or, others_doubt, doubt));
+            let unusual = self.packed_pair(PackedOp::Por, others, unusual);
+            let doubt = self.packed_pair(PackedOp::Por, others_doubt, doubt);
+            self.stops[stop].doubt = Some(any(self, doubt));
+            let condition = any(self, unusual);
             self.steps.pop();
             self.steps.push(Step::Guard { condition, stop });
             return;
         }
         let stop = self.stop_before(None);
-        self.stops[stop].doubt = Some(doubt);
-        let condition = self.graph.scalar1(Scalar::Any, unusual);
+        self.stops[stop].doubt = Some(any(self, doubt));
+        let condition = any(self, unusual);
         self.steps.push(Step::Guard { condition, stop });
     }
 
@@ -216,8 +252,10 @@ impl Emitter {
             ConvertOp::Cvtdq2ps => self.require(ENABLED_USUAL_ROUNDING),
             ConvertOp::Cvttps2dq => {
                 self.require(ENABLED_USUAL_ROUNDING);
-                let suspicious = self.graph.scalar1(Scalar::Suspicious(Check::Range, Lanes::Ps), b);
-                self.interpret_where(suspicious);
+                // NaNs, and what is 2^31 or more.
+                const END: u16 = 127 + 31;
+                let outside = self.graph.vector1(Vector::Outside(0, END, Lanes::Ps), b);
+                self.check_where(outside, outside);
             }
             ConvertOp::Cvtss2sd => self.check_operand(Lanes::Ss, b),
             ConvertOp::Cvtsd2ss => return self.narrowed(a, b),

@@ -4,7 +4,7 @@ use cpu::compiled::ENABLED_USUAL_ROUNDING;
 use x86::instructions::simd::{ConvertOp, FmaKind, FmaOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
-use crate::ir::{Relation, Scalar, Value, Vector};
+use crate::ir::{Relation, Value, Vector};
 
 /// Exponents, biased, between which no product or error of double precision leaves the range: 2^-300 to 2^300.
 const MODERATE: [u16; 2] = [1023 - 300, 1023 + 300];
@@ -70,10 +70,6 @@ impl Emitter {
         self.packed_pair(PackedOp::Pxor, value, signs)
     }
 
-    fn packed_pair(&mut self, op: PackedOp, a: Value, b: Value) -> Value {
-        self.graph.vector2(Vector::Packed(op), a, b)
-    }
-
     fn doubles(&mut self, op: FpOp, a: Value, b: Value) -> Value {
         self.graph.vector2(Vector::Float(op, Lanes::Pd), a, b)
     }
@@ -81,11 +77,8 @@ impl Emitter {
     /// Leaves where a lane of doubles is not within these exponents, unless it is zero.
     fn check_within(&mut self, [least, end]: [u16; 2], value: Value) {
         let outside = self.graph.vector1(Vector::Outside(least, end, Lanes::Pd), value);
-        let zero = self.graph.vector_constant(0);
-        let not_zero = self.graph.vector2(Vector::Compare(Relation::NotEqual, Lanes::Pd), value, zero);
-        let both = self.packed_pair(PackedOp::Pand, outside, not_zero);
-        let doubt = self.graph.scalar1(Scalar::Any, both);
-        self.check_where(outside, doubt);
+        let not_zero = self.not_zero(Lanes::Pd, value);
+        self.check_where(outside, not_zero);
     }
 
     /// In double precision products of singles are exact, so that sums are rounded once there and once more to singles. That is wrong only of a sum that the
@@ -112,8 +105,7 @@ impl Emitter {
         let [below, half_way] = [BELOW_SINGLE, HALF_WAY].map(|bits| self.graph.vector_constant(twice(bits)));
         let rest = self.packed_pair(PackedOp::Pand, sum, below);
         let in_doubt = self.packed_pair(PackedOp::Pcmpeqq, rest, half_way);
-        let doubt = self.graph.scalar1(Scalar::Any, in_doubt);
-        self.check_where(in_doubt, doubt);
+        self.check_where(in_doubt, in_doubt);
         self.graph.vector2(Vector::Convert(ConvertOp::Cvtpd2ps), sum, sum)
     }
 
@@ -173,7 +165,7 @@ impl Emitter {
         let [zero, one] = [0, 1].map(|lane| self.graph.vector_constant(twice(lane)));
         let lowest = self.packed_pair(PackedOp::Pand, sum, one);
         let is_even = self.packed_pair(PackedOp::Pcmpeqq, lowest, zero);
-        let is_inexact = self.graph.vector2(Vector::Compare(Relation::NotEqual, Lanes::Pd), lost, zero);
+        let is_inexact = self.not_zero(Lanes::Pd, lost);
         let moves = self.packed_pair(PackedOp::Pand, is_even, is_inexact);
         // One further from zero, or one nearer where it was rounded away from zero.
         let differ = self.packed_pair(PackedOp::Pxor, sum, lost);

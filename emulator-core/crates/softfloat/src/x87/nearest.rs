@@ -3,9 +3,10 @@
 //!
 //! Results are those of the other functions, which decide wherever these answer `None`.
 
+use crate::arith::below_quotient;
 use crate::binary::Binary;
 use crate::f80::F80;
-use crate::wide::multiply;
+use crate::wide::{divide, multiply};
 
 const TOP: u64 = 1 << 63;
 const SIGN: u16 = 0x8000;
@@ -20,6 +21,13 @@ pub struct Nearest<T> {
     pub inexact: bool,
     /// Whether it is further from zero.
     pub up: bool,
+}
+
+impl<T> Nearest<T> {
+    /// The same of another type.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Nearest<U> {
+        Nearest { value: convert(self.value), inexact: self.inexact, up: self.up }
+    }
 }
 
 #[inline(always)]
@@ -101,6 +109,21 @@ pub fn mul(a: F80, b: F80) -> Option<Nearest<F80>> {
     round((a.sign_exponent ^ b.sign_exponent) & SIGN, field, high, low)
 }
 
+/// `a / b`.
+#[inline(always)]
+pub fn div(a: F80, b: F80) -> Option<Nearest<F80>> {
+    if !is_normal(a) || !is_normal(b) {
+        return None;
+    }
+    // As `arith::div` has it: the quotient's top bit is set.
+    let halve = a.significand >= b.significand;
+    let (high, low) = if halve { (a.significand >> 1, a.significand << 63) } else { (a.significand, 0) };
+    let (quotient, remainder) = divide(high, low, b.significand);
+    let field = i32::from(a.sign_exponent & !SIGN) - i32::from(b.sign_exponent & !SIGN) + BIAS - i32::from(!halve);
+    let low = below_quotient(remainder, b.significand);
+    round((a.sign_exponent ^ b.sign_exponent) & SIGN, field, quotient, low)
+}
+
 /// The value as a single or double.
 #[inline(always)]
 pub fn store<B: Binary>(value: F80) -> Option<Nearest<B>> {
@@ -166,11 +189,12 @@ mod tests {
     #[test]
     fn the_short_way_leads_where_the_long_one_does() {
         const CASES: u32 = 2_000_000;
-        let (mut state, mut counted) = (0x5eed, [0; 4]);
+        let (mut state, mut counted) = (0x5eed, [0; 5]);
         for _ in 0..CASES {
             let (a, b) = (operand(&mut state), operand(&mut state));
             check(&mut counted[0], add(a, b), exactly(|ctx| x87::add(a, b, ctx)), [a, b]);
             check(&mut counted[1], mul(a, b), exactly(|ctx| x87::mul(a, b, ctx)), [a, b]);
+            check(&mut counted[4], div(a, b), exactly(|ctx| x87::div(a, b, ctx)), [a, b]);
             check(&mut counted[2], store::<F64>(a), exactly(|ctx| x87::store(a, ctx)), [a, b]);
             check(&mut counted[3], store::<F32>(a), exactly(|ctx| x87::store(a, ctx)), [a, b]);
         }
