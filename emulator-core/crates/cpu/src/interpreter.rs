@@ -108,12 +108,14 @@ impl Exec<'_> {
         let mut linear = self.code_linear(rip);
         self.cpu.blocks.note_target(linear);
         let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+        let mut has_left_code = false;
         if found.is_some()
             && let Some(entry) = self.cpu.blocks.entry(linear)
         {
             if !self.try_code(entry, limit)? {
                 return Ok(());
             }
+            has_left_code = true;
             // Code may have gone on to another mode.
             rip = self.cpu.state.rip;
             linear = self.code_linear(rip);
@@ -124,7 +126,8 @@ impl Exec<'_> {
             Some(index) => index,
             None => self.find_block(rip, linear)?,
         };
-        if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
+        // What code has left is interpreted now, whatever waits: its flags may only be right further on.
+        if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
             return Ok(());
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.

@@ -16,7 +16,7 @@ use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
     Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
-    Stop, StopId, Value, XMM,
+    Stop, StopId, Value, XMM, mark_restarts,
 };
 
 /// A block as the passes after this one see it.
@@ -223,11 +223,12 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false });
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
-        let Emitter { graph, steps, stops, start, .. } = self;
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false });
+        let Emitter { graph, steps, mut stops, start, .. } = self;
+        mark_restarts(&steps, &mut stops);
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
 
@@ -235,7 +236,7 @@ impl Emitter {
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
         cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised });
+        self.stops.push(Stop { cells, retired: self.retired, raised, restarts: false });
         self.stops.len() - 1
     }
 
@@ -252,7 +253,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None }
+        Stop { cells, retired: self.retired, raised: None, restarts: false }
     }
 
     /// Where the guest goes on behind a block that ends so.

@@ -317,6 +317,38 @@ pub(crate) struct Stop {
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
     pub(crate) raised: Option<Exception>,
+    /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`mark_restarts`].
+    pub(crate) restarts: bool,
+}
+
+/// What it means for a step to be done again, together with all before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Again {
+    /// It makes the same of the same.
+    Same,
+    /// The same, of what memory holds.
+    Reads,
+    /// It puts the same into memory: that is no change, unless something before it read there.
+    Writes,
+    /// It must not be.
+    Never,
+}
+
+/// Marks the stops where the block may as well be begun again, by the interpreter: it gets to the same place, and nothing has to be
+/// put in order for it. (An interrupt cannot come between: who leaves this way is interpreted at once.)
+pub(crate) fn mark_restarts(steps: &[Step], stops: &mut [Stop]) {
+    let mut has_read = false;
+    for step in steps {
+        for stop in step.stops() {
+            stops[stop].restarts = true;
+        }
+        match step.again() {
+            Again::Same => {}
+            Again::Reads => has_read = true,
+            Again::Writes if !has_read => {}
+            Again::Writes | Again::Never => return,
+        }
+    }
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -330,6 +362,21 @@ pub(crate) enum End {
 }
 
 impl Step {
+    fn again(&self) -> Again {
+        match self {
+            Step::Guard { .. } | Step::Require { .. } | Step::ProbeVector { .. } | Step::DivideWide { .. } => {
+                Again::Same
+            }
+            Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } | Step::LoadHigh { .. } => {
+                Again::Reads
+            }
+            Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } | Step::StoreHigh { .. } => {
+                Again::Writes
+            }
+            Step::Interpret(_) => Again::Never,
+        }
+    }
+
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let mut stored: &[(Cell, Value)] = &[];

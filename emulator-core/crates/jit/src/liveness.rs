@@ -47,7 +47,7 @@ impl Liveness {
         // The last stop that has seen each value: one list serves all of them.
         let mut seen = vec![usize::MAX; block.graph.len()];
         for stop in 0..block.stops.len() {
-            let leaves = stop < block.end() || budget && stop == block.budget();
+            let leaves = stop < block.end() && !block.stops[stop].restarts || budget && stop == block.budget();
             let frontier = if leaves { self.find_frontier(block, stop, &mut seen) } else { Vec::new() };
             for value in &frontier {
                 self.uses[value.index()] += 1;

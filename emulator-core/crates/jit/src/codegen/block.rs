@@ -76,11 +76,9 @@ impl Codegen<'_> {
             return;
         }
         self.condition(condition);
-        self.open_if(BlockType::Empty);
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
-        self.close();
+        self.leave_if(if raises { Label::Leave } else { Label::Slow }, stop);
     }
 
     fn require(&mut self, need: Need, stop: StopId) {
@@ -102,9 +100,7 @@ impl Codegen<'_> {
                 self.sink().i64_eqz().i32_eqz();
             }
         }
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, stop);
-        self.close();
+        self.leave_if(Label::Slow, stop);
     }
 
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3], answers: [Value; 2], fault: StopId) {
@@ -113,9 +109,7 @@ impl Codegen<'_> {
             self.value(operand);
         }
         self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32);
-        self.open_if(BlockType::Empty);
-        self.leave_at(fault);
-        self.close();
+        self.leave_if(Label::Leave, fault);
         for (answer, offset) in answers.into_iter().zip(ANSWERS) {
             if self.liveness.uses(answer) > 0 {
                 self.load_context(offset);
@@ -239,6 +233,18 @@ impl Codegen<'_> {
         }
     }
 
+    /// Goes to `label`, with the guest as it is at `stop`, where the top of the stack is not zero.
+    pub(super) fn leave_if(&mut self, label: Label, stop: StopId) {
+        if self.block.stops[stop].restarts {
+            let restart = self.depth(Label::Restart);
+            self.sink().br_if(restart);
+            return;
+        }
+        self.open_if(BlockType::Empty);
+        self.leave_by(label, stop);
+        self.close();
+    }
+
     /// Leaves the region at `stop`.
     pub(super) fn leave_at(&mut self, stop: StopId) {
         self.leave_by(Label::Leave, stop);
@@ -246,6 +252,10 @@ impl Codegen<'_> {
 
     /// Goes to `label` with the guest as it is at `stop`: what that alone needs is computed here.
     pub(super) fn leave_by(&mut self, label: Label, stop: StopId) {
+        if self.block.stops[stop].restarts {
+            self.branch(Label::Restart);
+            return;
+        }
         self.count_uses(stop);
         self.in_stop = true;
         let cells: Vec<_> = changed(self.block, stop).collect();
