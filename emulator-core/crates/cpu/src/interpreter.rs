@@ -223,7 +223,7 @@ impl Exec<'_> {
         let page = self.fetch_page(linear)?;
         let phys = page.phys.0 | linear & (PAGE_BYTES - 1);
         let key = Key { phys, mode: self.cpu.mode };
-        let found = self.cpu.blocks.find(&key);
+        let found = self.cpu.blocks.find_at(&key, linear);
         let index = match found {
             Some(index) if self.second_page_unchanged(index, linear)? => index,
             _ => self.decode_block(rip, linear, key)?,
@@ -349,5 +349,5 @@ fn distance(first: *const Op, at: *const Op) -> u64 {
 /// Whether nothing may follow `inst` in its block.
 fn ends_block(inst: &Inst) -> bool {
     let row = inst.row();
-    row.has_note("end") || (inst.rep != Rep::None && row.has_note("rep"))
+    row.ends_block || (inst.rep != Rep::None && row.repeats)
 }

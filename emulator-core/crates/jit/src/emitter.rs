@@ -15,8 +15,8 @@ use x86::{Exception, Op, Rep, Sem, Width, seg};
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
-    Stop, StopId, Value, XMM, mark_restarts,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP,
+    Step, Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -83,11 +83,14 @@ pub(crate) struct Emitter {
     required: Vec<Need>,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
+    /// What it means for the first `judged` steps to be done again.
+    again: Again,
+    judged: usize,
 }
 
 impl Emitter {
     pub(crate) fn new(mode: Mode, start: i64, vectors: u16) -> Emitter {
-        let mut graph = Graph::default();
+        let graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
             graph,
@@ -111,6 +114,8 @@ impl Emitter {
             unsupported: false,
             required: Vec::new(),
             ordinary: Vec::new(),
+            again: Again::Same,
+            judged: 0,
         }
     }
 
@@ -202,7 +207,7 @@ impl Emitter {
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
     fn stop_at_fault<'a>(&mut self, found: impl Iterator<Item = &'a (Cell, Value)>) -> StopId {
-        let stop = self.stop_before(None);
+        let stop = self.stop(None, false);
         let mut cells = self.before;
         for &(cell, value) in found {
             cells[cell] = value;
@@ -227,22 +232,43 @@ impl Emitter {
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
         self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false });
-        let Emitter { graph, steps, mut stops, start, .. } = self;
-        mark_restarts(&steps, &mut stops);
+        let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
 
     /// A stop with the guest state as before the instruction at work.
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
+        let restarts = self.may_restart();
+        self.stop(raised, restarts)
+    }
+
+    fn stop(&mut self, raised: Option<Exception>, restarts: bool) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
-        cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised, restarts: false });
+        if !restarts {
+            cells[RIP] = self.code_address(self.offset);
+        }
+        self.stops.push(Stop { cells, retired: self.retired, raised, restarts });
         self.stops.len() - 1
+    }
+
+    /// Whether the steps so far may be done again.
+    fn may_restart(&mut self) -> bool {
+        let judged = self.judged.min(self.steps.len());
+        for step in &self.steps[judged..] {
+            self.again = match (self.again, step.again()) {
+                (so_far, Again::Same) => so_far,
+                (Again::Same, Again::Writes) => Again::Same,
+                (Again::Same | Again::Reads, Again::Reads) => Again::Reads,
+                _ => Again::Never,
+            };
+        }
+        self.judged = self.steps.len();
+        self.again != Again::Never
     }
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
-        let after = self.stop_before(None);
+        let after = self.stop(None, false);
         self.after = Some(after);
         after
     }

@@ -317,13 +317,17 @@ pub(crate) struct Stop {
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
     pub(crate) raised: Option<Exception>,
-    /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`mark_restarts`].
+    /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`Again`].
     pub(crate) restarts: bool,
 }
 
 /// What it means for a step to be done again, together with all before it.
+///
+/// As long as nothing speaks against it, a block that stops is begun again, by the interpreter, which gets to the same place: nothing has to be put in
+/// order for that. An interrupt cannot come between: who leaves this way is interpreted at once. So flags that nobody reads before they are
+/// set may be wrong there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Again {
+pub(crate) enum Again {
     /// It makes the same of the same.
     Same,
     /// The same, of what memory holds.
@@ -332,23 +336,6 @@ enum Again {
     Writes,
     /// It must not be.
     Never,
-}
-
-/// Marks the stops where the block may as well be begun again, by the interpreter: it gets to the same place, and nothing has to be
-/// put in order for it. (An interrupt cannot come between: who leaves this way is interpreted at once.)
-pub(crate) fn mark_restarts(steps: &[Step], stops: &mut [Stop]) {
-    let mut has_read = false;
-    for step in steps {
-        for stop in step.stops() {
-            stops[stop].restarts = true;
-        }
-        match step.again() {
-            Again::Same => {}
-            Again::Reads => has_read = true,
-            Again::Writes if !has_read => {}
-            Again::Writes | Again::Never => return,
-        }
-    }
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -362,7 +349,8 @@ pub(crate) enum End {
 }
 
 impl Step {
-    fn again(&self) -> Again {
+    /// See [`Again`].
+    pub(crate) fn again(&self) -> Again {
         match self {
             Step::Guard { .. } | Step::Require { .. } | Step::ProbeVector { .. } | Step::DivideWide { .. } => {
                 Again::Same
