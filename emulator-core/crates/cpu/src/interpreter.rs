@@ -124,7 +124,13 @@ impl Exec<'_> {
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match found {
             Some(index) => index,
-            None => self.find_block(rip, linear)?,
+            None => {
+                let index = self.find_block(rip, linear)?;
+                if !has_left_code && shadow.is_none() && self.cpu.blocks.entry(linear).is_some() {
+                    return Ok(());
+                }
+                index
+            }
         };
         // What code has left is interpreted now, whatever waits: its flags may only be right further on.
         if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {

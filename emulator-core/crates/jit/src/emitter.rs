@@ -154,6 +154,7 @@ impl Emitter {
             return true;
         }
         self.steps.truncate(self.steps_before);
+        self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
         self.required.truncate(before.1);
         self.ordinary.truncate(before.2);
@@ -253,8 +254,7 @@ impl Emitter {
 
     /// Whether the steps so far may be done again.
     fn may_restart(&mut self) -> bool {
-        let judged = self.judged.min(self.steps.len());
-        for step in &self.steps[judged..] {
+        for step in &self.steps[self.judged..] {
             self.again = match (self.again, step.again()) {
                 (so_far, Again::Same) => so_far,
                 (Again::Same, Again::Writes) => Again::Same,
