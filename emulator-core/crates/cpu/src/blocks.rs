@@ -40,6 +40,11 @@ pub(crate) struct Key {
     pub(crate) mode: Mode,
 }
 
+impl Key {
+    /// The address in the key of a block that has been dropped: there is none.
+    const DROPPED: u64 = u64::MAX;
+}
+
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Physical addresses have 52 bits at most.
@@ -373,6 +378,13 @@ impl BlockCache {
         self.by_key.get(key).copied()
     }
 
+    /// The same for code at `linear`: mostly the block that was there before mappings changed.
+    pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
+        let jump = &self.jumps[jump_index(linear)];
+        let is_it = self.blocks.get(jump.block as usize).is_some_and(|block| block.key == *key);
+        if is_it { Some(jump.block) } else { self.find(key) }
+    }
+
     /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write
     /// translations of those must go.
     pub(crate) fn insert(&mut self, key: Key, ops: &[Op], second_page: Option<u64>) -> (u32, bool) {
@@ -397,7 +409,9 @@ impl BlockCache {
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
-        self.by_key.insert(key, index);
+        if let Some(other) = self.by_key.insert(key, index) {
+            self.blocks[other as usize].key.phys = Key::DROPPED;
+        }
         self.decoded += 1;
         let mut new_page = false;
         for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
@@ -441,6 +455,7 @@ impl BlockCache {
         if self.by_key.get(&block.key) == Some(&index) {
             self.by_key.remove(&block.key);
         }
+        self.blocks[index as usize].key.phys = Key::DROPPED;
         let first = block.first as usize;
         for op in &self.ops[first..first + usize::from(block.count)] {
             op.code.set(LEAVE);

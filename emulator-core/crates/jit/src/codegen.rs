@@ -46,6 +46,8 @@ enum Label {
     Slow,
     /// The same, but look whether there is code where it goes on.
     Chain,
+    /// The guest goes back to the start of the block at work; the next instruction has to be interpreted.
+    Restart,
     /// The start of a block of the region.
     Block(usize),
     /// Behind the dispatch at the head of a loop.

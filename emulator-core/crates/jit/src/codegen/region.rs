@@ -222,6 +222,10 @@ impl Codegen<'_> {
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
         }
+        let restarts = self.block.stops.iter().any(|stop| stop.restarts);
+        if restarts {
+            self.open_block(Label::Restart);
+        }
         self.steps(&source.ops[id]);
         if goes_back {
             self.settle_for(self.block.budget());
@@ -235,6 +239,17 @@ impl Codegen<'_> {
             self.close();
         }
         self.end(plan, id);
+        if restarts {
+            self.close();
+            self.set_address(source.blocks[id].start);
+            self.branch(Label::Slow);
+        }
+    }
+
+    /// The guest goes on `offset` bytes from the entry.
+    fn set_address(&mut self, offset: i64) {
+        self.region_address(offset);
+        self.sink().local_set(RIP as u32);
     }
 
     fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
@@ -298,8 +313,7 @@ impl Codegen<'_> {
     fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
         match plan.structure.edge(id, which) {
             Edge::Leaves => {
-                self.region_address(target);
-                self.sink().local_set(RIP as u32);
+                self.set_address(target);
                 self.branch(Label::Chain);
             }
             Edge::Back(target) | Edge::Joins(target) => self.branch(Label::Block(target)),
