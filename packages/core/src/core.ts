@@ -3,6 +3,8 @@
  * is written against this and nothing else.
  */
 
+import type { CoreStats } from "./stats.js";
+
 /** Why {@link CoreMachine.run} came back. */
 export type RunOutcome =
   /** The budget is used up; the guest wants to go on. */
@@ -63,18 +65,6 @@ export interface CoreConfig {
   readonly unixSeconds: number;
   /** Seed of the processor's random numbers, a non-negative safe integer: the same seed gives the same numbers. */
   readonly randomSeed: number;
-}
-
-/** Counters of one machine, all since power-on. */
-export interface CoreStats {
-  /** Guest instructions retired. */
-  readonly instructions: number;
-  /** Size of guest RAM, in bytes. */
-  readonly memoryBytes: number;
-  /** The most the core itself takes beside guest RAM, in bytes. */
-  readonly coreBytes: number;
-  /** Everything else the core counts, by name. */
-  readonly [counter: string]: unknown;
 }
 
 /** What a guest wrote to the ports for debugging. */

@@ -8,11 +8,11 @@ import type {
   CoreErrorRow,
   CoreLockstep,
   CoreMachine,
-  CoreStats,
   DebugOutput,
   LockstepProgress,
   RunOutcome,
 } from "./core.js";
+import type { CoreStats } from "./stats.js";
 
 /** A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory. */
 export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
@@ -50,8 +50,8 @@ function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMac
     serialInput: (port, bytes) => machine.serial_input(port, bytes),
     serialOutput: (port) => machine.serial_output(port),
     stats: () => {
-      const stats = machine.stats() as Omit<CoreStats, "coreBytes"> & { readonly memoryBytes: number };
-      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes } as CoreStats;
+      const stats = machine.stats() as Omit<CoreStats, "coreBytes">;
+      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes };
     },
     snapshot: () => machine.snapshot(),
     takeTrace: () => machine.take_trace(),

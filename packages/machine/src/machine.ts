@@ -1,12 +1,12 @@
 /** A running machine, seen from the caller's thread. */
 
-import type { DebugOutput } from "@terrarium/core";
+import type { CoreStats, DebugOutput } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { Agent } from "./agent.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+import type { Capabilities, Guest, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
@@ -24,6 +24,9 @@ export interface Identity {
   /** Whether the Terrarium agent listens on its second serial port. */
   readonly agent: boolean;
 }
+
+/** What a machine counts. */
+export type MachineStats = CoreStats;
 
 /** A running x86 PC. */
 export class Machine implements Guest {
@@ -114,7 +117,7 @@ export class Machine implements Guest {
     return { kind: "terrarium-snapshot", ...state, ...this.#identity };
   }
 
-  async stats(): Promise<GuestStats> {
+  async stats(): Promise<MachineStats> {
     return await this.#call((server) => server.stats());
   }
 

@@ -42,8 +42,10 @@ enum Label {
     None,
     /// The guest's state is in the cells: store it and return.
     Leave,
-    /// The same, and tell that the next instruction has to be interpreted.
-    Slow,
+    /// The same, because the next instruction accesses what the TLB does not cover.
+    Access,
+    /// The same, because the interpreter has to see its operands.
+    Operands,
     /// The same, but look whether there is code where it goes on.
     Chain,
     /// The start of a block of the region.

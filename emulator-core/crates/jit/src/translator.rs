@@ -25,15 +25,31 @@ pub trait Linker {
 pub struct Jit<L> {
     linker: L,
     shared: Option<Shared>,
-    /// What may be entered, by slot: it has to stay where it is.
-    compiled: FxHashMap<u32, Compiled>,
+    /// What may be entered, by slot.
+    linked: FxHashMap<u32, Linked>,
+    /// Modules with regions that may be, by number.
+    modules: FxHashMap<u64, Held>,
     stats: TranslatorStats,
+}
+
+/// A region that may be entered.
+struct Linked {
+    /// It has to stay where it is.
+    _compiled: Compiled,
+    module: u64,
+}
+
+/// A module that the host keeps for its regions' sake.
+struct Held {
+    bytes: u64,
+    regions: usize,
 }
 
 impl<L: Linker> Jit<L> {
     /// A translator that has compiled nothing.
     pub fn new(linker: L) -> Jit<L> {
-        Jit { linker, shared: None, compiled: FxHashMap::default(), stats: TranslatorStats::default() }
+        let (linked, modules) = (FxHashMap::default(), FxHashMap::default());
+        Jit { linker, shared: None, linked, modules, stats: TranslatorStats::default() }
     }
 }
 
@@ -56,25 +72,37 @@ impl<L: Linker> Translator for Jit<L> {
         if !codes.is_empty() {
             let module = region_module(&codes);
             self.linker.link(&module);
+            let bytes = module.len() as u64;
             self.stats.modules += 1;
-            self.stats.module_bytes += module.len() as u64;
+            self.stats.module_bytes += bytes;
+            self.stats.held_module_bytes += bytes;
+            self.modules.insert(self.stats.modules, Held { bytes, regions: codes.len() });
         }
+        let module = self.stats.modules;
         let mut keep = |slot: u32, compiled: Compiled| {
             let entries = compiled.entries.clone();
-            self.compiled.insert(slot, compiled);
+            self.linked.insert(slot, Linked { _compiled: compiled, module });
             Translation { code: Code(slot), entries }
         };
         let translations =
             slots.into_iter().zip(compiled).map(|(slot, compiled)| Some(keep(slot?, compiled?))).collect();
-        self.stats.regions = self.compiled.len() as u64;
-        self.stats.compile_ns += self.linker.now() - start;
+        let took = self.linker.now() - start;
+        self.stats.compile_ns += took;
+        self.stats.longest_compile_ns = self.stats.longest_compile_ns.max(took);
+        self.stats.regions = self.linked.len() as u64;
         translations
     }
 
     fn release(&mut self, code: Code) {
-        self.compiled.remove(&code.0);
+        let Some(linked) = self.linked.remove(&code.0) else { return };
         self.linker.free(code.0);
-        self.stats.regions = self.compiled.len() as u64;
+        self.stats.regions = self.linked.len() as u64;
+        let Some(held) = self.modules.get_mut(&linked.module) else { return };
+        held.regions -= 1;
+        if held.regions == 0 {
+            self.stats.held_module_bytes -= held.bytes;
+            self.modules.remove(&linked.module);
+        }
     }
 
     fn stats(&self) -> TranslatorStats {

@@ -22,7 +22,7 @@ pub use cpu::CpuModel;
 pub use error::{CodeRow, MachineError, all_codes};
 pub use lockstep::{Lockstep, Progress};
 pub use machine::{Machine, RunOutcome};
-pub use stats::Stats;
+pub use stats::{BusCounters, Stats};
 
 /// Says why a test proves nothing on this machine.
 #[cfg(test)]

@@ -30,6 +30,10 @@ pub(crate) struct CodeCache {
     oldest: VecDeque<u32>,
     /// Code of regions that are gone, which may be running still.
     released: Vec<Code>,
+    /// Regions dropped since power-on because their bytes were written.
+    pub(crate) invalidated: u64,
+    /// Regions dropped since power-on because there were too many.
+    pub(crate) evicted: u64,
 }
 
 impl CodeCache {
@@ -74,13 +78,15 @@ impl CodeCache {
 
     /// Drops the oldest regions where there are too many; true where it did. What still runs often is soon compiled again.
     pub(crate) fn trim(&mut self) -> bool {
-        let full = self.regions.len() > CAPACITY;
+        let before = self.regions.len();
         while self.regions.len() > CAPACITY
             && let Some(code) = self.oldest.pop_front()
         {
             self.remove(Code(code));
         }
-        full
+        let evicted = before - self.regions.len();
+        self.evicted += evicted as u64;
+        evicted > 0
     }
 
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
@@ -92,6 +98,7 @@ impl CodeCache {
         for &code in &lost {
             self.remove(Code(code));
         }
+        self.invalidated += lost.len() as u64;
         !lost.is_empty()
     }
 

@@ -92,7 +92,7 @@ impl Codegen<'_> {
         self.value(address);
         self.sink().i64_const(15).i64_and().i64_eqz().i32_eqz();
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
+        self.leave_by(Label::Operands, fault);
         self.close();
     }
 
@@ -124,7 +124,7 @@ impl Codegen<'_> {
     fn leave_unless(&mut self, fault: StopId) {
         self.sink().i32_eqz();
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
+        self.leave_by(Label::Access, fault);
         self.close();
     }
 

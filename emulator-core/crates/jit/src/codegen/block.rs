@@ -79,7 +79,7 @@ impl Codegen<'_> {
         self.open_if(BlockType::Empty);
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
+        self.leave_by(if raises { Label::Leave } else { Label::Operands }, stop);
         self.close();
     }
 
@@ -103,7 +103,7 @@ impl Codegen<'_> {
             }
         }
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, stop);
+        self.leave_by(Label::Operands, stop);
         self.close();
     }
 

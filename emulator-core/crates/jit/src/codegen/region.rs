@@ -1,5 +1,6 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
+use cpu::Exit;
 use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
@@ -65,9 +66,9 @@ struct Plan<'a> {
 
 impl Codegen<'_> {
     fn region(&mut self, plan: &Plan<'_>) {
-        let context = self.source.shared.context as u64;
         self.open_block(Label::Leave);
-        self.open_block(Label::Slow);
+        self.open_block(Label::Operands);
+        self.open_block(Label::Access);
         self.open_block(Label::Chain);
         self.load_tlb();
         for cell in self.vector_cells() {
@@ -80,11 +81,20 @@ impl Codegen<'_> {
         self.chain();
         self.branch(Label::Leave);
         self.close();
-        self.sink().i32_const(0).i32_const(1).i32_store(at(context + layout::SLOW));
+        self.tell(Exit::Access);
+        self.branch(Label::Leave);
+        self.close();
+        self.tell(Exit::Operands);
         self.close();
         self.store_vectors();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Tells why the region is left.
+    fn tell(&mut self, exit: Exit) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_const(exit as i32).i32_store(at(context + layout::EXIT));
     }
 
     /// Looks where the TLB's tables for the view in force are.
