@@ -34,6 +34,14 @@ export class FakeMachine implements CoreMachine {
     if (memory !== "") this.#sent = encoder.encode(memory);
   }
 
+  profile(): [] {
+    return [];
+  }
+
+  region(): undefined {
+    return undefined;
+  }
+
   compile(): void {
     this.#behaviour.onCompile?.();
   }

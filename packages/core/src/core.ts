@@ -3,6 +3,7 @@
  * is written against this and nothing else.
  */
 
+import type { HotRegion, RegionListing } from "./profile.js";
 import type { CoreStats } from "./stats.js";
 
 /** Why {@link CoreMachine.run} came back. */
@@ -77,8 +78,12 @@ export interface DebugOutput {
 
 /** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
 export interface CoreMachine {
-  /** Compiles what runs often to WebAssembly, from now on. */
-  compile(): void;
+  /** Compiles what runs often to WebAssembly, from now on; with `profile` to code that counts what it does. */
+  compile(profile: boolean): void;
+  /** The regions that count, the hottest first. */
+  profile(): readonly HotRegion[];
+  /** What is in a region that counts, while it is there. */
+  region(slot: number): RegionListing | undefined;
   /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
   run(nowNs: number, budget: number): RunOutcome;
   /** Starts the guest again after it was reset. Throws {@link CoreError} as a plain object. */

@@ -12,6 +12,7 @@ import type {
   LockstepProgress,
   RunOutcome,
 } from "./core.js";
+import type { HotRegion } from "./profile.js";
 import type { CoreStats } from "./stats.js";
 
 /** A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory. */
@@ -40,8 +41,13 @@ function wasmLockstep(pair: Face.Lockstep): CoreLockstep {
 
 function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
   return {
-    compile: () => {
-      machine.compile();
+    compile: (profile) => {
+      machine.compile(profile);
+    },
+    profile: () => machine.profile() as HotRegion[],
+    region: (slot) => {
+      const listing = machine.region(slot) as { readonly guest: string[]; readonly module: number[] } | undefined;
+      return listing === undefined ? undefined : { ...listing, module: Uint8Array.from(listing.module) };
     },
     run: (nowNs, budget) => machine.run(nowNs, budget) as RunOutcome,
     reboot: (source) => {

@@ -1,6 +1,6 @@
 /** The names both entries share. */
 
-export type { CompiledExits, CpuModel, DebugOutput } from "@terrarium/core";
+export type { CompiledExits, CpuModel, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
 export {
   CPU_MODELS,

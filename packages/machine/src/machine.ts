@@ -1,6 +1,6 @@
 /** A running machine, seen from the caller's thread. */
 
-import type { CoreStats, DebugOutput } from "@terrarium/core";
+import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { Agent } from "./agent.js";
 import { SerialConsole, type Console } from "./console.js";
@@ -119,6 +119,16 @@ export class Machine implements Guest {
 
   async stats(): Promise<MachineStats> {
     return await this.#call((server) => server.stats());
+  }
+
+  /** Regions of compiled code, the one with most instructions first; none where it was not booted with `profile`. */
+  async profile(): Promise<readonly HotRegion[]> {
+    return await this.#call((server) => server.profile());
+  }
+
+  /** What is in the region that `profile()` told of; nothing where it is gone meanwhile. */
+  async region(slot: number): Promise<RegionListing | undefined> {
+    return await this.#call((server) => server.region(slot));
   }
 
   async stop(): Promise<void> {

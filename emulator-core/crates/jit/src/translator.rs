@@ -2,10 +2,11 @@
 
 use rustc_hash::FxHashMap;
 
-use cpu::compiled::{Code, Enter, Region, Shared, Translation, Translator, TranslatorStats};
+use cpu::compiled::{Code, Enter, Region, RegionCounts, Shared, Translation, Translator, TranslatorStats};
+use x86::Op;
 
 use crate::module::RegionCode;
-use crate::{Compiled, compile, region_module, stub_module};
+use crate::{Compiled, Counters, compile, named_module, region_module, stub_module};
 
 /// Puts modules where the processor can call them. What it is given has been validated by nobody; it is our own.
 pub trait Linker {
@@ -25,6 +26,8 @@ pub trait Linker {
 pub struct Jit<L> {
     linker: L,
     shared: Option<Shared>,
+    /// Regions count what they do, and their code is kept for those who want to read it.
+    profiles: bool,
     /// What may be entered, by slot.
     linked: FxHashMap<u32, Linked>,
     /// Modules with regions that may be, by number.
@@ -34,9 +37,17 @@ pub struct Jit<L> {
 
 /// A region that may be entered.
 struct Linked {
-    /// It has to stay where it is.
-    _compiled: Compiled,
+    /// They have to stay where they are.
+    _ops: Vec<Vec<Op>>,
     module: u64,
+    profile: Option<Profile>,
+}
+
+/// What a profile tells of a region.
+struct Profile {
+    /// In a box: it has to stay where it is.
+    counters: Box<Counters>,
+    module: Vec<u8>,
 }
 
 /// A module that the host keeps for its regions' sake.
@@ -46,10 +57,27 @@ struct Held {
 }
 
 impl<L: Linker> Jit<L> {
-    /// A translator that has compiled nothing.
-    pub fn new(linker: L) -> Jit<L> {
+    /// A translator that has compiled nothing; with `profiles`, of regions that count what they do.
+    pub fn new(linker: L, profiles: bool) -> Jit<L> {
         let (linked, modules) = (FxHashMap::default(), FxHashMap::default());
-        Jit { linker, shared: None, linked, modules, stats: TranslatorStats::default() }
+        Jit { linker, shared: None, profiles, linked, modules, stats: TranslatorStats::default() }
+    }
+
+    fn compile(&self, region: Region, shared: &Shared) -> Option<(Compiled, Option<Profile>)> {
+        let counters = self.profiles.then(Box::<Counters>::default);
+        let compiled = compile(region, shared, counters.as_deref())?;
+        let profile = counters.map(|counters| Profile { counters, module: named_module(&compiled) });
+        Some((compiled, profile))
+    }
+
+    fn link(&mut self, regions: &[RegionCode<'_>]) {
+        let module = region_module(regions);
+        self.linker.link(&module);
+        let bytes = module.len() as u64;
+        self.stats.modules += 1;
+        self.stats.module_bytes += bytes;
+        self.stats.held_module_bytes += bytes;
+        self.modules.insert(self.stats.modules, Held { bytes, regions: regions.len() });
     }
 }
 
@@ -62,27 +90,20 @@ impl<L: Linker> Translator for Jit<L> {
     fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>> {
         let Some(shared) = self.shared else { return regions.iter().map(|_| None).collect() };
         let start = self.linker.now();
-        let compiled: Vec<_> = regions.into_iter().map(|region| compile(region, &shared)).collect();
+        let compiled: Vec<_> = regions.into_iter().map(|region| self.compile(region, &shared)).collect();
         let slots: Vec<_> = compiled.iter().map(|one| one.as_ref().map(|_| self.linker.allocate())).collect();
         let codes: Vec<_> = slots
             .iter()
             .zip(&compiled)
-            .filter_map(|(slot, compiled)| Some(RegionCode { slot: (*slot)?, compiled: compiled.as_ref()? }))
+            .filter_map(|(slot, compiled)| Some(RegionCode { slot: (*slot)?, compiled: &compiled.as_ref()?.0 }))
             .collect();
         if !codes.is_empty() {
-            let module = region_module(&codes);
-            self.linker.link(&module);
-            let bytes = module.len() as u64;
-            self.stats.modules += 1;
-            self.stats.module_bytes += bytes;
-            self.stats.held_module_bytes += bytes;
-            self.modules.insert(self.stats.modules, Held { bytes, regions: codes.len() });
+            self.link(&codes);
         }
         let module = self.stats.modules;
-        let mut keep = |slot: u32, compiled: Compiled| {
-            let entries = compiled.entries.clone();
-            self.linked.insert(slot, Linked { _compiled: compiled, module });
-            Translation { code: Code(slot), entries }
+        let mut keep = |slot: u32, (compiled, profile): (Compiled, Option<Profile>)| {
+            self.linked.insert(slot, Linked { _ops: compiled.ops, module, profile });
+            Translation { code: Code(slot), entries: compiled.entries }
         };
         let translations =
             slots.into_iter().zip(compiled).map(|(slot, compiled)| Some(keep(slot?, compiled?))).collect();
@@ -107,5 +128,14 @@ impl<L: Linker> Translator for Jit<L> {
 
     fn stats(&self) -> TranslatorStats {
         self.stats
+    }
+
+    fn counts(&self, code: Code) -> Option<RegionCounts> {
+        let counters = &self.linked.get(&code.0)?.profile.as_ref()?.counters;
+        Some(RegionCounts { instructions: counters.instructions(), entries: counters.entries() })
+    }
+
+    fn listing(&self, code: Code) -> Option<&[u8]> {
+        Some(&self.linked.get(&code.0)?.profile.as_ref()?.module)
     }
 }

@@ -1,5 +1,7 @@
 //! A machine: one processor on one board, and the loop that lets guest time pass.
 
+mod profile;
+
 use cpu::compiled::Translator;
 use cpu::{Cpu, State};
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
@@ -9,6 +11,8 @@ use crate::board::{BoardConfig, BoardEvent, Pc};
 use crate::boot::{self, Loader};
 use crate::clock::{GuestClock, Idle};
 use crate::trace::Category;
+pub use profile::{HotRegion, Listing};
+
 use crate::{Boot, Config, MachineError, Stats, acpi, entry, layout, smbios};
 
 /// Frequency of the time-stamp counter: it counts guest nanoseconds.

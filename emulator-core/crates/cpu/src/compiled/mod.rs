@@ -8,14 +8,17 @@ mod cache;
 mod entry;
 mod flags;
 mod helpers;
+mod profile;
 mod region;
 mod targets;
 
 use x86::Exception;
 
 pub(crate) use cache::CodeCache;
+pub use cache::Part;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
+pub use profile::{RegionCounts, RegionProfile};
 pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
 pub(crate) use targets::Targets;
@@ -84,6 +87,14 @@ pub trait Translator {
     fn release(&mut self, code: Code);
     /// What it has done.
     fn stats(&self) -> TranslatorStats;
+    /// What a region has run; none where it does not count that.
+    fn counts(&self, _code: Code) -> Option<RegionCounts> {
+        None
+    }
+    /// A module of a region that counts, to be read.
+    fn listing(&self, _code: Code) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Counters of a [`Translator`] since it was made.

@@ -27,6 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
+    /// Where the region counts, if it does: address of [`crate::Counters`].
+    pub(crate) counters: Option<usize>,
 }
 
 /// The function of a region.
@@ -70,6 +72,7 @@ impl Codegen<'_> {
         self.open_block(Label::Operands);
         self.open_block(Label::Access);
         self.open_block(Label::Chain);
+        self.count_entry();
         self.load_tlb();
         for cell in self.vector_cells() {
             self.load_cell(cell);
@@ -87,8 +90,24 @@ impl Codegen<'_> {
         self.tell(Exit::Operands);
         self.close();
         self.store_vectors();
+        self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Where regions count: what is left of the slice counts from here on.
+    fn count_entry(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let [instructions, entries] = [0, 8].map(|offset| at(counters as u64 + offset));
+        self.sink().i32_const(0).i32_const(0).i64_load(entries).i64_const(1).i64_add().i64_store(entries);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_add().i64_store(instructions);
+    }
+
+    /// The same: what is left of it now has not run here.
+    fn count_exit(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let instructions = at(counters as u64);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_sub().i64_store(instructions);
     }
 
     /// Tells why the region is left.
@@ -151,6 +170,7 @@ impl Codegen<'_> {
         self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(ENTERED);
         subtract_offset(&mut self.sink());
         self.sink().local_set(RIP as u32);
+        self.count_exit();
         self.push_parameters();
         self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
         self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
