@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, RegionPage, Targets, Translation};
+use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::state::Mode;
 
@@ -295,12 +295,8 @@ impl BlockCache {
     pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
         let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
-        let mut numbers: Vec<u32> = blocks.iter().map(|&(block, _)| block).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let ranges = numbers.iter().flat_map(|&block| self.block(block).ranges()).collect();
-        self.code.insert(translation.code, &entries, pages, ranges);
-        for &block in &numbers {
+        self.code.insert(translation.code, &entries, pages, self.parts(blocks));
+        for &(block, _) in blocks {
             self.blocks[block as usize].covered = true;
         }
         for &place in &translation.entries {
@@ -313,6 +309,23 @@ impl BlockCache {
                 jump.tag = 0;
             }
         }
+    }
+
+    /// What `blocks`, the entry first, are made of. A function that is called from several places is there once.
+    fn parts(&self, blocks: &[(u32, i64)]) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for &(block, _) in blocks {
+            let block = self.block(block);
+            let mut linear = block.linear();
+            for (phys, bytes) in block.ranges() {
+                let part = Part { linear, phys, bytes };
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+                linear = linear.wrapping_add(u64::from(bytes));
+            }
+        }
+        parts
     }
 
     #[inline(always)]

@@ -31,6 +31,7 @@ impl Exec<'_> {
             }
             if let Err(exception) = self.run_some(until) {
                 if core::mem::take(&mut self.cpu.meets_device) {
+                    self.cpu.counters.device_met(self.cpu.retired);
                     self.cpu.alone = true;
                     self.cpu.leave = true;
                     until = self.cpu.retired + 1;

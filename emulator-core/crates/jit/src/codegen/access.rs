@@ -90,7 +90,7 @@ impl Codegen<'_> {
         self.settle(address);
         self.value(address);
         self.sink().i64_const(15).i64_and().i64_eqz().i32_eqz();
-        self.leave_if(Label::Slow, fault);
+        self.leave_if(Label::Operands, fault);
     }
 
     /// Leaves where the TLB does not cover the access: the interpreter will see what it is. There is no call in its place, which would
@@ -120,7 +120,7 @@ impl Codegen<'_> {
 
     fn leave_unless(&mut self, fault: StopId) {
         self.sink().i32_eqz();
-        self.leave_if(Label::Slow, fault);
+        self.leave_if(Label::Access, fault);
     }
 
     /// Pushes an address from which the access at work lies so many bytes further.

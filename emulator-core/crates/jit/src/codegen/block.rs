@@ -92,7 +92,7 @@ impl Codegen<'_> {
         }
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
+        self.leave_by(if raises { Label::Leave } else { Label::Operands }, stop);
         if !always {
             self.close();
         }
@@ -114,7 +114,7 @@ impl Codegen<'_> {
     /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
     fn leave_slowly_if(&mut self, stop: StopId) {
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, stop);
+        self.leave_by(Label::Operands, stop);
         self.close();
     }
 
@@ -285,13 +285,20 @@ impl Codegen<'_> {
     /// Goes to `label`, with the guest as it is at `stop`, where the top of the stack is not zero.
     pub(super) fn leave_if(&mut self, label: Label, stop: StopId) {
         if self.block.stops[stop].restarts {
-            let restart = self.depth(Label::Restart);
+            let restart = self.restart(label);
             self.sink().br_if(restart);
             return;
         }
         self.open_if(BlockType::Empty);
         self.leave_by(label, stop);
         self.close();
+    }
+
+    /// Depth of the label for those who go back to the start of the block where others would go to `label`.
+    fn restart(&mut self, label: Label) -> u32 {
+        let reason = usize::from(label != Label::Access);
+        self.restarted[reason] = true;
+        self.depth(Label::Restart(reason))
     }
 
     /// Leaves the region at `stop`.
@@ -309,7 +316,8 @@ impl Codegen<'_> {
             self.open_if(BlockType::Empty);
         }
         if self.block.stops[stop].restarts {
-            self.branch(Label::Restart);
+            let restart = self.restart(label);
+            self.sink().br(restart);
         } else {
             self.leave_with(label, stop);
         }
