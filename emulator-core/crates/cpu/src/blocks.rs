@@ -62,7 +62,7 @@ pub(crate) struct Block {
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
     pub(crate) key: Key,
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
@@ -94,7 +94,7 @@ pub(crate) struct Run {
 }
 
 impl Block {
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     pub(crate) fn heat(&self) -> u32 {
         self.heat
     }
@@ -123,7 +123,7 @@ pub(crate) struct BlockCache {
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
-    /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
+    /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
@@ -175,7 +175,7 @@ impl BlockCache {
         (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
-    /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
+    /// Blocks are compiled once they have been interpreted `hot_at` times. Before the first block.
     pub(crate) fn compile_at(&mut self, hot_at: u32) {
         self.forget();
         self.hot_at = hot_at;
@@ -238,7 +238,7 @@ impl BlockCache {
             self.targets.expect(index);
         }
         let before = block.heat;
-        block.heat = before.wrapping_add(u32::from(block.count));
+        block.heat = before.wrapping_add(1);
         before < self.hot_at && block.heat >= self.hot_at
     }
 
