@@ -135,8 +135,8 @@ export interface Core {
   /** Brings a machine back from {@link CoreMachine.snapshot}. Throws {@link CoreError} as a plain object. */
   restoreMachine(snapshot: Uint8Array): CoreMachine;
   /**
-   * Powers two machines on that are kept in step; guest time is a nanosecond an instruction. One compiles what has run for
-   * `hot` instructions; 1 is everything. Throws {@link CoreError} as a plain object.
+   * Powers two machines on that are kept in step; guest time is a nanosecond an instruction. One compiles what has run
+   * `hot` times; 1 is everything. Throws {@link CoreError} as a plain object.
    */
   createLockstep(config: CoreConfig, source: BootSource, hot: number): CoreLockstep;
   /** Every error code of the core, and the fields of its details. */

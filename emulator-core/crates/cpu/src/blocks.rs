@@ -20,8 +20,6 @@ const CAPACITY_TO_COMPILE: usize = 1 << 19;
 const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
-/// The first look whether a block is worth compiling is taken at this part of what makes one hot.
-const FIRST_LOOK: u32 = 4;
 /// Entries of the jump cache.
 pub(crate) const JUMPS: usize = 1 << 15;
 /// How far apart the bits of an address are that its place in the jump cache comes from.
@@ -64,12 +62,8 @@ pub(crate) struct Block {
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
     pub(crate) key: Key,
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     heat: u32,
-    /// How many have to be before somebody looks whether it is worth compiling.
-    looked_at: u32,
-    /// It is part of a compiled region.
-    covered: bool,
     /// A compiled region may be entered here.
     compiled: bool,
     /// The linear address that led here last.
@@ -100,14 +94,9 @@ pub(crate) struct Run {
 }
 
 impl Block {
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     pub(crate) fn heat(&self) -> u32 {
         self.heat
-    }
-
-    /// The same, since it has been part of no compiled region.
-    pub(crate) fn lost_heat(&self) -> u32 {
-        if self.covered { 0 } else { self.heat }
     }
 
     /// The linear address that led here last.
@@ -134,7 +123,7 @@ pub(crate) struct BlockCache {
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
-    /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
+    /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
@@ -186,7 +175,7 @@ impl BlockCache {
         (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
-    /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
+    /// Blocks are compiled once they have been interpreted `hot_at` times. Before the first block.
     pub(crate) fn compile_at(&mut self, hot_at: u32) {
         self.forget();
         self.hot_at = hot_at;
@@ -225,7 +214,7 @@ impl BlockCache {
     pub(crate) fn cool_down(&mut self, block: u32) {
         let block = &mut self.blocks[block as usize];
         if core::mem::take(&mut block.compiled) {
-            (block.heat, block.looked_at, block.covered) = (0, self.hot_at, false);
+            block.heat = 0;
         }
     }
 
@@ -249,19 +238,8 @@ impl BlockCache {
             self.targets.expect(index);
         }
         let before = block.heat;
-        block.heat = before.wrapping_add(u32::from(block.count));
-        before < block.looked_at && block.heat >= block.looked_at
-    }
-
-    /// Looks whether the region that begins with block `index`, which is warm, is worth compiling: where interpreting what is not compiled of it has taken as
-    /// long as compiling would, or where the block alone is hot. If it is not, the next look is taken at twice the heat.
-    pub(crate) fn is_worth_compiling(&mut self, index: u32, page_at: impl Fn(u64) -> Option<u64>) -> bool {
-        let heat = self.blocks[index as usize].heat;
-        let worth = heat >= self.hot_at || self.region(index, page_at).is_some_and(|formed| formed.is_worth_it());
-        if !worth {
-            self.blocks[index as usize].looked_at = heat.saturating_mul(2).min(self.hot_at);
-        }
-        worth
+        block.heat = before.wrapping_add(1);
+        before < self.hot_at && block.heat >= self.hot_at
     }
 
     /// Where the block that has been interpreted last went, if that is worth knowing.
@@ -296,9 +274,6 @@ impl BlockCache {
         let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
         self.code.insert(translation.code, &entries, pages, self.parts(blocks));
-        for &(block, _) in blocks {
-            self.blocks[block as usize].covered = true;
-        }
         for &place in &translation.entries {
             let index = blocks[place].0;
             let block = &mut self.blocks[index as usize];
@@ -416,8 +391,6 @@ impl BlockCache {
             second_page,
             key,
             heat: 0,
-            looked_at: (self.hot_at / FIRST_LOOK).max(1),
-            covered: false,
             compiled: self.code.find(&key).is_some(),
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),

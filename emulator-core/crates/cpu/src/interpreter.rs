@@ -135,7 +135,7 @@ impl Exec<'_> {
             }
         };
         // What code has left is interpreted now, whatever waits: its flags may only be right further on.
-        if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_warm(index) && shadow.is_none() {
+        if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
             return Ok(());
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.

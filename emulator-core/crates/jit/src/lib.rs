@@ -111,7 +111,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
 fn flow(block: &Block, source: &RegionBlock, kept: &[Option<BlockId>]) -> Flow {
     let next = source.next.and_then(|place| kept[place]);
     let branches = source.targets.iter().map(|&place| kept[place]);
-    let flow = Flow { start: block.start, called: source.called, ..Flow::default() };
+    let flow = Flow { start: block.start, called: source.called, entered: source.entered, ..Flow::default() };
     let Some(last) = source.ops.get(block.instructions - 1).filter(|_| block.instructions == source.ops.len()) else {
         return Flow { targets: vec![None], ..flow };
     };

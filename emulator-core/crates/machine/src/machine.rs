@@ -213,7 +213,7 @@ impl Machine {
         }
     }
 
-    /// Compiles with `translator` what has run for `hot` instructions, from now on.
+    /// Compiles with `translator` what has run `hot` times, from now on.
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.cpu.set_translator(translator, hot);
     }

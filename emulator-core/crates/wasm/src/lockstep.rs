@@ -30,7 +30,7 @@ struct Answer {
 
 #[wasm_bindgen]
 impl Lockstep {
-    /// Powers two machines on; parameters as for [`crate::Machine::create`]. One compiles what has run for `hot` instructions.
+    /// Powers two machines on; parameters as for [`crate::Machine::create`]. One compiles what has run `hot` times.
     ///
     /// # Errors
     /// Throws a `CoreError`.

@@ -32,14 +32,15 @@ use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, Exit, State};
 
-/// How many instructions are best interpreted in a block before it is compiled.
-pub const HOT: u32 = 40_000;
+/// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
+/// before those behind it, which then belong to its region.
+pub const HOT: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
-const PATIENCE: u64 = 50_000;
+const PATIENCE: u64 = 200_000;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,7 +196,7 @@ impl Compiler {
 }
 
 impl Cpu {
-    /// Compiles code with `translator` from now on, when `hot` (see [`HOT`], [`FORCED`]) instructions of its block have been interpreted.
+    /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
         self.compiler =
@@ -262,19 +263,17 @@ impl Cpu {
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
-        let mut regions = Vec::new();
-        let mut footing = Vec::new();
+        let mut formed: Vec<Formed> = Vec::new();
         for block in core::mem::take(&mut compiler.hot) {
-            if let Some(Formed { region, members: blocks, pages, .. }) =
-                self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0))
-            {
-                regions.push(region);
-                footing.push((blocks, pages));
+            if !formed.iter_mut().any(|formed| formed.enter_at(block)) {
+                formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
-        if regions.is_empty() {
+        if formed.is_empty() {
             return;
         }
+        let (regions, footing): (Vec<_>, Vec<_>) =
+            formed.into_iter().map(|formed| (formed.region, (formed.members, formed.pages))).unzip();
         for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
             if let Some(translation) = translation {
                 self.blocks.add_code(&translation, &blocks, pages);
@@ -287,15 +286,11 @@ impl Cpu {
 }
 
 impl Exec<'_> {
-    /// A block has become warm. True where it has been compiled at once.
+    /// A block has become hot. True where it has been compiled at once.
     #[cold]
     #[inline(never)]
-    pub(crate) fn block_is_warm(&mut self, block: u32) -> bool {
+    pub(crate) fn block_is_hot(&mut self, block: u32) -> bool {
         let Some(compiler) = &mut self.cpu.compiler else { return false };
-        let tlb = &self.cpu.tlb;
-        if !self.cpu.blocks.is_worth_compiling(block, |at| Some(tlb.code_page(at)?.0)) {
-            return false;
-        }
         if compiler.hot.is_empty() {
             compiler.hot_since = self.cpu.retired;
         }

@@ -16,10 +16,8 @@ const MAX_OPS_BEFORE_CALL: usize = 250;
 const MAX_CALLED_OPS: usize = 100;
 /// How deep calls are followed.
 const MAX_DEPTH: usize = 4;
-/// Blocks belong to a region where at least this part of what makes one hot has been interpreted in them.
-const WARM: u32 = 64;
-/// How many instructions are interpreted in the time that it takes to compile one.
-const COST: u64 = 1000;
+/// Blocks belong to a region that have been interpreted at least this part of the times that make one hot.
+const WARM: u32 = 8;
 /// How far a block may lie from the entry, in bytes: see `far_from_canonical_hole` in [`crate::blocks`].
 const REACH: u64 = 1 << 31;
 
@@ -44,6 +42,8 @@ pub struct RegionBlock {
     pub targets: Vec<usize>,
     /// It belongs to a call that the region follows.
     pub called: bool,
+    /// The region is entered here as well.
+    pub entered: bool,
 }
 
 /// A page that a region lies in.
@@ -62,15 +62,14 @@ pub(crate) struct Formed {
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
-    /// Instructions that were interpreted in blocks that no other region has.
-    heat: u64,
 }
 
 impl Formed {
-    /// Interpreting it has taken as long as compiling would.
-    pub(crate) fn is_worth_it(&self) -> bool {
-        let ops: usize = self.region.blocks.iter().map(|block| block.ops.len()).sum();
-        self.heat >= COST * ops as u64
+    /// Has it entered at `block` as well, if that belongs to it; false where it does not.
+    pub(crate) fn enter_at(&mut self, block: u32) -> bool {
+        let members = self.members.iter().zip(&mut self.region.blocks);
+        let own = members.filter(|((member, _), own)| *member == block && !own.called).map(|(_, own)| own).next();
+        own.map(|own| own.entered = true).is_some()
     }
 }
 
@@ -297,17 +296,13 @@ impl Forming<'_> {
             next: member.next,
             targets: member.targets.clone(),
             called: member.depth > 0,
+            entered: false,
         };
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
-        let mut blocks: Vec<u32> = self.members.iter().map(|member| member.block).collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        let heat = blocks.iter().map(|&block| u64::from(self.cache.block(block).lost_heat())).sum();
         Formed {
             region,
             members: self.members.iter().map(|member| (member.block, member.start)).collect(),
             pages: self.pages,
-            heat,
         }
     }
 }
