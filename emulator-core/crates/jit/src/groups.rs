@@ -44,6 +44,11 @@ pub(crate) fn group(block: &Block, code: Width) -> (Vec<Way>, Vec<usize>) {
     (ways, counts)
 }
 
+/// The same without groups.
+pub(crate) fn alone(block: &Block) -> (Vec<Way>, Vec<usize>) {
+    (vec![Way::Alone; block.steps.len()], Vec::new())
+}
+
 struct Member {
     step: usize,
     /// From the base.

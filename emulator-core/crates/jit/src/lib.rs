@@ -91,6 +91,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
         blocks.iter().zip(&places).map(|(block, &place)| flow(block, &region.blocks[place], &kept)).collect();
     let structure = Structure::of(&flows);
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
+    let apart = region.apart;
     let all = region.blocks.into_iter().enumerate();
     let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
     let source = codegen::Source {
@@ -100,6 +101,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
         ops: &ops,
         structure: &structure,
         vectors,
+        apart,
         counters: counters.map(Counters::address),
     };
     let function = codegen::generate(&source);

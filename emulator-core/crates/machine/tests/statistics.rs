@@ -85,6 +85,18 @@ fn every_page_that_is_new_is_an_exit() {
 }
 
 #[test]
+fn accesses_close_together_are_no_exits_for_long_where_they_lie_in_two_pages() {
+    // EBX is the same every time, which the compiler cannot know.
+    let stats = repeated(|a| {
+        a.mov(ebx, ecx)?;
+        a.shr(ebx, 16)?;
+        a.mov(dword_ptr(ebx + (TABLE + 0xffc)), ecx)?;
+        a.mov(dword_ptr(ebx + (TABLE + 0x1000)), ecx)
+    });
+    assert!((10..100).contains(&stats.compiled_exits.access), "{stats:?}");
+}
+
+#[test]
 fn every_exception_is_an_exit() {
     let stats = repeated(|a| {
         // The gate of #DE (Intel SDM vol. 3, 6.11): a handler that goes on behind the two bytes of the division.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::Straddles;
 use super::region::RegionPage;
 use super::{Code, Entry};
 use crate::blocks::Key;
@@ -42,6 +43,7 @@ pub(crate) struct CodeCache {
     oldest: VecDeque<u32>,
     /// Code of regions that are gone, which may be running still.
     released: Vec<Code>,
+    pub(crate) straddles: Straddles,
     /// Regions dropped since power-on because their bytes were written.
     pub(crate) invalidated: u64,
     /// Regions dropped since power-on because there were too many.
@@ -107,14 +109,29 @@ impl CodeCache {
 
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
     pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) -> bool {
-        let Some(here) = self.by_page.get(&(phys >> 12)) else { return false };
-        let hit = |part: &Part| part.phys < phys + bytes && phys < part.phys + u64::from(part.bytes);
-        let is_hit = |code: &u32| self.regions[code].parts.iter().any(hit);
-        let lost: Vec<u32> = here.iter().copied().filter(is_hit).collect();
+        let lost = self.holding(phys, bytes);
         for &code in &lost {
             self.remove(Code(code));
         }
         self.invalidated += lost.len() as u64;
+        !lost.is_empty()
+    }
+
+    /// Regions with bytes in `phys .. phys + bytes` (within one page).
+    fn holding(&self, phys: u64, bytes: u64) -> Vec<u32> {
+        let Some(here) = self.by_page.get(&(phys >> 12)) else { return Vec::new() };
+        let hit = |part: &Part| part.phys < phys + bytes && phys < part.phys + u64::from(part.bytes);
+        here.iter().copied().filter(|code| self.regions[code].parts.iter().any(hit)).collect()
+    }
+
+    /// Drops the regions with the byte at `phys`, which are to be compiled with accesses that look for themselves; true where there is one.
+    pub(crate) fn take_apart(&mut self, phys: u64) -> bool {
+        let lost = self.holding(phys, 1);
+        for &code in &lost {
+            let entry = self.regions[&code].entries[0];
+            self.straddles.take_apart(entry);
+            self.remove(Code(code));
+        }
         !lost.is_empty()
     }
 

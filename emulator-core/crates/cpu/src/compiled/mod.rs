@@ -10,6 +10,7 @@ mod flags;
 mod helpers;
 mod profile;
 mod region;
+mod straddle;
 mod targets;
 pub mod x87;
 
@@ -22,6 +23,7 @@ pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
 pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
+pub(crate) use straddle::Straddles;
 pub(crate) use targets::Targets;
 
 pub use crate::system::FEW_ELEMENTS;
@@ -29,6 +31,7 @@ pub use crate::system::FEW_ELEMENTS;
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
+use crate::tlb::PAGE_MASK;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, Exit, State};
 
@@ -339,9 +342,26 @@ impl Exec<'_> {
         let exception = fault.or_else(|| (raised != 0).then(|| raised_exception(raised)));
         let exit = cpu.exit(exception.is_some());
         cpu.counters.left(exit, cpu.retired - before, cpu.retired);
+        if exit == Exit::Access {
+            self.left_for_access();
+        }
         match exception {
             Some(exception) => Err(exception),
             None => Ok(matches!(exit, Exit::Access | Exit::Operands)),
+        }
+    }
+}
+
+impl Exec<'_> {
+    /// Where accesses that look into the TLB together do so in vain again and again, the regions around go, to be compiled with accesses that look for themselves.
+    fn left_for_access(&mut self) {
+        let linear = self.code_linear(self.cpu.state.rip);
+        let Cpu { blocks, tlb, .. } = &mut *self.cpu;
+        if blocks.code.straddles.note(linear, tlb.misses)
+            && let Some(page) = tlb.code_page(linear)
+            && blocks.code.take_apart(page.0 | linear & !PAGE_MASK)
+        {
+            blocks.forget_jumps();
         }
     }
 }

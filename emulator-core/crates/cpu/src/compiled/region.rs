@@ -28,6 +28,8 @@ pub struct Region {
     pub mode: Mode,
     /// The entry first.
     pub blocks: Vec<RegionBlock>,
+    /// Every access looks into the TLB for itself.
+    pub apart: bool,
 }
 
 /// A block of a [`Region`]; others are named by their place in it.
@@ -298,7 +300,9 @@ impl Forming<'_> {
             called: member.depth > 0,
             entered: false,
         };
-        let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
+        let entry = self.members.first().map(|member| self.cache.block(member.block).key);
+        let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
+        let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
         Formed {
             region,
             members: self.members.iter().map(|member| (member.block, member.start)).collect(),

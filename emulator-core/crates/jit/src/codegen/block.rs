@@ -4,7 +4,7 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::groups::{Way, group};
+use crate::groups::{Way, alone, group};
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
@@ -14,7 +14,7 @@ use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
-        let (ways, counts) = group(self.block, self.source.code);
+        let (ways, counts) = if self.source.apart { alone(self.block) } else { group(self.block, self.source.code) };
         self.groups = counts.into_iter().map(|count| (count, 0)).collect();
         for (step, way) in self.block.steps.iter().zip(ways) {
             self.way = way;

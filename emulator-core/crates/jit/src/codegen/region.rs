@@ -27,6 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
+    /// Every access looks into the TLB for itself.
+    pub(crate) apart: bool,
     /// Where the region counts, if it does: address of [`crate::Counters`].
     pub(crate) counters: Option<usize>,
 }

@@ -1,0 +1,68 @@
+//! Accesses that share one look into the TLB, and lie in two pages.
+//!
+//! Compiled code leaves before such a group (see `groups` in the JIT), as it does where the TLB does not cover an access. That is told from this by the TLB: it
+//! misses nothing meanwhile. Where it happens again and again, the regions are compiled anew, with accesses that look for themselves.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::blocks::Key;
+
+/// Times that it is borne in one place.
+const PATIENCE: u32 = 32;
+/// Places that are watched, and entries kept, at most.
+const MOST: usize = 1024;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Straddles {
+    /// By the linear address where compiled code was left for an access: the TLB's misses until then, and how often none had come between.
+    watched: FxHashMap<u64, (u64, u32)>,
+    /// Entries of regions in which accesses look for themselves.
+    apart: FxHashSet<Key>,
+}
+
+impl Straddles {
+    /// Compiled code has left at `linear` for an access, after so many misses of the TLB. True where it had better not do that again.
+    pub(crate) fn note(&mut self, linear: u64, misses: u64) -> bool {
+        if self.watched.len() >= MOST {
+            self.watched.clear();
+        }
+        let (before, count) = self.watched.get(&linear).copied().unwrap_or((u64::MAX, 0));
+        let count = count + u32::from(before == misses);
+        self.watched.insert(linear, (misses, count));
+        let enough = count >= PATIENCE;
+        if enough {
+            self.watched.remove(&linear);
+        }
+        enough
+    }
+
+    /// In the region entered at `key` accesses look for themselves from now on.
+    pub(crate) fn take_apart(&mut self, key: Key) {
+        if self.apart.len() >= MOST {
+            self.apart.clear();
+        }
+        self.apart.insert(key);
+    }
+
+    pub(crate) fn are_apart(&self, key: &Key) -> bool {
+        self.apart.contains(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_again_and_again_without_a_miss_of_the_tlb_is_enough_at_last() {
+        let mut straddles = Straddles::default();
+        let mut noted = (0..=PATIENCE).map(|_| straddles.note(0x1000, 7));
+        assert!(noted.by_ref().take(PATIENCE as usize).all(|enough| !enough));
+        assert_eq!(noted.next(), Some(true));
+        assert!(
+            (0..10 * u64::from(PATIENCE)).all(|misses| !straddles.note(0x2000, misses)),
+            "the TLB missed something"
+        );
+    }
+}
