@@ -172,6 +172,33 @@ fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {
     assert!(pair.compiling.compiled() > 2000, "compiled code runs: {}", pair.compiling.compiled());
 }
 
+/// Chains of operations on numbers from all of the range of their format: somewhere one overflows, underflows, or is denormal.
+#[test]
+fn chains_of_arithmetic_leave_the_range_the_same_compiled_and_interpreted() {
+    let mut pair = Pair::new(Width::W64);
+    let mut random = Random::new(0x0a1e_5eed);
+    let operations = ["ADD", "SUB", "MUL", "DIV", "SQRT", "MIN", "MAX"];
+    for lanes in ["PS", "PD", "SS", "SD"] {
+        let is_one = |row: &&x86::Row| operations.iter().any(|operation| row.mnemonic == format!("{operation}{lanes}"));
+        let rows: Vec<_> = generate::rows(Width::W64).into_iter().filter(is_one).collect();
+        assert_eq!(rows.len(), operations.len());
+        for _ in 0..1000 {
+            let line = (0..2 + random.below(8)).map(|_| {
+                let row = random.pick(&rows);
+                let mut instruction = || generate::instruction(&mut random, row, Width::W64).unwrap();
+                // Mostly of registers.
+                Some(instruction()).filter(|code| code[code.len() - 1] >= 0xc0).unwrap_or_else(instruction)
+            });
+            let code = line.chain([vec![HLT]]).collect::<Vec<_>>().concat();
+            let mut case = generate::case(&mut random, code, Width::W64);
+            case.mxcsr = 0x1fa0;
+            case.vectors = generate::far_numbers(&mut random, lanes.ends_with('S'));
+            pair.assert_same(&case);
+        }
+    }
+    assert!(pair.compiling.compiled() > 2000, "compiled code runs: {}", pair.compiling.compiled());
+}
+
 #[test]
 fn every_condition_holds_after_every_kind_of_flags_exactly_where_interpreted() {
     let mut pair = Pair::new(Width::W64);
