@@ -41,12 +41,10 @@ export interface Capabilities {
   readonly snapshot: boolean;
 }
 
-/** What `stats()` tells. */
+/** What `stats()` tells of any guest; a machine has more. */
 export interface GuestStats {
   /** Guest instructions retired since power-on. */
   readonly instructions: number;
-  /** Everything else that is counted, by name. */
-  readonly [counter: string]: unknown;
 }
 
 /** A running guest. There are no others: `boot()` makes one, and its end is final. */

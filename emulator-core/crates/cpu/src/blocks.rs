@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, RegionPage, Targets, Translation};
+use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::state::Mode;
 
@@ -38,6 +38,11 @@ pub(crate) struct Key {
     pub(crate) mode: Mode,
 }
 
+impl Key {
+    /// The address in the key of a block that has been dropped: there is none.
+    const DROPPED: u64 = u64::MAX;
+}
+
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Physical addresses have 52 bits at most.
@@ -57,7 +62,7 @@ pub(crate) struct Block {
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
     pub(crate) key: Key,
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
@@ -89,7 +94,7 @@ pub(crate) struct Run {
 }
 
 impl Block {
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     pub(crate) fn heat(&self) -> u32 {
         self.heat
     }
@@ -118,7 +123,7 @@ pub(crate) struct BlockCache {
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
-    /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
+    /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
@@ -170,7 +175,7 @@ impl BlockCache {
         (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
-    /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
+    /// Blocks are compiled once they have been interpreted `hot_at` times. Before the first block.
     pub(crate) fn compile_at(&mut self, hot_at: u32) {
         self.forget();
         self.hot_at = hot_at;
@@ -233,7 +238,7 @@ impl BlockCache {
             self.targets.expect(index);
         }
         let before = block.heat;
-        block.heat = before.wrapping_add(u32::from(block.count));
+        block.heat = before.wrapping_add(1);
         before < self.hot_at && block.heat >= self.hot_at
     }
 
@@ -268,11 +273,7 @@ impl BlockCache {
     pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
         let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
-        let mut numbers: Vec<u32> = blocks.iter().map(|&(block, _)| block).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let ranges = numbers.iter().flat_map(|&block| self.block(block).ranges()).collect();
-        self.code.insert(translation.code, &entries, pages, ranges);
+        self.code.insert(translation.code, &entries, pages, self.parts(blocks));
         for &place in &translation.entries {
             let index = blocks[place].0;
             let block = &mut self.blocks[index as usize];
@@ -283,6 +284,23 @@ impl BlockCache {
                 jump.tag = 0;
             }
         }
+    }
+
+    /// What `blocks`, the entry first, are made of. A function that is called from several places is there once.
+    fn parts(&self, blocks: &[(u32, i64)]) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for &(block, _) in blocks {
+            let block = self.block(block);
+            let mut linear = block.linear();
+            for (phys, bytes) in block.ranges() {
+                let part = Part { linear, phys, bytes };
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+                linear = linear.wrapping_add(u64::from(bytes));
+            }
+        }
+        parts
     }
 
     #[inline(always)]
@@ -348,6 +366,13 @@ impl BlockCache {
         self.by_key.get(key).copied()
     }
 
+    /// The same for code at `linear`: mostly the block that was there before mappings changed.
+    pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
+        let jump = &self.jumps[jump_index(linear)];
+        let is_it = self.blocks.get(jump.block as usize).is_some_and(|block| block.key == *key);
+        if is_it { Some(jump.block) } else { self.find(key) }
+    }
+
     /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write
     /// translations of those must go.
     pub(crate) fn insert(&mut self, key: Key, ops: &[Op], second_page: Option<u64>) -> (u32, bool) {
@@ -370,7 +395,9 @@ impl BlockCache {
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
-        self.by_key.insert(key, index);
+        if let Some(other) = self.by_key.insert(key, index) {
+            self.blocks[other as usize].key.phys = Key::DROPPED;
+        }
         self.decoded += 1;
         let mut new_page = false;
         for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
@@ -414,6 +441,7 @@ impl BlockCache {
         if self.by_key.get(&block.key) == Some(&index) {
             self.by_key.remove(&block.key);
         }
+        self.blocks[index as usize].key.phys = Key::DROPPED;
         let first = block.first as usize;
         for op in &self.ops[first..first + usize::from(block.count)] {
             op.code.set(LEAVE);

@@ -70,7 +70,7 @@ const CONTEXT_FIELDS: [(usize, usize); 7] = [
     (offset_of!(Context, flag_kind), 8),
     (offset_of!(Context, tag), 8),
     (offset_of!(Context, enabled), 4),
-    (offset_of!(Context, slow), 4),
+    (offset_of!(Context, exit), 4),
     (offset_of!(Context, raised), 4),
 ];
 

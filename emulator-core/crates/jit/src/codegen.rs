@@ -42,10 +42,15 @@ enum Label {
     None,
     /// The guest's state is in the cells: store it and return.
     Leave,
-    /// The same, and tell that the next instruction has to be interpreted.
-    Slow,
+    /// The same, because the next instruction accesses what the TLB does not cover.
+    Access,
+    /// The same, because the interpreter has to see its operands.
+    Operands,
     /// The same, but look whether there is code where it goes on.
     Chain,
+    /// The guest goes back to the start of the block at work, to be interpreted from there: 0 for the reason of [`Label::Access`], 1 for that
+    /// of [`Label::Operands`].
+    Restart(usize),
     /// The start of a block of the region.
     Block(usize),
     /// Behind the dispatch at the head of a loop.
@@ -95,6 +100,8 @@ struct Codegen<'a> {
     way: Way,
     /// For each group of accesses in the block how many are still to come, and the local that holds where it begins in the host's memory.
     groups: Vec<(usize, u32)>,
+    /// Whether somebody has gone to each [`Label::Restart`] of the block at work.
+    restarted: [bool; 2],
     /// How often each value will still be asked for, and those that have been, since the step at work began.
     left: Vec<u32>,
     consumed: Vec<Value>,

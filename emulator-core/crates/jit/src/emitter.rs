@@ -21,8 +21,8 @@ use x87::Stack;
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step, Stop,
-    StopId, Value, XMM,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step,
+    Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -96,11 +96,14 @@ pub(crate) struct Emitter {
     highs: [Option<Value>; 16],
     /// The x87's registers, once an instruction has asked for them.
     stack: Option<Stack>,
+    /// What it means for the first `judged` steps to be done again.
+    again: Again,
+    judged: usize,
 }
 
 impl Emitter {
     pub(crate) fn new(mode: Mode, start: i64, vectors: u16) -> Emitter {
-        let mut graph = Graph::default();
+        let graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
             graph,
@@ -128,6 +131,8 @@ impl Emitter {
             ranges: Vec::new(),
             highs: [None; 16],
             stack: None,
+            again: Again::Same,
+            judged: 0,
         }
     }
 
@@ -168,6 +173,7 @@ impl Emitter {
             return true;
         }
         self.steps.truncate(self.steps_before);
+        self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
         self.ranges.truncate(before.1);
         (self.required, self.required_by) = required;
@@ -222,7 +228,7 @@ impl Emitter {
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
     fn stop_at_fault<'a>(&mut self, found: impl Iterator<Item = &'a (Cell, Value)>) -> StopId {
-        let stop = self.stop_before(None);
+        let stop = self.stop(None, false);
         let mut cells = self.before;
         for &(cell, value) in found {
             cells[cell] = value;
@@ -243,25 +249,46 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None, doubt: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
 
     /// A stop with the guest state as before the instruction at work.
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
+        let restarts = self.may_restart();
+        self.stop(raised, restarts)
+    }
+
+    fn stop(&mut self, raised: Option<Exception>, restarts: bool) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
-        cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised, doubt: None });
+        if !restarts {
+            cells[RIP] = self.code_address(self.offset);
+        }
+        self.stops.push(Stop { cells, retired: self.retired, raised, restarts, doubt: None });
         self.stops.len() - 1
+    }
+
+    /// Whether the steps so far may be done again.
+    fn may_restart(&mut self) -> bool {
+        for step in &self.steps[self.judged..] {
+            self.again = match (self.again, step.again()) {
+                (so_far, Again::Same) => so_far,
+                (Again::Same, Again::Writes) => Again::Same,
+                (Again::Same | Again::Reads, Again::Reads) => Again::Reads,
+                _ => Again::Never,
+            };
+        }
+        self.judged = self.steps.len();
+        self.again != Again::Never
     }
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
-        let after = self.stop_before(None);
+        let after = self.stop(None, false);
         self.after = Some(after);
         after
     }
@@ -272,7 +299,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None, doubt: None }
+        Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.

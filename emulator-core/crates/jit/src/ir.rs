@@ -323,6 +323,25 @@ pub(crate) struct Stop {
     pub(crate) raised: Option<Exception>,
     /// A condition that is looked at there, where the guard's holds: the block goes on where this is zero.
     pub(crate) doubt: Option<Value>,
+    /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`Again`].
+    pub(crate) restarts: bool,
+}
+
+/// What it means for a step to be done again, together with all before it.
+///
+/// As long as nothing speaks against it, a block that stops is begun again, by the interpreter, which gets to the same place: nothing has to be put in
+/// order for that. An interrupt cannot come between: who leaves this way is interpreted at once. So flags that nobody reads before they are
+/// set may be wrong there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Again {
+    /// It makes the same of the same.
+    Same,
+    /// The same, of what memory holds.
+    Reads,
+    /// It puts the same into memory: that is no change, unless something before it read there.
+    Writes,
+    /// It must not be.
+    Never,
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -336,6 +355,21 @@ pub(crate) enum End {
 }
 
 impl Step {
+    /// See [`Again`].
+    pub(crate) fn again(&self) -> Again {
+        match self {
+            Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
+                Again::Same
+            }
+            Step::DivideWide { .. } | Step::X87 { .. } => Again::Same,
+            Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
+            Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
+            Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
+            Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
+            Step::Interpret(_) => Again::Never,
+        }
+    }
+
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let mut stored: &[(Cell, Value)] = &[];

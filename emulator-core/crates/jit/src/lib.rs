@@ -8,6 +8,7 @@
 //! Invariant: there is no instruction semantics in this crate. An instruction is compiled by being described in `x86`.
 
 mod codegen;
+mod counters;
 mod effects;
 mod emitter;
 mod flags;
@@ -31,7 +32,8 @@ use emitter::Block;
 use ir::End;
 use structure::{BlockId, Flow, Structure};
 
-pub use module::{RegionCode, region_module, stub_module};
+pub use counters::Counters;
+pub use module::{RegionCode, named_module, region_module, stub_module};
 pub use translator::{Jit, Linker};
 
 /// Whether there is code for anything in `mode`.
@@ -44,7 +46,7 @@ pub fn compilable(mode: Mode) -> bool {
 pub struct Compiled {
     pub(crate) function: Function,
     /// The operations that helpers are given, at the addresses that the code has.
-    _ops: Vec<Vec<Op>>,
+    pub(crate) ops: Vec<Vec<Op>>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
     /// Where it can be entered, by the number of the entry: places of blocks in the region.
@@ -62,9 +64,9 @@ impl Compiled {
 /// Compiles a region; none where its first instruction is not of those that may stand in one.
 ///
 /// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
-/// left of the slice; then, an i32, the number of the entry. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
+/// left of the slice; then, an i32, the number of the entry. With `counters` it counts there. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
 #[must_use]
-pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
+pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> Option<Compiled> {
     if !compilable(region.mode) {
         return None;
     }
@@ -91,18 +93,25 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
     let all = region.blocks.into_iter().enumerate();
     let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
-    let source =
-        codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops, structure: &structure, vectors };
+    let source = codegen::Source {
+        shared,
+        code: region.mode.code,
+        blocks: &blocks,
+        ops: &ops,
+        structure: &structure,
+        vectors,
+        counters: counters.map(Counters::address),
+    };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
-    Some(Compiled { function, _ops: ops, instructions, entries })
+    Some(Compiled { function, ops, instructions, entries })
 }
 
 /// Where `block`, compiled from `source`, goes on. `kept` says where the region's blocks are.
 fn flow(block: &Block, source: &RegionBlock, kept: &[Option<BlockId>]) -> Flow {
     let next = source.next.and_then(|place| kept[place]);
     let branches = source.targets.iter().map(|&place| kept[place]);
-    let flow = Flow { start: block.start, called: source.called, ..Flow::default() };
+    let flow = Flow { start: block.start, called: source.called, entered: source.entered, ..Flow::default() };
     let Some(last) = source.ops.get(block.instructions - 1).filter(|_| block.instructions == source.ops.len()) else {
         return Flow { targets: vec![None], ..flow };
     };

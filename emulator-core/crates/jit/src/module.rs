@@ -3,8 +3,10 @@
 use cpu::compiled::{FlagKind, Shared, jump_layout};
 use wasm_encoder::{
     CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, NameMap, NameSection,
+    RefType, TableType, TypeSection, ValType,
 };
+use x86::Width;
 
 use crate::Compiled;
 use crate::ir::{FLAG_KIND, PARAMETERS, RIP};
@@ -37,6 +39,8 @@ const IMPORTS: [(&str, Type); 8] = [
     ("x87_double", Type::X87),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
+/// Index of the first region's function.
+const REGIONS_FROM: u32 = (IMPORTS.len() + OWN.len()) as u32;
 
 /// Function types, by their index.
 #[derive(Clone, Copy)]
@@ -100,6 +104,10 @@ pub struct RegionCode<'a> {
 /// It imports from `"terrarium"` the `"memory"` and the `"table"`, `"leave"` of [`stub_module`], and the helpers of [`cpu::compiled::Helpers`] by their names.
 #[must_use]
 pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
+    module_of(regions).finish()
+}
+
+fn module_of(regions: &[RegionCode<'_>]) -> Module {
     let mut imports = imports();
     for (name, ty) in IMPORTS {
         imports.import(HOST, name, EntityType::Function(ty as u32));
@@ -109,8 +117,7 @@ pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
         functions.function(ty as u32);
     }
     code.function(&mul_high_unsigned()).function(&mul_high_signed());
-    let first = (IMPORTS.len() + OWN.len()) as u32;
-    for (index, region) in (first..).zip(regions) {
+    for (index, region) in (REGIONS_FROM..).zip(regions) {
         functions.function(REGION_TYPE);
         let slot = ConstExpr::i32_const(region.slot as i32);
         elements.active(None, &slot, Elements::Functions([index].as_slice().into()));
@@ -118,6 +125,31 @@ pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
     }
     let mut module = Module::new();
     module.section(&types()).section(&imports).section(&functions).section(&elements).section(&code);
+    module
+}
+
+/// A module of `compiled` alone with names for what is in it, to be read.
+#[must_use]
+pub fn named_module(compiled: &Compiled) -> Vec<u8> {
+    let mut functions = NameMap::new();
+    let own = ["mul_high_unsigned", "mul_high_signed", "region"];
+    let names = IMPORTS.iter().map(|&(name, _)| name).chain(own);
+    for (index, name) in (0..).zip(names) {
+        functions.append(index, name);
+    }
+    let mut parameters = NameMap::new();
+    let registers = (0..16).map(|register| x86::register_name(Width::W64, register));
+    let others = ["flag_result", "flag_carries", "rip", "flag_kind", "left", "entry", "tlb", "translation", "host"];
+    for (index, name) in (0..).zip(registers.chain(others)) {
+        parameters.append(index, name);
+    }
+    let mut locals = IndirectNameMap::new();
+    locals.append(REGIONS_FROM, &parameters);
+    let mut names = NameSection::new();
+    names.functions(&functions);
+    names.locals(&locals);
+    let mut module = module_of(&[RegionCode { slot: 0, compiled }]);
+    module.section(&names);
     module.finish()
 }
 

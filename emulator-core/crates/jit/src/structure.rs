@@ -21,6 +21,8 @@ pub(crate) struct Flow {
     pub(crate) resumes: Option<BlockId>,
     /// It belongs to a call that the region follows: loops in it are no entries.
     pub(crate) called: bool,
+    /// It is an entry in any case.
+    pub(crate) entered: bool,
 }
 
 /// See the module.
@@ -66,7 +68,8 @@ impl Structure {
         let is_loop: Vec<bool> = loops.bodies.iter().map(|body| !body.is_empty()).collect();
         let mut entries = vec![0];
         let places = flows.iter().filter_map(|flow| flow.resumes);
-        for entry in places.chain((0..root).filter(|&block| is_loop[block] && !flows[block].called)) {
+        let is_entry = |block: &BlockId| flows[*block].entered || is_loop[*block] && !flows[*block].called;
+        for entry in places.chain((0..root).filter(is_entry)) {
             let is_new = entries.iter().all(|&other: &BlockId| flows[other].start != flows[entry].start);
             if is_new && loops.tree.place[entry].is_some() {
                 entries.push(entry);

@@ -12,11 +12,23 @@ use crate::blocks::Key;
 const CAPACITY: usize = 4096;
 
 /// A compiled region.
-struct Compiled {
-    entries: Vec<Key>,
+/// Bytes of a region, within one page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Linear address that led there when the region was compiled.
+    pub linear: u64,
+    /// Physical address.
+    pub phys: u64,
+    /// How many they are.
+    pub bytes: u16,
+}
+
+/// A compiled region.
+pub(super) struct Compiled {
+    pub(super) entries: Vec<Key>,
     pages: Vec<RegionPage>,
-    /// Physical addresses and lengths of its blocks, each within one page.
-    ranges: Vec<(u64, u16)>,
+    /// Its blocks, the entry's first.
+    pub(super) parts: Vec<Part>,
 }
 
 /// See the module.
@@ -30,6 +42,10 @@ pub(crate) struct CodeCache {
     oldest: VecDeque<u32>,
     /// Code of regions that are gone, which may be running still.
     released: Vec<Code>,
+    /// Regions dropped since power-on because their bytes were written.
+    pub(crate) invalidated: u64,
+    /// Regions dropped since power-on because there were too many.
+    pub(crate) evicted: u64,
 }
 
 impl CodeCache {
@@ -47,15 +63,19 @@ impl CodeCache {
         self.regions.get(&code.0).map_or(&[], |region| &region.pages)
     }
 
+    /// All regions.
+    pub(super) fn regions(&self) -> impl Iterator<Item = (Code, &Compiled)> {
+        self.regions.iter().map(|(&code, region)| (Code(code), region))
+    }
+
+    /// A region.
+    pub(super) fn region(&self, code: Code) -> Option<&Compiled> {
+        self.regions.get(&code.0)
+    }
+
     /// A region that can be entered at `entries`, by number, each with its offset from the first. That leads to no other region; others may, and then
     /// still do.
-    pub(crate) fn insert(
-        &mut self,
-        code: Code,
-        entries: &[(Key, i64)],
-        pages: Vec<RegionPage>,
-        ranges: Vec<(u64, u16)>,
-    ) {
+    pub(crate) fn insert(&mut self, code: Code, entries: &[(Key, i64)], pages: Vec<RegionPage>, parts: Vec<Part>) {
         for (number, &(key, offset)) in (0..).zip(entries) {
             if let Some(entry) = Entry::new(code, number, offset) {
                 self.by_entry.entry(key).or_insert(entry);
@@ -65,7 +85,7 @@ impl CodeCache {
             self.by_page.entry(page).or_default().push(code.0);
         }
         let entries = entries.iter().map(|&(key, _)| key).collect();
-        self.regions.insert(code.0, Compiled { entries, pages, ranges });
+        self.regions.insert(code.0, Compiled { entries, pages, parts });
         self.oldest.push_back(code.0);
         if self.oldest.len() > 2 * CAPACITY {
             self.oldest.retain(|code| self.regions.contains_key(code));
@@ -74,24 +94,27 @@ impl CodeCache {
 
     /// Drops the oldest regions where there are too many; true where it did. What still runs often is soon compiled again.
     pub(crate) fn trim(&mut self) -> bool {
-        let full = self.regions.len() > CAPACITY;
+        let before = self.regions.len();
         while self.regions.len() > CAPACITY
             && let Some(code) = self.oldest.pop_front()
         {
             self.remove(Code(code));
         }
-        full
+        let evicted = before - self.regions.len();
+        self.evicted += evicted as u64;
+        evicted > 0
     }
 
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
     pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) -> bool {
         let Some(here) = self.by_page.get(&(phys >> 12)) else { return false };
-        let hit = |&(start, length): &(u64, u16)| start < phys + bytes && phys < start + u64::from(length);
-        let is_hit = |code: &u32| self.regions[code].ranges.iter().any(hit);
+        let hit = |part: &Part| part.phys < phys + bytes && phys < part.phys + u64::from(part.bytes);
+        let is_hit = |code: &u32| self.regions[code].parts.iter().any(hit);
         let lost: Vec<u32> = here.iter().copied().filter(is_hit).collect();
         for &code in &lost {
             self.remove(Code(code));
         }
+        self.invalidated += lost.len() as u64;
         !lost.is_empty()
     }
 
@@ -149,13 +172,17 @@ mod tests {
         (0..).step_by(0x1000).zip(phys).map(page).collect()
     }
 
+    fn part(phys: u64, bytes: u16) -> Part {
+        Part { linear: phys, phys, bytes }
+    }
+
     #[test]
     fn the_oldest_regions_go_when_there_are_too_many() {
         let mut cache = CodeCache::default();
         for number in 0..CAPACITY as u32 + 10 {
             let phys = u64::from(number) * 0x800;
             let entries = [(key(phys), 0), (key(phys + 8), 8)];
-            cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![(phys, 16)]);
+            cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![part(phys, 16)]);
         }
         assert!(cache.trim());
         let expected: Vec<Code> = (1..=10).map(Code).collect();
@@ -168,8 +195,8 @@ mod tests {
     #[test]
     fn a_store_drops_the_regions_whose_bytes_it_hits() {
         let mut cache = CodeCache::default();
-        cache.insert(Code(1), &[(key(0x1000), 0)], pages(&[0x1000]), vec![(0x1000, 16), (0x1100, 4)]);
-        cache.insert(Code(2), &[(key(0x1020), 0)], pages(&[0x1020]), vec![(0x1020, 16)]);
+        cache.insert(Code(1), &[(key(0x1000), 0)], pages(&[0x1000]), vec![part(0x1000, 16), part(0x1100, 4)]);
+        cache.insert(Code(2), &[(key(0x1020), 0)], pages(&[0x1020]), vec![part(0x1020, 16)]);
         assert!(!cache.invalidate(0x1010, 16), "between them");
         assert!(cache.invalidate(0x1103, 1));
         assert_eq!(cache.take_released(), [Code(1)]);
@@ -184,7 +211,7 @@ mod tests {
     fn a_store_to_any_page_of_a_region_drops_it() {
         let mut cache = CodeCache::default();
         let entries = [(key(0x1ff0), 0), (key(0x5000), 16)];
-        cache.insert(Code(1), &entries, pages(&[0x1000, 0x5000]), vec![(0x1ff0, 16), (0x5000, 4)]);
+        cache.insert(Code(1), &entries, pages(&[0x1000, 0x5000]), vec![part(0x1ff0, 16), part(0x5000, 4)]);
         assert!(cache.holds(0x1000) && cache.holds(0x5000) && !cache.holds(0x2000));
         assert!(!cache.invalidate(0x5004, 4));
         assert!(cache.invalidate(0x5002, 1));

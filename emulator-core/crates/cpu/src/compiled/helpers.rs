@@ -6,6 +6,7 @@
 use x86::{Engine, Op, Width};
 
 use super::Context;
+use crate::Exit;
 use crate::exec::Exec;
 
 const DONE: u32 = 0;
@@ -64,9 +65,11 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
         exec.cpu.context.fault = Some(exception);
         return FAULT;
     }
+    exec.cpu.counters.helped += 1;
     let elsewhere = !transfers && (exec.cpu.mode_bits != mode || exec.cpu.state.rip != next);
     let changed = exec.cpu.blocks.generation() != generation || elsewhere;
     if changed || exec.cpu.leave || exec.cpu.attention {
+        exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
         return LEAVE;
     }
     exec.cpu.refresh_context();

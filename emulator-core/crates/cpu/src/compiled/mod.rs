@@ -8,6 +8,7 @@ mod cache;
 mod entry;
 mod flags;
 mod helpers;
+mod profile;
 mod region;
 mod targets;
 pub mod x87;
@@ -15,8 +16,10 @@ pub mod x87;
 use x86::Exception;
 
 pub(crate) use cache::CodeCache;
+pub use cache::Part;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
+pub use profile::{RegionCounts, RegionProfile};
 pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
 pub(crate) use targets::Targets;
@@ -27,16 +30,17 @@ use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
-use crate::{Cpu, State};
+use crate::{Cpu, Exit, State};
 
-/// How many instructions are best interpreted in a block before it is compiled.
-pub const HOT: u32 = 40_000;
+/// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
+/// before those behind it, which then belong to its region.
+pub const HOT: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
-const PATIENCE: u64 = 50_000;
+const PATIENCE: u64 = 200_000;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +89,14 @@ pub trait Translator {
     fn release(&mut self, code: Code);
     /// What it has done.
     fn stats(&self) -> TranslatorStats;
+    /// What a region has run; none where it does not count that.
+    fn counts(&self, _code: Code) -> Option<RegionCounts> {
+        None
+    }
+    /// A module of a region that counts, to be read.
+    fn listing(&self, _code: Code) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Counters of a [`Translator`] since it was made.
@@ -94,8 +106,12 @@ pub struct TranslatorStats {
     pub modules: u64,
     /// Bytes of them.
     pub module_bytes: u64,
+    /// Bytes of those of which some region can still be entered.
+    pub held_module_bytes: u64,
     /// Nanoseconds compiling took, as far as the caller waits for it.
     pub compile_ns: u64,
+    /// The most of it at a time.
+    pub longest_compile_ns: u64,
     /// Regions that can be entered now.
     pub regions: u64,
 }
@@ -128,8 +144,9 @@ pub struct Context {
     pub tlb: usize,
     /// What instructions beside the general ones ask for: [`ENABLED_SSE`] and its siblings.
     pub enabled: u32,
-    /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
-    pub slow: u32,
+    /// Why compiled code leaves, the number of an [`Exit`], where that does not follow from all else. After [`Exit::Access`] and
+    /// [`Exit::Operands`] the next instruction has to be interpreted.
+    pub exit: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
     /// An exception that a helper has found.
@@ -150,7 +167,7 @@ impl Context {
             tag: 0,
             tlb: 0,
             enabled: 0,
-            slow: 0,
+            exit: 0,
             raised: 0,
             fault: None,
             limit: 0,
@@ -170,9 +187,6 @@ pub(crate) struct Compiler {
     hot_since: u64,
     /// Compiled code is entered once a run, for the length of one region.
     pub(crate) brief: bool,
-    /// Instructions that compiled code retired, and how often it was entered.
-    pub(crate) instructions: u64,
-    pub(crate) entries: u64,
 }
 
 impl Compiler {
@@ -182,18 +196,11 @@ impl Compiler {
 }
 
 impl Cpu {
-    /// Compiles code with `translator` from now on, when `hot` (see [`HOT`], [`FORCED`]) instructions of its block have been interpreted.
+    /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
-        self.compiler = Some(Box::new(Compiler {
-            translator,
-            ready: None,
-            hot: Vec::new(),
-            hot_since: 0,
-            brief: false,
-            instructions: 0,
-            entries: 0,
-        }));
+        self.compiler =
+            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, brief: false }));
     }
 
     /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
@@ -208,6 +215,18 @@ impl Cpu {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
+    }
+
+    /// Why compiled code has just left.
+    fn exit(&mut self, raised: bool) -> Exit {
+        let told = Exit::numbered(core::mem::take(&mut self.context.exit));
+        match told {
+            _ if raised && self.meets_device => Exit::Device,
+            _ if raised => Exit::Exception,
+            Some(exit) => exit,
+            None if self.context.left < MAX_REGION_OPS as i64 => Exit::Slice,
+            None => Exit::NoCode,
+        }
     }
 
     fn shared(&self) -> Shared {
@@ -244,19 +263,17 @@ impl Cpu {
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
-        let mut regions = Vec::new();
-        let mut footing = Vec::new();
+        let mut formed: Vec<Formed> = Vec::new();
         for block in core::mem::take(&mut compiler.hot) {
-            if let Some(Formed { region, members: blocks, pages }) =
-                self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0))
-            {
-                regions.push(region);
-                footing.push((blocks, pages));
+            if !formed.iter_mut().any(|formed| formed.enter_at(block)) {
+                formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
-        if regions.is_empty() {
+        if formed.is_empty() {
             return;
         }
+        let (regions, footing): (Vec<_>, Vec<_>) =
+            formed.into_iter().map(|formed| (formed.region, (formed.members, formed.pages))).unzip();
         for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
             if let Some(translation) = translation {
                 self.blocks.add_code(&translation, &blocks, pages);
@@ -316,14 +333,15 @@ impl Exec<'_> {
         cpu.retired = limit - cpu.context.left as u64;
         cpu.state.flag_carries = cpu.context.flag_kind.carries(cpu.state.flag_result, cpu.state.flag_carries);
         if let Some(compiler) = &mut cpu.compiler {
-            compiler.entries += 1;
-            compiler.instructions += cpu.retired - before;
             cpu.leave |= compiler.brief;
         }
-        match (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised)) {
-            (Some(exception), _) => Err(exception),
-            (None, 0) => Ok(core::mem::take(&mut cpu.context.slow) != 0),
-            (None, raised) => Err(raised_exception(raised)),
+        let (fault, raised) = (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised));
+        let exception = fault.or_else(|| (raised != 0).then(|| raised_exception(raised)));
+        let exit = cpu.exit(exception.is_some());
+        cpu.counters.left(exit, cpu.retired - before, cpu.retired);
+        match exception {
+            Some(exception) => Err(exception),
+            None => Ok(matches!(exit, Exit::Access | Exit::Operands)),
         }
     }
 }

@@ -16,8 +16,8 @@ const MAX_OPS_BEFORE_CALL: usize = 250;
 const MAX_CALLED_OPS: usize = 100;
 /// How deep calls are followed.
 const MAX_DEPTH: usize = 4;
-/// Blocks belong to a region where at least this part of what makes one hot has been interpreted in them.
-const WARM: u32 = 64;
+/// Blocks belong to a region that have been interpreted at least this part of the times that make one hot.
+const WARM: u32 = 8;
 /// How far a block may lie from the entry, in bytes: see `far_from_canonical_hole` in [`crate::blocks`].
 const REACH: u64 = 1 << 31;
 
@@ -42,6 +42,8 @@ pub struct RegionBlock {
     pub targets: Vec<usize>,
     /// It belongs to a call that the region follows.
     pub called: bool,
+    /// The region is entered here as well.
+    pub entered: bool,
 }
 
 /// A page that a region lies in.
@@ -60,6 +62,15 @@ pub(crate) struct Formed {
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
+}
+
+impl Formed {
+    /// Has it entered at `block` as well, if that belongs to it; false where it does not.
+    pub(crate) fn enter_at(&mut self, block: u32) -> bool {
+        let members = self.members.iter().zip(&mut self.region.blocks);
+        let own = members.filter(|((member, _), own)| *member == block && !own.called).map(|(_, own)| own).next();
+        own.map(|own| own.entered = true).is_some()
+    }
 }
 
 impl BlockCache {
@@ -285,6 +296,7 @@ impl Forming<'_> {
             next: member.next,
             targets: member.targets.clone(),
             called: member.depth > 0,
+            entered: false,
         };
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
         Formed {

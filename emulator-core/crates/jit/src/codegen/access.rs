@@ -4,7 +4,6 @@
 //! the tag differ (`cpu::tlb_layout`).
 
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
-use wasm_encoder::BlockType;
 use x86::Width;
 
 use super::{Codegen, ENTRY, HOST, Label, Pool, TLB, at};
@@ -91,9 +90,7 @@ impl Codegen<'_> {
         self.settle(address);
         self.value(address);
         self.sink().i64_const(15).i64_and().i64_eqz().i32_eqz();
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
-        self.close();
+        self.leave_if(Label::Operands, fault);
     }
 
     /// Leaves where the TLB does not cover the access: the interpreter will see what it is. There is no call in its place, which would
@@ -123,9 +120,7 @@ impl Codegen<'_> {
 
     fn leave_unless(&mut self, fault: StopId) {
         self.sink().i32_eqz();
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
-        self.close();
+        self.leave_if(Label::Access, fault);
     }
 
     /// Pushes an address from which the access at work lies so many bytes further.

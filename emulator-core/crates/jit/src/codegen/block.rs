@@ -7,7 +7,7 @@ use super::{Codegen, HOST, LEFT, Label, at, local_of};
 use crate::groups::{Way, group};
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
-use crate::liveness::changed;
+use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
 use cpu::compiled::x87::X87Operation;
 use cpu::eflags;
@@ -92,7 +92,7 @@ impl Codegen<'_> {
         }
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
+        self.leave_by(if raises { Label::Leave } else { Label::Operands }, stop);
         if !always {
             self.close();
         }
@@ -114,7 +114,7 @@ impl Codegen<'_> {
     /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
     fn leave_slowly_if(&mut self, stop: StopId) {
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, stop);
+        self.leave_by(Label::Operands, stop);
         self.close();
     }
 
@@ -124,9 +124,7 @@ impl Codegen<'_> {
             self.value(operand);
         }
         self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32);
-        self.open_if(BlockType::Empty);
-        self.leave_at(fault);
-        self.close();
+        self.leave_if(Label::Leave, fault);
         for (answer, offset) in answers.into_iter().zip(ANSWERS) {
             if self.liveness.uses(answer) > 0 {
                 self.load_context(offset);
@@ -284,6 +282,25 @@ impl Codegen<'_> {
         }
     }
 
+    /// Goes to `label`, with the guest as it is at `stop`, where the top of the stack is not zero.
+    pub(super) fn leave_if(&mut self, label: Label, stop: StopId) {
+        if self.block.stops[stop].restarts {
+            let restart = self.restart(label);
+            self.sink().br_if(restart);
+            return;
+        }
+        self.open_if(BlockType::Empty);
+        self.leave_by(label, stop);
+        self.close();
+    }
+
+    /// Depth of the label for those who go back to the start of the block where others would go to `label`.
+    fn restart(&mut self, label: Label) -> u32 {
+        let reason = usize::from(label != Label::Access);
+        self.restarted[reason] = true;
+        self.depth(Label::Restart(reason))
+    }
+
     /// Leaves the region at `stop`.
     pub(super) fn leave_at(&mut self, stop: StopId) {
         self.leave_by(Label::Leave, stop);
@@ -298,18 +315,12 @@ impl Codegen<'_> {
             self.condition(doubt);
             self.open_if(BlockType::Empty);
         }
-        let cells: Vec<_> = changed(self.block, stop).collect();
-        self.put_cells(&cells);
-        let retired = self.block.stops[stop].retired;
-        if retired > 0 {
-            self.sink().local_get(LEFT).i64_const(i64::from(retired)).i64_sub().local_set(LEFT);
+        if self.block.stops[stop].restarts {
+            let restart = self.restart(label);
+            self.sink().br(restart);
+        } else {
+            self.leave_with(label, stop);
         }
-        if let Some(exception) = self.block.stops[stop].raised {
-            debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");
-            let raised = self.source.shared.context as u64 + RAISED;
-            self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
-        }
-        self.branch(label);
         if doubt.is_some() {
             self.close();
         }
@@ -322,10 +333,25 @@ impl Codegen<'_> {
         }
     }
 
+    /// Puts the guest's state at `stop` into the cells and goes to `label`.
+    fn leave_with(&mut self, label: Label, stop: StopId) {
+        let cells: Vec<_> = changed(self.block, stop).collect();
+        self.put_cells(&cells);
+        let retired = self.block.stops[stop].retired;
+        if retired > 0 {
+            self.sink().local_get(LEFT).i64_const(i64::from(retired)).i64_sub().local_set(LEFT);
+        }
+        if let Some(exception) = self.block.stops[stop].raised {
+            debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");
+            let raised = self.source.shared.context as u64 + RAISED;
+            self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
+        }
+        self.branch(label);
+    }
+
     /// Counts how often each value that has no local yet is asked for by `stop`.
     fn count_uses(&mut self, stop: StopId) {
-        let changed = changed(self.block, stop).map(|(_, value)| value);
-        let mut pending: Vec<Value> = changed.chain(self.block.stops[stop].doubt).collect();
+        let mut pending: Vec<Value> = asked_for(self.block, stop).collect();
         while let Some(value) = pending.pop() {
             let uses = &mut self.stop_uses[value.index()];
             *uses += 1;

@@ -1,5 +1,6 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
+use cpu::Exit;
 use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
@@ -26,6 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
+    /// Where the region counts, if it does: address of [`crate::Counters`].
+    pub(crate) counters: Option<usize>,
 }
 
 /// The function of a region.
@@ -41,6 +44,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         free: Default::default(),
         way: Way::Alone,
         groups: Vec::new(),
+        restarted: [false; 2],
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
@@ -65,10 +69,11 @@ struct Plan<'a> {
 
 impl Codegen<'_> {
     fn region(&mut self, plan: &Plan<'_>) {
-        let context = self.source.shared.context as u64;
         self.open_block(Label::Leave);
-        self.open_block(Label::Slow);
+        self.open_block(Label::Operands);
+        self.open_block(Label::Access);
         self.open_block(Label::Chain);
+        self.count_entry();
         self.load_tlb();
         for cell in self.vector_cells() {
             self.load_cell(cell);
@@ -80,11 +85,36 @@ impl Codegen<'_> {
         self.chain();
         self.branch(Label::Leave);
         self.close();
-        self.sink().i32_const(0).i32_const(1).i32_store(at(context + layout::SLOW));
+        self.tell(Exit::Access);
+        self.branch(Label::Leave);
+        self.close();
+        self.tell(Exit::Operands);
         self.close();
         self.store_vectors();
+        self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Where regions count: what is left of the slice counts from here on.
+    fn count_entry(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let [instructions, entries] = [0, 8].map(|offset| at(counters as u64 + offset));
+        self.sink().i32_const(0).i32_const(0).i64_load(entries).i64_const(1).i64_add().i64_store(entries);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_add().i64_store(instructions);
+    }
+
+    /// The same: what is left of it now has not run here.
+    fn count_exit(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let instructions = at(counters as u64);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_sub().i64_store(instructions);
+    }
+
+    /// Tells why the region is left.
+    fn tell(&mut self, exit: Exit) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_const(exit as i32).i32_store(at(context + layout::EXIT));
     }
 
     /// Looks where the TLB's tables for the view in force are.
@@ -141,6 +171,7 @@ impl Codegen<'_> {
         self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(ENTERED);
         subtract_offset(&mut self.sink());
         self.sink().local_set(RIP as u32);
+        self.count_exit();
         self.push_parameters();
         self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
         self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
@@ -222,6 +253,12 @@ impl Codegen<'_> {
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
         }
+        let restarted_before = core::mem::take(&mut self.restarted);
+        let restarts = self.block.stops.iter().any(|stop| stop.restarts);
+        if restarts {
+            self.open_block(Label::Restart(1));
+            self.open_block(Label::Restart(0));
+        }
         self.steps(&source.ops[id]);
         if goes_back {
             self.settle_for(self.block.budget());
@@ -235,6 +272,24 @@ impl Codegen<'_> {
             self.close();
         }
         self.end(plan, id);
+        let restarted = core::mem::replace(&mut self.restarted, restarted_before);
+        if restarts {
+            for (is_used, label) in restarted.into_iter().zip([Label::Access, Label::Operands]) {
+                self.close();
+                if is_used {
+                    self.set_address(source.blocks[id].start);
+                    self.branch(label);
+                } else {
+                    self.sink().unreachable();
+                }
+            }
+        }
+    }
+
+    /// The guest goes on `offset` bytes from the entry.
+    fn set_address(&mut self, offset: i64) {
+        self.region_address(offset);
+        self.sink().local_set(RIP as u32);
     }
 
     fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
@@ -298,8 +353,7 @@ impl Codegen<'_> {
     fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
         match plan.structure.edge(id, which) {
             Edge::Leaves => {
-                self.region_address(target);
-                self.sink().local_set(RIP as u32);
+                self.set_address(target);
                 self.branch(Label::Chain);
             }
             Edge::Back(target) | Edge::Joins(target) => self.branch(Label::Block(target)),

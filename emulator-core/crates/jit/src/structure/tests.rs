@@ -101,6 +101,7 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
         let mut flows = region(&targets);
         for (flow, &resumes) in flows.iter_mut().zip(&resumes) {
             flow.resumes = resumes;
+            flow.entered = random.below(6) == 0;
         }
         let shape = Structure::of(&flows);
         let live = reached(&shape, None);
@@ -119,6 +120,9 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
                     }
                 }
             }
+        }
+        for block in (0..shape.root()).filter(|&block| flows[block].entered && live[block]) {
+            assert!(shape.entries.contains(&block), "{block} of {targets:?} {resumes:?}");
         }
         for (number, &entry) in shape.entries.iter().enumerate() {
             let mut at = shape.root();

@@ -137,7 +137,8 @@ impl Processor {
 
     /// Of all instructions, those that compiled code retired.
     pub fn compiled(&self) -> u64 {
-        self.cpu.stats().compiled_instructions
+        let stats = self.cpu.stats();
+        stats.compiled_instructions + stats.helped_instructions
     }
 
     /// A store to the code's page from outside the case's data.
