@@ -3,6 +3,7 @@
 mod engine;
 mod float;
 mod fused;
+mod range;
 mod shuffle;
 mod strings;
 mod vector;
@@ -14,6 +15,7 @@ use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
 
+use range::Range;
 use x87::Stack;
 
 use crate::effects::{CellSet, Role, effects, is_plain, role};
@@ -88,8 +90,8 @@ pub(crate) struct Emitter {
     required_by: Option<usize>,
     /// EFLAGS.DF has been looked at.
     upwards: bool,
-    /// Vectors of which the lanes are normal numbers or zero.
-    ordinary: Vec<(Value, Lanes)>,
+    /// What is known of lanes of vectors.
+    ranges: Vec<(Value, Lanes, Range)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
     highs: [Option<Value>; 16],
     /// The x87's registers, once an instruction has asked for them.
@@ -126,7 +128,7 @@ impl Emitter {
             required: 0,
             required_by: None,
             upwards: false,
-            ordinary: Vec::new(),
+            ranges: Vec::new(),
             highs: [None; 16],
             stack: None,
             again: Again::Same,
@@ -163,7 +165,7 @@ impl Emitter {
             Sem::Sys(sys) => return self.string_element(op, sys),
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
-        let before = (self.stops.len(), self.ordinary.len());
+        let before = (self.stops.len(), self.ranges.len());
         let required = (self.required, self.required_by);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
@@ -173,7 +175,7 @@ impl Emitter {
         self.steps.truncate(self.steps_before);
         self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
-        self.ordinary.truncate(before.1);
+        self.ranges.truncate(before.1);
         (self.required, self.required_by) = required;
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false

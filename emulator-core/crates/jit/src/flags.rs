@@ -55,7 +55,7 @@ impl Uses {
         let of = |value: Value| made_of[value.index()];
         let end = block.stops[block.end()].cells;
         let steps = block.steps.iter().flat_map(|step| step.operands()).map(of);
-        let stops = block.stops[..block.end()].iter().flat_map(|stop| stop.cells).map(of);
+        let stops = block.stops[..block.end()].iter().flat_map(|stop| stop.cells.into_iter().chain(stop.doubt)).map(of);
         let is_flag = |cell: usize| matches!(cell, FLAG_RESULT | FLAG_CARRIES | FLAG_KIND);
         let others = (0..CELLS).filter(|&cell| !is_flag(cell)).map(|cell| of(end[cell]));
         let condition = if let End::Branch(condition, _) = block.end { of(condition) } else { 0 };

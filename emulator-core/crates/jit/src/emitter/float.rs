@@ -1,28 +1,18 @@
 //! Floating point in the usual environment ([`ENABLED_USUAL_ROUNDING`]): there an operation can only raise the precision exception, whose
 //! flag is set already, unless an operand or the result is out of the ordinary. That is looked at, and then the interpreter computes it.
 //!
-//! Denormal operands raise DE, NaNs IE (or their payloads matter); infinite results may be overflows, and tiny ones underflows. Results are never denormal here, so
-//! that operands that are results need no look.
+//! Denormal operands raise DE, NaNs IE (or their payloads matter); infinite results may be overflows, and tiny ones underflows. What cannot be any of these, by what is known
+//! of its operands ([`Range`]), needs no look.
 
 use cpu::compiled::ENABLED_USUAL_ROUNDING;
 use x86::Width;
 use x86::instructions::simd::{ConvertOp, FloatOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
+use super::range::Range;
 use crate::ir::{Binary, Node, Relation, Scalar, Step, Value, Vector};
 
-/// Exponents at the top of 32 bits: constants to compare with.
-struct Format {
-    /// Of the smallest normal number, of the next binade, and of infinity.
-    least_normal: u64,
-    next_binade: u64,
-    infinity: u64,
-}
-
-const SINGLE: Format = Format { least_normal: 1 << 24, next_binade: 2 << 24, infinity: 0xff << 24 };
-const DOUBLE: Format = Format { least_normal: 1 << 21, next_binade: 2 << 21, infinity: 0x7ff << 21 };
-
-fn is_single(lanes: Lanes) -> bool {
+pub(super) fn is_single(lanes: Lanes) -> bool {
     matches!(lanes, Lanes::Ps | Lanes::Ss)
 }
 
@@ -34,41 +24,52 @@ fn width(lanes: Lanes) -> Width {
     if is_single(lanes) { Width::W32 } else { Width::W64 }
 }
 
-/// What about a number would raise more than the precision exception, or is not worth deciding here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
-    /// A denormal, an infinity or a NaN as an operand.
-    Operand,
-    /// The same as a result.
-    Result,
-    /// The same, or zero though both operands are not, or a number of the least binade: it may have been tiny before it was rounded.
-    Product,
-    /// The same, or zero though the first operand is not.
-    Quotient,
+/// Where a number may be zero.
+#[derive(Clone, Copy)]
+enum Zero {
+    Anywhere,
+    /// Where one of these is: a product.
+    OfFactors(Value, Value),
+    /// Where this is: a quotient.
+    OfDividend(Value),
 }
 
 impl Emitter {
     pub(super) fn float_part(&mut self, op: FloatOp, a: Value, b: Value, imm: u8) -> Value {
         let lanes = op.lanes();
-        let check = match op.op() {
-            FpOp::Add | FpOp::Sub => Check::Result,
-            FpOp::Mul => Check::Product,
-            FpOp::Div => Check::Quotient,
-            FpOp::Sqrt => Check::Result,
-            FpOp::Min | FpOp::Max => Check::Operand,
+        match op.op() {
             FpOp::Compare => return self.compare_lanes(lanes, a, b, imm),
+            FpOp::Add | FpOp::Sub | FpOp::Mul | FpOp::Div | FpOp::Sqrt | FpOp::Min | FpOp::Max => {}
             _ => return self.unsupported(a),
-        };
+        }
         self.require(ENABLED_USUAL_ROUNDING);
-        if op.op() != FpOp::Sqrt {
-            self.check_operand(lanes, a);
-        }
-        self.check_operand(lanes, b);
+        let wanted = match op.op() {
+            FpOp::Min | FpOp::Max => Range::normal(lanes),
+            _ => Range::moderate(lanes),
+        };
+        let second = self.check_operand(lanes, wanted, b);
+        let first = if op.op() == FpOp::Sqrt { second } else { self.check_operand(lanes, wanted, a) };
         let value = self.graph.vector2(Vector::Float(op.op(), lanes), a, b);
-        if check != Check::Operand {
-            self.check_result(check, lanes, value, a, b);
-        }
-        self.ordinary.push((value, lanes));
+        let (range, zero) = match op.op() {
+            FpOp::Add | FpOp::Sub => {
+                // What is denormal is exact.
+                let range = first.sum(second, lanes);
+                (Some(range).filter(|range| range.is_finite(lanes)), Zero::Anywhere)
+            }
+            FpOp::Mul => {
+                let range = first.product(second);
+                let is_safe = range.is_finite(lanes) && range.is_large_enough(lanes);
+                (Some(range).filter(|_| is_safe), Zero::OfFactors(a, b))
+            }
+            FpOp::Div => (None, Zero::OfDividend(a)),
+            FpOp::Sqrt => (None, Zero::Anywhere),
+            _ => (Some(first.union(second)), Zero::Anywhere),
+        };
+        let range = range.unwrap_or_else(|| {
+            self.check_range(lanes, Range::moderate(lanes), value, zero);
+            Range::moderate(lanes)
+        });
+        self.ranges.push((value, lanes, range));
         value
     }
 
@@ -99,26 +100,55 @@ impl Emitter {
         self.graph.truncate(Width::W32, moved)
     }
 
-    /// No denormal, infinity or NaN.
-    pub(super) fn check_operand(&mut self, lanes: Lanes, vector: Value) {
-        if self.ordinary.contains(&(vector, lanes)) {
+    /// The range of an operand; where it may be a denormal, an infinity or a NaN, this looks for it to be in the one that is wanted.
+    pub(super) fn check_operand(&mut self, lanes: Lanes, wanted: Range, vector: Value) -> Range {
+        let known = self.ranges.iter().rev().find(|&&(value, in_lanes, _)| (value, in_lanes) == (vector, lanes));
+        if let Some(&(_, _, range)) = known
+            && range.is_normal(lanes)
+        {
+            return range;
+        }
+        self.check_range(lanes, wanted, vector, Zero::Anywhere);
+        self.ranges.push((vector, lanes, wanted));
+        wanted
+    }
+
+    /// Leaves to the interpreter where a number's exponent is not in `range`, unless it is zero where it may be that.
+    fn check_range(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
+        if !is_scalar(lanes) {
+            self.check_lanes(lanes, range, value, zero);
             return;
         }
-        if is_scalar(lanes) {
-            let bits = self.lowest(lanes, vector);
-            self.check_ordinary(width(lanes), bits);
-        } else {
-            self.check_lanes(Check::Operand, lanes, [vector; 3]);
+        let w = width(lanes);
+        let bits = self.lowest(lanes, value);
+        let outside = self.is_outside(w, range, bits);
+        let mut number = self.magnitude(w, bits);
+        let factors = match zero {
+            Zero::Anywhere => None,
+            Zero::OfDividend(dividend) => Some(self.lowest_magnitude(lanes, dividend)),
+            Zero::OfFactors(a, b) => {
+                let [a, b] = [a, b].map(|factor| self.lowest_magnitude(lanes, factor));
+                let smaller = self.number(Binary::Below, a, b);
+                Some(self.graph.select(smaller, a, b))
+            }
+        };
+        if let Some(factors) = factors {
+            number = self.number(Binary::Or, number, factors);
         }
-        self.ordinary.push((vector, lanes));
+        self.interpret_where_both(outside, number);
+    }
+
+    fn lowest_magnitude(&mut self, lanes: Lanes, vector: Value) -> Value {
+        let bits = self.lowest(lanes, vector);
+        self.magnitude(width(lanes), bits)
     }
 
     /// Leaves to the interpreter where a number is a denormal, an infinity or a NaN.
     pub(super) fn check_ordinary(&mut self, w: Width, bits: Value) {
-        let format = if w == Width::W32 { &SINGLE } else { &DOUBLE };
-        let not_within = self.is_not_within(format.least_normal, format.infinity, w, bits);
+        let lanes = if w == Width::W32 { Lanes::Ss } else { Lanes::Sd };
+        let outside = self.is_outside(w, Range::normal(lanes), bits);
         let magnitude = self.magnitude(w, bits);
-        self.interpret_where_both(not_within, magnitude);
+        self.interpret_where_both(outside, magnitude);
     }
 
     /// Leaves to the interpreter where `unusual` is not zero, and neither is `number`, which is asked for only then.
@@ -133,18 +163,21 @@ impl Emitter {
         self.steps.push(Step::Guard { condition: unusual, stop });
     }
 
-    /// The same as [`Emitter::check_operand`] or [`Emitter::check_result`], of all lanes.
-    fn check_lanes(&mut self, check: Check, lanes: Lanes, [value, a, b]: [Value; 3]) {
-        let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
-        let end = if is_single(lanes) { 0xff } else { 0x7ff };
+    /// The same as [`Emitter::check_range`], of all lanes.
+    fn check_lanes(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
+        let bias = if is_single(lanes) { 127 } else { 1023 };
+        let (least, end) = ((range.low + bias) as u16, (range.high + 1 + bias) as u16);
         let outside = self.graph.vector1(Vector::Outside(least, end, lanes), value);
         let mut doubt = self.not_zero(lanes, value);
-        if matches!(check, Check::Product | Check::Quotient) {
-            let mut factors = self.not_zero(lanes, a);
-            if check == Check::Product {
-                let other = self.not_zero(lanes, b);
-                factors = self.packed_pair(PackedOp::Pand, factors, other);
+        let factors = match zero {
+            Zero::Anywhere => None,
+            Zero::OfDividend(dividend) => Some(self.not_zero(lanes, dividend)),
+            Zero::OfFactors(a, b) => {
+                let [a, b] = [a, b].map(|factor| self.not_zero(lanes, factor));
+                Some(self.packed_pair(PackedOp::Pand, a, b))
             }
+        };
+        if let Some(factors) = factors {
             doubt = self.packed_pair(PackedOp::Por, doubt, factors);
         }
         self.check_where(outside, doubt);
@@ -184,45 +217,22 @@ impl Emitter {
         self.steps.push(Step::Guard { condition, stop });
     }
 
-    /// 1 where the exponent is below `least`, or not below `end`.
-    fn is_not_within(&mut self, least: u64, end: u64, w: Width, bits: Value) -> Value {
+    /// 1 where the exponent is not in `range`.
+    fn is_outside(&mut self, w: Width, range: Range, bits: Value) -> Value {
+        // At the top of 32 bits.
+        let (bias, place) = if w == Width::W32 { (127, 24) } else { (1023, 21) };
         let exponent = self.exponent(w, bits);
-        let (least, span) = (self.graph.constant(least), self.graph.constant(end - least));
+        let least = self.graph.constant(((range.low + bias) as u64) << place);
+        let span = self.graph.constant(((range.high + 1 - range.low) as u64) << place);
         let above = self.number(Binary::Sub, exponent, least);
         let above = self.graph.truncate(Width::W32, above);
         self.number(Binary::BelowOrEqual, span, above)
     }
 
-    fn check_result(&mut self, check: Check, lanes: Lanes, value: Value, a: Value, b: Value) {
-        if !is_scalar(lanes) {
-            self.check_lanes(check, lanes, [value, a, b]);
-            return;
-        }
-        let w = width(lanes);
-        let bits = self.lowest(lanes, value);
-        if check == Check::Result {
-            self.check_ordinary(w, bits);
-            return;
-        }
-        // Zero is right where an operand is: of a quotient, the dividend.
-        let [first, second] = [a, b].map(|operand| self.lowest(lanes, operand));
-        let mut factors = self.magnitude(w, first);
-        if check == Check::Product {
-            let other = self.magnitude(w, second);
-            let smaller = self.number(Binary::Below, factors, other);
-            factors = self.graph.select(smaller, factors, other);
-        }
-        let format = if w == Width::W32 { &SINGLE } else { &DOUBLE };
-        let not_within = self.is_not_within(format.next_binade, format.infinity, w, bits);
-        let magnitude = self.magnitude(w, bits);
-        let any = self.number(Binary::Or, magnitude, factors);
-        self.interpret_where_both(not_within, any);
-    }
-
     /// ZF and CF in their places: neither operand is a NaN.
     pub(super) fn compare_to_eflags(&mut self, lanes: Lanes, a: Value, b: Value) -> Value {
-        self.check_operand(lanes, a);
-        self.check_operand(lanes, b);
+        self.check_operand(lanes, Range::normal(lanes), a);
+        self.check_operand(lanes, Range::normal(lanes), b);
         let equal = self.graph.scalar2(Scalar::Holds(Relation::Equal, lanes), a, b);
         let less = self.graph.scalar2(Scalar::Holds(Relation::Less, lanes), a, b);
         let zero_flag = self.graph.constant(6);
@@ -241,8 +251,8 @@ impl Emitter {
             6 => Relation::NotLessOrEqual,
             _ => return self.unsupported(a),
         };
-        self.check_operand(lanes, a);
-        self.check_operand(lanes, b);
+        self.check_operand(lanes, Range::normal(lanes), a);
+        self.check_operand(lanes, Range::normal(lanes), b);
         self.graph.vector2(Vector::Compare(relation, lanes), a, b)
     }
 
@@ -257,7 +267,9 @@ impl Emitter {
                 let outside = self.graph.vector1(Vector::Outside(0, END, Lanes::Ps), b);
                 self.check_where(outside, outside);
             }
-            ConvertOp::Cvtss2sd => self.check_operand(Lanes::Ss, b),
+            ConvertOp::Cvtss2sd => {
+                self.check_operand(Lanes::Ss, Range::normal(Lanes::Ss), b);
+            }
             ConvertOp::Cvtsd2ss => return self.narrowed(a, b),
             _ => return self.unsupported(a),
         }
@@ -268,9 +280,11 @@ impl Emitter {
         self.require(ENABLED_USUAL_ROUNDING);
         let value = self.graph.vector2(Vector::Convert(ConvertOp::Cvtsd2ss), a, b);
         let [narrow, wide] = [(Lanes::Ss, value), (Lanes::Sd, b)].map(|(lanes, vector)| self.lowest(lanes, vector));
-        let not_within = self.is_not_within(SINGLE.next_binade, SINGLE.infinity, Width::W32, narrow);
+        let range = Range { low: Range::normal(Lanes::Ss).low + 1, ..Range::normal(Lanes::Ss) };
+        let outside = self.is_outside(Width::W32, range, narrow);
         let magnitude = self.magnitude(Width::W64, wide);
-        self.interpret_where_both(not_within, magnitude);
+        self.interpret_where_both(outside, magnitude);
+        self.ranges.push((value, Lanes::Ss, range));
         value
     }
 

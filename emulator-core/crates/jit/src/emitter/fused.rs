@@ -4,6 +4,7 @@ use cpu::compiled::ENABLED_USUAL_ROUNDING;
 use x86::instructions::simd::{ConvertOp, FmaKind, FmaOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
+use super::range::Range;
 use crate::ir::{Relation, Value, Vector};
 
 /// Exponents, biased, between which no product or error of double precision leaves the range: 2^-300 to 2^300.
@@ -51,15 +52,12 @@ impl Emitter {
         let a = self.with_signs(lanes, a, negate_product);
         let c = self.with_signs(lanes, c, negate_addend);
         let value = if lanes == Lanes::Ps { self.fused_singles([a, b, c]) } else { self.fused_doubles([a, b, c]) };
-        self.ordinary.push((value, lanes));
         if scalar.is_none() {
             return value;
         }
         let replaced = if lanes == Lanes::Ps { 4 } else { 8 };
         let merged = core::array::from_fn(|at| at as u8 + if at < replaced { 16 } else { 0 });
-        let value = self.graph.vector2(Vector::Shuffle(merged), first, value);
-        self.ordinary.push((value, op.lanes()));
-        value
+        self.graph.vector2(Vector::Shuffle(merged), first, value)
     }
 
     fn with_signs(&mut self, lanes: Lanes, value: Value, flipped: [bool; 2]) -> Value {
@@ -85,13 +83,15 @@ impl Emitter {
     /// first rounding has put half-way between two singles.
     fn fused_singles(&mut self, operands: [Value; 3]) -> Value {
         for operand in operands {
-            self.check_operand(Lanes::Ps, operand);
+            self.check_operand(Lanes::Ps, Range::normal(Lanes::Ps), operand);
         }
         let upper = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
         let high = operands.map(|operand| self.graph.vector2(Vector::Shuffle(upper), operand, operand));
         let [low, high] = [operands, high].map(|half| self.fused_half(half));
         let joined = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
-        self.graph.vector2(Vector::Shuffle(joined), low, high)
+        let value = self.graph.vector2(Vector::Shuffle(joined), low, high);
+        self.ranges.push((value, Lanes::Ps, Range::normal(Lanes::Ps)));
+        value
     }
 
     fn fused_half(&mut self, operands: [Value; 3]) -> Value {

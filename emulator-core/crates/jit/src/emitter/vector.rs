@@ -10,6 +10,7 @@ use x86::instructions::simd::{
 use x86::{Engine, Op, Width};
 
 use super::Emitter;
+use super::range::Range;
 use super::shuffle::{by_immediate, interleaved};
 use crate::codegen::is_direct;
 use crate::ir::{Binary, Scalar, Step, Value, Vector, XMM};
@@ -304,7 +305,9 @@ impl VectorEngine for Emitter {
     fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: Value, integer: Value) -> Result<Value, Infallible> {
         self.require(ENABLED_USUAL_ROUNDING);
         let integer = self.graph.sign_extend(w, integer);
-        Ok(self.graph.vector2(Vector::FromInteger(lanes), a, integer))
+        let value = self.graph.vector2(Vector::FromInteger(lanes), a, integer);
+        self.ranges.push((value, lanes, Range { low: 0, high: 63 }));
+        Ok(value)
     }
 
     fn lane_to_integer(&mut self, lanes: Lanes, w: Width, truncate: bool, a: Value) -> Result<Value, Infallible> {

@@ -338,6 +338,25 @@ pub fn numbers(random: &mut Random, single: bool) -> [u128; 16] {
     })
 }
 
+/// Vectors of singles or doubles of which most could be multiplied and added for a while, and some are large, small, equal, or zero.
+pub fn far_numbers(random: &mut Random, single: bool) -> [u128; 16] {
+    let (bits, places, bias) = if single { (32, 23, 127) } else { (64, 52, 1023) };
+    let spread = random.pick(&[bias / 20, bias / 5, bias / 3, bias - 1]);
+    std::array::from_fn(|_| {
+        let mut lane = || {
+            let exponent = match random.below(16) {
+                0 => return 0,
+                1 => random.pick(&[1, 2, bias - 100, bias + 120, 2 * bias - 1, 2 * bias]),
+                2 => bias,
+                _ => bias - spread + random.below(2 * spread + 1),
+            };
+            let fraction = random.next() & random.pick(&[0, 0x3_0000_0000_0000 >> (52 - places), u64::MAX]);
+            fraction & ((1 << places) - 1) | exponent << places | (random.next() & 1) << (bits - 1)
+        };
+        (0..128 / bits).fold(0, |all, _| all << bits | u128::from(lane()))
+    })
+}
+
 /// Between 2^-20 and 2^20, few of its bits or all of them.
 fn any_double(random: &mut Random) -> f64 {
     let fraction = (random.next() >> 12) & (u64::MAX << random.pick(&[0, 0, 29, 40]));

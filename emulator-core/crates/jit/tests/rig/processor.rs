@@ -105,7 +105,7 @@ impl Processor {
             self.cpu.state.regs.set(number, value);
         }
         self.cpu.state.xmm = case.vectors;
-        self.cpu.state.ymm_high = case.vectors.map(u128::swap_bytes);
+        self.cpu.state.ymm_high = std::array::from_fn(|register| case.vectors[15 - register]);
         self.cpu.state.mxcsr = case.mxcsr;
         self.cpu.state.x87 = case.x87;
         self.cpu.state.set_rflags(case.rflags);
