@@ -5,18 +5,18 @@
 
 use core::hash::{Hash, Hasher};
 
-use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
 use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
+use crate::pages::Pages;
 use crate::state::Mode;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
-/// The same where hot blocks are compiled, which they only become if they are kept: 20 MiB.
-const CAPACITY_TO_COMPILE: usize = 1 << 19;
+/// The same where hot blocks are compiled, which they only become if they are kept: 40 MiB.
+const CAPACITY_TO_COMPILE: usize = 1 << 20;
 const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
@@ -117,9 +117,7 @@ impl Block {
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
     blocks: Vec<Block>,
-    by_key: FxHashMap<Key, u32>,
-    /// Blocks that hold bytes of a physical page.
-    by_page: FxHashMap<u64, Vec<u32>>,
+    pages: Pages,
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
@@ -147,8 +145,7 @@ impl BlockCache {
         BlockCache {
             ops: Vec::with_capacity(CAPACITY),
             blocks: Vec::new(),
-            by_key: FxHashMap::default(),
-            by_page: FxHashMap::default(),
+            pages: Pages::default(),
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
@@ -262,7 +259,7 @@ impl BlockCache {
 
     /// Block `index` has not been dropped.
     pub(crate) fn is_alive(&self, index: u32) -> bool {
-        self.blocks.get(index as usize).is_some_and(|block| self.by_key.get(&block.key) == Some(&index))
+        self.blocks.get(index as usize).is_some_and(|block| block.key.phys != Key::DROPPED)
     }
 
     pub(crate) fn ops_of(&self, block: Block) -> &[Op] {
@@ -363,7 +360,7 @@ impl BlockCache {
     }
 
     pub(crate) fn find(&self, key: &Key) -> Option<u32> {
-        self.by_key.get(key).copied()
+        self.pages.find(key)
     }
 
     /// The same for code at `linear`: mostly the block that was there before mappings changed.
@@ -395,57 +392,56 @@ impl BlockCache {
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
-        if let Some(other) = self.by_key.insert(key, index) {
+        self.decoded += 1;
+        let is_new_page = core::iter::once(key.phys).chain(second_page).any(|phys| !self.holds_code(phys));
+        if let Some(other) = self.pages.insert(&key, index) {
             self.blocks[other as usize].key.phys = Key::DROPPED;
         }
-        self.decoded += 1;
-        let mut new_page = false;
-        for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
-            let blocks = self.by_page.entry(page).or_default();
-            new_page |= blocks.is_empty() && !self.code.holds(page << 12);
-            blocks.push(index);
+        if let Some(phys) = second_page {
+            self.pages.insert_crossing(phys, index);
         }
-        (index, new_page)
+        (index, is_new_page)
     }
 
     /// Whether code has been decoded from the physical page at `phys`.
     pub(crate) fn holds_code(&self, phys: u64) -> bool {
-        self.by_page.contains_key(&(phys >> 12)) || self.code.holds(phys)
+        self.pages.holds(phys) || self.code.holds(phys)
     }
 
     /// Drops every block with bytes in `phys .. phys + bytes` (within one page); a block that is running is left after
     /// the instruction at work.
     pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) {
         let mut dropped = self.code.invalidate(phys, bytes);
-        let mut blocks = self.by_page.remove(&(phys >> 12)).unwrap_or_default();
-        blocks.retain(|&index| {
-            let block = self.blocks[index as usize];
+        let mut page = self.pages.take(phys);
+        page.begin.retain(|&(_, index)| {
+            let block = &self.blocks[index as usize];
             let hit = block.second_page.is_some()
                 || (block.key.phys < phys + bytes && phys < block.key.phys + u64::from(block.bytes));
-            if hit {
-                dropped = true;
-                self.drop_block(block, index);
-            }
+            dropped |= hit && self.drop_block(index);
             !hit
         });
-        if !blocks.is_empty() {
-            self.by_page.insert(phys >> 12, blocks);
+        for index in page.cross.drain(..) {
+            dropped |= self.drop_block(index);
         }
+        self.pages.put(phys, page);
         if dropped {
             self.forget_jumps();
         }
     }
 
-    fn drop_block(&mut self, block: Block, index: u32) {
-        self.invalidated += 1;
-        if self.by_key.get(&block.key) == Some(&index) {
-            self.by_key.remove(&block.key);
+    /// Drops a block, but for its place in a page that has been taken; false where it had been dropped.
+    fn drop_block(&mut self, index: u32) -> bool {
+        let Block { key, first, count, .. } = self.block(index);
+        if key.phys == Key::DROPPED {
+            return false;
         }
+        self.invalidated += 1;
+        self.pages.remove(&key);
         self.blocks[index as usize].key.phys = Key::DROPPED;
-        let first = block.first as usize;
-        for op in &self.ops[first..first + usize::from(block.count)] {
+        for op in &self.ops[first as usize..][..usize::from(count)] {
             op.code.set(LEAVE);
         }
+        true
     }
 
     /// Drops everything, compiled code too.
@@ -458,8 +454,7 @@ impl BlockCache {
     fn clear(&mut self) {
         self.ops.clear();
         self.blocks.clear();
-        self.by_key.clear();
-        self.by_page.clear();
+        self.pages.clear();
         self.targets = Targets::default();
         self.forget_jumps();
     }

@@ -16,6 +16,7 @@ mod mmu;
 mod mode;
 mod model;
 mod msr;
+mod pages;
 mod reset;
 mod segments;
 mod state;
