@@ -73,7 +73,7 @@ export interface CompiledExits {
   readonly access: number;
   /** An instruction was about to access a device. */
   readonly device: number;
-  /** Operands that the interpreter has to see: unusual floating-point numbers, few repetitions, an unaligned vector. */
+  /** Operands that the interpreter has to see: unusual floating-point numbers, an unaligned vector, an offset beyond its segment. */
   readonly operands: number;
   /** An exception. */
   readonly exception: number;
