@@ -2,6 +2,8 @@
 
 /** Counters of one machine. */
 export interface CoreStats {
+  /** What executes the guest: `jit` compiles what runs often, and interprets the rest. */
+  readonly engine: "interpreter" | "jit";
   /**
    * Guest instructions retired; a delivery of an exception counts as one. They are the sum of interpreted, compiled,
    * helped and restored ones.
