@@ -1,11 +1,13 @@
 /**
  * Every test there is: the Rust workspace's, then the TypeScript projects'. The last line of output is
- * `N passed, N failed`, counted from what the two runners report. With arguments only vitest runs, and gets them.
+ * `N passed, N failed`, counted from what the two runners report. With arguments only vitest runs, and gets them;
+ * after `--node N`, under Node N, which npm brings.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { environment } from "./command.mjs";
+import { otherNode } from "./other-node.mjs";
 import { root } from "./steps.mjs";
 
 const env = environment(root);
@@ -68,8 +70,15 @@ function atLeastOneUnless(succeeded, failed) {
   return succeeded ? failed : Math.max(1, failed);
 }
 
-const args = process.argv.slice(2);
-const suites = args.length > 0 ? [await vitestTests(args)] : [await cargoTests(), await vitestTests([])];
+const [option, version, ...others] = process.argv.slice(2);
+const isOther = option === "--node";
+if (isOther) {
+  const directory = otherNode(root, version, env);
+  env.PATH = `${directory}${delimiter}${env.PATH}`;
+  process.stdout.write(`Node ${spawnSync(join(directory, "node"), ["--version"], { encoding: "utf8" }).stdout}`);
+}
+const args = isOther ? others : process.argv.slice(2);
+const suites = isOther || args.length > 0 ? [await vitestTests(args)] : [await cargoTests(), await vitestTests([])];
 const total = { passed: 0, failed: 0 };
 process.stdout.write("\n");
 for (const { name, passed, failed } of suites) {

@@ -14,7 +14,8 @@ function expectToAddUp(stats: MachineStats): void {
   const byTier = [interpretedInstructions, compiledInstructions, helpedInstructions, restoredInstructions];
   expect(byTier.reduce((all, count) => all + count)).toBe(stats.instructions);
   expect(sum(stats.compiledExits)).toBe(stats.compiledEntries);
-  const { compiledExits, ...counters } = stats;
+  const { engine, compiledExits, ...counters } = stats;
+  expect(["interpreter", "jit"]).toContain(engine);
   for (const [name, count] of [...Object.entries(counters), ...Object.entries(compiledExits)]) {
     expect(Number.isSafeInteger(count) && count >= 0, `${name} ${String(count)}`).toBe(true);
   }
@@ -26,6 +27,7 @@ test("what a guest's statistics tell of compiled code adds up", async () => {
   await using machine = await cloudGuest();
   const before = await machine.stats();
   expectToAddUp(before);
+  expect(before.engine).toBe("jit");
   expect(before.restoredInstructions).toBeGreaterThan(100e6);
   await machine.run(WORK);
   const after = await machine.stats();
@@ -45,5 +47,6 @@ test("a guest that is interpreted has compiled nothing", async () => {
   const stats = await machine.stats();
   expectToAddUp(stats);
   expect(stats.interpretedInstructions).toBe(stats.instructions);
+  expect(stats.engine).toBe("interpreter");
   expect([stats.modules, stats.compileNs, stats.compiledEntries]).toEqual([0, 0, 0]);
 });

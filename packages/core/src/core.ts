@@ -78,7 +78,10 @@ export interface DebugOutput {
 
 /** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
 export interface CoreMachine {
-  /** Compiles what runs often to WebAssembly, from now on; with `profile` to code that counts what it does. */
+  /**
+   * Compiles what runs often to WebAssembly, from now on; with `profile` to code that counts what it does. Does nothing
+   * where the host cannot run that: {@link CoreStats.engine} tells.
+   */
   compile(profile: boolean): void;
   /** The regions that count, the hottest first. */
   profile(): readonly HotRegion[];

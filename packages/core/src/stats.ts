@@ -2,6 +2,8 @@
 
 /** Counters of one machine. */
 export interface CoreStats {
+  /** What executes the guest: `jit` compiles what runs often, and interprets the rest. */
+  readonly engine: "interpreter" | "jit";
   /**
    * Guest instructions retired; a delivery of an exception counts as one. They are the sum of interpreted, compiled,
    * helped and restored ones.
@@ -73,7 +75,7 @@ export interface CompiledExits {
   readonly access: number;
   /** An instruction was about to access a device. */
   readonly device: number;
-  /** Operands that the interpreter has to see: unusual floating-point numbers, few repetitions, an unaligned vector. */
+  /** Operands that the interpreter has to see: unusual floating-point numbers, an unaligned vector, an offset beyond its segment. */
   readonly operands: number;
   /** An exception. */
   readonly exception: number;

@@ -12,6 +12,7 @@ import type {
   LockstepProgress,
   RunOutcome,
 } from "./core.js";
+import { canCompile } from "./features.js";
 import type { HotRegion } from "./profile.js";
 import type { CoreStats } from "./stats.js";
 
@@ -40,9 +41,12 @@ function wasmLockstep(pair: Face.Lockstep): CoreLockstep {
 }
 
 function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
+  let engine: CoreStats["engine"] = "interpreter";
   return {
     compile: (profile) => {
+      if (!canCompile()) return;
       machine.compile(profile);
+      engine = "jit";
     },
     profile: () => machine.profile() as HotRegion[],
     region: (slot) => {
@@ -56,8 +60,8 @@ function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMac
     serialInput: (port, bytes) => machine.serial_input(port, bytes),
     serialOutput: (port) => machine.serial_output(port),
     stats: () => {
-      const stats = machine.stats() as Omit<CoreStats, "coreBytes">;
-      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes };
+      const stats = machine.stats() as Omit<CoreStats, "engine" | "coreBytes">;
+      return { ...stats, engine, coreBytes: memory.buffer.byteLength - stats.memoryBytes };
     },
     snapshot: () => machine.snapshot(),
     takeTrace: () => machine.take_trace(),

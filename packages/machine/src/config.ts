@@ -8,7 +8,10 @@ import { malformed, parseBytes, type Bytes } from "./units.js";
 /** Where a file is: a URL, a path (in Node), or its bytes. */
 export type FileSource = string | URL | Uint8Array;
 
-/** How the guest's instructions are executed. `auto` takes the fastest engine there is. */
+/**
+ * How the guest's instructions are executed. `auto` takes the fastest engine there is, which is `jit`. Where the host's
+ * WebAssembly lacks what compiled code needs (tail calls), that interprets, too: `stats().engine` tells.
+ */
 export type Engine = "auto" | "jit" | "interpreter";
 
 /** Engines by name. */

@@ -59,6 +59,7 @@ impl Cpu {
     /// Derives `mode`, `mode_bits` and the TLB's view from `state`; `Mode::single` is also set while exec is traced.
     pub fn state_changed(&mut self) {
         self.mode = Mode::of(&self.state);
+        self.context.ends_changed = true;
         if self.trace.as_ref().is_some_and(|trace| trace.exec) {
             self.mode.single = true;
         }

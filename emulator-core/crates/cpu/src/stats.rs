@@ -56,7 +56,7 @@ pub struct Exits {
     pub access: u64,
     /// An instruction was about to access a device.
     pub device: u64,
-    /// Operands that the interpreter has to see: unusual floating-point numbers, few repetitions, an unaligned vector.
+    /// Operands that the interpreter has to see: unusual floating-point numbers, an unaligned vector, an offset beyond its segment.
     pub operands: u64,
     /// An exception.
     pub exception: u64,

@@ -2,7 +2,7 @@
 
 use core::mem::{offset_of, size_of};
 
-use cpu::compiled::{Context, Shared, jump_layout};
+use cpu::compiled::{Context, SegmentEnds, Shared, jump_layout};
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK};
 use cpu::{Segment, State, X87};
 use rustc_hash::FxHashMap;
@@ -64,7 +64,7 @@ fn state_fields() -> Vec<(usize, usize)> {
 }
 
 /// The same of the context.
-const CONTEXT_FIELDS: [(usize, usize); 7] = [
+const CONTEXT_FIELDS: [(usize, usize); 8] = [
     (offset_of!(Context, answers), 16),
     (offset_of!(Context, left), 8),
     (offset_of!(Context, flag_kind), 8),
@@ -72,6 +72,7 @@ const CONTEXT_FIELDS: [(usize, usize); 7] = [
     (offset_of!(Context, enabled), 4),
     (offset_of!(Context, exit), 4),
     (offset_of!(Context, raised), 4),
+    (offset_of!(Context, ends), size_of::<SegmentEnds>()),
 ];
 
 /// Guest pages that are in linear memory: host address, by the place there.

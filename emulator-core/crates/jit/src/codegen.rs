@@ -16,7 +16,7 @@ use x86::Width;
 use crate::emitter::Block;
 use crate::groups::Way;
 use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, XMM};
-use crate::layout::segment_base_offset;
+use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::Callee;
 
@@ -271,6 +271,10 @@ impl Codegen<'_> {
             Node::Scalar(scalar, operands) => self.scalar(scalar, operands),
             Node::SegmentBase(segment, _) => {
                 self.sink().i32_const(0).i64_load(at(state + segment_base_offset(segment)));
+            }
+            Node::SegmentEnd(which, _) => {
+                let end = self.source.shared.context as u64 + ENDS + 8 * which as u64;
+                self.sink().i32_const(0).i64_load(at(end));
             }
             Node::Product | Node::VectorProduct => {
                 unreachable!("a step puts its product into a local before anything asks for it")

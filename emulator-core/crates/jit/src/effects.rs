@@ -63,10 +63,12 @@ impl Effects {
 
 const EVERYTHING: Effects = Effects::both(CellSet::numbers().with(CellSet::vectors(u16::MAX)));
 
-/// Whether `op` is described as values and steps, or can be, in `mode`: nothing about its segments has to be checked, and it leaves EFLAGS.DF alone.
+/// Whether `op` is described as values and steps, or can be, in `mode`: it leaves EFLAGS.DF alone, and no vector goes through a segment that is checked.
 pub(crate) fn is_plain(op: &Op, mode: Mode) -> bool {
-    let flat = mode.code == Width::W64 || (mode.flat && !matches!(op.seg, seg::FS | seg::GS));
-    !op.checked && flat && !matches!(op.sem, Sem::Int(Int::Cld | Int::Std))
+    match op.sem {
+        Sem::Int(int) => !matches!(int, Int::Cld | Int::Std),
+        _ => !op.checked && (mode.code == Width::W64 || mode.flat && !matches!(op.seg, seg::FS | seg::GS)),
+    }
 }
 
 /// The effects of `op` where it is left to a helper.
@@ -132,8 +134,6 @@ pub(crate) fn role(op: &Op) -> Role {
     use Sys::{CallFar, Hlt, Int, Int1, Int3, Into, Iret, JmpFar, RetFar, Syscall, Sysenter, Sysexit, Sysret};
     match op.sem {
         Sem::Int(integer::Int::Ud) | Sem::Sys(Hlt) => Role::Stops,
-        // A call or jump through a segment that is checked.
-        Sem::Int(_) if op.checked && row(op).ends_block => Role::Transfers,
         Sem::Int(_) => Role::Plain,
         Sem::Sys(
             CallFar | Int | Int1 | Int3 | Into | Iret | JmpFar | RetFar | Syscall | Sysenter | Sysexit | Sysret,

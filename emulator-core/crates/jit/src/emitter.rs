@@ -10,7 +10,7 @@ mod vector;
 mod x87;
 
 use cpu::Mode;
-use cpu::compiled::FlagKind;
+use cpu::compiled::{FlagKind, end_of_code, end_of_data};
 use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
@@ -243,7 +243,8 @@ impl Emitter {
     /// RCX, where `op` does nothing at all when that is zero.
     fn repetitions(&self, op: &Op) -> Option<Value> {
         let moves = matches!(op.sem, Sem::Sys(Sys::Movs | Sys::Stos | Sys::Lods));
-        (moves && op.rep != Rep::None && op.address == self.mode.code).then(|| self.cells[RCX])
+        let whole = op.address == self.mode.code && op.address != Width::W16;
+        (moves && op.rep != Rep::None && whole).then(|| self.cells[RCX])
     }
 
     pub(crate) fn finish(mut self) -> Block {
@@ -389,10 +390,15 @@ impl Emitter {
         self.graph.truncate(op.opsize, target)
     }
 
-    /// #GP(0) where `condition` holds and `target` is not canonical. In the flat modes compiled otherwise no target lies
-    /// beyond the code segment.
+    /// #GP(0) where `condition` (0 or 1) holds and `target` is not canonical, or beyond the code segment; flat ones have no beyond.
     fn check_target(&mut self, condition: Value, target: Value) {
         if self.mode.code != Width::W64 {
+            if !self.mode.flat {
+                let end = self.graph.segment_end(end_of_code(), self.systems);
+                let beyond = self.graph.binary(Binary::BelowOrEqual, end, target);
+                let both = self.graph.binary(Binary::And, condition, beyond);
+                self.guard(both, Exception::GeneralProtection(0));
+            }
             return;
         }
         let sixteen = self.graph.constant(16);
@@ -424,17 +430,46 @@ impl Emitter {
         }
     }
 
+    /// The memory operand through a segment that is not checked, moved by `displacement`.
     fn operand(&mut self, w: Width, op: &Op, displacement: Value) -> Access {
         let offset = self.offset_of(op, displacement);
-        // Outside 64-bit mode unchecked segments are flat: their bases are zero.
-        let based = self.mode.code == Width::W64 && matches!(op.seg, seg::FS | seg::GS);
-        let address = if based {
+        let address = if matches!(op.seg, seg::FS | seg::GS) {
             let base = self.graph.segment_base(op.seg, self.systems);
             self.graph.binary(Binary::Add, base, offset)
         } else {
+            // Outside 64-bit mode unchecked segments are flat: their bases are zero.
             offset
         };
         Access { width: w, address }
+    }
+
+    /// The same through any segment.
+    fn any_operand(&mut self, w: Width, op: &Op, displacement: Value, writes: bool) -> Access {
+        if !op.checked {
+            return self.operand(w, op, displacement);
+        }
+        let offset = self.offset_of(op, displacement);
+        let address = self.checked_linear(op.seg, offset, w, writes);
+        Access { width: w, address }
+    }
+
+    fn stack_access(&mut self, w: Width, pointer: Value, writes: bool) -> Access {
+        let flat = self.mode.code == Width::W64 || self.mode.flat;
+        let address = if flat { pointer } else { self.checked_linear(seg::SS, pointer, w, writes) };
+        Access { width: w, address }
+    }
+
+    /// Linear address of `segment:offset`, as far as the segment goes; beyond, the interpreter tells which exception it is.
+    fn checked_linear(&mut self, segment: u8, offset: Value, w: Width, writes: bool) -> Value {
+        let end = self.graph.segment_end(end_of_data(segment, writes), self.systems);
+        let bytes = self.graph.constant(w.bytes());
+        let behind = self.graph.binary(Binary::Add, offset, bytes);
+        let beyond = self.graph.binary(Binary::Below, end, behind);
+        let stop = self.stop_before(None);
+        self.steps.push(Step::Guard { condition: beyond, stop });
+        let base = self.graph.segment_base(segment, self.systems);
+        let linear = self.graph.binary(Binary::Add, base, offset);
+        self.graph.truncate(Width::W32, linear)
     }
 
     fn load_access(&mut self, access: Access) -> Value {

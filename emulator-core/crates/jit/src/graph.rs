@@ -87,6 +87,10 @@ impl Graph {
         self.intern(Node::SegmentBase(segment, after))
     }
 
+    pub(crate) fn segment_end(&mut self, which: usize, after: u32) -> Value {
+        self.intern(Node::SegmentEnd(which, after))
+    }
+
     /// A new value that a step makes, with its possible bits.
     pub(crate) fn product(&mut self, possible: u64) -> Value {
         self.push(Node::Product, possible)
@@ -153,7 +157,8 @@ impl Graph {
     fn possible_of(&self, node: &Node) -> u64 {
         match *node {
             Node::Const(constant) => constant,
-            Node::Input(_) | Node::SegmentBase(..) | Node::Product | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
+            Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => u64::MAX,
+            Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
             Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => u64::MAX,
             Node::Scalar(scalar, _) => match scalar {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,

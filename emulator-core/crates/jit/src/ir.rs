@@ -49,6 +49,8 @@ pub(crate) enum Node {
     Input(Cell),
     /// Base of a segment register, after so many system instructions.
     SegmentBase(u8, u32),
+    /// One of [`cpu::compiled::SegmentEnds`], likewise.
+    SegmentEnd(usize, u32),
     /// Made by a step.
     Product,
     Unary(Unary, Value),
@@ -435,7 +437,7 @@ impl Node {
     /// The values the node is made of.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let operands = match *self {
-            Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::Product => [None; 3],
+            Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => [None; 3],
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),

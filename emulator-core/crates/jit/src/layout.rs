@@ -72,4 +72,5 @@ pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
 pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
 pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
+pub(crate) const ENDS: u64 = offset_of!(Context, ends) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

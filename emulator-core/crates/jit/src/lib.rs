@@ -25,7 +25,7 @@ use cpu::Mode;
 use cpu::compiled::{Region, RegionBlock, Shared};
 use wasm_encoder::Function;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem, Width};
+use x86::{Op, Sem};
 
 use effects::Role;
 use emitter::Block;
@@ -36,10 +36,10 @@ pub use counters::Counters;
 pub use module::{RegionCode, named_module, region_module, stub_module};
 pub use translator::{Jit, Linker};
 
-/// Whether there is code for anything in `mode`.
+/// Whether there is code for anything in `mode`: not where alignment is checked, or where instructions run one by one.
 #[must_use]
 pub fn compilable(mode: Mode) -> bool {
-    mode.flat && mode.code != Width::W16 && mode.stack == mode.code && !mode.aligned && !mode.single
+    !mode.aligned && !mode.single
 }
 
 /// A compiled region.
@@ -96,7 +96,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
     let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
     let source = codegen::Source {
         shared,
-        code: region.mode.code,
+        mode: region.mode,
         blocks: &blocks,
         ops: &ops,
         structure: &structure,

@@ -64,7 +64,8 @@ impl Liveness {
                 continue;
             }
             match block.graph.node(value) {
-                Node::Const(_) | Node::VectorConst(_) | Node::Input(_) | Node::SegmentBase(..) => {}
+                Node::Const(_) | Node::VectorConst(_) | Node::Input(_) => {}
+                Node::SegmentBase(..) | Node::SegmentEnd(..) => {}
                 Node::Product | Node::VectorProduct => found.push(value),
                 _ if self.hot[value.index()] => found.push(value),
                 node => pending.extend(node.operands()),

@@ -5,7 +5,7 @@ use filetest::{Example, Instruction, Note, Place, Processor, Setting};
 use x86::{Inst, Rep, Width, flags};
 
 use crate::assemble::memory_operand;
-use crate::campaign::{self, Pair};
+use crate::campaign::{self, Comparison as _, Pair};
 use crate::host::Host;
 use crate::judge::{Defined, Verdict, instructions, judge};
 

@@ -18,7 +18,13 @@ use crate::random::Random;
 use crate::shrink::shrink;
 use crate::{text, vendors};
 
-/// Both processors.
+/// Two processors that ought to do the same.
+pub trait Comparison {
+    /// Runs a case on both.
+    fn compare(&mut self, case: &Case) -> Outcome;
+}
+
+/// The host's processor and ours.
 pub struct Pair {
     host: Host,
     guest: Guest,
@@ -47,9 +53,10 @@ impl Pair {
     pub fn host(&mut self) -> &mut Host {
         &mut self.host
     }
+}
 
-    /// Runs a case on both.
-    pub fn compare(&mut self, case: &Case) -> Outcome {
+impl Comparison for Pair {
+    fn compare(&mut self, case: &Case) -> Outcome {
         let instructions = instructions(case);
         let defined = match judge(case, &instructions) {
             Verdict::NotJudged(reason) => return Outcome::NotJudged(reason),
@@ -94,21 +101,21 @@ impl Pair {
             None => Outcome::Different(report),
         }
     }
+}
 
-    /// The smallest case like `case` that still differs, with both states. `report` is what `case` itself came to.
-    pub fn shrink(&mut self, case: Case, mut report: String) -> (Case, String) {
-        let row = |case: &Case| instructions(case).first().map(|inst| inst.row);
-        let alone = instructions(&case).len() <= 1;
-        let first = row(&case);
-        let small = shrink(case, &mut |case| match self.compare(case) {
-            Outcome::Different(text) if !alone || row(case) == first => {
-                report = text;
-                true
-            }
-            _ => false,
-        });
-        (small, report)
-    }
+/// The smallest case like `case` that still differs, with both states. `report` is what `case` itself came to.
+fn smallest(pair: &mut dyn Comparison, case: Case, mut report: String) -> (Case, String) {
+    let row = |case: &Case| instructions(case).first().map(|inst| inst.row);
+    let alone = instructions(&case).len() <= 1;
+    let first = row(&case);
+    let small = shrink(case, &mut |case| match pair.compare(case) {
+        Outcome::Different(text) if !alone || row(case) == first => {
+            report = text;
+            true
+        }
+        _ => false,
+    });
+    (small, report)
 }
 
 impl Default for Pair {
@@ -134,6 +141,13 @@ pub fn case_of(chosen: &[u16], seed: u64, number: u64) -> Option<Case> {
     let (index, mode, mut random) = draw(chosen.len(), seed, number);
     let make = if random.one_in(8) { irregular } else { single };
     make(chosen[index], mode, &mut random)
+}
+
+/// A sequence of instructions of all kinds, in all modes in turn.
+#[must_use]
+pub fn sequence_of(seed: u64, number: u64) -> Option<Case> {
+    let (_, mode, mut random) = draw(1, seed, number);
+    sequence(mode, &mut random)
 }
 
 /// Which of `count` rows it is about, in which mode, and what decides the rest.
@@ -174,7 +188,7 @@ impl Summary {
     }
 
     /// Runs one case, where there is one.
-    pub fn take(&mut self, pair: &mut Pair, case: Option<Case>) {
+    pub fn take(&mut self, pair: &mut dyn Comparison, case: Option<Case>) {
         let Some(case) = case else { return };
         match pair.compare(&case) {
             Outcome::Same => self.judged += 1,
@@ -191,7 +205,7 @@ impl Summary {
                 if list.len() <= 1 && self.failures.contains_key(&name(&case)) || self.failures.len() >= MOST_FAILURES {
                     return;
                 }
-                let (small, report) = pair.shrink(case, report);
+                let (small, report) = smallest(pair, case, report);
                 self.failures.entry(name(&small)).or_insert((small, report));
             }
         }

@@ -14,6 +14,7 @@ pub mod campaign;
 pub mod compare;
 pub mod deviations;
 pub mod draft;
+pub mod engines;
 pub mod gas;
 pub mod generate;
 pub mod host;

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use oracle::campaign::{Pair, Summary, case};
+use oracle::campaign::{Pair, Summary, case, sequence_of};
+use oracle::engines::Engines;
 use oracle::generate::single;
 use oracle::host::Host;
 use oracle::other::lacking;
@@ -13,6 +14,8 @@ use x86::instructions::rows;
 
 /// Times that every row is tried in each of the three modes.
 const ROUNDS: u64 = 25;
+/// Sequences that are run by both of our engines.
+const SEQUENCES: u64 = 400;
 const SEED: u64 = 2026;
 
 #[test]
@@ -29,6 +32,18 @@ fn every_row_does_what_the_host_processor_does() {
     }
     assert!(summary.mismatches == 0, "{summary}");
     assert!(summary.judged > ROUNDS * rows().len() as u64, "{summary}");
+}
+
+#[test]
+fn sequences_do_the_same_where_they_are_compiled() {
+    let mut engines = Engines::new();
+    let mut summary = Summary::default();
+    for number in 0..SEQUENCES {
+        summary.take(&mut engines, sequence_of(SEED, number));
+    }
+    assert!(summary.mismatches == 0, "{summary}");
+    assert!(summary.judged > SEQUENCES / 2, "{summary}");
+    assert!(engines.compiled_instructions() > 2 * SEQUENCES, "{}", engines.compiled_instructions());
 }
 
 /// Else a real difference might pass for an instruction of the host's own.

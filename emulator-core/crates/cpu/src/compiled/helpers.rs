@@ -57,6 +57,7 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
     exec.cpu.retired = exec.cpu.context.limit - left as u64;
     let generation = exec.cpu.blocks.generation();
     let mode = exec.cpu.mode_bits;
+    let was_linear = exec.cpu.mode.code == Width::W64 || exec.cpu.mode.flat;
     // SAFETY: compiled code owns its operations for as long as it may run.
     let op = unsafe { &*op };
     let next = exec.cpu.mode.code.truncate(exec.address_of(op).wrapping_add(u64::from(op.len)));
@@ -66,7 +67,8 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
         return FAULT;
     }
     exec.cpu.counters.helped += 1;
-    let elsewhere = !transfers && (exec.cpu.mode_bits != mode || exec.cpu.state.rip != next);
+    let elsewhere =
+        if transfers { !exec.finds_by(was_linear) } else { exec.cpu.mode_bits != mode || exec.cpu.state.rip != next };
     let changed = exec.cpu.blocks.generation() != generation || elsewhere;
     if changed || exec.cpu.leave || exec.cpu.attention {
         exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
@@ -74,6 +76,15 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
     }
     exec.cpu.refresh_context();
     DONE
+}
+
+impl Exec<'_> {
+    /// Whether code finds what comes next in the jump cache: it takes the instruction pointer for the linear address if it is made for a mode where
+    /// that is so (`was_linear`), else it adds the base of CS and wraps at 4 GiB.
+    fn finds_by(&self, was_linear: bool) -> bool {
+        let rip = self.cpu.state.rip;
+        if was_linear { self.code_linear(rip) == rip } else { self.cpu.mode.code != Width::W64 }
+    }
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {

@@ -10,11 +10,12 @@ mod flags;
 mod helpers;
 mod profile;
 mod region;
+mod segments;
 mod straddle;
 mod targets;
 pub mod x87;
 
-use x86::Exception;
+use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
@@ -23,6 +24,8 @@ pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
 pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
+use segments::segment_ends;
+pub use segments::{SEGMENT_ENDS, SegmentEnds, end_of_code, end_of_data};
 pub(crate) use straddle::Straddles;
 pub(crate) use targets::Targets;
 
@@ -152,6 +155,10 @@ pub struct Context {
     pub exit: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
+    /// See [`SegmentEnds`]; as they are now, outside 64-bit mode.
+    pub ends: SegmentEnds,
+    /// `ends` may have changed.
+    pub(crate) ends_changed: bool,
     /// An exception that a helper has found.
     fault: Option<Exception>,
     /// What [`crate::Cpu::retired`] is when nothing is left.
@@ -172,6 +179,8 @@ impl Context {
             enabled: 0,
             exit: 0,
             raised: 0,
+            ends: [0; SEGMENT_ENDS],
+            ends_changed: true,
             fault: None,
             limit: 0,
             exec,
@@ -218,6 +227,9 @@ impl Cpu {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
+        if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
+            self.context.ends = segment_ends(&self.state);
+        }
     }
 
     /// Why compiled code has just left.

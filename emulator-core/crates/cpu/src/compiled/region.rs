@@ -4,7 +4,7 @@
 
 use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem};
+use x86::{Op, Sem, Width};
 
 use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
@@ -271,8 +271,9 @@ impl Forming<'_> {
         self.behind(self.entry, member.start as u64)
     }
 
+    /// Linear addresses wrap at 4 GiB, but for those of 64-bit mode.
     fn behind(&self, linear: u64, bytes: u64) -> u64 {
-        self.mode.code.truncate(linear.wrapping_add(bytes))
+        self.mode.code.max(Width::W32).truncate(linear.wrapping_add(bytes))
     }
 
     /// From the entry to `linear`.

@@ -14,7 +14,8 @@ use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
-        let (ways, counts) = if self.source.apart { alone(self.block) } else { group(self.block, self.source.code) };
+        let (ways, counts) =
+            if self.source.apart { alone(self.block) } else { group(self.block, self.source.mode.code) };
         self.groups = counts.into_iter().map(|count| (count, 0)).collect();
         for (step, way) in self.block.steps.iter().zip(ways) {
             self.way = way;

@@ -1,9 +1,9 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
-use cpu::Exit;
 use cpu::compiled::{Shared, jump_layout};
+use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
-use x86::{Op, Width};
+use x86::{Op, Width, seg};
 
 use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
@@ -19,8 +19,8 @@ use crate::structure::{BlockId, Edge, Structure};
 /// What code is generated from.
 pub(crate) struct Source<'a> {
     pub(crate) shared: &'a Shared,
-    /// Width of the code segment.
-    pub(crate) code: Width,
+    /// Mode of the region.
+    pub(crate) mode: Mode,
     pub(crate) blocks: &'a [Block],
     /// The operations of each block, for the helper that interprets some.
     pub(crate) ops: &'a [Vec<Op>],
@@ -81,6 +81,7 @@ impl Codegen<'_> {
             self.load_cell(cell);
             self.sink().local_set(local_of(cell));
         }
+        self.check_place(plan);
         self.blocks_under(plan, plan.structure.root());
         self.close();
         self.store_vectors();
@@ -111,6 +112,34 @@ impl Codegen<'_> {
         let Some(counters) = self.source.counters else { return };
         let instructions = at(counters as u64);
         self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_sub().i64_store(instructions);
+    }
+
+    /// Leaves a region whose blocks would not all lie in one piece of the code segment: instruction pointers wrap, at 64 KiB or 4 GiB, where linear
+    /// addresses go on. In flat modes they do so together.
+    fn check_place(&mut self, plan: &Plan<'_>) {
+        let source = self.source;
+        if source.mode.flat {
+            return;
+        }
+        let ends = source.blocks.iter().zip(source.ops).map(|(block, ops)| {
+            let last = &ops[block.instructions - 1];
+            block.start + last.next_offset() as i64
+        });
+        let lowest = source.blocks.iter().map(|block| block.start).min().unwrap_or(0);
+        let highest = ends.max().unwrap_or(0);
+        let size = 1i64 << source.mode.code.bits();
+        self.sink().local_get(RIP as u32).i64_const(lowest).i64_add().i64_const(0).i64_lt_s();
+        self.sink().local_get(RIP as u32).i64_const(highest).i64_add().i64_const(size).i64_gt_s().i32_or();
+        self.open_if(BlockType::Empty);
+        for (number, &entry) in (0..).zip(&plan.structure.entries) {
+            self.sink().i64_const(source.blocks[entry].start).i64_const(0);
+            self.sink().local_get(ENTERED).i32_const(number).i32_eq().select();
+            self.sink().local_get(RIP as u32).i64_add().local_set(RIP as u32);
+        }
+        self.region_address(0);
+        self.sink().local_set(RIP as u32);
+        self.branch(Label::Operands);
+        self.close();
     }
 
     /// Tells why the region is left.
@@ -157,10 +186,19 @@ impl Codegen<'_> {
         const TABLE: u32 = 0;
         let jumps = self.source.shared.jumps as u64;
         let shift = jump_layout::BYTES.trailing_zeros() as i32;
-        self.sink().local_get(RIP as u32).local_get(RIP as u32).i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u();
-        self.sink().i64_xor().i32_wrap_i64().i32_const(jump_layout::ENTRIES as i32 - 1).i32_and();
+        self.linear();
+        self.linear();
+        self.sink()
+            .i64_const(i64::from(jump_layout::SHIFT))
+            .i64_shr_u()
+            .i64_xor()
+            .i32_wrap_i64()
+            .i32_const(jump_layout::ENTRIES as i32 - 1)
+            .i32_and();
         self.sink().i32_const(shift).i32_shl().local_tee(ENTRY);
-        self.sink().i64_load(at(jumps + jump_layout::LINEAR as u64)).local_get(RIP as u32).i64_eq();
+        self.sink().i64_load(at(jumps + jump_layout::LINEAR as u64));
+        self.linear();
+        self.sink().i64_eq();
         self.sink().local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
         let tag = self.source.shared.context as u64 + layout::TAG;
         self.sink().i32_const(0).i64_load(at(tag)).i64_eq().i32_and();
@@ -178,6 +216,15 @@ impl Codegen<'_> {
         self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
         self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
         self.close();
+    }
+
+    /// Pushes the linear address of cell [`RIP`].
+    fn linear(&mut self) {
+        self.sink().local_get(RIP as u32);
+        if !self.source.mode.flat {
+            let base = self.source.shared.state as u64 + layout::segment_base_offset(seg::CS);
+            self.sink().i32_const(0).i64_load(at(base)).i64_add().i32_wrap_i64().i64_extend_i32_u();
+        }
     }
 
     /// Pushes all parameters but the last.
@@ -346,9 +393,11 @@ impl Codegen<'_> {
     /// Pushes the address `offset` bytes behind the region's entry.
     fn region_address(&mut self, offset: i64) {
         self.sink().local_get(RIP as u32).i64_const(offset).i64_add();
-        if self.source.code == Width::W32 {
-            self.sink().i32_wrap_i64().i64_extend_i32_u();
-        }
+        match self.source.mode.code {
+            Width::W16 => self.sink().i64_const(0xffff).i64_and(),
+            Width::W32 => self.sink().i32_wrap_i64().i64_extend_i32_u(),
+            _ => return,
+        };
     }
 
     /// From the end of `id` to its successor `which`, `target` bytes from the entry.

@@ -21,7 +21,7 @@ impl Codegen<'_> {
     /// were before, tell how far it came.
     pub(super) fn few_elements(&mut self, op: &Op, interpreted: &Interpreted) {
         let Some(width) = Width::from_bytes(u64::from(op.memory_bytes)) else { return };
-        let plain = self.source.code == Width::W64 && !op.checked && !matches!(op.seg, seg::FS | seg::GS);
+        let plain = self.source.mode.code == Width::W64 && !op.checked && !matches!(op.seg, seg::FS | seg::GS);
         let register = |cell: Cell| interpreted.loaded.iter().find(|&&(other, ..)| other == cell).map(|&(.., v)| v);
         let [count, source, destination] = [RCX, RSI, RDI].map(register);
         let (Some(count), Some(destination)) = (count, destination) else { return };

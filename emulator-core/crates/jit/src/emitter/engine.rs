@@ -206,7 +206,7 @@ impl Engine for Emitter {
 
     fn store(&mut self, w: Width, op: &Op, value: Value) -> Result<(), Infallible> {
         let none = self.graph.constant(0);
-        let access = self.operand(w, op, none);
+        let access = self.any_operand(w, op, none, true);
         self.store_access(access, value);
         Ok(())
     }
@@ -221,12 +221,12 @@ impl Engine for Emitter {
     }
 
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: Value) -> Result<(Value, Access), Infallible> {
-        let access = self.operand(w, op, displacement);
+        let access = self.any_operand(w, op, displacement, true);
         Ok(self.load_for_write(access))
     }
 
     fn load_at(&mut self, w: Width, op: &Op, displacement: Value) -> Result<Value, Infallible> {
-        let access = self.operand(w, op, displacement);
+        let access = self.any_operand(w, op, displacement, false);
         Ok(self.load_access(access))
     }
 
@@ -235,11 +235,13 @@ impl Engine for Emitter {
     }
 
     fn load_stack(&mut self, w: Width, pointer: Value) -> Result<Value, Infallible> {
-        Ok(self.load_access(Access { width: w, address: pointer }))
+        let access = self.stack_access(w, pointer, false);
+        Ok(self.load_access(access))
     }
 
     fn store_stack(&mut self, w: Width, pointer: Value, value: Value) -> Result<(), Infallible> {
-        self.store_access(Access { width: w, address: pointer }, value);
+        let access = self.stack_access(w, pointer, true);
+        self.store_access(access, value);
         Ok(())
     }
 
@@ -278,18 +280,27 @@ impl Engine for Emitter {
     }
 
     fn jump_relative(&mut self, op: &Op) -> Result<(), Infallible> {
-        if let Some(target) = self.static_target(op) {
-            self.end = Some(End::Goto(target));
-            return Ok(());
+        let Some(place) = self.static_target(op) else {
+            let target = self.relative_target(op);
+            return self.jump(op, target);
+        };
+        if !self.mode.flat {
+            let (always, target) = (self.graph.constant(1), self.relative_target(op));
+            self.check_target(always, target);
         }
-        let target = self.relative_target(op);
-        self.jump(op, target)
+        self.end = Some(End::Goto(place));
+        Ok(())
     }
 
     fn branch(&mut self, op: &Op, condition: Value) -> Result<(), Infallible> {
         let next = self.start + op.next_offset() as i64;
-        if let Some(target) = self.static_target(op) {
-            self.end = Some(End::Branch(condition, [target, next]));
+        if !self.mode.flat {
+            let (zero, target) = (self.graph.constant(0), self.relative_target(op));
+            let taken = self.graph.binary(Binary::NotEqual, condition, zero);
+            self.check_target(taken, target);
+        }
+        if let Some(place) = self.static_target(op) {
+            self.end = Some(End::Branch(condition, [place, next]));
             return Ok(());
         }
         let (target, next) = (self.relative_target(op), self.region_address(next));

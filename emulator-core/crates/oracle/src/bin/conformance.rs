@@ -1,17 +1,21 @@
-//! Compares our processor with the host's: `conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE]`.
+//! Compares our processor with the host's: `conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE] [--engine jit]`.
+//! With `--engine jit`, our compiled code with our interpreter: sequences of instructions, unless rows are named.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program of the command line")]
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod linux {
     use std::process::ExitCode;
+    use std::thread;
     use std::time::Instant;
 
-    use oracle::campaign::{Outcome, Pair, Summary, case, case_of};
+    use oracle::campaign::{Comparison, Outcome, Pair, Summary, case, case_of, sequence_of};
+    use oracle::engines::{CASES_A_THREAD, Engines};
     use oracle::host::Host;
     use oracle::text;
     use x86::instructions::rows;
 
-    const USAGE: &str = "conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE]";
+    const USAGE: &str =
+        "conformance [--cases N] [--seed S] [--row MNEMONIC] [--speed] [--replay CASE] [--engine interpreter|jit]";
     const USUAL_CASES: u64 = 1_000_000;
 
     struct Options {
@@ -21,10 +25,13 @@ mod linux {
         rows: Vec<u16>,
         speed: bool,
         replay: Option<String>,
+        /// Compiled code is what is compared, and our interpreter the judge.
+        compiles: bool,
     }
 
     fn options() -> Result<Options, String> {
-        let mut options = Options { cases: USUAL_CASES, seed: 1, rows: Vec::new(), speed: false, replay: None };
+        let mut options =
+            Options { cases: USUAL_CASES, seed: 1, rows: Vec::new(), speed: false, replay: None, compiles: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{name} needs a value: {USAGE}"));
@@ -35,10 +42,19 @@ mod linux {
                 "--row" => options.rows.extend(named(&value()?)?),
                 "--speed" => options.speed = true,
                 "--replay" => options.replay = Some(value()?),
+                "--engine" => options.compiles = is_jit(&value()?)?,
                 _ => return Err(format!("{name} is not understood: {USAGE}")),
             }
         }
         Ok(options)
+    }
+
+    fn is_jit(engine: &str) -> Result<bool, String> {
+        match engine {
+            "jit" => Ok(true),
+            "interpreter" => Ok(false),
+            other => Err(format!("there is no engine {other}: {USAGE}")),
+        }
     }
 
     /// The rows with a mnemonic.
@@ -48,9 +64,10 @@ mod linux {
         if found.is_empty() { Err(format!("no row is called {mnemonic}")) } else { Ok(found) }
     }
 
-    fn replay(line: &str) -> Result<bool, String> {
+    fn replay(line: &str, compiles: bool) -> Result<bool, String> {
         let case = text::read(line)?;
-        Ok(match Pair::new().compare(&case) {
+        let outcome = if compiles { Engines::new().compare(&case) } else { Pair::new().compare(&case) };
+        Ok(match outcome {
             Outcome::Same => {
                 println!("the same on both");
                 true
@@ -71,16 +88,28 @@ mod linux {
     }
 
     fn campaign(options: &Options) -> bool {
-        let mut pair = Pair::new();
         let mut summary = Summary::default();
         let start = Instant::now();
         let make = |number| match options.rows.as_slice() {
+            [] if options.compiles => sequence_of(options.seed, number),
             [] => case(options.seed, number),
             chosen => case_of(chosen, options.seed, number),
         };
         let mut numbers = 0..;
-        while summary.cases() < options.cases {
-            summary.take(&mut pair, numbers.next().and_then(make));
+        let mut compare = |pair: &mut dyn Comparison, summary: &mut Summary, most: u64| {
+            while summary.cases() < most {
+                summary.take(pair, numbers.next().and_then(make));
+            }
+        };
+        if options.compiles {
+            while summary.cases() < options.cases {
+                let most = options.cases.min(summary.cases() + CASES_A_THREAD);
+                thread::scope(|scope| {
+                    scope.spawn(|| compare(&mut Engines::new(), &mut summary, most));
+                });
+            }
+        } else {
+            compare(&mut Pair::new(), &mut summary, options.cases);
         }
         println!("{summary}");
         if options.speed {
@@ -90,9 +119,10 @@ mod linux {
     }
 
     pub fn main() -> ExitCode {
-        let done = options().and_then(|options| match (Host::unavailable(), &options.replay) {
+        let unavailable = |options: &Options| if options.compiles { None } else { Host::unavailable() };
+        let done = options().and_then(|options| match (unavailable(&options), &options.replay) {
             (Some(cause), _) => Err(cause),
-            (None, Some(line)) => replay(line),
+            (None, Some(line)) => replay(line, options.compiles),
             (None, None) => Ok(campaign(&options)),
         });
         match done {
