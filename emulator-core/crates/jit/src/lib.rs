@@ -81,7 +81,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
         }
         let mut emitter = emitter::Emitter::new(region.mode, block.start, vectors);
         for (number, op) in block.ops[..count].iter().enumerate() {
-            emitter.instruction(number, op);
+            emitter.instruction(number, op, number + 1 < count);
         }
         blocks.push(emitter.finish());
     }
