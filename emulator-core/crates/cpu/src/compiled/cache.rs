@@ -124,12 +124,11 @@ impl CodeCache {
         here.iter().copied().filter(|code| self.regions[code].parts.iter().any(hit)).collect()
     }
 
-    /// Drops the regions with the byte at `phys`, which are to be compiled with accesses that look for themselves; true where there is one.
+    /// Drops the regions with the byte at `phys` in which accesses do not look for themselves yet, to be compiled so that they do; true where there is one.
     pub(crate) fn take_apart(&mut self, phys: u64) -> bool {
-        let lost = self.holding(phys, 1);
+        let mut lost = self.holding(phys, 1);
+        lost.retain(|code| self.straddles.take_apart(self.regions[code].entries[0]));
         for &code in &lost {
-            let entry = self.regions[&code].entries[0];
-            self.straddles.take_apart(entry);
             self.remove(Code(code));
         }
         !lost.is_empty()

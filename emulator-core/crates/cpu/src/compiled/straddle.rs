@@ -37,12 +37,12 @@ impl Straddles {
         enough
     }
 
-    /// In the region entered at `key` accesses look for themselves from now on.
-    pub(crate) fn take_apart(&mut self, key: Key) {
+    /// In the region entered at `key` accesses look for themselves from now on; false where they did before: it is a single one that lies in two pages.
+    pub(crate) fn take_apart(&mut self, key: Key) -> bool {
         if self.apart.len() >= MOST {
             self.apart.clear();
         }
-        self.apart.insert(key);
+        self.apart.insert(key)
     }
 
     pub(crate) fn are_apart(&self, key: &Key) -> bool {
