@@ -75,6 +75,9 @@ pub struct Cpu {
     pub(crate) retired: u64,
     /// Of them, those of before the snapshot that this processor comes from.
     restored: u64,
+    /// Bytes that repeated string instructions have moved many at a time, and when the run began.
+    pub(crate) moved: u64,
+    pub(crate) moved_at_start: u64,
     /// Something must be looked at before the next block: an interrupt, the shadow, HLT.
     pub(crate) attention: bool,
     /// A bus access may have changed a line or a deadline: give the board its turn after this block.
@@ -135,6 +138,8 @@ impl Cpu {
             clock: SliceClock::default(),
             retired: 0,
             restored: 0,
+            moved: 0,
+            moved_at_start: 0,
             attention: true,
             leave: false,
             alone: true,
@@ -227,6 +232,7 @@ impl Default for Cpu {
 impl Vcpu for Cpu {
     fn run(&mut self, bus: &mut dyn Bus, now: Nanos, ns_per_kilo_instruction: u32, budget: u64) -> VcpuExit {
         self.clock = SliceClock::new(now, self.retired, ns_per_kilo_instruction);
+        self.moved_at_start = self.moved;
         if bus.take_map_changed() {
             self.tlb.flush(false);
             self.blocks.forget_jumps();
@@ -241,6 +247,10 @@ impl Vcpu for Cpu {
 
     fn instructions(&self) -> u64 {
         self.retired
+    }
+
+    fn work(&self) -> u64 {
+        self.retired + self.moved / system::WORK_BYTES
     }
 
     fn reset(&mut self) {

@@ -128,15 +128,15 @@ impl Machine {
         if let Some(ended) = &self.ended {
             return ended.clone();
         }
-        let retired_before = self.cpu.instructions();
-        self.clock.begin(host_now_ns, retired_before, budget_instructions, self.board.deadline());
+        let before = self.cpu.work();
+        self.clock.begin(host_now_ns, before, budget_instructions, self.board.deadline());
         // Every turn costs at least one of the budget, so that no guest can keep the caller here.
         let mut turns = 0;
         loop {
             if let Some(outcome) = self.settle_board() {
                 return outcome;
             }
-            let used = self.cpu.instructions() - retired_before + turns;
+            let used = self.cpu.work() - before + turns;
             if used >= budget_instructions {
                 return RunOutcome::Running;
             }
@@ -162,9 +162,9 @@ impl Machine {
     /// Lets the processor run until it or a chip needs the board.
     pub(crate) fn turn(&mut self, budget: u64) -> Option<RunOutcome> {
         let slice = self.clock.instructions_until(self.board.deadline()).min(budget);
-        let before = self.cpu.instructions();
+        let before = self.cpu.work();
         let exit = self.cpu.run(&mut self.board, self.clock.now(), self.clock.rate(), slice);
-        self.clock.advance(self.cpu.instructions() - before);
+        self.clock.advance(self.cpu.work() - before);
         self.exits += 1;
         if self.board.trace_mut().any() {
             let processor = self.cpu.take_trace();

@@ -18,11 +18,14 @@ pub trait Vcpu {
     /// Runs until about `budget` instructions have retired, or there is a reason in [`VcpuExit`].
     ///
     /// `now` is the guest time at the first instruction; while running, guest time advances
-    /// `ns_per_kilo_instruction` nanoseconds for every 1,000 instructions retired.
+    /// `ns_per_kilo_instruction` nanoseconds for every 1,000 instructions retired; what [`Vcpu::work`] counts beyond is up to the caller.
     fn run(&mut self, bus: &mut dyn Bus, now: Nanos, ns_per_kilo_instruction: u32, budget: u64) -> VcpuExit;
 
     /// Instructions retired since power-on, by every tier.
     fn instructions(&self) -> u64;
+
+    /// The same, with instructions that take as long as many others counted as so many: what guest time goes by.
+    fn work(&self) -> u64;
 
     /// INIT or power-on reset: the state of Intel SDM vol. 3, table 10-1.
     fn reset(&mut self);

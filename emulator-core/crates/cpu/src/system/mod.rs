@@ -16,6 +16,7 @@ pub(crate) mod task;
 
 pub(crate) use control::cr4_bits;
 pub use strings::FEW_ELEMENTS;
+pub(crate) use strings::WORK_BYTES;
 
 use x86::instructions::system::Sys;
 use x86::{Engine, Exception, Op, Width, seg};

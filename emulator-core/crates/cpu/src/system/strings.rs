@@ -17,6 +17,10 @@ const MOST_ELEMENTS: u64 = 1024;
 /// So few are done in one step wherever they lie: compiled code does them in place.
 pub const FEW_ELEMENTS: u64 = 16;
 const PAGE_BYTES: u64 = 4096;
+/// Bytes that are moved in a run before the board has its turn.
+const MUCH_BYTES: u64 = 1 << 18;
+/// Bytes that are moved at once in the time of an instruction.
+pub(crate) const WORK_BYTES: u64 = 64;
 
 /// A string instruction at work.
 #[derive(Clone, Copy)]
@@ -86,8 +90,10 @@ impl Exec<'_> {
         let most = self.string_step(job, count);
         if self.string_bulk(job, most)? {
             self.set_string_register(job, RCX, count - most);
+            self.take_time(count, most * job.w.bytes());
             return Ok(count == most);
         }
+        self.take_time(count, most * WORK_BYTES);
         for done in 1..=most {
             self.string_element(job)?;
             self.set_string_register(job, RCX, count - done);
@@ -102,6 +108,15 @@ impl Exec<'_> {
             }
         }
         Ok(most == count)
+    }
+
+    /// A step of an instruction with `count` elements to do moves as much as `bytes`, which is the work of more than one instruction: the board has its turn
+    /// when that has become much. Few elements are not counted, since compiled code does them in place.
+    fn take_time(&mut self, count: u64, bytes: u64) {
+        if count > FEW_ELEMENTS {
+            self.cpu.moved += bytes;
+            self.cpu.leave |= self.cpu.moved - self.cpu.moved_at_start >= MUCH_BYTES;
+        }
     }
 
     /// One element: the memory accesses, then the index registers.
