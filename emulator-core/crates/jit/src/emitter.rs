@@ -274,7 +274,8 @@ impl Emitter {
 
     /// A stop with the guest state as before the instruction at work.
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
-        let restarts = self.may_restart();
+        // An exception is the reason it leaves for, which the interpreter could not tell.
+        let restarts = raised.is_none() && self.may_restart();
         self.stop(raised, restarts)
     }
 
