@@ -135,7 +135,9 @@ fn every_exception_is_an_exit() {
         a.div(ebx)
     });
     assert_eq!(counted.often.exceptions, u64::from(TIMES));
-    assert!(counted.is_every_time(|stats| stats.compiled_exits.exception), "{:?}", counted.often);
+    // Compiled code may find it, or leave operands like these to the interpreter.
+    let exits = |stats: &CpuStats| stats.compiled_exits.exception + stats.compiled_exits.operands;
+    assert!(counted.is_every_time(exits), "{:?}", counted.often);
 }
 
 #[test]
