@@ -1,0 +1,115 @@
+//! Another process in a container that runs.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+use crate::capabilities::Sets;
+use crate::cgroup::{Cgroup, Entrance};
+use crate::channel::{Channel, Report};
+use crate::error::{During, Error, Result};
+use crate::init;
+use crate::inside::Inside;
+use crate::launch::{Launched, Streams};
+use crate::namespaces;
+use crate::process;
+use crate::seccomp::Filter;
+use crate::spec::Process;
+use crate::sys::{self, Cloned};
+use crate::terminal;
+
+/// A process to be started in a container.
+pub struct Order<'a> {
+    /// The container's first process, whose namespaces are joined.
+    pub init: Pid,
+    pub pidfd: BorrowedFd<'a>,
+    pub cgroup: &'a Cgroup,
+    pub process: &'a Process,
+    pub filter: Option<&'a Filter>,
+    pub streams: Streams,
+    pub preserve_fds: u32,
+    pub tied: bool,
+}
+
+/// Makes the process, ready to become the program. A process id namespace holds for who is born in it, so that it takes
+/// two: one joins the namespaces and bears the other, as a child of the runtime.
+pub fn launch(order: Order<'_>) -> Result<Launched> {
+    let entrance = order.cgroup.entrance()?;
+    let (ours, theirs) = Channel::pair()?;
+    let unified = entrance.unified.as_ref().map(AsFd::as_fd);
+    let Some(between) = sys::clone3(0, unified).map_err(|errno| namespaces::refused(0, errno))? else {
+        drop(ours);
+        pass_through(order, &entrance, &theirs)
+    };
+    drop(theirs);
+    let spawned = ours.receive();
+    let _ = rustix::process::waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED);
+    let pid = match spawned? {
+        Some(Report::Spawned(pid)) => Pid::from_raw(pid),
+        Some(Report::Failed(error)) => return Err(error),
+        _ => None,
+    };
+    let pid = pid.ok_or_else(|| Error::Internal { reason: "the process was killed while it was made".into() })?;
+    // It is a child that nobody has waited for: the number is still its own.
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).during("opening the new process")?;
+    let launched = Launched::new(pid, pidfd, ours);
+    match launched.accompany(order.process) {
+        Ok(()) => Ok(launched),
+        Err(error) => {
+            launched.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
+    let joined = (|| {
+        // Processes of the container must not look into this one, which has files of the host open.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
+        entrance.enter()?;
+        namespaces::join_process(order.init, order.pidfd)?;
+        sys::clone3(libc::CLONE_PARENT as u64, None).during("making the process")
+    })();
+    let report = match joined {
+        Ok(None) => run(order, channel),
+        Ok(Some(Cloned { pid, .. })) => Report::Spawned(pid.as_raw_nonzero().get()),
+        Err(error) => Report::Failed(error),
+    };
+    drop(channel.send(&report));
+    std::process::exit(0)
+}
+
+fn run(order: Order<'_>, channel: &Channel) -> ! {
+    let filter = order.filter;
+    let process = order.process;
+    let error = match make(order, channel) {
+        Ok(program) => program.run(process, filter),
+        Err(error) => error,
+    };
+    drop(channel.send(&Report::Failed(error)));
+    std::process::exit(1)
+}
+
+fn make(order: Order<'_>, channel: &Channel) -> Result<process::Program> {
+    rustix::process::setsid().during("beginning a session")?;
+    sys::reset_signals();
+    match order.streams {
+        Streams::Inherited => {}
+        Streams::Given(streams) => init::take_streams(&streams)?,
+        Streams::Terminal(socket) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open("/", flags, Mode::empty()).during("opening the container's root")?;
+            terminal::take(init::open_terminal(&Inside::new(root.as_fd()), order.process, &socket)?)?;
+        }
+    }
+    let sets = Sets::grantable(order.process.capabilities.as_ref())?;
+    let program = process::prepare(order.process, &sets, order.filter)?;
+    if order.tied {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
+    }
+    channel.send(&Report::Ready)?;
+    channel.wait()?;
+    sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
+    Ok(program)
+}
