@@ -1,5 +1,7 @@
 //! Capabilities (capabilities(7)).
 
+use std::collections::BTreeSet;
+
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -60,7 +62,7 @@ pub struct Sets {
 }
 
 /// Names in the configuration that the kernel does not know; the specification wants them logged.
-pub fn unknown(capabilities: &Capabilities) -> Vec<&String> {
+pub fn unknown(capabilities: &Capabilities) -> BTreeSet<&String> {
     let all = [
         &capabilities.bounding,
         &capabilities.effective,

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{During, Error, Result};
+use crate::namespaces::start_time_of;
 use crate::spec::Resources;
 use hierarchies::{Hierarchies, Hierarchy};
 
@@ -49,8 +50,7 @@ impl Entrance {
 impl Cgroup {
     /// Makes the groups and limits them. Where the caller may make none, and no limit needs one, there is none.
     pub fn create(id: &str, configured: Option<&Path>, resources: &Resources) -> Result<Self> {
-        let path = path_for(id, configured);
-        let mut cgroup = Self { path, members: Vec::new() };
+        let mut cgroup = Self { path: path_for(id, configured)?, members: Vec::new() };
         let made = cgroup.make_all(configured.is_some()).and_then(|()| cgroup.apply(resources));
         match made {
             Ok(()) => Ok(cgroup),
@@ -64,14 +64,20 @@ impl Cgroup {
     fn make_all(&mut self, must: bool) -> Result<()> {
         let root = rustix::process::geteuid().is_root();
         for hierarchy in Hierarchies::detect()?.all {
-            let directory = hierarchy.mount.join(&self.path);
             match make_directory(&hierarchy, &self.path) {
                 Ok(()) => self.members.push(hierarchy),
                 Err(_) if !root && !must => {}
-                Err(error) => return Err(refused(&directory, &error)),
+                Err(error) => return Err(refused(&hierarchy.mount.join(&self.path), &error)),
             }
         }
-        Ok(())
+        // Removing it would kill them.
+        match self.processes().is_empty() {
+            true => Ok(()),
+            false => {
+                self.members.clear();
+                Err(refused(&self.path, &"other processes are in it"))
+            }
+        }
     }
 
     /// Changes the limits.
@@ -193,13 +199,22 @@ impl Cgroup {
     }
 }
 
-fn path_for(id: &str, configured: Option<&Path>) -> PathBuf {
-    match configured {
-        Some(path) if path.is_absolute() => {
-            path.components().filter(|part| *part != Component::RootDir).collect()
-        }
+/// The path below each hierarchy's root. Containers of different stores may have the same name, so that one that the
+/// configuration does not give is made up of numbers of this process, which no other has at the same time.
+fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
+    let own = || {
+        let pid = rustix::process::getpid();
+        let started = start_time_of(pid).unwrap_or_default();
+        Path::new(DEFAULT_PARENT).join(format!("{id}-{}-{started}", pid.as_raw_nonzero()))
+    };
+    let path: PathBuf = match configured {
+        Some(path) if path.is_absolute() => path.components().filter(|part| *part != Component::RootDir).collect(),
         Some(path) => Path::new(DEFAULT_PARENT).join(path),
-        None => Path::new(DEFAULT_PARENT).join(id),
+        None => own(),
+    };
+    match path.as_os_str().is_empty() {
+        true => Err(Error::spec("linux.cgroupsPath", "it is the root, which is everybody's")),
+        false => Ok(path),
     }
 }
 
@@ -213,15 +228,27 @@ fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<()> {
             delegate(&parent);
         }
         directory.push(part);
-        match fs::create_dir(&directory) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        make_one(&directory)?;
         if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
             inherit(&parent, &directory);
         }
     }
     Ok(())
+}
+
+/// The parent may be removed by whoever was the last to use it.
+fn make_one(directory: &Path) -> std::io::Result<()> {
+    for _ in 0..100 {
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => match directory.parent() {
+                Some(parent) => drop(fs::create_dir(parent)),
+                None => return Err(error),
+            },
+            result => return result,
+        }
+    }
+    Err(ErrorKind::NotFound.into())
 }
 
 /// What cannot be passed on is missed where a limit needs it, and named then.

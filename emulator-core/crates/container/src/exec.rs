@@ -68,6 +68,7 @@ fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
         // Processes of the container must not look into this one, which has files of the host open.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
         entrance.enter()?;
+        process::raise_limits(None, &order.process.rlimits)?;
         namespaces::join_process(order.init, order.pidfd)?;
         sys::clone3(libc::CLONE_PARENT as u64, None).during("making the process")
     })();

@@ -14,8 +14,7 @@ pub fn run(hooks: &[Hook], state: &str) -> Result<()> {
 }
 
 fn run_one(hook: &Hook, state: &str) -> Result<()> {
-    let failed =
-        |reason: String| Error::HookFailed { path: hook.path.display().to_string(), reason };
+    let failed = |reason: String| Error::HookFailed { path: hook.path.display().to_string(), reason };
     let mut command = Command::new(&hook.path);
     if let Some((name, arguments)) = hook.args.split_first() {
         command.arg0(name).args(arguments);

@@ -103,6 +103,7 @@ fn accompany(spec: &Spec, launched: &Launched, state: &dyn Fn(Pid) -> String) ->
     }
     let process = spec.process()?;
     process::adjust_oom(*pid, process.oom_score_adj)?;
+    process::raise_limits(Some(*pid), &process.rlimits)?;
     channel.send(&Go(String::new()))?;
     loop {
         match channel.receive()? {
@@ -112,7 +113,7 @@ fn accompany(spec: &Spec, launched: &Launched, state: &dyn Fn(Pid) -> String) ->
                 hooks::run(&spec.hooks.create_runtime, &state)?;
                 channel.send(&Go(state))?;
             }
-            Some(Report::Ready) => return process::limit(*pid, &process.rlimits),
+            Some(Report::Ready) => return Ok(()),
             Some(Report::Failed(error)) => return Err(error),
             Some(Report::Spawned(_)) | None => return Err(died()),
         }
@@ -129,11 +130,11 @@ impl Launched {
         Self { pid, pidfd, channel }
     }
 
-    /// Waits for a process of `exec` to be ready, and limits it.
+    /// Waits for a process of `exec` to be ready.
     pub fn accompany(&self, process: &Process) -> Result<()> {
         process::adjust_oom(self.pid, process.oom_score_adj)?;
         match self.channel.receive()? {
-            Some(Report::Ready) => process::limit(self.pid, &process.rlimits),
+            Some(Report::Ready) => Ok(()),
             Some(Report::Failed(error)) => Err(error),
             _ => Err(died()),
         }

@@ -42,10 +42,8 @@ impl Sources {
     pub fn open(spec: &Spec, bundle: &Path, layout: Layout, mapper: &mut IdMapper) -> Result<Self> {
         let path = &spec.root.as_ref().ok_or_else(|| Error::spec("root", "there is none"))?.path;
         let path = bundle.join(path);
-        let unusable = |errno: Errno| Error::RootfsUnusable {
-            path: path.display().to_string(),
-            reason: errno.to_string(),
-        };
+        let unusable =
+            |errno: Errno| Error::RootfsUnusable { path: path.display().to_string(), reason: errno.to_string() };
         let root = clone_tree(&path, true).map_err(unusable)?;
         if !FileType::from_raw_mode(rustix::fs::fstat(&root).map_err(unusable)?.st_mode).is_dir() {
             return Err(unusable(Errno::NOTDIR));
@@ -98,11 +96,8 @@ fn clone_tree(path: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
 }
 
 fn map_ids(tree: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, deep: bool) -> rustix::io::Result<()> {
-    let attributes = MountAttributes {
-        set: libc::MOUNT_ATTR_IDMAP,
-        user_namespace: Some(user_namespace),
-        ..Default::default()
-    };
+    let attributes =
+        MountAttributes { set: libc::MOUNT_ATTR_IDMAP, user_namespace: Some(user_namespace), ..Default::default() };
     sys::mount_setattr(tree, attributes, deep)
 }
 

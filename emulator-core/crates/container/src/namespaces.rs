@@ -16,7 +16,11 @@ use crate::sys;
 /// is, and offsets of a time namespace are set before anybody is in it: both come later.
 pub fn born_into(spec: &Spec) -> u64 {
     let later = [NamespaceKind::Cgroup, NamespaceKind::Time];
-    NamespaceKind::ALL.into_iter().filter(|kind| spec.has_new(*kind) && !later.contains(kind)).map(|kind| kind.flag()).sum()
+    NamespaceKind::ALL
+        .into_iter()
+        .filter(|kind| spec.has_new(*kind) && !later.contains(kind))
+        .map(|kind| kind.flag())
+        .sum()
 }
 
 /// Joins the namespaces given by path. A process id namespace holds for children only.
@@ -59,7 +63,8 @@ fn enter_time(spec: &Spec) -> Result<()> {
 
 /// The error for namespaces the kernel does not make.
 pub fn refused(flags: u64, errno: Errno) -> Error {
-    let names: Vec<_> = NamespaceKind::ALL.iter().filter(|kind| flags & kind.flag() != 0).map(|kind| kind.file()).collect();
+    let names: Vec<_> =
+        NamespaceKind::ALL.iter().filter(|kind| flags & kind.flag() != 0).map(|kind| kind.file()).collect();
     let with_user = flags & NamespaceKind::User.flag() != 0;
     let mend = match errno {
         Errno::PERM if !with_user => "be root, or add a user namespace",
@@ -127,7 +132,8 @@ pub struct IdMapper {
 impl IdMapper {
     /// A namespace with these maps.
     pub fn namespace(&mut self, uids: &[IdMapping], gids: &[IdMapping]) -> Result<BorrowedFd<'_>> {
-        let position = self.known.iter().position(|(known_uids, known_gids, _)| known_uids == uids && known_gids == gids);
+        let position =
+            self.known.iter().position(|(known_uids, known_gids, _)| known_uids == uids && known_gids == gids);
         let position = match position {
             Some(position) => position,
             None => {

@@ -33,18 +33,39 @@ const RESOURCES: [(&str, Resource); 16] = [
     ("RLIMIT_STACK", Resource::Stack),
 ];
 
-/// Sets the limits of process `pid`, from outside, where there may be the right to raise them.
-pub fn limit(pid: Pid, limits: &[spec::Rlimit]) -> Result<()> {
+/// Raises the hard limits of a process (this one, without `pid`) as far as `limits` want: that takes rights on the host,
+/// which it is going to lose.
+pub fn raise_limits(pid: Option<Pid>, limits: &[spec::Rlimit]) -> Result<()> {
     for limit in limits {
-        let Some((_, resource)) = RESOURCES.iter().find(|(name, _)| *name == limit.resource) else {
-            return Err(Error::spec("process.rlimits", format!("there is no {:?}", limit.resource)));
-        };
-        let finite = |value: u64| (value != u64::MAX).then_some(value);
-        let wanted = Rlimit { current: finite(limit.soft), maximum: finite(limit.hard) };
-        rustix::process::prlimit(Some(pid), *resource, wanted)
-            .during(format!("setting {} to {}", limit.resource, limit.hard))?;
+        let (resource, wanted) = limit_of(limit)?;
+        let own = rustix::process::getrlimit(resource);
+        let higher = own.maximum.is_some_and(|own| wanted.maximum.is_none_or(|wanted| wanted > own));
+        if higher {
+            let raised = Rlimit { current: own.current, maximum: wanted.maximum };
+            rustix::process::prlimit(pid, resource, raised).during(refused(limit))?;
+        }
     }
     Ok(())
+}
+
+/// Sets this process's limits, which lets it open no more files perhaps.
+fn set_limits(limits: &[spec::Rlimit]) -> Result<()> {
+    limits.iter().try_for_each(|limit| {
+        let (resource, wanted) = limit_of(limit)?;
+        rustix::process::setrlimit(resource, wanted).during(refused(limit))
+    })
+}
+
+fn limit_of(limit: &spec::Rlimit) -> Result<(Resource, Rlimit)> {
+    let Some((_, resource)) = RESOURCES.iter().find(|(name, _)| *name == limit.resource) else {
+        return Err(Error::spec("process.rlimits", format!("there is no {:?}", limit.resource)));
+    };
+    let finite = |value: u64| (value != u64::MAX).then_some(value);
+    Ok((*resource, Rlimit { current: finite(limit.soft), maximum: finite(limit.hard) }))
+}
+
+fn refused(limit: &spec::Rlimit) -> String {
+    format!("setting {} to {} and {}", limit.resource, limit.soft, limit.hard)
 }
 
 /// Sets how soon process `pid` is killed when memory runs out.
@@ -72,7 +93,9 @@ pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Resul
         rustix::thread::set_no_new_privs(true).during("setting no_new_privs")?;
     }
     rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
-    Program::find(process)
+    let program = Program::find(process)?;
+    set_limits(&process.rlimits)?;
+    Ok(program)
 }
 
 /// Kernels may be built without keys.

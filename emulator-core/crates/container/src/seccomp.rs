@@ -45,17 +45,9 @@ pub const ACTIONS: [&str; 8] = [
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
-pub const OPERATORS: [&str; 7] = [
-    "SCMP_CMP_EQ",
-    "SCMP_CMP_GE",
-    "SCMP_CMP_GT",
-    "SCMP_CMP_LE",
-    "SCMP_CMP_LT",
-    "SCMP_CMP_MASKED_EQ",
-    "SCMP_CMP_NE",
-];
-pub const FLAGS: [&str; 3] =
-    ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
+pub const OPERATORS: [&str; 7] =
+    ["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
+pub const FLAGS: [&str; 3] = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
 
 /// A compiled profile.
 #[derive(Debug, Clone)]
@@ -162,7 +154,8 @@ fn check(rule: &SeccompRule) -> Result<()> {
 
 /// Conditions on different arguments must all hold; several on the same one are alternatives, as runc has it.
 fn alternatives(rule: &SeccompRule) -> Vec<Vec<&SeccompArg>> {
-    let repeated = rule.args.iter().enumerate().any(|(n, arg)| rule.args[..n].iter().any(|other| other.index == arg.index));
+    let repeated =
+        rule.args.iter().enumerate().any(|(n, arg)| rule.args[..n].iter().any(|other| other.index == arg.index));
     match repeated {
         true => rule.args.iter().map(|arg| vec![arg]).collect(),
         false => vec![rule.args.iter().collect()],
@@ -259,12 +252,9 @@ fn condition(arg: &SeccompArg, skip: u8) -> Result<Vec<sock_filter>> {
             op(LOAD, low),
             jump(IF_EQUAL, value_low, 0, skip),
         ],
-        "SCMP_CMP_NE" => vec![
-            op(LOAD, high),
-            jump(IF_EQUAL, value_high, 0, 2),
-            op(LOAD, low),
-            jump(IF_EQUAL, value_low, skip, 0),
-        ],
+        "SCMP_CMP_NE" => {
+            vec![op(LOAD, high), jump(IF_EQUAL, value_high, 0, 2), op(LOAD, low), jump(IF_EQUAL, value_low, skip, 0)]
+        }
         "SCMP_CMP_GT" => ordered(IF_GREATER, false),
         "SCMP_CMP_GE" => ordered(IF_AT_LEAST, false),
         "SCMP_CMP_LE" => ordered(IF_GREATER, true),

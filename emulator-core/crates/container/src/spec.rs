@@ -380,8 +380,7 @@ pub struct SeccompArg {
 impl Spec {
     /// Reads and checks a configuration.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let spec: Self =
-            serde_json::from_slice(text).map_err(|error| Error::spec("config.json", error.to_string()))?;
+        let spec: Self = serde_json::from_slice(text).map_err(|error| Error::spec("config.json", error.to_string()))?;
         check::check(&spec)?;
         Ok(spec)
     }
@@ -404,16 +403,8 @@ impl Spec {
 
 impl NamespaceKind {
     /// Every kind, in the order in which they are joined: the user namespace gives the right to join the others.
-    pub const ALL: [Self; 8] = [
-        Self::User,
-        Self::Pid,
-        Self::Network,
-        Self::Ipc,
-        Self::Uts,
-        Self::Cgroup,
-        Self::Time,
-        Self::Mount,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Pid, Self::Network, Self::Ipc, Self::Uts, Self::Cgroup, Self::Time, Self::Mount];
 
     /// Its flag for clone3(2) and setns(2).
     pub fn flag(self) -> u64 {

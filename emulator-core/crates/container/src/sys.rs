@@ -111,8 +111,7 @@ pub fn seccomp_set_filter(program: &[libc::sock_filter], flags: u32) -> Result<(
     let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel copies `len` instructions from memory that outlives the call, and never writes there.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     check(result).map(drop)
 }
 
@@ -156,9 +155,11 @@ pub fn execve(path: &CStr, args: &[CString], env: &[CString]) -> Errno {
 
 /// Every signal acts as it does by default and none is held back; Rust ignores SIGPIPE, and programs would inherit that.
 pub fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: restores what the kernel does by itself; no handler of this program is called any more.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // struct sigaction of the kernel: handler, flags, restorer, mask. The C library's own call leaves out two signals.
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is 0; no handler of this program is called any more. KILL and STOP are refused, and are so anyway.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u64>(), 8) };
     }
     let mut none = std::mem::MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set that sigprocmask then reads.

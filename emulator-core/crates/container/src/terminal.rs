@@ -26,8 +26,8 @@ const PTMX: (u32, u32) = (5, 2);
 pub fn open(inside: &Inside<'_>, size: Option<ConsoleSize>) -> Result<(OwnedFd, OwnedFd)> {
     let handle = inside.open_without_links(Path::new("/dev/pts/ptmx")).during("opening /dev/pts/ptmx")?;
     let stat = rustix::fs::fstat(&handle).during("looking at /dev/pts/ptmx")?;
-    let is_ptmx = FileType::from_raw_mode(stat.st_mode).is_char_device()
-        && stat.st_rdev == rustix::fs::makedev(PTMX.0, PTMX.1);
+    let is_ptmx =
+        FileType::from_raw_mode(stat.st_mode).is_char_device() && stat.st_rdev == rustix::fs::makedev(PTMX.0, PTMX.1);
     if !is_ptmx {
         return Err(Error::mount("/dev/pts", "its ptmx is another device"));
     }

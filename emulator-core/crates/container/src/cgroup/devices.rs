@@ -4,7 +4,7 @@ use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsRawFd;
 
 use super::{Cgroup, missing, write};
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
 use crate::spec::DeviceRule;
 use crate::sys;
 
@@ -42,11 +42,7 @@ pub fn apply(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
     }
     let rules: Vec<Rule> = rules.iter().map(rule_of).chain(ALWAYS.iter().map(always)).collect();
     if let Some((directory, false)) = cgroup.with("devices") {
-        for rule in &rules {
-            let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-            write(&directory.join(file), &line(rule))?;
-        }
-        return Ok(());
+        return lines(&rules)?.iter().try_for_each(|(file, line)| write(&directory.join(file), line));
     }
     match cgroup.unified() {
         Some(directory) => {
@@ -76,14 +72,58 @@ fn always(&(kind, major, minor, access): &(&str, Option<u32>, Option<u32>, &str)
     Rule { allow: true, kind, major, minor, access: access.to_owned() }
 }
 
-/// A rule in the form of cgroup-v1/devices.rst.
-fn line(rule: &Rule) -> String {
-    let number = |number: Option<u32>| number.map_or_else(|| "*".to_owned(), |number| number.to_string());
-    match (rule.kind, rule.major, rule.minor) {
-        // The kernel takes this for everything at once, and only then forgets the rules before.
-        ('a', None, None) if rule.access == "rwm" => "a".to_owned(),
-        (kind, major, minor) => format!("{kind} {}:{} {}", number(major), number(minor), rule.access),
+/// What to write in version 1, and where. It knows whether everything is allowed or nothing, and exceptions from that;
+/// taking back a part of an exception has no effect there, and takes back nothing of a wider one. So the sum is done here.
+fn lines(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
+    let (mut default, mut exceptions): (bool, Vec<Rule>) = (true, Vec::new());
+    for rule in rules.iter().flat_map(of_one_kind) {
+        if rule.kind == 'a' {
+            (default, exceptions) = (rule.allow, Vec::new());
+        } else if rule.allow != default {
+            exceptions.push(rule);
+        } else {
+            take_back(&mut exceptions, &rule)?;
+        }
     }
+    let file = |allow: bool| if allow { "devices.allow" } else { "devices.deny" };
+    let number = |number: Option<u32>| number.map_or_else(|| "*".to_owned(), |number| number.to_string());
+    let line = |rule: &Rule| format!("{} {}:{} {}", rule.kind, number(rule.major), number(rule.minor), rule.access);
+    let all = exceptions.iter().map(|rule| (file(rule.allow), line(rule)));
+    Ok(std::iter::once((file(default), "a".to_owned())).chain(all).collect())
+}
+
+/// The kernel takes `a` for everything, whatever follows it.
+fn of_one_kind(rule: &Rule) -> Vec<Rule> {
+    let everything =
+        (rule.major, rule.minor) == (None, None) && "rwm".chars().all(|letter| rule.access.contains(letter));
+    match rule.kind {
+        'a' if !everything => ['b', 'c'].map(|kind| Rule { kind, ..rule.clone() }).into(),
+        _ => vec![rule.clone()],
+    }
+}
+
+fn take_back(exceptions: &mut Vec<Rule>, rule: &Rule) -> Result<()> {
+    let meets = |one: Option<u32>, other: Option<u32>| one.is_none() || other.is_none() || one == other;
+    let covers = |one: Option<u32>, other: Option<u32>| one.is_none() || one == other;
+    for exception in exceptions.iter_mut() {
+        let common = exception.access.chars().any(|letter| rule.access.contains(letter));
+        let overlap = exception.kind == rule.kind
+            && meets(rule.major, exception.major)
+            && meets(rule.minor, exception.minor)
+            && common;
+        if !overlap {
+            continue;
+        }
+        if !(covers(rule.major, exception.major) && covers(rule.minor, exception.minor)) {
+            return Err(Error::unsupported(
+                "a device rule that takes back a part of an earlier one, in cgroup version 1",
+                "name the devices that are allowed",
+            ));
+        }
+        exception.access.retain(|letter| !rule.access.contains(letter));
+    }
+    exceptions.retain(|exception| !exception.access.is_empty());
+    Ok(())
 }
 
 mod program {
@@ -135,10 +175,21 @@ mod program {
             op(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
             op(LOAD_WORD, MINOR, CONTEXT, 8, 0),
         ];
-        rules.iter().rev().for_each(|rule| program.extend(judge(rule)));
+        for rule in rules.iter().rev() {
+            let code = judge(rule);
+            let is_last_word = code.len() == VERDICT;
+            program.extend(code);
+            if is_last_word {
+                // The kernel takes no program in which something is never reached.
+                return program;
+            }
+        }
         program.extend([op(MOVE, ANSWER, 0, 0, 1), op(EXIT, 0, 0, 0, 0)]);
         program
     }
+
+    /// Length of a rule without conditions.
+    const VERDICT: usize = 2;
 
     /// Each test that fails jumps behind the rule.
     fn judge(rule: &Rule) -> Vec<Instruction> {
@@ -213,8 +264,7 @@ mod program {
         let number = sys::bpf(BPF_PROG_LOAD, &mut load).during(refused("loading"))?;
         let loaded = sys::owned_fd(number);
         let program = loaded.as_raw_fd();
-        let mut attach =
-            Attach { target: group as u32, program: program as u32, kind: BPF_CGROUP_DEVICE, flags: 0 };
+        let mut attach = Attach { target: group as u32, program: program as u32, kind: BPF_CGROUP_DEVICE, flags: 0 };
         sys::bpf(BPF_PROG_ATTACH, &mut attach).during(refused("attaching")).map(drop)
     }
 }
@@ -223,17 +273,21 @@ mod program {
 mod tests {
     use super::*;
 
+    fn rule(allow: bool, kind: char, major: Option<u32>, minor: Option<u32>, access: &str) -> Rule {
+        Rule { allow, kind, major, minor, access: access.to_owned() }
+    }
+
     #[test]
-    fn rules_of_version_1_are_lines_of_its_own_language() {
-        let all = rule_of(&DeviceRule { access: Some("rwm".into()), ..Default::default() });
-        assert_eq!(line(&all), "a");
-        let tape = DeviceRule {
-            allow: true,
-            kind: Some("c".into()),
-            major: Some(9),
-            minor: Some(-1),
-            access: Some("rw".into()),
-        };
-        assert_eq!(line(&rule_of(&tape)), "c 9:* rw");
+    fn version_1_is_told_the_sum_of_the_rules() {
+        let nothing = rule(false, 'a', None, None, "rwm");
+        let tapes = rule(true, 'c', Some(9), None, "rw");
+        let told =
+            |rules: &[Rule]| lines(rules).map(|lines| lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>());
+        assert_eq!(told(&[nothing.clone(), tapes.clone()]), Ok(vec!["a".into(), "c 9:* rw".into()]));
+        let no_writing = rule(false, 'a', Some(9), None, "w");
+        assert_eq!(told(&[nothing.clone(), tapes.clone(), no_writing]), Ok(vec!["a".into(), "c 9:* r".into()]));
+        assert_eq!(told(&[tapes.clone(), nothing.clone()]), Ok(vec!["a".into()]));
+        let but_one = rule(false, 'c', Some(9), Some(1), "rwm");
+        assert!(matches!(told(&[nothing, tapes, but_one]), Err(Error::Unsupported { .. })));
     }
 }

@@ -101,11 +101,10 @@ mod tests {
              42 31 0:38 / /elsewhere rw - cgroup2 cgroup2 rw,nsdelegate\n",
         );
         let of = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        let expected = [(of(&["cpu", "cpuacct"]), "cpu,cpuacct"), (of(&["name=systemd"]), "systemd"), (None, "unified")];
-        let expected = expected.map(|(controllers, name)| Hierarchy {
-            controllers,
-            mount: PathBuf::from("/sys/fs/cgroup").join(name),
-        });
+        let expected =
+            [(of(&["cpu", "cpuacct"]), "cpu,cpuacct"), (of(&["name=systemd"]), "systemd"), (None, "unified")];
+        let expected = expected
+            .map(|(controllers, name)| Hierarchy { controllers, mount: PathBuf::from("/sys/fs/cgroup").join(name) });
         assert_eq!(found.all, expected);
     }
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::fd::AsFd;
 
+use super::Context;
 use super::args::{Args, Known, invalid};
 use super::lifecycle::write_pid;
 use super::relay::{self, Signals, Terminal};
-use super::Context;
 use crate::error::{During, Error, Result};
 use crate::exec::{self, Order};
 use crate::seccomp;

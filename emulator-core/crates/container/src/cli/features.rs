@@ -9,8 +9,7 @@ use crate::spec::NamespaceKind;
 
 /// The document as text.
 pub fn document() -> String {
-    let namespaces: Vec<Value> =
-        NamespaceKind::ALL.iter().filter_map(|kind| serde_json::to_value(kind).ok()).collect();
+    let namespaces: Vec<Value> = NamespaceKind::ALL.iter().filter_map(|kind| serde_json::to_value(kind).ok()).collect();
     let features = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": crate::spec::OCI_VERSION,

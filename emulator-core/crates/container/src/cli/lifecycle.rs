@@ -90,8 +90,8 @@ impl<'a> New<'a> {
         let id = one_id(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).during(format!("finding the bundle {bundle}"))?;
-        let text = fs::read(bundle.join("config.json"))
-            .during(format!("reading {}", bundle.join("config.json").display()))?;
+        let text =
+            fs::read(bundle.join("config.json")).during(format!("reading {}", bundle.join("config.json").display()))?;
         let spec = Spec::parse(&text)?;
         for name in spec.process()?.capabilities.iter().flat_map(capabilities::unknown) {
             log.warn(&format!("there is no capability {name}: it is left out"));
@@ -136,9 +136,7 @@ impl<'a> New<'a> {
             preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
             tied: false,
         };
-        launch::launch(order, &mut IdMapper::default(), &|pid| {
-            self.state(Status::Created, pid.as_raw_nonzero().get())
-        })
+        launch::launch(order, &mut IdMapper::default(), &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()))
     }
 
     /// Writes down what there is now.

@@ -123,10 +123,7 @@ pub fn accompany(launched: &Launched, signals: &Signals, terminal: Option<Termin
     let (mut reading, mut writing) = (terminal.is_some(), terminal.is_some());
     loop {
         let stdin = rustix::stdio::stdin();
-        let mut polled = vec![
-            PollFd::new(&launched.pidfd, PollFlags::IN),
-            PollFd::new(&signals.0, PollFlags::IN),
-        ];
+        let mut polled = vec![PollFd::new(&launched.pidfd, PollFlags::IN), PollFd::new(&signals.0, PollFlags::IN)];
         if let Some(terminal) = &terminal {
             polled.push(PollFd::new(&terminal.master, if writing { PollFlags::IN } else { PollFlags::empty() }));
             if reading {

@@ -97,8 +97,7 @@ fn check_namespaces(spec: &Spec) -> Result<()> {
 
 /// Which namespace a kernel parameter belongs to; one that belongs to none would change the host.
 fn namespace_of_sysctl(name: &str) -> Result<NamespaceKind> {
-    const IPC: [&str; 8] =
-        ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
+    const IPC: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
     let name = name.replace('/', ".");
     if name.split('.').any(str::is_empty) {
         return Err(Error::spec(format!("linux.sysctl.{name}"), "it is not a name"));
