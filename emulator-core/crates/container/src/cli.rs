@@ -80,6 +80,8 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
         "events" => inspect::events(&context, rest),
         "update" => inspect::update(&context, rest),
         "spec" => example::spec(rest),
+        // Not for people: the helper's end of Node's socket is standard input and output.
+        "serve" => Ok(u8::from(!crate::serve::main())),
         "features" => print(&features::document()),
         "help" => print(HELP),
         other => Err(invalid(&format!("command {other:?}"), "one of those that --help lists")),

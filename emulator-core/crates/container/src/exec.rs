@@ -1,6 +1,10 @@
 //! Another process in a container that runs.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -13,7 +17,7 @@ use crate::init;
 use crate::inside::Inside;
 use crate::launch::{Launched, Streams};
 use crate::namespaces;
-use crate::process;
+use crate::process::{self, Program};
 use crate::seccomp::Filter;
 use crate::spec::Process;
 use crate::sys::{self, Cloned};
@@ -30,6 +34,17 @@ pub struct Order<'a> {
     pub streams: Streams,
     pub preserve_fds: u32,
     pub tied: bool,
+    pub task: Task,
+}
+
+/// What the process does once it is in the container.
+pub enum Task {
+    /// It becomes the program.
+    Program,
+    /// It copies its input to a file.
+    CopyIn { path: PathBuf, mode: u32 },
+    /// It copies a file to its output.
+    CopyOut { path: PathBuf },
 }
 
 /// Makes the process, ready to become the program. A process id namespace holds for who is born in it, so that it takes
@@ -82,17 +97,23 @@ fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
 }
 
 fn run(order: Order<'_>, channel: &Channel) -> ! {
-    let filter = order.filter;
-    let process = order.process;
+    let Order { process, filter, .. } = order;
     let error = match make(order, channel) {
-        Ok(program) => program.run(process, filter),
+        Ok(Work::Program(program)) => program.run(process, filter),
+        Ok(Work::Copy(from, to)) => copy(from, to, channel),
         Err(error) => error,
     };
     drop(channel.send(&Report::Failed(error)));
     std::process::exit(1)
 }
 
-fn make(order: Order<'_>, channel: &Channel) -> Result<process::Program> {
+/// What is left to do.
+enum Work {
+    Program(Program),
+    Copy(File, File),
+}
+
+fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     rustix::process::setsid().during("beginning a session")?;
     sys::reset_signals();
     match order.streams {
@@ -105,12 +126,57 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<process::Program> {
         }
     }
     let sets = Sets::grantable(order.process.capabilities.as_ref())?;
-    let program = process::prepare(order.process, &sets, order.filter)?;
+    process::prepare(order.process, &sets, order.filter)?;
     if order.tied {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
     }
+    let work = match order.task {
+        Task::Program => Work::Program(Program::find(order.process)?),
+        task => {
+            process::filter_late(order.process, order.filter)?;
+            open(&task)?
+        }
+    };
     channel.send(&Report::Ready)?;
     channel.wait()?;
     sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
-    Ok(program)
+    Ok(work)
+}
+
+/// Opens both ends of a copy.
+fn open(task: &Task) -> Result<Work> {
+    // An owned copy of a standard stream.
+    let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from).during("copying a descriptor");
+    Ok(match task {
+        Task::CopyIn { path, mode } => {
+            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(*mode).open(path);
+            Work::Copy(stream(rustix::stdio::stdin())?, file.during(path.display().to_string())?)
+        }
+        Task::CopyOut { path } => {
+            let file = File::open(path).during(path.display().to_string())?;
+            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                return Err(Error::System {
+                    operation: path.display().to_string(),
+                    reason: "it is a directory".into(),
+                });
+            }
+            Work::Copy(file, stream(rustix::stdio::stdout())?)
+        }
+        Task::Program => return Err(Error::Internal { reason: "a program is no copy".into() }),
+    })
+}
+
+/// Copies, having said that it begins; the exit status tells whether all went well.
+fn copy(mut from: File, mut to: File, channel: &Channel) -> Error {
+    if let Err(error) = channel.send(&Report::Ready) {
+        return error;
+    }
+    let status = match std::io::copy(&mut from, &mut to) {
+        Ok(_) => 0,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            1
+        }
+    };
+    std::process::exit(status)
 }

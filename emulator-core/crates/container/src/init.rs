@@ -87,7 +87,8 @@ fn make<'a>(
         Some(sets) => sets,
         None => Sets::grantable(process.capabilities.as_ref())?,
     };
-    let program = process::prepare(process, &sets, order.filter)?;
+    process::prepare(process, &sets, order.filter)?;
+    let program = Program::find(process)?;
     if order.tied {
         // Changing the user has cleared it.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;

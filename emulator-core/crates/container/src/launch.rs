@@ -150,7 +150,8 @@ impl Launched {
         self.release()?;
         // The start of the program closes the other end.
         match self.channel.receive()? {
-            None => Ok(()),
+            // A copy is no program, and says so itself.
+            None | Some(Report::Ready) => Ok(()),
             Some(Report::Failed(error)) => {
                 self.abandon();
                 Err(error)

@@ -19,6 +19,7 @@ mod namespaces;
 mod process;
 mod seal;
 mod seccomp;
+mod serve;
 mod spec;
 mod state;
 mod sys;

@@ -75,8 +75,8 @@ pub fn adjust_oom(pid: Pid, score: Option<i32>) -> Result<()> {
     std::fs::write(&file, score.to_string()).during(format!("writing {score} to {file}"))
 }
 
-/// Everything that needs rights the program will not have, up to its user. Then only [`Program::run`] is left.
-pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Result<Program> {
+/// Everything that needs rights the program will not have, up to its user and its limits.
+pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Result<()> {
     sys::new_session_keyring().or_else(ignore_missing).during("making a session keyring")?;
     if let Some(priority) = &process.io_priority {
         set_io_priority(priority)?;
@@ -93,9 +93,7 @@ pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Resul
         rustix::thread::set_no_new_privs(true).during("setting no_new_privs")?;
     }
     rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
-    let program = Program::find(process)?;
-    set_limits(&process.rlimits)?;
-    Ok(program)
+    set_limits(&process.rlimits)
 }
 
 /// Kernels may be built without keys.
@@ -151,6 +149,12 @@ fn enter_directory(path: &Path) -> Result<()> {
     }
 }
 
+/// Installs the filter where no_new_privs lets everybody do so: as late as possible, for it need not allow what comes before.
+pub fn filter_late(process: &Process, filter: Option<&Filter>) -> Result<()> {
+    let Some(filter) = filter.filter(|_| process.no_new_privileges) else { return Ok(()) };
+    sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")
+}
+
 /// A program that has been found, with its arguments and environment.
 pub struct Program {
     path: CString,
@@ -159,7 +163,8 @@ pub struct Program {
 }
 
 impl Program {
-    fn find(process: &Process) -> Result<Self> {
+    /// Finds it as the shell would: by its path, or by the PATH it is given.
+    pub fn find(process: &Process) -> Result<Self> {
         let name = process.args.first().map_or("", String::as_str);
         let paths: Vec<PathBuf> = match name.contains('/') {
             true => vec![name.into()],
@@ -188,11 +193,8 @@ impl Program {
 
     /// Becomes the program. Returns only to say why it could not.
     pub fn run(self, process: &Process, filter: Option<&Filter>) -> Error {
-        if let Some(filter) = filter.filter(|_| process.no_new_privileges) {
-            let installed = sys::seccomp_set_filter(&filter.program, filter.flags);
-            if let Err(error) = installed.during("installing the seccomp filter") {
-                return error;
-            }
+        if let Err(error) = filter_late(process, filter) {
+            return error;
         }
         let errno = sys::execve(&self.path, &self.args, &self.env);
         unusable(&self.path.to_string_lossy(), errno)

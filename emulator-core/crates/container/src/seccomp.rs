@@ -1,6 +1,9 @@
 //! Seccomp: a profile of the OCI specification becomes a program for the kernel's filter machine (seccomp(2), bpf(4)).
 
+mod default;
 mod syscalls;
+
+pub use default::profile as default_profile;
 
 use std::collections::BTreeMap;
 
@@ -65,6 +68,9 @@ struct Verdict<'a> {
 
 /// Compiles a profile.
 pub fn compile(profile: &Seccomp) -> Result<Filter> {
+    if profile.listener_path.is_some() {
+        return Err(Error::unsupported("linux.seccomp.listenerPath", "leave it out"));
+    }
     let mut flags = 0;
     for flag in &profile.flags {
         flags |= match flag.as_str() {

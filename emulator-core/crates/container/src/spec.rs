@@ -5,7 +5,7 @@
 
 mod check;
 
-pub use check::check_process;
+pub use check::{check, check_process};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -381,7 +381,7 @@ impl Spec {
     /// Reads and checks a configuration.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let spec: Self = serde_json::from_slice(text).map_err(|error| Error::spec("config.json", error.to_string()))?;
-        check::check(&spec)?;
+        check(&spec)?;
         Ok(spec)
     }
 

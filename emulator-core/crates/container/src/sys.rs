@@ -181,6 +181,18 @@ pub fn catch_signals() -> Result<OwnedFd> {
     check(result.into()).map(owned_fd)
 }
 
+/// A child that has ended and that nobody has waited for yet (waitid(2)); it stays so.
+pub fn ended_child() -> Option<Pid> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the kernel fills the structure in; zeroed, it says that there is no such child.
+    let pid = unsafe {
+        libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options);
+        info.assume_init().si_pid()
+    };
+    Pid::from_raw(pid)
+}
+
 /// The descriptor number in a result of a system call that makes one.
 pub fn owned_fd(number: i64) -> OwnedFd {
     // SAFETY: used on what a system call has just returned as a new descriptor, which nobody else owns.

@@ -8,7 +8,7 @@ use super::args::{Args, Known, invalid};
 use super::lifecycle::write_pid;
 use super::relay::{self, Signals, Terminal};
 use crate::error::{During, Error, Result};
-use crate::exec::{self, Order};
+use crate::exec::{self, Order, Task};
 use crate::seccomp;
 use crate::spec::{Capabilities, Process, check_process};
 use crate::state::{Container, Status};
@@ -62,6 +62,7 @@ fn run(container: &Container, args: &Args, process: &Process) -> Result<u8> {
         streams,
         preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
         tied: false,
+        task: Task::Program,
     })?;
     write_pid(args, launched.pid).inspect_err(|_| launched.abandon())?;
     launched.start()?;

@@ -1,7 +1,7 @@
 //! `/sys/fs/cgroup` as the container sees it (config-linux.md, "cgroup mounts").
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::options::Options;
 use super::{Tree, attach, filesystem};
@@ -49,7 +49,7 @@ pub fn mount(tree: &Tree, spec: &Spec, mount: &Mount, options: &Options) -> Resu
     Ok(())
 }
 
-fn one(tree: &Tree, destination: &PathBuf, kind: &str, words: &[String], options: &Options) -> Result<()> {
+fn one(tree: &Tree, destination: &Path, kind: &str, words: &[String], options: &Options) -> Result<()> {
     let failed = |reason: String| Error::mount(destination.display().to_string(), reason);
     let data = words.iter().map(|word| match word.split_once('=') {
         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),

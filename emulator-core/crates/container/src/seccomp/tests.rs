@@ -1,6 +1,8 @@
 //! Judges: the kernel's own headers for the numbers, and for programs an interpreter of bpf(4) that knows nothing of how
 //! they were made. That the kernel takes and obeys them is tested with containers.
 
+#![allow(clippy::print_stderr, reason = "what is not compared is said")]
+
 use super::*;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64;
         ARCHITECTURE => architecture,
         _ => {
             let argument = arguments[(offset - ARGUMENTS) as usize / 8];
-            if offset % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+            if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
         }
     };
     let (mut at, mut accumulator) = (0, 0);
@@ -150,4 +152,46 @@ fn what_cannot_be_done_is_refused() {
         refused(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})),
         Error::SpecInvalid { .. }
     ));
+}
+
+#[test]
+fn the_default_profile_lets_programs_run_and_nobody_administer() {
+    let filter = compile(&default_profile()).expect("it compiles");
+    let call = |number: i64, first: u64| run(&filter.program, AUDIT_ARCH_X86_64, number as u32, [first, 0, 0, 0, 0, 0]);
+    for number in [libc::SYS_read, libc::SYS_execve, libc::SYS_openat, libc::SYS_futex, libc::SYS_socketpair] {
+        assert_eq!(call(number, 0), ALLOW);
+    }
+    let forbidden = [
+        libc::SYS_mount,
+        libc::SYS_mount_setattr,
+        libc::SYS_open_tree,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_bpf,
+        libc::SYS_keyctl,
+        libc::SYS_init_module,
+        libc::SYS_reboot,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_io_uring_setup,
+        libc::SYS_userfaultfd,
+        libc::SYS_clock_settime,
+        libc::SYS_perf_event_open,
+        // One that does not exist.
+        9_999,
+    ];
+    for number in forbidden {
+        assert_eq!(call(number, 0), EPERM, "{number}");
+    }
+    assert_eq!(
+        [libc::SIGCHLD as u64, libc::CLONE_NEWUSER as u64].map(|flags| call(libc::SYS_clone, flags)),
+        [ALLOW, EPERM]
+    );
+    assert_eq!(call(libc::SYS_clone3, 0), libc::SECCOMP_RET_ERRNO | 38);
+    assert_eq!([2, 40].map(|family| call(libc::SYS_socket, family)), [ALLOW, EPERM]);
+    // Every name is one the kernel has, on one of the two architectures.
+    for rule in default_profile().syscalls {
+        for name in &rule.names {
+            assert!(SYSCALLS.iter().any(|(known, ..)| known == name), "{name}");
+        }
+    }
 }
