@@ -2,6 +2,7 @@
 
 export type { CpuModel, DebugOutput } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
+export type { ContainerErrorDetails } from "./container-codes.js";
 export {
   CPU_MODELS,
   ENGINES,
@@ -13,7 +14,7 @@ export {
 } from "./config.js";
 export type { Console, WaitOptions } from "./console.js";
 export { MachineError, TimeoutError, type ErrorCode, type ErrorDetails, type HostErrorDetails } from "./errors.js";
-export type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+export type { Capabilities, Guest, GuestStats, MachineStats, RunOptions, RunResult } from "./guest.js";
 export type { Image } from "./image.js";
 export type { Machine } from "./machine.js";
 export type { SerialPort } from "./serial.js";

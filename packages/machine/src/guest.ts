@@ -39,14 +39,17 @@ export interface Capabilities {
   readonly run: boolean;
   /** Whether `snapshot()` works. */
   readonly snapshot: boolean;
+  /** Whether files can be copied in and out. */
+  readonly copy: boolean;
 }
 
-/** What `stats()` tells. */
-export interface GuestStats {
+/** What `stats()` tells: whatever is counted, by name. */
+export type GuestStats = Readonly<Record<string, unknown>>;
+
+/** What `stats()` of a machine tells. */
+export interface MachineStats extends GuestStats {
   /** Guest instructions retired since power-on. */
   readonly instructions: number;
-  /** Everything else that is counted, by name. */
-  readonly [counter: string]: unknown;
 }
 
 /** A running guest. There are no others: `boot()` makes one, and its end is final. */

@@ -2,11 +2,12 @@
 
 import type { DebugOutput } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
-import { Agent } from "./agent.js";
+import { CommandRunner } from "./agent.js";
+import { AgentClient } from "./agent/client.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+import type { Capabilities, Guest, MachineStats, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
@@ -38,13 +39,13 @@ export class Machine implements Guest {
   readonly #exits = new Emitter<Exit>();
   readonly #traces = new Emitter<string>();
   readonly #ended = Promise.withResolvers<Exit>();
-  #agent: Agent | undefined;
+  #agent: CommandRunner | undefined;
   #exit: Exit | undefined;
 
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, snapshot: true };
+    this.capabilities = { run: identity.agent, snapshot: true, copy: false };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }
@@ -97,7 +98,7 @@ export class Machine implements Guest {
       const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
       throw new MachineError("AGENT_MISSING", message, { image: name });
     }
-    this.#agent ??= new Agent(this.#second);
+    this.#agent ??= new CommandRunner(new AgentClient(this.#second));
     return await this.#whileAlive(this.#agent.run(command, options));
   }
 
@@ -114,7 +115,7 @@ export class Machine implements Guest {
     return { kind: "terrarium-snapshot", ...state, ...this.#identity };
   }
 
-  async stats(): Promise<GuestStats> {
+  async stats(): Promise<MachineStats> {
     return await this.#call((server) => server.stats());
   }
 

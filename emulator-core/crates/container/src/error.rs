@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A failure. As JSON it is `{"code": ..., "details": {...}}`, the form in which it crosses from a container's first
 /// process to the runtime and from the helper to Node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "code", content = "details", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(tag = "code", content = "details", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Error {
     /// The call itself makes no sense.
     #[error("the option {option} must be {expected}")]

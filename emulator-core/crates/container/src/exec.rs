@@ -51,6 +51,7 @@ pub enum Task {
 /// two: one joins the namespaces and bears the other, as a child of the runtime.
 pub fn launch(order: Order<'_>) -> Result<Launched> {
     let entrance = order.cgroup.entrance()?;
+    let oom_score = order.process.oom_score_adj;
     let (ours, theirs) = Channel::pair()?;
     let unified = entrance.unified.as_ref().map(AsFd::as_fd);
     let Some(between) = sys::clone3(0, unified).map_err(|errno| namespaces::refused(0, errno))? else {
@@ -58,24 +59,50 @@ pub fn launch(order: Order<'_>) -> Result<Launched> {
         pass_through(order, &entrance, &theirs)
     };
     drop(theirs);
-    let spawned = ours.receive();
+    let heard = listen(&ours);
     let _ = rustix::process::waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED);
-    let pid = match spawned? {
-        Some(Report::Spawned(pid)) => Pid::from_raw(pid),
-        Some(Report::Failed(error)) => return Err(error),
-        _ => None,
-    };
-    let pid = pid.ok_or_else(|| Error::Internal { reason: "the process was killed while it was made".into() })?;
+    let (pid, report) = heard?;
     // It is a child that nobody has waited for: the number is still its own.
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).during("opening the new process")?;
     let launched = Launched::new(pid, pidfd, ours);
-    match launched.accompany(order.process) {
+    let ready = process::adjust_oom(pid, oom_score).and_then(|()| match report {
+        Report::Ready => Ok(()),
+        Report::Failed(error) => Err(error),
+        _ => Err(killed()),
+    });
+    match ready {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.abandon();
             Err(error)
         }
     }
+}
+
+/// The new process's number, from the one that bore it, and how it got on, from itself: either may come first.
+fn listen(channel: &Channel) -> Result<(Pid, Report)> {
+    let (mut pid, mut report) = (None, None);
+    loop {
+        match channel.receive()? {
+            Some(Report::Spawned(number)) => pid = Pid::from_raw(number),
+            Some(other) => report = Some(other),
+            // Both are gone, or the one between, which bore none.
+            None => {
+                return Err(match report {
+                    Some(Report::Failed(error)) => error,
+                    _ => killed(),
+                });
+            }
+        }
+        (pid, report) = match (pid, report) {
+            (Some(pid), Some(report)) => return Ok((pid, report)),
+            incomplete => incomplete,
+        };
+    }
+}
+
+fn killed() -> Error {
+    Error::Internal { reason: "the process was killed while it was made".into() }
 }
 
 fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
@@ -167,11 +194,16 @@ fn open(task: &Task) -> Result<Work> {
 }
 
 /// Copies, having said that it begins; the exit status tells whether all went well.
-fn copy(mut from: File, mut to: File, channel: &Channel) -> Error {
-    if let Err(error) = channel.send(&Report::Ready) {
+fn copy(from: File, to: File, channel: &Channel) -> Error {
+    let streams = rustix::stdio::dup2_stdin(&from).and_then(|()| rustix::stdio::dup2_stdout(&to));
+    if let Err(error) = streams.during("taking the files").and_then(|()| channel.send(&Report::Ready)) {
         return error;
     }
-    let status = match std::io::copy(&mut from, &mut to) {
+    // The runtime's own ends are among what was inherited: with one of a pipe open here, its end would never come.
+    if let Err(error) = sys::close_from(3).during("closing descriptors") {
+        return error;
+    }
+    let status = match std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         Ok(_) => 0,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");

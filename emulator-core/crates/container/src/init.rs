@@ -65,6 +65,9 @@ fn make<'a>(
     }
     namespaces::unshare_later(spec)?;
     name_host(spec)?;
+    if spec.has_new(NamespaceKind::Network) {
+        sys::loopback_up().during("switching the loopback device on")?;
+    }
     // Here paths still lead to the host.
     let null = protect::open_null()?;
     let nodes = devices::HostNodes::open(spec)?;

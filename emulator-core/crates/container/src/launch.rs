@@ -17,7 +17,7 @@ use crate::mounts::{Layout, Sources};
 use crate::namespaces::{self, IdMapper};
 use crate::process;
 use crate::seccomp::Filter;
-use crate::spec::{NamespaceKind, Process, Spec};
+use crate::spec::{NamespaceKind, Spec};
 use crate::sys::{self, Cloned};
 
 /// Where a process reads and writes.
@@ -128,16 +128,6 @@ impl Launched {
     /// A process that is ready, and the runtime's end of its channel.
     pub fn new(pid: Pid, pidfd: OwnedFd, channel: Channel) -> Self {
         Self { pid, pidfd, channel }
-    }
-
-    /// Waits for a process of `exec` to be ready.
-    pub fn accompany(&self, process: &Process) -> Result<()> {
-        process::adjust_oom(self.pid, process.oom_score_adj)?;
-        match self.channel.receive()? {
-            Some(Report::Ready) => Ok(()),
-            Some(Report::Failed(error)) => Err(error),
-            _ => Err(died()),
-        }
     }
 
     /// Lets it go on to its gate.

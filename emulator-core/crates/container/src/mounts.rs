@@ -165,11 +165,20 @@ impl Tree {
 
     /// Makes the root this process's own and lets go of the host's (pivot_root(2)).
     pub fn enter(self, spec: &Spec) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let namespace =
+            rustix::fs::open("/proc/self/ns/mnt", flags, Mode::empty()).during("opening /proc/self/ns/mnt")?;
         rustix::process::fchdir(&self.root).during("entering the root file system")?;
         // Stacked on the new root, the old one is found at "." again.
         rustix::process::pivot_root(".", ".").during("pivot_root")?;
         rustix::mount::unmount(".", UnmountFlags::DETACH).during("letting go of the host's root")?;
-        rustix::process::chdir("/").during("entering the root file system")?;
+        // Who joins the namespace later sees what lies topmost. That must be the container's root, and nothing of the host.
+        sys::setns(namespace.as_fd(), NamespaceKind::Mount.flag()).during("entering the root file system")?;
+        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let topmost = rustix::fs::stat("/").during("looking at the root")?;
+        if identity(topmost) != identity(rustix::fs::fstat(&self.root).during("looking at the root")?) {
+            return Err(Error::Internal { reason: "something lies over the container's root".into() });
+        }
         let Some(word) = &spec.linux.rootfs_propagation else { return Ok(()) };
         let (kind, recursive) = propagation_of(word)?;
         let flags = if recursive { kind | MountPropagationFlags::REC } else { kind };
@@ -218,7 +227,11 @@ fn overlay(lower: &OwnedFd) -> Result<OwnedFd> {
     let mut options = data(&layers);
     // Without rights on the host an overlay keeps its marks among the user's attributes.
     options.data.push(("userxattr".to_owned(), None));
-    filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)
+    let made = filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)?;
+    // The overlay holds on to its layers. Left here, this mount would lie over the host's root and be the one that is let
+    // go of in its place.
+    rustix::mount::unmount(".", UnmountFlags::DETACH).during("letting go of the layers")?;
+    Ok(made)
 }
 
 fn data(pairs: &[(&str, &str)]) -> Options {

@@ -106,6 +106,12 @@ pub fn close_on_exec_from(first: u32) -> Result<()> {
     check(result).map(drop)
 }
 
+/// Closes every descriptor from `first` on. Only for a process that ends without touching what owned them.
+pub fn close_from(first: u32) -> Result<()> {
+    // SAFETY: the caller goes on with the standard streams alone and leaves by exit(2), so that no owner is ever dropped.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
 /// Installs a seccomp filter (seccomp(2)). It can not be taken off again.
 pub fn seccomp_set_filter(program: &[libc::sock_filter], flags: u32) -> Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
@@ -179,6 +185,24 @@ pub fn catch_signals() -> Result<OwnedFd> {
         libc::signalfd(-1, all.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
     };
     check(result.into()).map(owned_fd)
+}
+
+/// Switches the loopback device of this network namespace on (netdevice(7)).
+pub fn loopback_up() -> Result<()> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: all zero is a valid request: no name and no flags.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, letter) in request.ifr_name.iter_mut().zip(b"lo") {
+        *place = *letter as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the kernel reads one `ifreq`, which outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) }.into()).map(drop)
 }
 
 /// A child that has ended and that nobody has waited for yet (waitid(2)); it stays so.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Cgroup;
 
 /// Counters; absent where the host does not count.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// Bytes in use now.
