@@ -15,6 +15,8 @@ export interface Settings {
   readonly only: readonly string[] | undefined;
   /** What executes guest code in Terrarium. */
   readonly engine: string;
+  /** How long to go on, where the benchmark watches something over time. */
+  readonly minutes: number;
   /** Whether a variant of a contender, such as `qemu-tcg-32`, was chosen. */
   readonly takesPart: (variant: string) => boolean;
   /** Tells how far it is. */

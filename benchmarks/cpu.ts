@@ -1,7 +1,7 @@
 /** How fast programs run in guests, beside the same programs on the host: one static program, and Debian's own. */
 
 import { Series, type Benchmark, type Settings } from "./benchmark.js";
-import { argumentsFor, runsAt, type Place } from "./cpu/place.js";
+import { runsAt, type Place } from "./cpu/place.js";
 import { openPlaces } from "./cpu/places.js";
 import { report } from "./cpu/report.js";
 import { resultIn, workloadsNamed, type Workload } from "./cpu/workloads.js";
@@ -42,7 +42,7 @@ async function measure(
       const checksums = new Map<string, string>();
       for (const place of places.filter(({ bits }) => runsAt(bits, workload))) {
         progress(`${workload.name}, ${place.name}, ${sample + 1} of ${samples}`);
-        const shown = await place.run(argumentsFor(workload));
+        const shown = await place.run(workload);
         const result = resultIn(shown, workload.name);
         if (result === undefined) throw new Error(`${workload.name} failed in ${place.name}: ${shown.slice(-500)}`);
         checksums.set(place.name, result.checksum);

@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import type { Engine } from "@terrarium/machine";
 import type { Benchmark } from "./benchmark.js";
 import { boot } from "./boot.js";
+import { churn } from "./churn.js";
 import type { Contender } from "./contenders/contender.js";
 import { qemu } from "./contenders/qemu.js";
 import { terrarium } from "./contenders/terrarium.js";
@@ -14,8 +15,8 @@ import { interpreter } from "./interpreter.js";
 import { table } from "./measurement.js";
 import { memory } from "./memory.js";
 
-const BENCHMARKS: readonly Benchmark[] = [boot, cpu, interpreter, memory];
-const OPTIONS = `Options: --json FILE, --samples N, --image NAME, --contenders A,B, --only A,B (workloads), --engine NAME`;
+const BENCHMARKS: readonly Benchmark[] = [boot, churn, cpu, interpreter, memory];
+const OPTIONS = `Options: --json FILE, --samples N, --image NAME, --contenders A,B, --only A,B (workloads), --engine NAME, --minutes N (churn)`;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -26,6 +27,7 @@ const { positionals, values } = parseArgs({
     contenders: { type: "string" },
     only: { type: "string" },
     engine: { type: "string", default: "auto" },
+    minutes: { type: "string", default: "60" },
   },
 });
 const progress = (text: string): void => {
@@ -46,6 +48,7 @@ if (benchmark === undefined) {
     image: values.image,
     only: values.only?.split(","),
     engine: values.engine,
+    minutes: Number(values.minutes),
     takesPart: (variant) => chosen?.some((name) => variant === name || variant.startsWith(`${name}-`)) ?? true,
     progress,
   });

@@ -30,8 +30,8 @@ export interface Contender {
   readonly architectures: readonly Architecture[];
   /** Why it cannot take part here, or nothing where it can. */
   unavailable(): Promise<string | undefined>;
-  /** Boots `image` to its prompt. */
-  boot(image: Image): Promise<BootedGuest>;
+  /** Boots `image` to its prompt, on a processor with AVX2 and FMA if `wide`. */
+  boot(image: Image, wide?: boolean): Promise<BootedGuest>;
   /** Runs the bare guest program, a PVH kernel of 64 bits, with that command line. */
   readonly execute?: (kernel: string, commandLine: string) => Promise<ProgramSample>;
 }

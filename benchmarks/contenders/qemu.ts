@@ -27,7 +27,7 @@ export const qemu: Contender = {
     return undefined;
   },
 
-  async boot({ name, kernel, initrd, commandLine, memory, prompt }: Image) {
+  async boot({ name, kernel, initrd, commandLine, memory, prompt }: Image, wide = false) {
     const architecture = recipes.find((recipe) => recipe.name === name)?.architecture ?? "amd64";
     const initrdArguments = initrd === undefined ? [] : ["-initrd", fileURLToPath(initrd)];
     const start = performance.now();
@@ -35,6 +35,7 @@ export const qemu: Contender = {
       ...["-m", String(parseBytes(memory, "memory") / 2 ** 20)],
       ...["-kernel", fileURLToPath(kernel), "-append", commandLine],
       ...initrdArguments,
+      ...(wide ? ["-cpu", "max"] : []),
     ]);
     return await bootToPrompt(guest, prompt, start);
   },

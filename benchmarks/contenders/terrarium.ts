@@ -14,9 +14,9 @@ export function terrarium(engine: Engine): Contender {
     architectures: ["amd64", "i386"],
     unavailable: () => Promise.resolve(undefined),
 
-    async boot(image: Image) {
+    async boot(image: Image, wide = false) {
       const start = performance.now();
-      const machine = await boot(image, { engine });
+      const machine = await boot(image, { engine, ...(wide ? { cpu: "x86-64-v3" } : {}) });
       const guest = {
         write: (text: string) => machine.console.write(text),
         waitFor: (pattern: string) => machine.console.waitFor(pattern, { timeout }),

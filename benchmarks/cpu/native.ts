@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import type { Entry } from "@terrarium/images/cpio";
 import type { Image } from "@terrarium/machine";
 import { PROGRAM, unpacked } from "./guest-files.js";
-import type { Place } from "./place.js";
+import { argumentsFor, type Place } from "./place.js";
 
 /** As in the guests' profile. */
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,5 +34,5 @@ export async function nativePlace(
     progress(`${name} is left out: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
-  return { name, bits, run };
+  return { name, bits, run: (workload) => run(argumentsFor(workload)) };
 }

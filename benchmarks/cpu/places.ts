@@ -3,10 +3,11 @@
 import { images, type Architecture } from "@terrarium/images";
 import type { Image } from "@terrarium/machine";
 import type { Settings } from "../benchmark.js";
+import type { BootedGuest } from "../contenders/contender.js";
 import { cpuWorkloads } from "../guest-program.js";
 import { ownFiles, PROGRAM, withFiles } from "./guest-files.js";
 import { nativePlace } from "./native.js";
-import { runsAt, type Place } from "./place.js";
+import { argumentsFor, runsAt, type Place } from "./place.js";
 import type { Workload } from "./workloads.js";
 
 const WIDTHS: readonly (readonly [Architecture, number])[] = [
@@ -33,9 +34,18 @@ export async function openPlaces(
     const extended = await withFiles(image, files);
     for (const contender of guests) {
       const name = `${contender.name}-${bits}`;
-      progress(`booting ${name}`);
-      const guest = owner.use(await contender.boot(extended));
-      places.push({ name, bits, run: (args) => guest.run([PROGRAM, ...args]) });
+      const boot = async (wide: boolean): Promise<BootedGuest | undefined> => {
+        const wanted = workloads.filter((workload) => workload.wide === wide && runsAt(bits, workload));
+        if (wanted.length === 0) return undefined;
+        progress(`booting ${name}${wide ? " with AVX2 and FMA" : ""}`);
+        return owner.use(await contender.boot(extended, wide));
+      };
+      const [usual, wide] = [await boot(false), await boot(true)];
+      const run = async (workload: Workload): Promise<string> => {
+        const guest = workload.wide ? wide : usual;
+        return (await guest?.run([PROGRAM, ...argumentsFor(workload)])) ?? "";
+      };
+      places.push({ name, bits, run });
     }
   }
   return places;

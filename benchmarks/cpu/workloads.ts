@@ -9,12 +9,17 @@ export interface Workload {
   readonly group: Group;
   /** The program and its arguments, where it is not a piece. */
   readonly command: readonly string[];
+  /** It needs a processor with AVX2 and FMA. */
+  readonly wide: boolean;
 }
 
 const COMPUTATION = [
   ...["sha256", "sieve", "xorshift64", "branches", "calls", "crc32", "qsort", "bytecode"],
   ...["pointer-chase", "memcpy", "memcpy-sse2", "memchr", "nbody", "matmul", "matmul-sse2", "x87"],
 ];
+
+/** In guests of their own, so that what all other workloads run on stays as stock programs find it. */
+const WIDE = ["matmul-fma", "blend-avx2"];
 
 const KERNEL_PATHS = ["getppid", "page-faults", "pipe", "fork", "exec"];
 
@@ -33,9 +38,10 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 export const WORKLOADS: readonly Workload[] = [
-  ...COMPUTATION.map((name): Workload => ({ name, group: "computation", command: [] })),
-  ...KERNEL_PATHS.map((name): Workload => ({ name, group: "kernel paths", command: [] })),
-  ...Object.entries(PROGRAMS).map(([name, command]): Workload => ({ name, group: "programs", command })),
+  ...COMPUTATION.map((name): Workload => ({ name, group: "computation", command: [], wide: false })),
+  ...WIDE.map((name): Workload => ({ name, group: "computation", command: [], wide: true })),
+  ...KERNEL_PATHS.map((name): Workload => ({ name, group: "kernel paths", command: [], wide: false })),
+  ...Object.entries(PROGRAMS).map(([name, command]): Workload => ({ name, group: "programs", command, wide: false })),
 ];
 
 /** The workloads of these names, or all of them. */

@@ -34,6 +34,14 @@ export class FakeMachine implements CoreMachine {
     if (memory !== "") this.#sent = encoder.encode(memory);
   }
 
+  profile(): [] {
+    return [];
+  }
+
+  region(): undefined {
+    return undefined;
+  }
+
   compile(): void {
     this.#behaviour.onCompile?.();
   }
@@ -76,7 +84,8 @@ export class FakeMachine implements CoreMachine {
   }
 
   stats(): CoreStats {
-    return { instructions: this.#runs, memoryBytes: 0, coreBytes: 0 };
+    // Nothing else that the fake counts is asked for.
+    return { instructions: this.#runs } as CoreStats;
   }
 
   snapshot(): Uint8Array {

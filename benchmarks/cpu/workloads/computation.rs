@@ -119,3 +119,45 @@ pub fn bytecode() -> Workload {
         u64::from(machine.locals[1])
     })
 }
+
+/// Two pictures mixed, a byte of which is a channel: 32 bytes at a time, in words of 16 bits.
+#[cfg(target_arch = "x86_64")]
+pub fn blend_avx2() -> Workload {
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi16, _mm256_loadu_si256, _mm256_mullo_epi16, _mm256_packus_epi16, _mm256_set1_epi16,
+        _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_si256, _mm256_unpackhi_epi8, _mm256_unpacklo_epi8,
+    };
+    const BYTES: usize = 16 << 10;
+    const ROUNDS: i16 = 32;
+    #[target_feature(enable = "avx2")]
+    fn mix(below: &[u8], above: &[u8], mixed: &mut [u8], share: i16) {
+        let (above_share, below_share) = (_mm256_set1_epi16(share), _mm256_set1_epi16(256 - share));
+        let (half, zero) = (_mm256_set1_epi16(128), _mm256_setzero_si256());
+        let words = |below, above| {
+            let sum = _mm256_add_epi16(_mm256_mullo_epi16(below, below_share), _mm256_mullo_epi16(above, above_share));
+            _mm256_srli_epi16::<8>(_mm256_add_epi16(sum, half))
+        };
+        let sources = below.as_chunks::<32>().0.iter().zip(above.as_chunks::<32>().0);
+        for ((below, above), mixed) in sources.zip(mixed.as_chunks_mut::<32>().0) {
+            // SAFETY: each is 32 bytes long, and the access needs no alignment.
+            let [below, above] = [below, above].map(|bytes| unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) });
+            let low = words(_mm256_unpacklo_epi8(below, zero), _mm256_unpacklo_epi8(above, zero));
+            let high = words(_mm256_unpackhi_epi8(below, zero), _mm256_unpackhi_epi8(above, zero));
+            // SAFETY: as above.
+            unsafe { _mm256_storeu_si256((mixed as *mut [u8; 32]).cast::<__m256i>(), _mm256_packus_epi16(low, high)) };
+        }
+    }
+    assert!(is_x86_feature_detected!("avx2"), "the processor has no AVX2");
+    let mut state = 1;
+    let mut picture = || (0..BYTES).map(|_| random(&mut state) as u8).collect::<Vec<u8>>();
+    let (below, above, mut mixed) = (picture(), picture(), vec![0; BYTES]);
+    Workload::new(BYTES as u32 * ROUNDS as u32, move || {
+        let mut sum = 0;
+        for round in 0..ROUNDS {
+            // SAFETY: the processor has it.
+            unsafe { mix(black_box(&below), black_box(&above), &mut mixed, 60 + round) };
+            sum = checksum([sum, u64::from_le_bytes(mixed.as_chunks::<8>().0[usize::from(round as u16)])]);
+        }
+        sum
+    })
+}

@@ -47,6 +47,10 @@ fn find(name: &str) -> Option<Workload> {
         "pointer-chase" => memory::pointer_chase(),
         "matmul" => floating_point::matmul(),
         "matmul-sse2" => floating_point::matmul_sse2(),
+        #[cfg(target_arch = "x86_64")]
+        "matmul-fma" => floating_point::matmul_fma(),
+        #[cfg(target_arch = "x86_64")]
+        "blend-avx2" => computation::blend_avx2(),
         "nbody" => floating_point::nbody(),
         "x87" => floating_point::x87(),
         "exec" => kernel::exec(),

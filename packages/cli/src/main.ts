@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { bootCommand } from "./commands/boot.js";
 import { imagesCommand } from "./commands/images.js";
 import { lockstepCommand } from "./commands/lockstep.js";
+import { profileCommand } from "./commands/profile.js";
 
 /** Exit status of a mistake in the call, or of ours; the guest's own troubles have others. */
 const STATUS_ERROR = 2;
@@ -20,7 +21,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const report = (result: number): void => {
     status = result;
   };
-  for (const command of [bootCommand(report), imagesCommand(), lockstepCommand(report)]) {
+  for (const command of [bootCommand(report), imagesCommand(), lockstepCommand(report), profileCommand()]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   try {

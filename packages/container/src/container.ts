@@ -8,7 +8,6 @@ import {
   type Duration,
   type Exit,
   type Guest,
-  type GuestStats,
   type RunOptions,
   type RunResult,
   type Snapshot,
@@ -31,7 +30,7 @@ import { isRoot, processOf, specOf } from "./oci.js";
 let created = 0;
 
 /** What `stats()` of a container tells; what the host does not count is missing. */
-export interface ContainerStats extends GuestStats {
+export interface ContainerStats {
   /** Bytes of memory in use. */
   readonly memoryBytes?: number;
   /** Processor time since the start. */

@@ -3,6 +3,9 @@
  * is written against this and nothing else.
  */
 
+import type { HotRegion, RegionListing } from "./profile.js";
+import type { CoreStats } from "./stats.js";
+
 /** Why {@link CoreMachine.run} came back. */
 export type RunOutcome =
   /** The budget is used up; the guest wants to go on. */
@@ -65,18 +68,6 @@ export interface CoreConfig {
   readonly randomSeed: number;
 }
 
-/** Counters of one machine, all since power-on. */
-export interface CoreStats {
-  /** Guest instructions retired. */
-  readonly instructions: number;
-  /** Size of guest RAM, in bytes. */
-  readonly memoryBytes: number;
-  /** The most the core itself takes beside guest RAM, in bytes. */
-  readonly coreBytes: number;
-  /** Everything else the core counts, by name. */
-  readonly [counter: string]: unknown;
-}
-
 /** What a guest wrote to the ports for debugging. */
 export interface DebugOutput {
   /** Bytes written to port 0x80, where firmware reports how far it is. */
@@ -87,8 +78,12 @@ export interface DebugOutput {
 
 /** One machine inside the core. Calls are synchronous; the owner gives it a thread. */
 export interface CoreMachine {
-  /** Compiles what runs often to WebAssembly, from now on. */
-  compile(): void;
+  /** Compiles what runs often to WebAssembly, from now on; with `profile` to code that counts what it does. */
+  compile(profile: boolean): void;
+  /** The regions that count, the hottest first. */
+  profile(): readonly HotRegion[];
+  /** What is in a region that counts, while it is there. */
+  region(slot: number): RegionListing | undefined;
   /** Runs about `budget` instructions. `nowNs` is the host's monotonic clock and never goes back. */
   run(nowNs: number, budget: number): RunOutcome;
   /** Starts the guest again after it was reset. Throws {@link CoreError} as a plain object. */
@@ -140,8 +135,8 @@ export interface Core {
   /** Brings a machine back from {@link CoreMachine.snapshot}. Throws {@link CoreError} as a plain object. */
   restoreMachine(snapshot: Uint8Array): CoreMachine;
   /**
-   * Powers two machines on that are kept in step; guest time is a nanosecond an instruction. One compiles what has run for
-   * `hot` instructions; 1 is everything. Throws {@link CoreError} as a plain object.
+   * Powers two machines on that are kept in step; guest time is a nanosecond an instruction. One compiles what has run
+   * `hot` times; 1 is everything. Throws {@link CoreError} as a plain object.
    */
   createLockstep(config: CoreConfig, source: BootSource, hot: number): CoreLockstep;
   /** Every error code of the core, and the fields of its details. */

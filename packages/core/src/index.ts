@@ -4,6 +4,8 @@ import { instantiate } from "#artefact";
 import type { Core } from "./core.js";
 
 export type * from "./core.js";
+export type * from "./profile.js";
+export type * from "./stats.js";
 
 let core: Promise<Core> | undefined;
 

@@ -8,11 +8,12 @@ import type {
   CoreErrorRow,
   CoreLockstep,
   CoreMachine,
-  CoreStats,
   DebugOutput,
   LockstepProgress,
   RunOutcome,
 } from "./core.js";
+import type { HotRegion } from "./profile.js";
+import type { CoreStats } from "./stats.js";
 
 /** A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory. */
 export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
@@ -40,8 +41,13 @@ function wasmLockstep(pair: Face.Lockstep): CoreLockstep {
 
 function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
   return {
-    compile: () => {
-      machine.compile();
+    compile: (profile) => {
+      machine.compile(profile);
+    },
+    profile: () => machine.profile() as HotRegion[],
+    region: (slot) => {
+      const listing = machine.region(slot) as { readonly guest: string[]; readonly module: number[] } | undefined;
+      return listing === undefined ? undefined : { ...listing, module: Uint8Array.from(listing.module) };
     },
     run: (nowNs, budget) => machine.run(nowNs, budget) as RunOutcome,
     reboot: (source) => {
@@ -50,8 +56,8 @@ function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMac
     serialInput: (port, bytes) => machine.serial_input(port, bytes),
     serialOutput: (port) => machine.serial_output(port),
     stats: () => {
-      const stats = machine.stats() as Omit<CoreStats, "coreBytes"> & { readonly memoryBytes: number };
-      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes } as CoreStats;
+      const stats = machine.stats() as Omit<CoreStats, "coreBytes">;
+      return { ...stats, coreBytes: memory.buffer.byteLength - stats.memoryBytes };
     },
     snapshot: () => machine.snapshot(),
     takeTrace: () => machine.take_trace(),

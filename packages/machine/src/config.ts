@@ -32,6 +32,8 @@ export interface BootOptions {
   readonly decompressOnHost?: boolean;
   /** What to trace, such as `["exec", "pio"]`; the lines come from `onTrace`. */
   readonly trace?: readonly string[];
+  /** Compile to code that counts what it does, for `profile()`; it is a little slower. */
+  readonly profile?: boolean;
   /** What a guest reset does: start over (as a PC), or end the run. */
   readonly onReset?: "reboot" | "stop";
 }
@@ -62,6 +64,7 @@ export interface MachineConfig extends BootOptions {
 /** A config in which everything is decided; the form that crosses to the worker. */
 export interface ResolvedConfig {
   readonly engine: Engine;
+  readonly profile: boolean;
   readonly core: CoreConfig;
   readonly startup: Startup;
 }
@@ -83,6 +86,7 @@ export function resolveConfig(config: MachineConfig): ResolvedConfig {
   const onReset = oneOf("onReset", config.onReset ?? "reboot", ["reboot", "stop"]);
   return {
     engine: resolveEngine(config),
+    profile: config.profile ?? false,
     core: {
       memoryBytes: parseBytes(config.memory ?? "512MiB", "memory"),
       cpu: oneOf("cpu", config.cpu ?? "x86-64-v2", CPU_MODELS),

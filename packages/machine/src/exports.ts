@@ -1,6 +1,6 @@
 /** The names both entries share. */
 
-export type { CpuModel, DebugOutput } from "@terrarium/core";
+export type { CompiledExits, CpuModel, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
 export type { ContainerErrorDetails } from "./container-codes.js";
 export {
@@ -14,9 +14,9 @@ export {
 } from "./config.js";
 export type { Console, WaitOptions } from "./console.js";
 export { MachineError, TimeoutError, type ErrorCode, type ErrorDetails, type HostErrorDetails } from "./errors.js";
-export type { Capabilities, Guest, GuestStats, MachineStats, RunOptions, RunResult } from "./guest.js";
+export type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
 export type { Image } from "./image.js";
-export type { Machine } from "./machine.js";
+export type { Machine, MachineStats } from "./machine.js";
 export type { SerialPort } from "./serial.js";
 export type { Exit } from "./server/protocol.js";
 export type { Snapshot } from "./snapshot.js";

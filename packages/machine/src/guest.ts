@@ -43,14 +43,8 @@ export interface Capabilities {
   readonly copy: boolean;
 }
 
-/** What `stats()` tells: whatever is counted, by name. */
-export type GuestStats = Readonly<Record<string, unknown>>;
-
-/** What `stats()` of a machine tells. */
-export interface MachineStats extends GuestStats {
-  /** Guest instructions retired since power-on. */
-  readonly instructions: number;
-}
+/** What `stats()` tells: counters, of which each kind of guest has its own. */
+export type GuestStats = object;
 
 /** A running guest. There are no others: `boot()` makes one, and its end is final. */
 export interface Guest extends AsyncDisposable {

@@ -13,7 +13,7 @@ const UNIX_SECONDS = 1_700_000_000;
 const RANDOM_SEED = 1;
 
 /**
- * Powers on two machines of `config` that are compared as they go: one interprets, the other compiles what has run for `hot` instructions.
+ * Powers on two machines of `config` that are compared as they go: one interprets, the other compiles what has run `hot` times.
  * @throws MachineError as `boot()` does
  */
 export async function lockstep(config: MachineConfig, hot = 1): Promise<CoreLockstep> {

@@ -1,13 +1,13 @@
 /** A running machine, seen from the caller's thread. */
 
-import type { DebugOutput } from "@terrarium/core";
+import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { CommandRunner } from "./agent.js";
 import { AgentClient } from "./agent/client.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { Capabilities, Guest, MachineStats, RunOptions, RunResult } from "./guest.js";
+import type { Capabilities, Guest, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
@@ -25,6 +25,9 @@ export interface Identity {
   /** Whether the Terrarium agent listens on its second serial port. */
   readonly agent: boolean;
 }
+
+/** What a machine counts. */
+export type MachineStats = CoreStats;
 
 /** A running x86 PC. */
 export class Machine implements Guest {
@@ -117,6 +120,16 @@ export class Machine implements Guest {
 
   async stats(): Promise<MachineStats> {
     return await this.#call((server) => server.stats());
+  }
+
+  /** Regions of compiled code, the one with most instructions first; none where it was not booted with `profile`. */
+  async profile(): Promise<readonly HotRegion[]> {
+    return await this.#call((server) => server.profile());
+  }
+
+  /** What is in the region that `profile()` told of; nothing where it is gone meanwhile. */
+  async region(slot: number): Promise<RegionListing | undefined> {
+    return await this.#call((server) => server.region(slot));
   }
 
   async stop(): Promise<void> {

@@ -6,9 +6,10 @@
 use core::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashMap;
-use x86::Op;
+use x86::instructions::integer::Int;
+use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Translation};
+use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::state::Mode;
 
@@ -16,6 +17,7 @@ use crate::state::Mode;
 const CAPACITY: usize = 1 << 17;
 /// The same where hot blocks are compiled, which they only become if they are kept: 20 MiB.
 const CAPACITY_TO_COMPILE: usize = 1 << 19;
+const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.
@@ -34,6 +36,11 @@ pub(crate) struct Key {
     pub(crate) phys: u64,
     /// Mode it was decoded for.
     pub(crate) mode: Mode,
+}
+
+impl Key {
+    /// The address in the key of a block that has been dropped: there is none.
+    const DROPPED: u64 = u64::MAX;
 }
 
 impl Hash for Key {
@@ -55,12 +62,14 @@ pub(crate) struct Block {
     /// Physical page its last instruction crosses into.
     pub(crate) second_page: Option<u64>,
     pub(crate) key: Key,
-    /// Instructions interpreted in it.
+    /// How often it has been interpreted.
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
     /// The linear address that led here last.
     linear: u64,
+    /// It ends with a jump or call without a fixed target.
+    indirect: bool,
 }
 
 /// Where a linear address leads to.
@@ -84,6 +93,26 @@ pub(crate) struct Run {
     pub(crate) bytes: u16,
 }
 
+impl Block {
+    /// How often it has been interpreted.
+    pub(crate) fn heat(&self) -> u32 {
+        self.heat
+    }
+
+    /// The linear address that led here last.
+    pub(crate) fn linear(&self) -> u64 {
+        self.linear
+    }
+
+    /// Physical addresses and lengths of its bytes, by page.
+    fn ranges(&self) -> impl Iterator<Item = (u64, u16)> + use<> {
+        let phys = self.key.phys;
+        let in_first = self.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
+        let rest = self.bytes - in_first;
+        core::iter::once((phys, in_first)).chain(self.second_page.map(|second| (second, rest)))
+    }
+}
+
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
@@ -94,8 +123,10 @@ pub(crate) struct BlockCache {
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
-    /// How many instructions are interpreted in a block before it is worth compiling; 0 is never.
+    /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
+    /// Where blocks that end with a jump or call without a fixed target went.
+    targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
@@ -121,6 +152,7 @@ impl BlockCache {
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
+            targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
             jump_pages: [[0; JUMP_PAGES / 64]; 2],
@@ -143,25 +175,47 @@ impl BlockCache {
         (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
-    /// Blocks are compiled once `hot_at` instructions have been interpreted in them. Before the first block.
+    /// Blocks are compiled once they have been interpreted `hot_at` times. Before the first block.
     pub(crate) fn compile_at(&mut self, hot_at: u32) {
         self.forget();
         self.hot_at = hot_at;
         self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
     }
 
-    /// `global`: the address leads to the same place in all address spaces.
-    pub(crate) fn remember_jump(&mut self, linear: u64, mode: u16, block: u32, global: bool) {
-        let page = jump_page(linear);
-        self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
+    /// Remembers that `linear` leads to `block`, and where compiled code is entered there. `pages` are those that this relies on, and `global` says
+    /// that they are the same in all address spaces.
+    pub(crate) fn remember_jump(
+        &mut self,
+        linear: u64,
+        mode: u16,
+        block: u32,
+        entry: Option<Entry>,
+        pages: &[u64],
+        global: bool,
+    ) {
+        for page in pages.iter().map(|&page| jump_page(page)) {
+            self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
+        }
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
         self.blocks[block as usize].linear = linear;
-        let Block { key, compiled, .. } = self.block(block);
-        let entry = if compiled && far_from_canonical_hole(linear) { self.code.find(&key) } else { None };
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
         self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
+    }
+
+    /// Where compiled code can be entered at `linear`, which leads to `block`, if its pages lie where they should.
+    pub(crate) fn entry_at(&self, block: u32, linear: u64) -> Option<Entry> {
+        let block = &self.blocks[block as usize];
+        if block.compiled && far_from_canonical_hole(linear) { self.code.find(&block.key) } else { None }
+    }
+
+    /// There is no code for `block`: if there was, it may become hot again.
+    pub(crate) fn cool_down(&mut self, block: u32) {
+        let block = &mut self.blocks[block as usize];
+        if core::mem::take(&mut block.compiled) {
+            block.heat = 0;
+        }
     }
 
     pub(crate) fn jumps_address(&self) -> usize {
@@ -180,9 +234,30 @@ impl BlockCache {
             return false;
         }
         let block = &mut self.blocks[index as usize];
+        if block.indirect {
+            self.targets.expect(index);
+        }
         let before = block.heat;
-        block.heat = before.wrapping_add(u32::from(block.count));
+        block.heat = before.wrapping_add(1);
         before < self.hot_at && block.heat >= self.hot_at
+    }
+
+    /// Where the block that has been interpreted last went, if that is worth knowing.
+    #[inline(always)]
+    pub(crate) fn note_target(&mut self, linear: u64) {
+        if self.targets.is_expected() {
+            self.targets.note(linear);
+        }
+    }
+
+    /// What is interpreted next does not follow from what was interpreted last.
+    pub(crate) fn expect_no_target(&mut self) {
+        self.targets.expect_none();
+    }
+
+    /// Linear addresses where block `index`, which ends with a jump or call without a fixed target, went most often, the most frequent first.
+    pub(crate) fn likely_targets(&self, index: u32) -> Vec<u64> {
+        self.targets.likely(index)
     }
 
     /// Block `index` has not been dropped.
@@ -194,27 +269,38 @@ impl BlockCache {
         &self.ops[block.first as usize..][..usize::from(block.count)]
     }
 
-    /// `blocks`, of one page and the entry first, have been compiled.
-    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[u32]) {
-        let first = self.block(blocks[0]).key;
-        let key = |&offset: &i64| Key { phys: first.phys.wrapping_add(offset as u64), mode: first.mode };
-        let entries: Vec<Key> = translation.entries.iter().map(key).collect();
-        for &block in blocks {
-            let block = &mut self.blocks[block as usize];
-            block.compiled |= entries.contains(&block.key);
-        }
-        let range = |&block: &u32| (self.block(block).key.phys, self.block(block).bytes);
-        self.code.insert(translation.code, entries, blocks.iter().map(range).collect());
-        for &index in blocks {
-            let Block { key, linear, .. } = self.block(index);
-            let jump = &mut self.jumps[jump_index(linear)];
-            if let Some(entry) = self.code.find(&key)
-                && (jump.block, jump.linear, jump.code) == (index, linear, NO_CODE)
-                && far_from_canonical_hole(linear)
-            {
-                (jump.code, jump.place) = (entry.code.0, entry.place);
+    /// `blocks`, with their offsets from the first, the entry, have been compiled; they lie in `pages`.
+    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
+        let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
+        let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
+        self.code.insert(translation.code, &entries, pages, self.parts(blocks));
+        for &place in &translation.entries {
+            let index = blocks[place].0;
+            let block = &mut self.blocks[index as usize];
+            block.compiled = true;
+            // Its code will be found when it is looked for again.
+            let jump = &mut self.jumps[jump_index(block.linear)];
+            if (jump.block, jump.linear, jump.code) == (index, block.linear, NO_CODE) {
+                jump.tag = 0;
             }
         }
+    }
+
+    /// What `blocks`, the entry first, are made of. A function that is called from several places is there once.
+    fn parts(&self, blocks: &[(u32, i64)]) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for &(block, _) in blocks {
+            let block = self.block(block);
+            let mut linear = block.linear();
+            for (phys, bytes) in block.ranges() {
+                let part = Part { linear, phys, bytes };
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+                linear = linear.wrapping_add(u64::from(bytes));
+            }
+        }
+        parts
     }
 
     #[inline(always)]
@@ -280,6 +366,13 @@ impl BlockCache {
         self.by_key.get(key).copied()
     }
 
+    /// The same for code at `linear`: mostly the block that was there before mappings changed.
+    pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
+        let jump = &self.jumps[jump_index(linear)];
+        let is_it = self.blocks.get(jump.block as usize).is_some_and(|block| block.key == *key);
+        if is_it { Some(jump.block) } else { self.find(key) }
+    }
+
     /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write
     /// translations of those must go.
     pub(crate) fn insert(&mut self, key: Key, ops: &[Op], second_page: Option<u64>) -> (u32, bool) {
@@ -300,8 +393,11 @@ impl BlockCache {
             heat: 0,
             compiled: self.code.find(&key).is_some(),
             linear: 0,
+            indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
-        self.by_key.insert(key, index);
+        if let Some(other) = self.by_key.insert(key, index) {
+            self.blocks[other as usize].key.phys = Key::DROPPED;
+        }
         self.decoded += 1;
         let mut new_page = false;
         for page in core::iter::once(key.phys >> 12).chain(second_page.map(|p| p >> 12)) {
@@ -345,6 +441,7 @@ impl BlockCache {
         if self.by_key.get(&block.key) == Some(&index) {
             self.by_key.remove(&block.key);
         }
+        self.blocks[index as usize].key.phys = Key::DROPPED;
         let first = block.first as usize;
         for op in &self.ops[first..first + usize::from(block.count)] {
             op.code.set(LEAVE);
@@ -363,6 +460,7 @@ impl BlockCache {
         self.blocks.clear();
         self.by_key.clear();
         self.by_page.clear();
+        self.targets = Targets::default();
         self.forget_jumps();
     }
 }
@@ -385,10 +483,10 @@ fn jump_index(linear: u64) -> usize {
     (linear ^ linear >> JUMP_SHIFT) as usize & (JUMPS - 1)
 }
 
-/// No relative branch leads from the page of `linear` to an address that is not canonical: compiled code checks none.
+/// No relative branch leads from a region entered at `linear` to an address that is not canonical: compiled code checks none.
 fn far_from_canonical_hole(linear: u64) -> bool {
     const HALF: i64 = 1 << 47;
-    const REACH: i64 = 1 << 32;
+    const REACH: i64 = 1 << 33;
     let linear = linear as i64;
     (-HALF + REACH..HALF - REACH).contains(&linear)
 }

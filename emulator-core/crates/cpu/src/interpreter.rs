@@ -31,6 +31,7 @@ impl Exec<'_> {
             }
             if let Err(exception) = self.run_some(until) {
                 if core::mem::take(&mut self.cpu.meets_device) {
+                    self.cpu.counters.device_met(self.cpu.retired);
                     self.cpu.alone = true;
                     self.cpu.leave = true;
                     until = self.cpu.retired + 1;
@@ -106,13 +107,16 @@ impl Exec<'_> {
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
+        self.cpu.blocks.note_target(linear);
         let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+        let mut has_left_code = false;
         if found.is_some()
             && let Some(entry) = self.cpu.blocks.entry(linear)
         {
             if !self.try_code(entry, limit)? {
                 return Ok(());
             }
+            has_left_code = true;
             // Code may have gone on to another mode.
             rip = self.cpu.state.rip;
             linear = self.code_linear(rip);
@@ -121,9 +125,17 @@ impl Exec<'_> {
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match found {
             Some(index) => index,
-            None => self.find_block(rip, linear)?,
+            None => {
+                let index = self.find_block(rip, linear)?;
+                if !has_left_code && shadow.is_none() && self.cpu.blocks.entry(linear).is_some() {
+                    // It is found now, and so is its code.
+                    return Ok(());
+                }
+                index
+            }
         };
-        if self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
+        // What code has left is interpreted now, whatever waits: its flags may only be right further on.
+        if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
             return Ok(());
         }
         // The one place where the dispatch is inlined: a second copy would double the code and the time to compile it.
@@ -219,14 +231,12 @@ impl Exec<'_> {
         let page = self.fetch_page(linear)?;
         let phys = page.phys.0 | linear & (PAGE_BYTES - 1);
         let key = Key { phys, mode: self.cpu.mode };
-        let found = self.cpu.blocks.find(&key);
+        let found = self.cpu.blocks.find_at(&key, linear);
         let index = match found {
             Some(index) if self.second_page_unchanged(index, linear)? => index,
             _ => self.decode_block(rip, linear, key)?,
         };
-        let mode_bits = self.cpu.mode_bits;
-        let global = self.cpu.tlb.is_global_code(linear);
-        self.cpu.blocks.remember_jump(linear, mode_bits, index, global);
+        self.remember_jump(linear, index);
         Ok(index)
     }
 
@@ -347,5 +357,5 @@ fn distance(first: *const Op, at: *const Op) -> u64 {
 /// Whether nothing may follow `inst` in its block.
 fn ends_block(inst: &Inst) -> bool {
     let row = inst.row();
-    row.has_note("end") || (inst.rep != Rep::None && row.has_note("rep"))
+    row.ends_block || (inst.rep != Rep::None && row.repeats)
 }

@@ -19,6 +19,7 @@ mod msr;
 mod reset;
 mod segments;
 mod state;
+mod stats;
 mod system;
 #[cfg(test)]
 mod testing;
@@ -41,10 +42,13 @@ pub use state::{
     Access, DescriptorTable, InterruptShadow, Mode, Msrs, RegisterFile, Segment, State, X87, control, eflags,
 };
 
+pub use stats::{CpuStats, Exit, Exits};
+
 use blocks::BlockCache;
 use clock::SliceClock;
 use compiled::{Compiler, Context};
 use exec::Exec;
+use stats::Counters;
 use tlb::Tlb;
 use trace::Trace;
 pub use trace::dump;
@@ -68,6 +72,8 @@ pub struct Cpu {
     pub(crate) clock: SliceClock,
     /// Instructions retired since power-on.
     pub(crate) retired: u64,
+    /// Of them, those of before the snapshot that this processor comes from.
+    restored: u64,
     /// Something must be looked at before the next block: an interrupt, the shadow, HLT.
     pub(crate) attention: bool,
     /// A bus access may have changed a line or a deadline: give the board its turn after this block.
@@ -91,36 +97,8 @@ pub struct Cpu {
     pub(crate) faults: u64,
     pub(crate) trace: Option<Box<Trace>>,
     pub(crate) context: Context,
+    pub(crate) counters: Counters,
     pub(crate) compiler: Option<Box<Compiler>>,
-}
-
-/// Counters since power-on, for `vm.stats()`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct CpuStats {
-    /// Instructions retired.
-    pub instructions: u64,
-    /// Blocks decoded.
-    pub blocks_decoded: u64,
-    /// Blocks dropped because their bytes were written.
-    pub blocks_invalidated: u64,
-    /// Data and fetch translations that missed the TLB.
-    pub tlb_misses: u64,
-    /// Hardware interrupts delivered.
-    pub interrupts: u64,
-    /// Exceptions delivered.
-    pub exceptions: u64,
-    /// Of the instructions, those that compiled code retired.
-    pub compiled_instructions: u64,
-    /// How often compiled code was entered.
-    pub compiled_entries: u64,
-    /// Regions compiled that can be entered.
-    pub regions: u64,
-    /// WebAssembly modules compiled since power-on, and their bytes.
-    pub modules: u64,
-    /// See `modules`.
-    pub module_bytes: u64,
-    /// Nanoseconds compiling took, as far as the guest waited for it.
-    pub compile_ns: u64,
 }
 
 /// What [`Cpu`] saves: the architectural state and the counter guest time is derived from.
@@ -155,6 +133,7 @@ impl Cpu {
             blocks: BlockCache::new(),
             clock: SliceClock::default(),
             retired: 0,
+            restored: 0,
             attention: true,
             leave: false,
             alone: true,
@@ -168,6 +147,7 @@ impl Cpu {
             faults: 0,
             trace: None,
             context: Context::new(),
+            counters: Counters::default(),
             compiler: None,
         };
         cpu.state_changed();
@@ -189,21 +169,29 @@ impl Cpu {
     /// Counters since power-on.
     #[must_use]
     pub fn stats(&self) -> CpuStats {
-        let compiler = self.compiler.as_deref();
-        let translator = compiler.map(Compiler::translator_stats).unwrap_or_default();
+        let Counters { instructions, helped, exits, .. } = self.counters;
+        let translator = self.compiler.as_deref().map(Compiler::translator_stats).unwrap_or_default();
         CpuStats {
-            compiled_instructions: compiler.map_or(0, |compiler| compiler.instructions),
-            compiled_entries: compiler.map_or(0, |compiler| compiler.entries),
-            regions: translator.regions,
-            modules: translator.modules,
-            module_bytes: translator.module_bytes,
-            compile_ns: translator.compile_ns,
             instructions: self.retired,
+            interpreted_instructions: self.retired - self.restored - instructions,
+            compiled_instructions: instructions - helped,
+            helped_instructions: helped,
+            restored_instructions: self.restored,
             blocks_decoded: self.blocks.decoded,
             blocks_invalidated: self.blocks.invalidated,
             tlb_misses: self.tlb.misses,
             interrupts: self.interrupts,
             exceptions: self.faults,
+            compiled_entries: exits.sum(),
+            compiled_exits: exits,
+            regions: translator.regions,
+            regions_invalidated: self.blocks.code.invalidated,
+            regions_evicted: self.blocks.code.evicted,
+            modules: translator.modules,
+            module_bytes: translator.module_bytes,
+            held_module_bytes: translator.held_module_bytes,
+            compile_ns: translator.compile_ns,
+            longest_compile_ns: translator.longest_compile_ns,
         }
     }
 
@@ -283,6 +271,8 @@ impl Vcpu for Cpu {
         }
         self.state = saved.state;
         self.retired = saved.retired;
+        self.restored = saved.retired;
+        self.counters = Counters::default();
         self.nmi_pending = saved.nmi_pending;
         self.shut_down = saved.shut_down;
         self.attention = true;

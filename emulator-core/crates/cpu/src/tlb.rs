@@ -178,6 +178,15 @@ impl Tlb {
         Some((unsafe { self.selected.as_ref() }.code_pages[index(linear)], host))
     }
 
+    /// Physical page that code at `linear` is fetched from at some privilege, as far as the TLB knows.
+    pub fn code_page(&self, linear: u64) -> Option<PhysAddr> {
+        let slot = index(linear);
+        // SAFETY: the allocation is this value's own.
+        let views = unsafe { self.tables.as_ref() };
+        let knows = |tables: &&Tables| tables.entries[Use::Execute as usize][slot].tag == linear & PAGE_MASK;
+        views.iter().find(knows).map(|tables| tables.code_pages[slot])
+    }
+
     /// Whether `linear` is fetched from a global page, as far as the TLB knows.
     pub fn is_global_code(&self, linear: u64) -> bool {
         let slot = index(linear);
@@ -275,12 +284,12 @@ impl Tlb {
         self.filled = filled;
     }
 
-    /// Drops the translations of the page `linear` lies in, whatever its size, in every view.
-    pub fn flush_page(&mut self, linear: u64) {
+    /// Drops the translations of the page `linear` lies in, whatever its size, in every view. True where it may be a large one.
+    pub fn flush_page(&mut self, linear: u64) -> bool {
         let region = region(linear);
         if self.large[region / 64] >> (region % 64) & 1 != 0 {
             self.flush_region(linear);
-            return;
+            return true;
         }
         let (page, slot) = (linear & PAGE_MASK, index(linear));
         for tables in self.tables().iter_mut() {
@@ -291,6 +300,7 @@ impl Tlb {
                 }
             }
         }
+        false
     }
 
     /// Drops the translations of the 4 MiB around `linear` in every view.

@@ -22,7 +22,10 @@ pub(crate) mod xsave;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use compare::condition;
 pub(crate) use fxsave::MXCSR_MASK;
+pub(crate) use status::rounding_direction;
+pub use status::{C1, CONDITION_CODES};
 use x86::instructions::fpu::Fpu;
 use x86::{Engine, Exception, Op, SEG_NONE, seg};
 

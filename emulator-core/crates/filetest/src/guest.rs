@@ -107,7 +107,8 @@ impl Guest {
     /// Instructions that compiled code has run.
     #[must_use]
     pub fn compiled_instructions(&self) -> u64 {
-        self.cpu.stats().compiled_instructions
+        let stats = self.cpu.stats();
+        stats.compiled_instructions + stats.helped_instructions
     }
 
     fn of(cpu: Cpu) -> Guest {

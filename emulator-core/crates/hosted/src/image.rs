@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 
 use cpu::compiled::{Context, Shared, jump_layout};
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK};
-use cpu::{Segment, State};
+use cpu::{Segment, State, X87};
 use rustc_hash::FxHashMap;
 
 /// Where copies are.
@@ -31,7 +31,9 @@ const _: () = assert!(Layout::TLB + TABLES * ENTRIES * ENTRY_BYTES <= Layout::JU
 
 /// Fields of the state that are numbers without padding, as offset and length.
 fn state_fields() -> Vec<(usize, usize)> {
-    let segment = |number: usize| offset_of!(State, segs) + number * size_of::<Segment>() + offset_of!(Segment, base);
+    let segment_field = |number: usize, field: usize| offset_of!(State, segs) + number * size_of::<Segment>() + field;
+    let segment = |number: usize| segment_field(number, offset_of!(Segment, base));
+    let selector = |number: usize| segment_field(number, offset_of!(Segment, selector));
     let mut fields = vec![
         (offset_of!(State, regs), size_of::<cpu::RegisterFile>()),
         (offset_of!(State, rip), 8),
@@ -42,7 +44,22 @@ fn state_fields() -> Vec<(usize, usize)> {
         (offset_of!(State, ymm_high), 256),
         (offset_of!(State, mxcsr), 4),
     ];
-    fields.extend((0..6).map(|number| (segment(number), 8)));
+    fields.extend((0..6).flat_map(|number| [(segment(number), 8), (selector(number), 2)]));
+    let x87 = |field: usize| offset_of!(State, x87) + field;
+    let words = [
+        offset_of!(X87, control),
+        offset_of!(X87, status),
+        offset_of!(X87, tags),
+        offset_of!(X87, opcode),
+        offset_of!(X87, cs),
+        offset_of!(X87, ds),
+    ];
+    fields.extend(words.map(|word| (x87(word), 2)));
+    fields.extend([(x87(offset_of!(X87, ip)), 8), (x87(offset_of!(X87, dp)), 8)]);
+    for register in 0..8 {
+        let at = x87(offset_of!(X87, registers)) + register * size_of::<(u64, u16)>();
+        fields.extend([(at + offset_of!((u64, u16), 0), 8), (at + offset_of!((u64, u16), 1), 2)]);
+    }
     fields
 }
 
@@ -53,7 +70,7 @@ const CONTEXT_FIELDS: [(usize, usize); 7] = [
     (offset_of!(Context, flag_kind), 8),
     (offset_of!(Context, tag), 8),
     (offset_of!(Context, enabled), 4),
-    (offset_of!(Context, slow), 4),
+    (offset_of!(Context, exit), 4),
     (offset_of!(Context, raised), 4),
 ];
 

@@ -28,7 +28,7 @@ impl HostedJit {
     #[must_use]
     pub fn new() -> HostedJit {
         let linker = HostLinker::default();
-        HostedJit { serves: Rc::clone(&linker.serves), jit: Jit::new(linker) }
+        HostedJit { serves: Rc::clone(&linker.serves), jit: Jit::new(linker, false) }
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) fn remember(op: &Op) {
     OPS.with_borrow_mut(|ops| ops.insert(address as u32, address));
 }
 
+/// Which of the helpers' addresses is meant.
+type Address = fn(&Helpers) -> usize;
+
 /// What helpers need to know of the processor that runs code.
 struct Running {
     memory: Option<Memory>,
@@ -59,6 +62,19 @@ impl Machinery {
         let none = Ref::Func(Nullable::Null);
         let table = Table::new(&mut store, TableType::new(RefType::Func, 1, None), none).expect("a small table");
         let mut linker = wasmi::Linker::new(&engine);
+        let x87: [(&str, Address); 4] = [
+            ("x87", |helpers| helpers.x87),
+            ("x87_sum", |helpers| helpers.x87_sum),
+            ("x87_product", |helpers| helpers.x87_product),
+            ("x87_double", |helpers| helpers.x87_double),
+        ];
+        for (name, helper) in x87 {
+            let function =
+                Func::wrap(&mut store, move |caller: Caller<'_, Running>, _: u32, a: u64, b: u64, rest: u64| {
+                    run_x87(caller, [a, b, rest], helper)
+                });
+            linker.define(HOST, name, function).expect("a name of its own");
+        }
         let named: [(&str, Extern); 5] = [
             ("memory", memory.into()),
             ("table", table.into()),
@@ -100,33 +116,46 @@ fn transfer(caller: Caller<'_, Running>, _context: u32, op: u32, left: i64) -> u
     run_operation(caller, op, left, |helpers| helpers.transfer)
 }
 
-fn run_operation(mut caller: Caller<'_, Running>, op: u32, left: i64, helper: fn(&Helpers) -> usize) -> u32 {
-    let (shared, pages) = caller.data_mut().processor.take().expect("code runs for a processor");
-    let memory = caller.data().memory.expect("made with it");
-    copy_out(&shared, memory.data(&caller), &pages);
-    let op = OPS.with_borrow(|ops| ops[&op]);
-    // SAFETY: this is what the processor says the function's address and type are (`Helpers`).
-    let helper: unsafe extern "C" fn(*mut Context, *const Op, i64) -> u32 =
-        unsafe { core::mem::transmute(helper(&shared.helpers)) };
-    // SAFETY: the context is of the processor that has entered the code at work, and the code owns the operation.
-    let status = unsafe { helper(shared.context as *mut Context, op as *const Op, left) };
-    let pages = copy_in(&shared, memory.data_mut(&mut caller));
-    caller.data_mut().processor = Some((shared, pages));
-    status
+fn run_operation(caller: Caller<'_, Running>, op: u32, left: i64, helper: Address) -> u32 {
+    beside(caller, |shared| {
+        let op = OPS.with_borrow(|ops| ops[&op]);
+        // SAFETY: this is what the processor says the function's address and type are (`Helpers`).
+        let helper: unsafe extern "C" fn(*mut Context, *const Op, i64) -> u32 =
+            unsafe { core::mem::transmute(helper(&shared.helpers)) };
+        // SAFETY: the context is of the processor that has entered the code at work, and the code owns the operation.
+        unsafe { helper(shared.context as *mut Context, op as *const Op, left) }
+    })
 }
 
-fn divide_wide(mut caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
-    let memory = caller.data().memory.expect("made with it");
+fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
+    beside(caller, |shared| {
+        // SAFETY: as in `run_operation`.
+        let helper: unsafe extern "C" fn(*mut Context, u64, u64, u64, u32) -> u32 =
+            unsafe { core::mem::transmute(shared.helpers.divide_wide) };
+        // SAFETY: as in `run_operation`.
+        unsafe { helper(shared.context as *mut Context, high, low, divisor, signed) }
+    })
+}
+
+fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: Address) -> u64 {
+    beside(caller, |shared| {
+        // SAFETY: as in `run_operation`.
+        let helper: unsafe extern "C" fn(*mut Context, u64, u64, u64) -> u64 =
+            unsafe { core::mem::transmute(helper(&shared.helpers)) };
+        // SAFETY: as in `run_operation`.
+        unsafe { helper(shared.context as *mut Context, a, b, rest) }
+    })
+}
+
+/// Calls a helper of the processor that runs code, with everything where that has it.
+fn beside<T>(mut caller: Caller<'_, Running>, helper: impl FnOnce(&Shared) -> T) -> T {
     let (shared, pages) = caller.data_mut().processor.take().expect("code runs for a processor");
+    let memory = caller.data().memory.expect("made with it");
     copy_out(&shared, memory.data(&caller), &pages);
-    // SAFETY: as in `interpret`.
-    let helper: unsafe extern "C" fn(*mut Context, u64, u64, u64, u32) -> u32 =
-        unsafe { core::mem::transmute(shared.helpers.divide_wide) };
-    // SAFETY: as in `interpret`.
-    let status = unsafe { helper(shared.context as *mut Context, high, low, divisor, signed) };
+    let answer = helper(&shared);
     let pages = copy_in(&shared, memory.data_mut(&mut caller));
     caller.data_mut().processor = Some((shared, pages));
-    status
+    answer
 }
 
 /// The linker of one translator.

@@ -14,6 +14,7 @@ use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, Me
 use x86::Width;
 
 use crate::emitter::Block;
+use crate::groups::Way;
 use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, XMM};
 use crate::layout::segment_base_offset;
 use crate::liveness::Liveness;
@@ -29,8 +30,10 @@ const ENTERED: u32 = LEFT + 1;
 const TLB: u32 = LEFT + 2;
 const ENTRY: u32 = LEFT + 3;
 const HOST: u32 = LEFT + 4;
+/// Where a branch without a fixed target goes, an i64.
+const TARGET: u32 = LEFT + 5;
 /// Where those of XMM registers begin, if the region names any, and then those of values.
-const VECTORS: u32 = LEFT + 5;
+const VECTORS: u32 = LEFT + 6;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,14 +42,50 @@ enum Label {
     None,
     /// The guest's state is in the cells: store it and return.
     Leave,
-    /// The same, and tell that the next instruction has to be interpreted.
-    Slow,
+    /// The same, because the next instruction accesses what the TLB does not cover.
+    Access,
+    /// The same, because the interpreter has to see its operands.
+    Operands,
     /// The same, but look whether there is code where it goes on.
     Chain,
+    /// The guest goes back to the start of the block at work, to be interpreted from there: 0 for the reason of [`Label::Access`], 1 for that
+    /// of [`Label::Operands`].
+    Restart(usize),
     /// The start of a block of the region.
     Block(usize),
     /// Behind the dispatch at the head of a loop.
     Dispatched(usize),
+}
+
+/// What locals are for.
+#[derive(Clone, Copy)]
+enum Pool {
+    Number,
+    Vector,
+    /// Addresses in the host's memory.
+    Host,
+}
+
+impl Pool {
+    fn of(node: Node) -> Pool {
+        if node.is_vector() { Pool::Vector } else { Pool::Number }
+    }
+
+    fn of_type(ty: ValType) -> Pool {
+        match ty {
+            ValType::V128 => Pool::Vector,
+            ValType::I32 => Pool::Host,
+            _ => Pool::Number,
+        }
+    }
+
+    fn ty(self) -> ValType {
+        match self {
+            Pool::Number => ValType::I64,
+            Pool::Vector => ValType::V128,
+            Pool::Host => ValType::I32,
+        }
+    }
 }
 
 struct Codegen<'a> {
@@ -55,8 +94,14 @@ struct Codegen<'a> {
     labels: Vec<Label>,
     /// Types of the locals for values.
     value_types: Vec<ValType>,
-    /// Those locals that are free: numbers, and vectors.
-    free: [Vec<u32>; 2],
+    /// Those locals that are free, by [`Pool`].
+    free: [Vec<u32>; 3],
+    /// How the step at work finds its memory.
+    way: Way,
+    /// For each group of accesses in the block how many are still to come, and the local that holds where it begins in the host's memory.
+    groups: Vec<(usize, u32)>,
+    /// Whether somebody has gone to each [`Label::Restart`] of the block at work.
+    restarted: [bool; 2],
     /// How often each value will still be asked for, and those that have been, since the step at work began.
     left: Vec<u32>,
     consumed: Vec<Value>,
@@ -120,17 +165,20 @@ impl Codegen<'_> {
 
     /// Gives `value` a local that nothing has been put into.
     fn give_local(&mut self, value: Value) -> u32 {
-        let is_vector = self.block.graph.node(value).is_vector();
-        let pool = usize::from(is_vector);
-        let local = self.free[pool].pop().unwrap_or_else(|| {
-            self.value_types.push(if is_vector { ValType::V128 } else { ValType::I64 });
-            self.first_value() + self.value_types.len() as u32 - 1
-        });
+        let local = self.take_local(Pool::of(self.block.graph.node(value)));
         self.locals[value.index()] = Some(local);
         if self.in_stop {
             self.given.push(value);
         }
         local
+    }
+
+    /// A local that is free.
+    fn take_local(&mut self, pool: Pool) -> u32 {
+        self.free[pool as usize].pop().unwrap_or_else(|| {
+            self.value_types.push(pool.ty());
+            self.first_value() + self.value_types.len() as u32 - 1
+        })
     }
 
     /// The first local behind those of XMM registers.
@@ -157,7 +205,7 @@ impl Codegen<'_> {
 
     fn release(&mut self, value: Value) {
         if let Some(local) = self.locals[value.index()].take() {
-            self.free[usize::from(self.block.graph.node(value).is_vector())].push(local);
+            self.free[Pool::of(self.block.graph.node(value)) as usize].push(local);
         }
     }
 
@@ -328,7 +376,7 @@ fn is_ready(node: Node) -> bool {
 
 /// Locals of a region's function behind its parameters.
 fn locals(vectors: bool, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
-    let mut all = vec![(VECTORS - TLB, ValType::I32)];
+    let mut all = vec![(TARGET - TLB, ValType::I32), (1, ValType::I64)];
     if vectors {
         all.push((16, ValType::V128));
     }

@@ -133,13 +133,13 @@ pub(crate) fn role(op: &Op) -> Role {
     match op.sem {
         Sem::Int(integer::Int::Ud) | Sem::Sys(Hlt) => Role::Stops,
         // A call or jump through a segment that is checked.
-        Sem::Int(_) if op.checked && row(op).has_note("end") => Role::Transfers,
+        Sem::Int(_) if op.checked && row(op).ends_block => Role::Transfers,
         Sem::Int(_) => Role::Plain,
         Sem::Sys(
             CallFar | Int | Int1 | Int3 | Into | Iret | JmpFar | RetFar | Syscall | Sysenter | Sysexit | Sysret,
         ) => Role::Transfers,
-        Sem::Sys(_) if op.rep != x86::Rep::None && row(op).has_note("rep") => Role::Repeats,
-        Sem::Sys(_) if row(op).has_note("end") => Role::Pauses,
+        Sem::Sys(_) if op.rep != x86::Rep::None && row(op).repeats => Role::Repeats,
+        Sem::Sys(_) if row(op).ends_block => Role::Pauses,
         _ => Role::Plain,
     }
 }

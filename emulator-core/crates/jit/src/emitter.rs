@@ -2,9 +2,11 @@
 
 mod engine;
 mod float;
+mod fused;
 mod shuffle;
 mod strings;
 mod vector;
+mod x87;
 
 use cpu::Mode;
 use cpu::compiled::FlagKind;
@@ -12,10 +14,12 @@ use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
 
+use x87::Stack;
+
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Need, RCX, RIP, Step,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step,
     Stop, StopId, Value, XMM,
 };
 
@@ -79,15 +83,25 @@ pub(crate) struct Emitter {
     vectors: u16,
     /// The instruction at work cannot be compiled.
     unsupported: bool,
-    /// What has been looked at in this block.
-    required: Vec<Need>,
+    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at since the last helper, and the step that does.
+    required: u32,
+    required_by: Option<usize>,
+    /// EFLAGS.DF has been looked at.
+    upwards: bool,
     /// Vectors of which the lanes are normal numbers or zero.
     ordinary: Vec<(Value, Lanes)>,
+    /// Bits 255:128 of the YMM registers, as far as they are known.
+    highs: [Option<Value>; 16],
+    /// The x87's registers, once an instruction has asked for them.
+    stack: Option<Stack>,
+    /// What it means for the first `judged` steps to be done again.
+    again: Again,
+    judged: usize,
 }
 
 impl Emitter {
     pub(crate) fn new(mode: Mode, start: i64, vectors: u16) -> Emitter {
-        let mut graph = Graph::default();
+        let graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
             graph,
@@ -109,8 +123,14 @@ impl Emitter {
             systems: 0,
             vectors,
             unsupported: false,
-            required: Vec::new(),
+            required: 0,
+            required_by: None,
+            upwards: false,
             ordinary: Vec::new(),
+            highs: [None; 16],
+            stack: None,
+            again: Again::Same,
+            judged: 0,
         }
     }
 
@@ -141,23 +161,27 @@ impl Emitter {
             }
             Sem::Simd(simd) => simd,
             Sem::Sys(sys) => return self.string_element(op, sys),
-            Sem::Fpu(_) => return false,
+            Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
-        let before = (self.stops.len(), self.required.len(), self.ordinary.len());
+        let before = (self.stops.len(), self.ordinary.len());
+        let required = (self.required, self.required_by);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
+            self.forget_overwritten_highs();
             return true;
         }
         self.steps.truncate(self.steps_before);
+        self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
-        self.required.truncate(before.1);
-        self.ordinary.truncate(before.2);
+        self.ordinary.truncate(before.1);
+        (self.required, self.required_by) = required;
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
 
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
+        (self.stack, self.highs) = (None, [None; 16]);
         let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
@@ -165,7 +189,7 @@ impl Emitter {
             _ if matches!(op.sem, Sem::Sys(_)) => Helper::System,
             _ => Helper::Interpret,
         };
-        self.required.retain(|need| matches!(need, Need::Sse | Need::Avx));
+        (self.required, self.required_by, self.upwards) = (0, None, false);
         let after = self.stop_after();
         let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
         let carries = self.carries();
@@ -202,7 +226,7 @@ impl Emitter {
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
     fn stop_at_fault<'a>(&mut self, found: impl Iterator<Item = &'a (Cell, Value)>) -> StopId {
-        let stop = self.stop_before(None);
+        let stop = self.stop(None, false);
         let mut cells = self.before;
         for &(cell, value) in found {
             cells[cell] = value;
@@ -223,25 +247,46 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
         let mut cells = cells;
         cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None });
+        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
 
     /// A stop with the guest state as before the instruction at work.
     fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
+        let restarts = self.may_restart();
+        self.stop(raised, restarts)
+    }
+
+    fn stop(&mut self, raised: Option<Exception>, restarts: bool) -> StopId {
         let mut cells = self.with_lazy_flags(self.before, self.sum_before);
-        cells[RIP] = self.code_address(self.offset);
-        self.stops.push(Stop { cells, retired: self.retired, raised });
+        if !restarts {
+            cells[RIP] = self.code_address(self.offset);
+        }
+        self.stops.push(Stop { cells, retired: self.retired, raised, restarts, doubt: None });
         self.stops.len() - 1
+    }
+
+    /// Whether the steps so far may be done again.
+    fn may_restart(&mut self) -> bool {
+        for step in &self.steps[self.judged..] {
+            self.again = match (self.again, step.again()) {
+                (so_far, Again::Same) => so_far,
+                (Again::Same, Again::Writes) => Again::Same,
+                (Again::Same | Again::Reads, Again::Reads) => Again::Reads,
+                _ => Again::Never,
+            };
+        }
+        self.judged = self.steps.len();
+        self.again != Again::Never
     }
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
-        let after = self.stop_before(None);
+        let after = self.stop(None, false);
         self.after = Some(after);
         after
     }
@@ -252,7 +297,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None }
+        Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.

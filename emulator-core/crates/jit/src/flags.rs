@@ -27,12 +27,7 @@ pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flag
 }
 
 fn behind_one(block: BlockId, blocks: &[Block], structure: &Structure, before: impl Fn(BlockId) -> Flags) -> Flags {
-    let edges = match blocks[block].end {
-        End::Dynamic => return BOTH,
-        End::Goto(_) => 1,
-        End::Branch(..) => 2,
-    };
-    if (0..edges).any(|which| structure.edge(block, which) == Edge::Leaves) {
+    if blocks[block].end == End::Dynamic || structure.edges(block).any(|edge| edge == Edge::Leaves) {
         return BOTH;
     }
     structure.successors(block).map(before).fold(0, |all, flags| all | flags)

@@ -4,18 +4,36 @@ mod compare;
 mod fold;
 mod vector;
 
-use rustc_hash::FxHashMap;
+use core::hash::{Hash, Hasher};
+
+use rustc_hash::FxHasher;
 use x86::Width;
 
-use crate::ir::{Binary, Cell, Node, Scalar, Unary, Value};
+use crate::ir::{Binary, CELLS, Cell, Node, Scalar, Unary, Value};
 
-/// All values of a block.
-#[derive(Default)]
+/// Values there is room for from the start: most blocks have no more.
+const USUAL: usize = 128;
+
+/// All values of a block. The first are the cells as the block found them.
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     /// For every value, the bits that may be one.
     possible: Vec<u64>,
-    known: FxHashMap<Node, Value>,
+    /// Where a node is found again, by its hash: its number, or in the next place that is free. A power of two of them, at least half of them free.
+    places: Vec<u32>,
+}
+
+/// A free place: cells are not looked for.
+const FREE: u32 = 0;
+
+impl Default for Graph {
+    fn default() -> Graph {
+        let mut nodes = Vec::with_capacity(USUAL);
+        nodes.extend((0..CELLS).map(Node::Input));
+        let mut possible = Vec::with_capacity(USUAL);
+        possible.resize(CELLS, u64::MAX);
+        Graph { nodes, possible, places: vec![FREE; 2 * USUAL] }
+    }
 }
 
 /// All ones up to the highest set bit of `bits`.
@@ -53,7 +71,7 @@ impl Graph {
     }
 
     /// The operands of `value` where it is an `op`.
-    fn operands_of(&self, value: Value, op: Binary) -> Option<(Value, Value)> {
+    pub(crate) fn operands_of(&self, value: Value, op: Binary) -> Option<(Value, Value)> {
         self.binary_of(value).and_then(|(found, a, b)| (found == op).then_some((a, b)))
     }
 
@@ -61,8 +79,8 @@ impl Graph {
         self.intern(Node::Const(constant))
     }
 
-    pub(crate) fn input(&mut self, cell: Cell) -> Value {
-        self.intern(Node::Input(cell))
+    pub(crate) fn input(&self, cell: Cell) -> Value {
+        Value(cell as u32)
     }
 
     pub(crate) fn segment_base(&mut self, segment: u8, after: u32) -> Value {
@@ -89,13 +107,40 @@ impl Graph {
     }
 
     fn intern(&mut self, node: Node) -> Value {
-        if let Some(&value) = self.known.get(&node) {
-            return value;
+        let mut at = self.place_of(&node);
+        while self.places[at] != FREE {
+            let value = Value(self.places[at]);
+            if self.nodes[value.index()] == node {
+                return value;
+            }
+            at = (at + 1) % self.places.len();
         }
         let possible = self.possible_of(&node);
         let value = self.push(node, possible);
-        self.known.insert(node, value);
+        self.places[at] = value.0;
+        if 2 * self.nodes.len() > self.places.len() {
+            self.make_room();
+        }
         value
+    }
+
+    /// The first place where `node` may be.
+    fn place_of(&self, node: &Node) -> usize {
+        let mut hasher = FxHasher::default();
+        node.hash(&mut hasher);
+        hasher.finish() as usize & (self.places.len() - 1)
+    }
+
+    fn make_room(&mut self) {
+        let taken = core::mem::take(&mut self.places);
+        self.places = vec![FREE; 2 * taken.len()];
+        for number in taken.into_iter().filter(|&number| number != FREE) {
+            let mut at = self.place_of(&self.nodes[Value(number).index()]);
+            while self.places[at] != FREE {
+                at = (at + 1) % self.places.len();
+            }
+            self.places[at] = number;
+        }
     }
 
     fn push(&mut self, node: Node, possible: u64) -> Value {
@@ -114,7 +159,7 @@ impl Graph {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,
                 Scalar::Doubleword => Width::W32.mask(),
                 Scalar::Signs(bits) => (1 << (128 / u32::from(bits))) - 1,
-                Scalar::Holds(..) | Scalar::Suspicious(..) => 1,
+                Scalar::Holds(..) | Scalar::Any => 1,
             },
             Node::Unary(_, _) => 0x7f,
             Node::Binary(op, a, b) => self.possible_of_binary(op, a, b),

@@ -5,6 +5,7 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
+use cpu::compiled::x87::X87Operation;
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
 
@@ -87,6 +88,8 @@ pub(crate) enum Vector {
     Convert(ConvertOp),
     /// The first with its lowest lane replaced by the second, a signed number.
     FromInteger(Lanes),
+    /// All ones where the exponent, biased, of a lane of the first is below the first of these, or not below the second.
+    Outside(u16, u16, Lanes),
 }
 
 /// What a number is made of.
@@ -102,8 +105,8 @@ pub(crate) enum Scalar {
     Holds(Relation, Lanes),
     /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
-    /// 1 where some lane of the first is not ordinary; see [`Check`].
-    Suspicious(Check, Lanes),
+    /// 1 where some bit is one.
+    Any,
 }
 
 /// A relation of floating-point numbers.
@@ -115,21 +118,6 @@ pub(crate) enum Relation {
     NotEqual,
     NotLess,
     NotLessOrEqual,
-}
-
-/// What about packed lanes would raise more than the precision exception, or is not worth deciding here.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Check {
-    /// A denormal, an infinity or a NaN as an operand.
-    Operand,
-    /// The same as a result.
-    Result,
-    /// The same, or zero though both other operands are not, or a number of the least binade: it may have been tiny before it was rounded.
-    Product,
-    /// The same, or zero though the second operand is not.
-    Quotient,
-    /// Too large for a 32-bit integer, or a NaN.
-    Range,
 }
 
 /// One operand.
@@ -187,17 +175,14 @@ pub(crate) struct Access {
     pub(crate) address: Value,
 }
 
-/// What must hold for instructions to be compiled code's, looked at as it runs.
+/// A number of the guest's state that is always in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Need {
-    /// SSE instructions may run.
-    Sse,
-    /// VEX-encoded instructions may run.
-    Avx,
-    /// Arithmetic rounds to nearest, and raises nothing that MXCSR does not mask; PE is set there.
-    UsualRounding,
-    /// String instructions go upwards: EFLAGS.DF is clear.
-    Upwards,
+pub(crate) struct Field {
+    pub(crate) width: Width,
+    /// Bytes from the address of the state,
+    pub(crate) offset: u64,
+    /// and more of them, where it is one of several.
+    pub(crate) place: Option<Value>,
 }
 
 /// Something that must happen in its place.
@@ -225,9 +210,13 @@ pub(crate) enum Step {
         width: Width,
         value: Value,
     },
-    /// Leaves the region where something is not as it has to be.
+    /// Leaves the region where not all of these bits of [`cpu::compiled::Context::enabled`] are set.
     Require {
-        need: Need,
+        enabled: u32,
+        stop: StopId,
+    },
+    /// Leaves where string instructions go down: EFLAGS.DF is set.
+    RequireUpwards {
         stop: StopId,
     },
     /// Bytes at a linear address, into a vector's low end; they must be aligned where `aligned` says so.
@@ -258,6 +247,21 @@ pub(crate) enum Step {
     StoreHigh {
         register: u8,
         value: Value,
+    },
+    LoadField {
+        field: Field,
+        value: Value,
+    },
+    StoreField {
+        field: Field,
+        value: Value,
+    },
+    /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
+    X87 {
+        operation: X87Operation,
+        operands: [Value; 3],
+        result: Value,
+        rest: Value,
     },
     /// Stops where `condition` is not zero.
     Guard {
@@ -317,6 +321,27 @@ pub(crate) struct Stop {
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
     pub(crate) raised: Option<Exception>,
+    /// A condition that is looked at there, where the guard's holds: the block goes on where this is zero.
+    pub(crate) doubt: Option<Value>,
+    /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`Again`].
+    pub(crate) restarts: bool,
+}
+
+/// What it means for a step to be done again, together with all before it.
+///
+/// As long as nothing speaks against it, a block that stops is begun again, by the interpreter, which gets to the same place: nothing has to be put in
+/// order for that. An interrupt cannot come between: who leaves this way is interpreted at once. So flags that nobody reads before they are
+/// set may be wrong there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Again {
+    /// It makes the same of the same.
+    Same,
+    /// The same, of what memory holds.
+    Reads,
+    /// It puts the same into memory: that is no change, unless something before it read there.
+    Writes,
+    /// It must not be.
+    Never,
 }
 
 /// Where a block goes on. Offsets are from the address the region was entered at.
@@ -330,6 +355,21 @@ pub(crate) enum End {
 }
 
 impl Step {
+    /// See [`Again`].
+    pub(crate) fn again(&self) -> Again {
+        match self {
+            Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
+                Again::Same
+            }
+            Step::DivideWide { .. } | Step::X87 { .. } => Again::Same,
+            Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
+            Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
+            Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
+            Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
+            Step::Interpret(_) => Again::Never,
+        }
+    }
+
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
         let mut stored: &[(Cell, Value)] = &[];
@@ -342,11 +382,13 @@ impl Step {
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
-            Step::Require { .. } | Step::LoadHigh { .. } => [None; 3],
+            Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
-            Step::DivideWide { operands, .. } => operands.map(Some),
+            Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
+            Step::LoadField { field, .. } => [field.place, None, None],
+            Step::StoreField { field, value } => [field.place, Some(value), None],
         };
         operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
     }
@@ -360,6 +402,15 @@ impl Step {
         self.stops().chain(interpreted.into_iter().flatten())
     }
 
+    /// It leaves the block only where the TLB does not cover its access.
+    pub(crate) fn leaves_by_tlb_only(&self) -> bool {
+        match *self {
+            Step::LoadVector { aligned, .. } | Step::StoreVector { aligned, .. } => !aligned,
+            Step::Load { .. } | Step::LoadForWrite { .. } | Step::Store { .. } | Step::ProbeVector { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Where the step may leave the block, with values that are there before it.
     pub(crate) fn stops(&self) -> impl Iterator<Item = StopId> {
         let stops = match *self {
@@ -371,7 +422,8 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::Guard { stop, .. } | Step::Require { stop, .. } => Some(stop),
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
+            Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,
         };
@@ -402,7 +454,7 @@ fn used(operands: [Value; 3], count: usize) -> [Option<Value>; 3] {
 impl Vector {
     fn operands(self) -> usize {
         match self {
-            Vector::Shift(..) => 1,
+            Vector::Shift(..) | Vector::Outside(..) => 1,
             Vector::BitSelect => 3,
             _ => 2,
         }
@@ -413,7 +465,6 @@ impl Scalar {
     fn operands(self) -> usize {
         match self {
             Scalar::Holds(..) => 2,
-            Scalar::Suspicious(Check::Product | Check::Quotient, _) => 3,
             _ => 1,
         }
     }

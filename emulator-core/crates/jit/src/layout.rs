@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 
 use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 use cpu::compiled::Context;
-use cpu::{Segment, State, tlb_layout as tlb};
+use cpu::{Segment, State, X87, tlb_layout as tlb};
 
 /// Byte offset of a cell that is a number from the address of [`State`].
 pub(crate) fn cell_offset(cell: Cell) -> u64 {
@@ -30,13 +30,33 @@ pub(crate) fn ymm_high_offset(register: u8) -> u64 {
     (offset_of!(State, ymm_high) + usize::from(register) * size_of::<u128>()) as u64
 }
 
-/// Byte offset of MXCSR.
-pub(crate) const MXCSR: u64 = offset_of!(State, mxcsr) as u64;
-
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
     (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, base)) as u64
 }
+
+/// Byte offset of a segment's selector.
+pub(crate) fn selector_offset(segment: u8) -> u64 {
+    (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, selector)) as u64
+}
+
+const fn x87_field(offset: usize) -> u64 {
+    (offset_of!(State, x87) + offset) as u64
+}
+
+/// Byte offsets of the x87's words.
+pub(crate) const X87_CONTROL: u64 = x87_field(offset_of!(X87, control));
+pub(crate) const X87_STATUS: u64 = x87_field(offset_of!(X87, status));
+pub(crate) const X87_TAGS: u64 = x87_field(offset_of!(X87, tags));
+pub(crate) const X87_OPCODE: u64 = x87_field(offset_of!(X87, opcode));
+pub(crate) const X87_IP: u64 = x87_field(offset_of!(X87, ip));
+pub(crate) const X87_CS: u64 = x87_field(offset_of!(X87, cs));
+pub(crate) const X87_DP: u64 = x87_field(offset_of!(X87, dp));
+pub(crate) const X87_DS: u64 = x87_field(offset_of!(X87, ds));
+/// The same of the first register's parts, and how far the next register is behind it.
+pub(crate) const X87_SIGNIFICAND: u64 = x87_field(offset_of!(X87, registers) + offset_of!((u64, u16), 0));
+pub(crate) const X87_SIGN_EXPONENT: u64 = x87_field(offset_of!(X87, registers) + offset_of!((u64, u16), 1));
+pub(crate) const X87_REGISTER_BYTES: u64 = size_of::<(u64, u16)>() as u64;
 
 /// Byte offset of the tag of the first entry for reading or writing, from the address of the view's tables; the addend
 /// follows 8 bytes behind.
@@ -51,5 +71,5 @@ pub(crate) const KIND: u64 = offset_of!(Context, flag_kind) as u64;
 pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
 pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
-pub(crate) const SLOW: u64 = offset_of!(Context, slow) as u64;
+pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

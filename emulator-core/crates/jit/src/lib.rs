@@ -8,10 +8,12 @@
 //! Invariant: there is no instruction semantics in this crate. An instruction is compiled by being described in `x86`.
 
 mod codegen;
+mod counters;
 mod effects;
 mod emitter;
 mod flags;
 mod graph;
+mod groups;
 mod ir;
 mod layout;
 mod liveness;
@@ -20,16 +22,18 @@ mod structure;
 mod translator;
 
 use cpu::Mode;
-use cpu::compiled::{Region, Shared};
+use cpu::compiled::{Region, RegionBlock, Shared};
 use wasm_encoder::Function;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem, Width};
 
 use effects::Role;
 use emitter::Block;
-use structure::Structure;
+use ir::End;
+use structure::{BlockId, Flow, Structure};
 
-pub use module::{RegionCode, region_module, stub_module};
+pub use counters::Counters;
+pub use module::{RegionCode, named_module, region_module, stub_module};
 pub use translator::{Jit, Linker};
 
 /// Whether there is code for anything in `mode`.
@@ -42,11 +46,11 @@ pub fn compilable(mode: Mode) -> bool {
 pub struct Compiled {
     pub(crate) function: Function,
     /// The operations that helpers are given, at the addresses that the code has.
-    _ops: Vec<Vec<Op>>,
+    pub(crate) ops: Vec<Vec<Op>>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
-    /// Where it can be entered, by the number of the entry: offsets from the region's first byte.
-    pub entries: Vec<i64>,
+    /// Where it can be entered, by the number of the entry: places of blocks in the region.
+    pub entries: Vec<usize>,
 }
 
 impl Compiled {
@@ -60,19 +64,18 @@ impl Compiled {
 /// Compiles a region; none where its first instruction is not of those that may stand in one.
 ///
 /// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
-/// left of the slice; then, an i32, the number of the entry. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
+/// left of the slice; then, an i32, the number of the entry. With `counters` it counts there. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
 #[must_use]
-pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
+pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> Option<Compiled> {
     if !compilable(region.mode) {
         return None;
     }
-    let (mut blocks, mut ops) = (Vec::new(), Vec::new());
     let vectors = effects::vectors_of(region.blocks.iter().flat_map(|block| &block.ops));
-    for block in region.blocks {
+    // Blocks of which nothing can be compiled are left out; `kept` says where the others are.
+    let (mut blocks, mut kept) = (Vec::new(), Vec::new());
+    for block in &region.blocks {
         let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
-        if count == 0 && blocks.is_empty() {
-            return None;
-        }
+        kept.push((count > 0).then_some(blocks.len()));
         if count == 0 {
             continue;
         }
@@ -81,22 +84,47 @@ pub fn compile(region: Region, shared: &Shared) -> Option<Compiled> {
             emitter.instruction(number, op);
         }
         blocks.push(emitter.finish());
-        ops.push(block.ops);
     }
-    let resumes: Vec<_> = blocks.iter().zip(&ops).map(|(block, ops)| resumed(block, ops, &blocks)).collect();
-    let structure = Structure::of(&blocks, &resumes);
-    let source =
-        codegen::Source { shared, code: region.mode.code, blocks: &blocks, ops: &ops, structure: &structure, vectors };
+    kept[0]?;
+    let places: Vec<usize> = (0..kept.len()).filter(|&place| kept[place].is_some()).collect();
+    let flows: Vec<Flow> =
+        blocks.iter().zip(&places).map(|(block, &place)| flow(block, &region.blocks[place], &kept)).collect();
+    let structure = Structure::of(&flows);
+    let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
+    let all = region.blocks.into_iter().enumerate();
+    let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
+    let source = codegen::Source {
+        shared,
+        code: region.mode.code,
+        blocks: &blocks,
+        ops: &ops,
+        structure: &structure,
+        vectors,
+        counters: counters.map(Counters::address),
+    };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
-    let entries = structure.entries.iter().map(|&entry| blocks[entry].start).collect();
-    Some(Compiled { function, _ops: ops, instructions, entries })
+    Some(Compiled { function, ops, instructions, entries })
 }
 
-/// Where in the region execution may go on behind `block` after something else: a call, or what the interpreter had to see.
-fn resumed(block: &Block, ops: &[Op], blocks: &[Block]) -> Option<usize> {
-    let last = ops.get(block.instructions - 1)?;
-    let interrupted = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect)) || effects::role(last) != Role::Plain;
-    let behind = block.start + last.next_offset() as i64;
-    blocks.iter().position(|other| interrupted && other.start == behind)
+/// Where `block`, compiled from `source`, goes on. `kept` says where the region's blocks are.
+fn flow(block: &Block, source: &RegionBlock, kept: &[Option<BlockId>]) -> Flow {
+    let next = source.next.and_then(|place| kept[place]);
+    let branches = source.targets.iter().map(|&place| kept[place]);
+    let flow = Flow { start: block.start, called: source.called, entered: source.entered, ..Flow::default() };
+    let Some(last) = source.ops.get(block.instructions - 1).filter(|_| block.instructions == source.ops.len()) else {
+        return Flow { targets: vec![None], ..flow };
+    };
+    let is_call = matches!(last.sem, Sem::Int(Int::Call | Int::CallIndirect));
+    let is_plain = effects::role(last) == Role::Plain;
+    let is_jump = is_plain && (is_call || matches!(last.sem, Sem::Int(Int::Jmp)));
+    let target = source.targets.first().and_then(|&place| kept[place]);
+    let targets = match block.end {
+        End::Goto(_) => vec![if is_jump { target } else { next }],
+        End::Branch(..) => vec![target, next],
+        End::Dynamic => branches.collect(),
+    };
+    // Behind a call that it follows a region goes on by itself, but has to be found there if it was left meanwhile.
+    let is_elsewhere = !is_plain || is_call && (source.targets.is_empty() || !source.called);
+    Flow { targets, resumes: next.filter(|_| is_elsewhere), ..flow }
 }

@@ -6,7 +6,7 @@
 
 use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
-use crate::ir::{Cell, End, Node, StopId, Value};
+use crate::ir::{Cell, End, Node, Stop, StopId, Value};
 
 /// See the module.
 pub(crate) struct Liveness {
@@ -57,7 +57,7 @@ impl Liveness {
     }
 
     fn find_frontier(&self, block: &Block, stop: StopId, seen: &mut [usize]) -> Vec<Value> {
-        let mut pending: Vec<Value> = changed(block, stop).map(|(_, value)| value).collect();
+        let mut pending: Vec<Value> = asked_for(block, stop).collect();
         let mut found = Vec::new();
         while let Some(value) = pending.pop() {
             if core::mem::replace(&mut seen[value.index()], stop) == stop {
@@ -98,4 +98,10 @@ impl Liveness {
 pub(crate) fn changed(block: &Block, stop: StopId) -> impl Iterator<Item = (Cell, Value)> {
     let cells = block.stops[stop].cells;
     cells.into_iter().enumerate().filter(|&(cell, value)| block.graph.node(value) != Node::Input(cell))
+}
+
+/// What a stop is made of: the cells that it puts in order, and what is looked at there.
+pub(crate) fn asked_for(block: &Block, stop: StopId) -> impl Iterator<Item = Value> {
+    let Stop { restarts, doubt, .. } = block.stops[stop];
+    changed(block, stop).map(|(_, value)| value).filter(move |_| !restarts).chain(doubt)
 }

@@ -3,8 +3,10 @@
 use cpu::compiled::{FlagKind, Shared, jump_layout};
 use wasm_encoder::{
     CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, RefType, TableType, TypeSection, ValType,
+    ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, NameMap, NameSection,
+    RefType, TableType, TypeSection, ValType,
 };
+use x86::Width;
 
 use crate::Compiled;
 use crate::ir::{FLAG_KIND, PARAMETERS, RIP};
@@ -18,17 +20,27 @@ pub(crate) enum Callee {
     Interpret,
     Transfer,
     Leave,
+    X87,
+    X87Sum,
+    X87Product,
+    X87Double,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 4] = [
+const IMPORTS: [(&str, Type); 8] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
     ("leave", Type::Region),
+    ("x87", Type::X87),
+    ("x87_sum", Type::X87),
+    ("x87_product", Type::X87),
+    ("x87_double", Type::X87),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
+/// Index of the first region's function.
+const REGIONS_FROM: u32 = (IMPORTS.len() + OWN.len()) as u32;
 
 /// Function types, by their index.
 #[derive(Clone, Copy)]
@@ -39,6 +51,7 @@ enum Type {
     MulHigh,
     Region,
     Enter,
+    X87,
 }
 
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
@@ -55,6 +68,7 @@ fn types() -> TypeSection {
     parameters.push(I32);
     types.ty().function(parameters, []);
     types.ty().function([I32, I32, I64], []);
+    types.ty().function([I32, I64, I64, I64], [I64]);
     types
 }
 
@@ -90,6 +104,10 @@ pub struct RegionCode<'a> {
 /// It imports from `"terrarium"` the `"memory"` and the `"table"`, `"leave"` of [`stub_module`], and the helpers of [`cpu::compiled::Helpers`] by their names.
 #[must_use]
 pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
+    module_of(regions).finish()
+}
+
+fn module_of(regions: &[RegionCode<'_>]) -> Module {
     let mut imports = imports();
     for (name, ty) in IMPORTS {
         imports.import(HOST, name, EntityType::Function(ty as u32));
@@ -99,8 +117,7 @@ pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
         functions.function(ty as u32);
     }
     code.function(&mul_high_unsigned()).function(&mul_high_signed());
-    let first = (IMPORTS.len() + OWN.len()) as u32;
-    for (index, region) in (first..).zip(regions) {
+    for (index, region) in (REGIONS_FROM..).zip(regions) {
         functions.function(REGION_TYPE);
         let slot = ConstExpr::i32_const(region.slot as i32);
         elements.active(None, &slot, Elements::Functions([index].as_slice().into()));
@@ -108,6 +125,31 @@ pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
     }
     let mut module = Module::new();
     module.section(&types()).section(&imports).section(&functions).section(&elements).section(&code);
+    module
+}
+
+/// A module of `compiled` alone with names for what is in it, to be read.
+#[must_use]
+pub fn named_module(compiled: &Compiled) -> Vec<u8> {
+    let mut functions = NameMap::new();
+    let own = ["mul_high_unsigned", "mul_high_signed", "region"];
+    let names = IMPORTS.iter().map(|&(name, _)| name).chain(own);
+    for (index, name) in (0..).zip(names) {
+        functions.append(index, name);
+    }
+    let mut parameters = NameMap::new();
+    let registers = (0..16).map(|register| x86::register_name(Width::W64, register));
+    let others = ["flag_result", "flag_carries", "rip", "flag_kind", "left", "entry", "tlb", "translation", "host"];
+    for (index, name) in (0..).zip(registers.chain(others)) {
+        parameters.append(index, name);
+    }
+    let mut locals = IndirectNameMap::new();
+    locals.append(REGIONS_FROM, &parameters);
+    let mut names = NameSection::new();
+    names.functions(&functions);
+    names.locals(&locals);
+    let mut module = module_of(&[RegionCode { slot: 0, compiled }]);
+    module.section(&names);
     module.finish()
 }
 

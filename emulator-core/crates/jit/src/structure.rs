@@ -7,11 +7,23 @@
 //! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so an entry inside
 //! is reached by its head, which looks which entry was meant: the head *dispatches* to it.
 
-use crate::emitter::Block;
-use crate::ir::End;
-
 /// Number of a block in its region. The one behind the last is the *root*, where the function starts.
 pub(crate) type BlockId = usize;
+
+/// What a block goes on to. Others are named by their number.
+#[derive(Clone, Default)]
+pub(crate) struct Flow {
+    /// Offset of the block from the region's first byte.
+    pub(crate) start: i64,
+    /// Where each of its branches leads to; none where that is out of the region.
+    pub(crate) targets: Vec<Option<BlockId>>,
+    /// The block that is entered when what its last instruction began elsewhere comes back.
+    pub(crate) resumes: Option<BlockId>,
+    /// It belongs to a call that the region follows: loops in it are no entries.
+    pub(crate) called: bool,
+    /// It is an entry in any case.
+    pub(crate) entered: bool,
+}
 
 /// See the module.
 pub(crate) struct Structure {
@@ -25,7 +37,7 @@ pub(crate) struct Structure {
     is_join: Vec<bool>,
     tree: Tree,
     /// For every block where it goes on inside the region, first where its branch is taken.
-    targets: Vec<[Option<BlockId>; 2]>,
+    targets: Vec<Vec<Option<BlockId>>>,
     /// For every block the head of the innermost loop around it (of a head: around its loop), or the root.
     around: Vec<BlockId>,
 }
@@ -44,29 +56,22 @@ pub(crate) enum Edge {
 }
 
 impl Structure {
-    /// `resumes[b]`: the block that a call at the end of block `b` comes back to.
-    pub(crate) fn of(blocks: &[Block], resumes: &[Option<BlockId>]) -> Structure {
-        let find = |offset: i64| blocks.iter().position(|block| block.start == offset);
-        let mut targets: Vec<_> = blocks
-            .iter()
-            .map(|block| match block.end {
-                End::Goto(offset) => [find(offset), None],
-                End::Branch(_, targets) => targets.map(find),
-                End::Dynamic => [None; 2],
-            })
-            .collect();
-        let root = blocks.len();
-        targets.push([Some(0), None]);
+    pub(crate) fn of(flows: &[Flow]) -> Structure {
+        let root = flows.len();
+        let mut targets: Vec<_> = flows.iter().map(|flow| flow.targets.clone()).collect();
+        targets.push(vec![Some(0)]);
         let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
-        for (block, resumed) in resumes.iter().enumerate() {
-            successors[block].extend(resumed);
+        for (block, flow) in flows.iter().enumerate() {
+            successors[block].extend(flow.resumes);
         }
         let loops = Loops::of(root, &successors, &mut targets);
         let is_loop: Vec<bool> = loops.bodies.iter().map(|body| !body.is_empty()).collect();
         let mut entries = vec![0];
-        let places = resumes.iter().flatten().copied();
-        for entry in places.chain((0..root).filter(|&block| is_loop[block])) {
-            if !entries.contains(&entry) && loops.tree.place[entry].is_some() {
+        let places = flows.iter().filter_map(|flow| flow.resumes);
+        let is_entry = |block: &BlockId| flows[*block].entered || is_loop[*block] && !flows[*block].called;
+        for entry in places.chain((0..root).filter(is_entry)) {
+            let is_new = entries.iter().all(|&other: &BlockId| flows[other].start != flows[entry].start);
+            if is_new && loops.tree.place[entry].is_some() {
                 entries.push(entry);
             }
         }
@@ -78,7 +83,7 @@ impl Structure {
         entries: Vec<BlockId>,
         is_loop: Vec<bool>,
         around: Vec<BlockId>,
-        targets: Vec<[Option<BlockId>; 2]>,
+        targets: Vec<Vec<Option<BlockId>>>,
     ) -> Structure {
         let root = targets.len() - 1;
         let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
@@ -124,9 +129,14 @@ impl Structure {
         }
     }
 
+    /// How `block` goes on, in the order of its targets.
+    pub(crate) fn edges(&self, block: BlockId) -> impl Iterator<Item = Edge> {
+        (0..self.targets[block].len()).map(move |which| self.edge(block, which))
+    }
+
     /// Where `block` goes on inside the region.
     pub(crate) fn successors(&self, block: BlockId) -> impl Iterator<Item = BlockId> {
-        self.targets[block].into_iter().flatten()
+        self.targets[block].iter().copied().flatten()
     }
 
     /// The blocks with labels of their own that `block` dominates immediately, in order.
@@ -230,7 +240,7 @@ struct Loops {
 
 impl Loops {
     /// Takes branches back into the middle of a loop out of `targets`.
-    fn of(root: BlockId, successors: &[Vec<BlockId>], targets: &mut [[Option<BlockId>; 2]]) -> Loops {
+    fn of(root: BlockId, successors: &[Vec<BlockId>], targets: &mut [Vec<Option<BlockId>>]) -> Loops {
         let tree = Tree::of(root, successors);
         let mut predecessors = vec![Vec::new(); successors.len()];
         let mut latches = vec![Vec::new(); successors.len()];

@@ -5,7 +5,7 @@ mod rig;
 use rig::generate::{self, Random};
 use rig::processor::{Outcome, Processor};
 use rig::{CODE, Case, DATA};
-use x86::Width;
+use x86::{Sem, Width};
 
 /// Ends a case that has not left.
 const HLT: u8 = 0xf4;
@@ -55,8 +55,8 @@ fn report(case: &Case, wanted: &Outcome, got: &Outcome) -> String {
     for (wanted, got) in wanted.lines().iter().zip(got.lines()).filter(|(wanted, got)| *wanted != got) {
         text.push_str(&format!("interpreted {wanted}\ncompiled    {got}\n"));
     }
-    let Case { registers, rflags, vectors, mxcsr, .. } = case;
-    text + &format!("from {registers:x?} rflags {rflags:x} {vectors:x?} mxcsr {mxcsr:x}\n")
+    let Case { registers, rflags, vectors, mxcsr, x87, .. } = case;
+    text + &format!("from {registers:x?} rflags {rflags:x} {vectors:x?} mxcsr {mxcsr:x} {x87:x?}\n")
 }
 
 fn every_encoding(mode: Width) {
@@ -109,6 +109,60 @@ fn straight_lines(mode: Width) {
 fn straight_lines_of_instructions_do_the_same_compiled_and_interpreted() {
     straight_lines(Width::W64);
     straight_lines(Width::W32);
+}
+
+/// Mostly the x87: what one instruction leaves, the next one of the block finds. Other instructions, left to helpers or not, come between.
+fn x87_lines(mode: Width) {
+    let mut pair = Pair::new(mode);
+    let mut random = Random::new(0x0087_50f7);
+    let rows: Vec<_> = generate::rows(mode).into_iter().filter(|row| !generate::ends_block(row)).collect();
+    let (x87, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| matches!(row.sem, Sem::Fpu(_)));
+    let (saving, computing): (Vec<_>, Vec<_>) = x87
+        .into_iter()
+        .partition(|row: &&x86::Row| ["ENV", "SAVE", "RSTOR", "INIT"].iter().any(|part| row.mnemonic.contains(part)));
+    for _ in 0..6000 {
+        let mut code = Vec::new();
+        for _ in 0..2 + random.below(14) {
+            let row = match random.below(16) {
+                0 => random.pick(&saving),
+                1 => random.pick(&others),
+                _ => random.pick(&computing),
+            };
+            code.extend(generate::instruction(&mut random, row, mode).unwrap_or_default());
+        }
+        code.push(HLT);
+        let case = generate::case(&mut random, code, mode);
+        pair.assert_same(&case);
+    }
+    assert!(pair.compiling.compiled() > 10_000, "compiled code runs: {}", pair.compiling.compiled());
+}
+
+#[test]
+fn lines_of_x87_instructions_do_the_same_compiled_and_interpreted() {
+    x87_lines(Width::W64);
+    x87_lines(Width::W32);
+}
+
+/// Products, sums and fused ones of numbers whose bits are all in use, of which some nearly cancel and others lie half-way between two results.
+#[test]
+fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {
+    let mut pair = Pair::new(Width::W64);
+    let mut random = Random::new(0xf0a5_5eed);
+    let computes = |row: &&x86::Row| ["ADD", "SUB", "MUL", "DIV"].iter().any(|part| row.mnemonic.contains(part));
+    let is_float = |row: &&x86::Row| ["PS", "PD", "SS", "SD"].iter().any(|lanes| row.mnemonic.ends_with(lanes));
+    let rows = generate::rows(Width::W64);
+    let rows: Vec<_> =
+        rows.into_iter().filter(|row| matches!(row.sem, Sem::Simd(_)) && computes(row) && is_float(row)).collect();
+    for row in rows {
+        for _ in 0..40 {
+            let code = generate::instruction(&mut random, row, Width::W64).unwrap();
+            let mut case = generate::case(&mut random, [code, vec![HLT]].concat(), Width::W64);
+            case.mxcsr = 0x1fa0;
+            case.vectors = generate::numbers(&mut random, row.mnemonic.ends_with('S'));
+            pair.assert_same(&case);
+        }
+    }
+    assert!(pair.compiling.compiled() > 5000, "compiled code runs: {}", pair.compiling.compiled());
 }
 
 #[test]

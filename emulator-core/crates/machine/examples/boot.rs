@@ -89,7 +89,7 @@ fn main() -> Result<(), AnyError> {
     let start = Instant::now();
     let mut console = Vec::new();
     let outcome = loop {
-        let retired = machine.stats().instructions;
+        let retired = machine.stats().processor.instructions;
         if retired >= options.max_instructions {
             break RunOutcome::Running;
         }
@@ -140,7 +140,7 @@ fn feed(machine: &mut Machine, options: &mut Options, console: &[u8]) {
 fn report(machine: &mut Machine, outcome: &RunOutcome, elapsed: Duration) {
     let mut stderr = std::io::stderr();
     let stats = machine.stats();
-    let mips = stats.instructions as f64 / elapsed.as_secs_f64() / 1e6;
+    let mips = stats.processor.instructions as f64 / elapsed.as_secs_f64() / 1e6;
     let (post_codes, _) = machine.debug_output();
     let outcome = match outcome {
         RunOutcome::Fault(reason) => format!("fault: {reason}"),

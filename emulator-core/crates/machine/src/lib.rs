@@ -21,8 +21,8 @@ pub use config::{Boot, Clock, Config, Entry, Module, cpu_model};
 pub use cpu::CpuModel;
 pub use error::{CodeRow, MachineError, all_codes};
 pub use lockstep::{Lockstep, Progress};
-pub use machine::{Machine, RunOutcome};
-pub use stats::Stats;
+pub use machine::{HotRegion, Listing, Machine, RunOutcome};
+pub use stats::{BusCounters, Stats};
 
 /// Says why a test proves nothing on this machine.
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A machine: one processor on one board, and the loop that lets guest time pass.
 
+mod profile;
+
 use cpu::compiled::Translator;
 use cpu::{Cpu, State};
 use platform::{PAGE_BYTES, PhysAddr, Vcpu, VcpuExit};
@@ -9,6 +11,8 @@ use crate::board::{BoardConfig, BoardEvent, Pc};
 use crate::boot::{self, Loader};
 use crate::clock::{GuestClock, Idle};
 use crate::trace::Category;
+pub use profile::{HotRegion, Listing};
+
 use crate::{Boot, Config, MachineError, Stats, acpi, entry, layout, smbios};
 
 /// Frequency of the time-stamp counter: it counts guest nanoseconds.
@@ -209,7 +213,7 @@ impl Machine {
         }
     }
 
-    /// Compiles with `translator` what has run for `hot` instructions, from now on.
+    /// Compiles with `translator` what has run `hot` times, from now on.
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.cpu.set_translator(translator, hot);
     }
@@ -237,28 +241,13 @@ impl Machine {
     /// Counters since power-on.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (bus, cpu) = (self.board.counters(), self.cpu.stats());
         Stats {
-            instructions: cpu.instructions,
+            processor: self.cpu.stats(),
             guest_ns: self.clock.now(),
-            blocks_decoded: cpu.blocks_decoded,
-            blocks_invalidated: cpu.blocks_invalidated,
-            tlb_misses: cpu.tlb_misses,
-            interrupts: cpu.interrupts,
-            exceptions: cpu.exceptions,
-            compiled_instructions: cpu.compiled_instructions,
-            compiled_entries: cpu.compiled_entries,
-            regions: cpu.regions,
-            modules: cpu.modules,
-            module_bytes: cpu.module_bytes,
-            compile_ns: cpu.compile_ns,
             exits: self.exits,
             halts: self.halts,
             resets: self.resets,
-            mmio_reads: bus.mmio_reads,
-            mmio_writes: bus.mmio_writes,
-            pio_reads: bus.pio_reads,
-            pio_writes: bus.pio_writes,
+            devices: *self.board.counters(),
             memory_bytes: self.board.ram_bytes(),
         }
     }

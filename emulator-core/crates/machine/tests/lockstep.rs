@@ -1,10 +1,10 @@
 //! Lock-step finds what a translator gets wrong, and says where.
 
-use std::rc::Rc;
+mod support;
 
 use cpu::compiled::{Code, Enter, FORCED, Region, Shared, Translation, Translator, TranslatorStats};
 use hosted::HostedJit;
-use machine::{Boot, Config, Entry, Lockstep, Progress, RunOutcome};
+use machine::{Config, Lockstep, Progress, RunOutcome};
 use x86::instructions::integer::Int;
 use x86::{Form, Op, Sem};
 
@@ -14,16 +14,6 @@ const PROGRAM: &[u8] = &[
     0xb9, 0x60, 0xea, 0x00, 0x00, 0x83, 0xc0, 0x03, 0x01, 0xc3, 0xc7, 0x04, 0x8d, 0x00, 0x00, 0x20, 0x00, 0x05, 0x00,
     0x00, 0x00, 0x8b, 0x15, 0x20, 0x00, 0xe0, 0xfe, 0x49, 0x75, 0xe7, 0xb0, 0x10, 0xe6, 0xf4,
 ];
-
-/// A multiboot kernel loaded to 1 MiB, whose 32-bit code starts behind the header.
-fn kernel() -> Boot {
-    let flags = 0x1_0000u32;
-    let checksum = 0u32.wrapping_sub(0x1bad_b002).wrapping_sub(flags);
-    let words = [0x1bad_b002, flags, checksum, 0x10_0000, 0x10_0000, 0, 0, 0x10_0020];
-    let kernel: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).chain(PROGRAM.iter().copied()).collect();
-    let (initrd, modules, command_line) = (None, Vec::new(), String::new());
-    Boot::Kernel { kernel: Rc::new(kernel), initrd, modules, command_line, entry: Entry::Auto }
-}
 
 /// Compiles another immediate for the instructions that `lies_about` picks.
 struct Liar {
@@ -56,7 +46,7 @@ impl Translator for Liar {
 fn run(lies_about: fn(&Op) -> bool) -> Progress {
     let config = Config { memory_bytes: 8 << 20, no_reboot: true, ..Config::default() };
     let translator = Box::new(move || Box::new(Liar { jit: HostedJit::new(), lies_about }) as _);
-    let mut pair = Lockstep::new(config, kernel(), translator, FORCED).unwrap();
+    let mut pair = Lockstep::new(config, support::kernel(PROGRAM), translator, FORCED).unwrap();
     let progress = pair.run(1_000_000).unwrap();
     assert!(pair.compiled_instructions() > 1000, "{}", pair.compiled_instructions());
     progress

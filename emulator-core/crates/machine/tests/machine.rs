@@ -1,18 +1,13 @@
 //! Whole machines running small guests, written out in machine code as Intel's manual encodes it.
 
+mod support;
+
 use std::rc::Rc;
 
 use machine::{Boot, Clock, Config, CpuModel, Entry, Machine, MachineError, RunOutcome};
+use support::kernel;
 
 const BUDGET: u64 = 100_000_000;
-
-/// A multiboot kernel loaded to 1 MiB whose 32-bit code starts behind the header, at 0x100020.
-fn multiboot(code: &[u8]) -> Vec<u8> {
-    let flags = 0x1_0000u32;
-    let checksum = 0u32.wrapping_sub(0x1bad_b002).wrapping_sub(flags);
-    let words = [0x1bad_b002, flags, checksum, 0x10_0000, 0x10_0000, 0, 0, 0x10_0020];
-    words.into_iter().flat_map(u32::to_le_bytes).chain(code.iter().copied()).collect()
-}
 
 fn config() -> Config {
     Config {
@@ -21,11 +16,6 @@ fn config() -> Config {
         no_reboot: true,
         ..Config::default()
     }
-}
-
-fn kernel(code: &[u8]) -> Boot {
-    let (initrd, modules, command_line) = (None, Vec::new(), String::new());
-    Boot::Kernel { kernel: Rc::new(multiboot(code)), initrd, modules, command_line, entry: Entry::Auto }
 }
 
 fn machine(code: &[u8]) -> Machine {
@@ -64,7 +54,7 @@ fn a_guest_that_halts_with_interrupts_off_waits_for_nothing() {
     let rom = vec![HLT; 64 << 10];
     let mut machine = Machine::new(config(), &Boot::Firmware { rom: Rc::new(rom) }).unwrap();
     assert_eq!(machine.run(0, BUDGET), RunOutcome::Idle { until_ns: None });
-    assert_eq!(machine.stats().instructions, 1);
+    assert_eq!(machine.stats().processor.instructions, 1);
 }
 
 #[test]
@@ -149,7 +139,7 @@ const COUNT: [u8; 8] = [0xff, 0x05, 0x00, 0x00, 0x20, 0x00, 0xeb, 0xf8];
 fn a_budget_is_kept() {
     let mut machine = machine(&COUNT);
     assert_eq!(machine.run(0, 50_000), RunOutcome::Running);
-    let retired = machine.stats().instructions;
+    let retired = machine.stats().processor.instructions;
     assert!((40_000..60_000).contains(&retired), "{retired}");
 }
 
@@ -163,7 +153,7 @@ fn a_restored_machine_does_what_the_original_does() {
         machine.run(0, 5000);
     }
     assert_eq!(original.stats().guest_ns, twin.stats().guest_ns);
-    assert_eq!(original.stats().instructions, twin.stats().instructions);
+    assert_eq!(original.stats().processor.instructions, twin.stats().processor.instructions);
     assert_eq!((original.serial_output(0), twin.serial_output(0)), (b"same".to_vec(), b"same".to_vec()));
     assert!(original.snapshot() == twin.snapshot(), "and they can be saved again, byte for byte");
 }

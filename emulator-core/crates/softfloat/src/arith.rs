@@ -125,14 +125,15 @@ pub(crate) fn div(a: Unpacked, b: Unpacked) -> Outcome {
     let (high, low) = if halve { (a.significand >> 1, a.significand << 63) } else { (a.significand, 0) };
     let (quotient, remainder) = divide(high, low, b.significand);
     let exponent = a.exponent - b.exponent - i32::from(!halve);
-    Outcome::Finite(Exact { negative, exponent, significand: with_remainder(quotient, remainder, b.significand) })
+    let significand = join(quotient, below_quotient(remainder, b.significand));
+    Outcome::Finite(Exact { negative, exponent, significand })
 }
 
-/// Appends what a remainder says about the bits below an integer quotient: the next bit and the sticky bit.
-fn with_remainder(quotient: u64, remainder: u64, divisor: u64) -> u128 {
+/// What a remainder says about the bits below an integer quotient: the next bit and the sticky bit.
+pub(crate) fn below_quotient(remainder: u64, divisor: u64) -> u64 {
     let next_bit = remainder >= divisor - remainder;
     let below = remainder != 0 && remainder != divisor - remainder;
-    join(quotient, u64::from(next_bit) << 63 | u64::from(below))
+    u64::from(next_bit) << 63 | u64::from(below)
 }
 
 /// The square root of `a`.

@@ -9,6 +9,7 @@ mod constants;
 mod convert;
 mod integral;
 mod nan;
+pub mod nearest;
 mod remainder;
 mod transcendental;
 

@@ -57,9 +57,19 @@ impl Machine {
         Ok(Machine { board })
     }
 
-    /// Compiles what runs often, from now on.
-    pub fn compile(&mut self) {
-        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new())), HOT);
+    /// Compiles what runs often, from now on; with `profile` to code that counts what it does.
+    pub fn compile(&mut self, profile: bool) {
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(), profile)), HOT);
+    }
+
+    /// The regions that count, `HotRegion[]` of packages/core/src/profile.ts.
+    pub fn profile(&self) -> JsValue {
+        object(&self.board.profile())
+    }
+
+    /// What is in one of them, a `RegionListing`, or nothing.
+    pub fn region(&mut self, slot: u32) -> JsValue {
+        self.board.region(slot).map_or(JsValue::UNDEFINED, |listing| object(&listing))
     }
 
     /// Runs about `budget` instructions; `now_ns` is the host's monotonic clock. Both are whole numbers: a JavaScript

@@ -50,9 +50,15 @@ fn set(object: &Object, name: &str, value: &JsValue) {
 impl Linker for WasmLinker {
     fn link_stubs(&mut self, module: &[u8], shared: &Shared) -> Enter {
         let helpers = shared.helpers;
-        for (name, slot) in
-            [("divide_wide", helpers.divide_wide), ("interpret", helpers.interpret), ("transfer", helpers.transfer)]
-        {
+        for (name, slot) in [
+            ("divide_wide", helpers.divide_wide),
+            ("interpret", helpers.interpret),
+            ("transfer", helpers.transfer),
+            ("x87", helpers.x87),
+            ("x87_sum", helpers.x87_sum),
+            ("x87_product", helpers.x87_product),
+            ("x87_double", helpers.x87_double),
+        ] {
             set(&self.host, name, &self.function(slot));
         }
         let exports = self.instantiate(module);

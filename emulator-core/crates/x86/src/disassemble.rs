@@ -50,7 +50,7 @@ impl Display for Disassembly<'_> {
             f.write_str("lock ")?;
         }
         let row = inst.row();
-        let repeats = row.has_note("rep");
+        let repeats = row.repeats;
         match inst.rep {
             Rep::Rep if repeats && !row.flags.is_empty() => f.write_str("repe ")?,
             Rep::Rep if repeats => f.write_str("rep ")?,

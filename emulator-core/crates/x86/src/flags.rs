@@ -245,6 +245,27 @@ pub fn auxiliary<E: Engine>(e: &mut E) -> E::V {
     e.and(moved, one)
 }
 
+/// Sets all six status flags from their EFLAGS positions.
+pub fn set_status<E: Engine>(e: &mut E, eflags: E::V) {
+    let bit = |e: &mut E, number: u64| {
+        let number = e.imm(number);
+        let moved = e.shr(eflags, number);
+        let one = e.imm(1);
+        e.and(moved, one)
+    };
+    let (carry, parity, zero) = (bit(e, 0), bit(e, 2), bit(e, 6));
+    let (sign, overflow) = (bit(e, 7), bit(e, 11));
+    let one = e.imm(1);
+    // A result of 0 or 1: its sign is clear, its parity even exactly when it is zero. Bits 0 and 1 of the carries invert those.
+    let result = e.xor(zero, one);
+    let inverted = e.xor(parity, zero);
+    let inverted = e.shl(Width::W64, inverted, one);
+    let carries = carries_from(e, carry, overflow);
+    let carries = e.or(carries, sign);
+    let carries = e.or(carries, inverted);
+    e.set_flags(result, carries);
+}
+
 /// Condition `cc` (the low four bits of `Jcc`, `SETcc`, `CMOVcc`; Intel SDM vol. 1, appendix B) as 0 or 1.
 #[inline(always)]
 pub fn condition<E: Engine>(e: &mut E, cc: u8) -> E::V {

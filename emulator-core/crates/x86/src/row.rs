@@ -46,6 +46,12 @@ pub struct Row {
     /// 64-bit mode), `d64` (operand size defaults to 64 in 64-bit mode), `f64` (is forced to it), `end` (ends a block: may
     /// change RIP, the mode, mappings or interrupt state), `b0` (REX.B must be 0).
     pub notes: &'static str,
+    /// `end` is among the notes: what every decoded instruction is asked.
+    pub ends_block: bool,
+    /// `rep` is: a repeat prefix repeats it.
+    pub repeats: bool,
+    /// `lock` is.
+    pub lockable: bool,
     /// Feature.
     pub feature: Feature,
 }
@@ -96,7 +102,29 @@ impl VexRule {
 /// A row of the base instruction set; refine with [`Row::flags`], [`Row::notes`] and [`Row::on`].
 #[must_use]
 pub const fn row(mnemonic: &'static str, encoding: &'static str, operands: &'static str, sem: Sem) -> Row {
-    Row { mnemonic, encoding, operands, sem, flags: "", notes: "", feature: Feature::Base }
+    let (flags, notes, feature) = ("", "", Feature::Base);
+    let (ends_block, repeats, lockable) = (false, false, false);
+    Row { mnemonic, encoding, operands, sem, flags, notes, ends_block, repeats, lockable, feature }
+}
+
+/// Whether `word` is among the words of `text`. In constants there is no better way.
+const fn has_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let (mut start, mut at) = (0, 0);
+    while at <= text.len() {
+        if at == text.len() || text[at] == b' ' {
+            let mut same = 0;
+            while same < word.len() && start + same < at && text[start + same] == word[same] {
+                same += 1;
+            }
+            if same == word.len() && start + same == at {
+                return true;
+            }
+            start = at + 1;
+        }
+        at += 1;
+    }
+    false
 }
 
 impl Row {
@@ -111,6 +139,9 @@ impl Row {
     #[must_use]
     pub const fn notes(mut self, notes: &'static str) -> Row {
         self.notes = notes;
+        self.ends_block = has_word(notes, "end");
+        self.repeats = has_word(notes, "rep");
+        self.lockable = has_word(notes, "lock");
         self
     }
 
@@ -124,6 +155,6 @@ impl Row {
     /// Whether `note` is among the notes.
     #[must_use]
     pub fn has_note(&self, note: &str) -> bool {
-        self.notes.split(' ').any(|n| n == note)
+        has_word(self.notes, note)
     }
 }

@@ -28,7 +28,7 @@ export function lockstepCommand(report: (status: number) => void): Command {
     .option("--bios <file>", "start this flat firmware ROM at the reset vector")
     .option("--append <words>", "words for the kernel command line")
     .option("--instructions <n>", "stop after that many instructions (default: when the guest ends, or has its prompt)")
-    .option("--hot <n>", "compile what has run for that many instructions", "1")
+    .option("--hot <n>", "compile what has run that many times", "1")
     .option("--memory <size>", "guest RAM, such as 512MiB")
     .option("--decompress-on-host", "unpack a compressed kernel before the guest starts")
     .option(

@@ -1,6 +1,6 @@
 /** What crosses between the caller's thread and the worker that runs the machine. */
 
-import type { CoreError, CoreStats, DebugOutput } from "@terrarium/core";
+import type { CoreError, CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import type { Engine, ResolvedConfig } from "../config.js";
 import type { ErrorWire } from "../errors.js";
 import type { Startup } from "./startup.js";
@@ -56,6 +56,10 @@ export interface MachineServer {
   snapshot(): Promise<MachineState>;
   /** Counters. */
   stats(): CoreStats;
+  /** The regions that count, the hottest first. */
+  profile(): readonly HotRegion[];
+  /** What is in one of them. */
+  region(slot: number): RegionListing | undefined;
   /** What the guest wrote to the ports for debugging since the last call. */
   debug(): DebugOutput;
   /** Ends the run. */

@@ -1,6 +1,6 @@
 /** The worker's side: one machine, and the calls that reach it. */
 
-import type { Core, CoreError, CoreMachine, CoreStats, DebugOutput } from "@terrarium/core";
+import type { Core, CoreError, CoreMachine, CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import type { Engine, ResolvedConfig } from "../config.js";
 import { fromCore, MachineError, messageOf } from "../errors.js";
 import type { MachineEvents, MachineServer, MachineState } from "./protocol.js";
@@ -32,16 +32,26 @@ export class CoreServer implements MachineServer {
     this.#surroundings = surroundings;
   }
 
-  async start({ engine, core: config, startup }: ResolvedConfig, events: MachineEvents): Promise<void> {
+  async start({ engine, profile, core: config, startup }: ResolvedConfig, events: MachineEvents): Promise<void> {
     const [core, source] = await Promise.all([this.#core(), bootSource(startup, this.#surroundings.readFile)]);
-    this.#begin(() => core.createMachine(config, source), engine, startup, events, config.trace !== "");
+    const create = (): CoreMachine => {
+      const machine = core.createMachine(config, source);
+      if (engine !== "interpreter") machine.compile(profile);
+      return machine;
+    };
+    this.#begin(create, startup, events, config.trace !== "");
     if (typeof startup.kernel === "string" && source.kernel !== undefined) release(source.kernel);
     if (typeof startup.initrd === "string" && source.initrd !== undefined) release(source.initrd);
   }
 
   async restore({ bytes, startup }: MachineState, engine: Engine, events: MachineEvents): Promise<void> {
     const core = await this.#core();
-    this.#begin(() => core.restoreMachine(bytes), engine, startup, events, false);
+    const create = (): CoreMachine => {
+      const machine = core.restoreMachine(bytes);
+      if (engine !== "interpreter") machine.compile(false);
+      return machine;
+    };
+    this.#begin(create, startup, events, false);
     release(bytes);
   }
 
@@ -68,6 +78,16 @@ export class CoreServer implements MachineServer {
     return translated(() => machine.stats());
   }
 
+  profile(): readonly HotRegion[] {
+    const { machine } = this.#live();
+    return translated(() => machine.profile());
+  }
+
+  region(slot: number): RegionListing | undefined {
+    const { machine } = this.#live();
+    return translated(() => machine.region(slot));
+  }
+
   debug(): DebugOutput {
     const { machine } = this.#live();
     return translated(() => machine.debug());
@@ -84,9 +104,8 @@ export class CoreServer implements MachineServer {
     });
   }
 
-  #begin(create: () => CoreMachine, engine: Engine, startup: Startup, events: MachineEvents, traced: boolean): void {
+  #begin(create: () => CoreMachine, startup: Startup, events: MachineEvents, traced: boolean): void {
     const machine = translated(create);
-    if (engine !== "interpreter") machine.compile();
     const reboot = async (): Promise<void> => {
       const source = await bootSource(startup, this.#surroundings.readFile);
       translated(() => {

@@ -6,6 +6,7 @@
 use x86::{Engine, Op, Width};
 
 use super::Context;
+use crate::Exit;
 use crate::exec::Exec;
 
 const DONE: u32 = 0;
@@ -21,6 +22,14 @@ pub struct Helpers {
     pub interpret: usize,
     /// The same for one that transfers control: where to is in the state.
     pub transfer: usize,
+    /// Arithmetic of the x87, see [`super::x87`]: `(context, a: u64, b: u64, rest: u64) -> u64`, and three of the operations alone.
+    pub x87: usize,
+    /// See there.
+    pub x87_sum: usize,
+    /// See there.
+    pub x87_product: usize,
+    /// See there.
+    pub x87_double: usize,
 }
 
 impl Helpers {
@@ -29,6 +38,10 @@ impl Helpers {
             divide_wide: divide_wide as *const () as usize,
             interpret: interpret as *const () as usize,
             transfer: transfer as *const () as usize,
+            x87: super::x87::x87 as *const () as usize,
+            x87_sum: super::x87::sum as *const () as usize,
+            x87_product: super::x87::product as *const () as usize,
+            x87_double: super::x87::double as *const () as usize,
         }
     }
 }
@@ -52,9 +65,11 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
         exec.cpu.context.fault = Some(exception);
         return FAULT;
     }
+    exec.cpu.counters.helped += 1;
     let elsewhere = !transfers && (exec.cpu.mode_bits != mode || exec.cpu.state.rip != next);
     let changed = exec.cpu.blocks.generation() != generation || elsewhere;
     if changed || exec.cpu.leave || exec.cpu.attention {
+        exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
         return LEAVE;
     }
     exec.cpu.refresh_context();

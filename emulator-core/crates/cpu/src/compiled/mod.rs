@@ -5,16 +5,24 @@
 //! through the jump cache, like a block.
 
 mod cache;
+mod entry;
 mod flags;
 mod helpers;
+mod profile;
 mod region;
+mod targets;
+pub mod x87;
 
 use x86::Exception;
 
 pub(crate) use cache::CodeCache;
+pub use cache::Part;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
+pub use profile::{RegionCounts, RegionProfile};
+pub(crate) use region::{Formed, RegionPage};
 pub use region::{Region, RegionBlock};
+pub(crate) use targets::Targets;
 
 pub use crate::system::FEW_ELEMENTS;
 
@@ -22,16 +30,17 @@ use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
-use crate::{Cpu, State};
+use crate::{Cpu, Exit, State};
 
-/// How many instructions are best interpreted in a block before it is compiled.
-pub const HOT: u32 = 40_000;
+/// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
+/// before those behind it, which then belong to its region.
+pub const HOT: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
-const PATIENCE: u64 = 50_000;
+const PATIENCE: u64 = 200_000;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +50,8 @@ pub struct Code(pub u32);
 pub struct Translation {
     /// The region.
     pub code: Code,
-    /// By the number of the entry, offsets of blocks from the region's first; that is the first here.
-    pub entries: Vec<i64>,
+    /// By the number of the entry, places of blocks in the region; the first is the first here.
+    pub entries: Vec<usize>,
 }
 
 /// A place compiled code can be entered at.
@@ -54,9 +63,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Entry `number` of `code`, at `offset` from the region's first byte, in its page.
-    pub(crate) fn new(code: Code, number: u32, offset: i64) -> Entry {
-        Entry { code, place: number & jump_layout::NUMBER as u32 | (offset as u32) << jump_layout::OFFSET_SHIFT }
+    /// Entry `number` of `code`, at `offset` from the region's first byte; none where it is too far away.
+    pub(crate) fn new(code: Code, number: u32, offset: i64) -> Option<Entry> {
+        const REACH: i64 = 1 << (31 - jump_layout::OFFSET_SHIFT);
+        let place = number & jump_layout::NUMBER as u32 | (offset as u32) << jump_layout::OFFSET_SHIFT;
+        (-REACH..REACH).contains(&offset).then_some(Entry { code, place })
+    }
+
+    /// The entry's offset from the region's first byte.
+    pub(crate) fn offset(self) -> i64 {
+        i64::from(self.place as i32 >> jump_layout::OFFSET_SHIFT)
     }
 }
 
@@ -73,6 +89,14 @@ pub trait Translator {
     fn release(&mut self, code: Code);
     /// What it has done.
     fn stats(&self) -> TranslatorStats;
+    /// What a region has run; none where it does not count that.
+    fn counts(&self, _code: Code) -> Option<RegionCounts> {
+        None
+    }
+    /// A module of a region that counts, to be read.
+    fn listing(&self, _code: Code) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Counters of a [`Translator`] since it was made.
@@ -82,8 +106,12 @@ pub struct TranslatorStats {
     pub modules: u64,
     /// Bytes of them.
     pub module_bytes: u64,
+    /// Bytes of those of which some region can still be entered.
+    pub held_module_bytes: u64,
     /// Nanoseconds compiling took, as far as the caller waits for it.
     pub compile_ns: u64,
+    /// The most of it at a time.
+    pub longest_compile_ns: u64,
     /// Regions that can be entered now.
     pub regions: u64,
 }
@@ -114,10 +142,11 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
-    /// Which vector instructions may run: [`ENABLED_SSE`], [`ENABLED_AVX`].
+    /// What instructions beside the general ones ask for: [`ENABLED_SSE`] and its siblings.
     pub enabled: u32,
-    /// The next instruction has to be interpreted, because it accesses what the TLB does not cover.
-    pub slow: u32,
+    /// Why compiled code leaves, the number of an [`Exit`], where that does not follow from all else. After [`Exit::Access`] and
+    /// [`Exit::Operands`] the next instruction has to be interpreted.
+    pub exit: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
     /// An exception that a helper has found.
@@ -138,7 +167,7 @@ impl Context {
             tag: 0,
             tlb: 0,
             enabled: 0,
-            slow: 0,
+            exit: 0,
             raised: 0,
             fault: None,
             limit: 0,
@@ -158,9 +187,6 @@ pub(crate) struct Compiler {
     hot_since: u64,
     /// Compiled code is entered once a run, for the length of one region.
     pub(crate) brief: bool,
-    /// Instructions that compiled code retired, and how often it was entered.
-    pub(crate) instructions: u64,
-    pub(crate) entries: u64,
 }
 
 impl Compiler {
@@ -170,18 +196,11 @@ impl Compiler {
 }
 
 impl Cpu {
-    /// Compiles code with `translator` from now on, when `hot` (see [`HOT`], [`FORCED`]) instructions of its block have been interpreted.
+    /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
-        self.compiler = Some(Box::new(Compiler {
-            translator,
-            ready: None,
-            hot: Vec::new(),
-            hot_since: 0,
-            brief: false,
-            instructions: 0,
-            entries: 0,
-        }));
+        self.compiler =
+            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, brief: false }));
     }
 
     /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
@@ -195,7 +214,19 @@ impl Cpu {
     fn refresh_context(&mut self) {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
-        self.context.enabled = enabled_vectors(&self.state);
+        self.context.enabled = enabled(&self.state);
+    }
+
+    /// Why compiled code has just left.
+    fn exit(&mut self, raised: bool) -> Exit {
+        let told = Exit::numbered(core::mem::take(&mut self.context.exit));
+        match told {
+            _ if raised && self.meets_device => Exit::Device,
+            _ if raised => Exit::Exception,
+            Some(exit) => exit,
+            None if self.context.left < MAX_REGION_OPS as i64 => Exit::Slice,
+            None => Exit::NoCode,
+        }
     }
 
     fn shared(&self) -> Shared {
@@ -232,20 +263,20 @@ impl Cpu {
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
-        let mut regions = Vec::new();
-        let mut members = Vec::new();
+        let mut formed: Vec<Formed> = Vec::new();
         for block in core::mem::take(&mut compiler.hot) {
-            if let Some((region, blocks)) = self.blocks.region(block) {
-                regions.push(region);
-                members.push(blocks);
+            if !formed.iter_mut().any(|formed| formed.enter_at(block)) {
+                formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
-        if regions.is_empty() {
+        if formed.is_empty() {
             return;
         }
-        for (translation, blocks) in compiler.translator.translate(regions).into_iter().zip(members) {
+        let (regions, footing): (Vec<_>, Vec<_>) =
+            formed.into_iter().map(|formed| (formed.region, (formed.members, formed.pages))).unzip();
+        for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
             if let Some(translation) = translation {
-                self.blocks.add_code(&translation, &blocks);
+                self.blocks.add_code(&translation, &blocks, pages);
             }
         }
         if self.blocks.code.trim() {
@@ -286,6 +317,7 @@ impl Exec<'_> {
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
+        cpu.blocks.expect_no_target();
         let before = cpu.retired;
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
@@ -301,32 +333,47 @@ impl Exec<'_> {
         cpu.retired = limit - cpu.context.left as u64;
         cpu.state.flag_carries = cpu.context.flag_kind.carries(cpu.state.flag_result, cpu.state.flag_carries);
         if let Some(compiler) = &mut cpu.compiler {
-            compiler.entries += 1;
-            compiler.instructions += cpu.retired - before;
             cpu.leave |= compiler.brief;
         }
-        match (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised)) {
-            (Some(exception), _) => Err(exception),
-            (None, 0) => Ok(core::mem::take(&mut cpu.context.slow) != 0),
-            (None, raised) => Err(raised_exception(raised)),
+        let (fault, raised) = (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised));
+        let exception = fault.or_else(|| (raised != 0).then(|| raised_exception(raised)));
+        let exit = cpu.exit(exception.is_some());
+        cpu.counters.left(exit, cpu.retired - before, cpu.retired);
+        match exception {
+            Some(exception) => Err(exception),
+            None => Ok(matches!(exit, Exit::Access | Exit::Operands)),
         }
     }
 }
 
-/// Bits of [`Context::enabled`].
+/// Bits of [`Context::enabled`]: SSE instructions may run.
 pub const ENABLED_SSE: u32 = 1;
-/// See [`ENABLED_SSE`].
+/// VEX-encoded instructions may run.
 pub const ENABLED_AVX: u32 = 2;
+/// x87 instructions may run, none of their exceptions waits, and all are masked.
+pub const ENABLED_X87: u32 = 4;
+/// SSE arithmetic rounds to nearest, with neither DAZ nor FTZ; everything is masked, and PE is set.
+pub const ENABLED_USUAL_ROUNDING: u32 = 8;
 
-/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 14.5.
-fn enabled_vectors(state: &State) -> u32 {
-    let sse = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0 && state.cr4 & control::CR4_OSFXSR != 0;
+/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
+fn enabled(state: &State) -> u32 {
+    const X87_MASKS: u16 = 0x3f;
+    // ES and B.
+    const X87_WAITING: u16 = 0x8080;
+    // All of MXCSR but the flags; and PE.
+    const MXCSR_LOOKED_AT: u32 = 0xffe0;
+    const MXCSR_USUAL: u32 = 0x1fa0;
+    let unit = state.cr0 & (control::CR0_EM | control::CR0_TS) == 0;
+    let quiet = state.x87.control & X87_MASKS == X87_MASKS && state.x87.status & X87_WAITING == 0;
     let components = XCR0_SSE | XCR0_AVX;
     let avx = state.cr0 & control::CR0_TS == 0
         && state.cr4 & control::CR4_OSXSAVE != 0
         && state.xcr0 & components == components;
     let bit = |enabled, bit| if enabled { bit } else { 0 };
-    bit(sse, ENABLED_SSE) | bit(avx, ENABLED_AVX)
+    bit(unit && state.cr4 & control::CR4_OSFXSR != 0, ENABLED_SSE)
+        | bit(avx, ENABLED_AVX)
+        | bit(unit && quiet, ENABLED_X87)
+        | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.
@@ -359,10 +406,11 @@ pub mod jump_layout {
     pub const CODE: usize = offset_of!(Jump, code);
     /// Offset of the place in the code: the number of the entry, and above it the entry's offset from the region's first byte, signed.
     pub const PLACE: usize = offset_of!(Jump, place);
-    /// The number's bits.
-    pub const NUMBER: i32 = 0xffff;
     /// Where the offset begins.
-    pub const OFFSET_SHIFT: i32 = 16;
+    pub const OFFSET_SHIFT: i32 = 9;
+    /// The number's bits.
+    pub const NUMBER: i32 = (1 << OFFSET_SHIFT) - 1;
+    const _: () = assert!(MAX_REGION_OPS <= NUMBER as usize, "every block may be an entry");
     /// The index of a linear address is `(linear ^ linear >> SHIFT) % ENTRIES`.
     pub const SHIFT: u32 = crate::blocks::JUMP_SHIFT;
     /// Most instructions in a region: a slice shorter than that is interpreted.

@@ -1,12 +1,25 @@
-//! Which blocks are compiled together: those of one page that direct branches lead to from a hot one.
+//! Which blocks are compiled together: those that direct branches lead to from a hot one, and the functions it calls.
+//!
+//! A called function gets blocks of its own for every call, so that it is known where it comes back to; the code is a tree of calls then.
 
+use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem, Width};
+use x86::{Op, Sem};
 
-use crate::blocks::{Block, BlockCache, Key, MAX_REGION_OPS};
+use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
 
-const PAGE_BYTES: i64 = 4096;
+const PAGE_BYTES: u64 = 4096;
+/// Calls are followed as long as there are no more operations.
+const MAX_OPS_BEFORE_CALL: usize = 250;
+/// Most operations of a function that is called.
+const MAX_CALLED_OPS: usize = 100;
+/// How deep calls are followed.
+const MAX_DEPTH: usize = 4;
+/// Blocks belong to a region that have been interpreted at least this part of the times that make one hot.
+const WARM: u32 = 8;
+/// How far a block may lie from the entry, in bytes: see `far_from_canonical_hole` in [`crate::blocks`].
+const REACH: u64 = 1 << 31;
 
 /// Blocks to be compiled as one function. Positions are relative to the first byte of the first block, where it is entered: where that lies in
 /// linear memory is known when it runs.
@@ -17,71 +30,283 @@ pub struct Region {
     pub blocks: Vec<RegionBlock>,
 }
 
-/// A block of a [`Region`].
+/// A block of a [`Region`]; others are named by their place in it.
 pub struct RegionBlock {
     /// Offset of its first byte from that of the region's entry.
     pub start: i64,
     /// Its instructions; offsets in them are relative to the block.
     pub ops: Vec<Op>,
+    /// The block behind its last instruction, where execution may go on there now or, behind a call, later.
+    pub next: Option<usize>,
+    /// Blocks its branch leads to: the one at a fixed target, or those where one without a fixed target is expected to go, the likeliest first.
+    pub targets: Vec<usize>,
+    /// It belongs to a call that the region follows.
+    pub called: bool,
+    /// The region is entered here as well.
+    pub entered: bool,
+}
+
+/// A page that a region lies in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RegionPage {
+    /// Its linear address less that of the entry's page.
+    pub(crate) offset: i64,
+    /// Its physical address.
+    pub(crate) phys: u64,
+}
+
+/// A region, and what it is made of.
+pub(crate) struct Formed {
+    pub(crate) region: Region,
+    /// Numbers of the blocks and their offsets from the entry, in the region's order.
+    pub(crate) members: Vec<(u32, i64)>,
+    /// The entry's first.
+    pub(crate) pages: Vec<RegionPage>,
+}
+
+impl Formed {
+    /// Has it entered at `block` as well, if that belongs to it; false where it does not.
+    pub(crate) fn enter_at(&mut self, block: u32) -> bool {
+        let members = self.members.iter().zip(&mut self.region.blocks);
+        let own = members.filter(|((member, _), own)| *member == block && !own.called).map(|(_, own)| own).next();
+        own.map(|own| own.entered = true).is_some()
+    }
 }
 
 impl BlockCache {
-    /// The region that `entry` is the hot entry of, and the numbers of its blocks; none where it cannot be compiled.
-    pub(crate) fn region(&self, entry: u32) -> Option<(Region, Vec<u32>)> {
+    /// The region that `entry` is the hot entry of; none where it cannot be compiled. `page_at` tells the physical page that code at a linear
+    /// address is fetched from, as far as it is known.
+    pub(crate) fn region(&self, entry: u32, page_at: impl Fn(u64) -> Option<u64>) -> Option<Formed> {
         if !self.is_alive(entry) {
             return None;
         }
         let first = self.block(entry);
-        if first.second_page.is_some() || self.code.find(&first.key).is_some() {
+        if self.code.find(&first.key).is_some() {
             return None;
         }
-        let page = first.key.phys & !(PAGE_BYTES as u64 - 1);
-        let mut members = vec![entry];
-        let mut ops = usize::from(first.count);
-        let mut at = 0;
-        while let Some(&member) = members.get(at) {
-            at += 1;
-            for offset in self.successors(self.block(member)) {
-                let next =
-                    (0..PAGE_BYTES).contains(&offset).then(|| Key { phys: page + offset as u64, mode: first.key.mode });
-                let Some(next) = next.and_then(|key| self.find(&key)) else { continue };
-                let block = self.block(next);
-                let fits = ops + usize::from(block.count) <= MAX_REGION_OPS;
-                if fits && block.second_page.is_none() && !members.contains(&next) {
-                    ops += usize::from(block.count);
-                    members.push(next);
-                }
-            }
-        }
-        let blocks = members.iter().map(|&member| {
-            let block = self.block(member);
-            let start = block.key.phys as i64 - first.key.phys as i64;
-            RegionBlock { start, ops: self.ops_of(block).to_vec() }
-        });
-        Some((Region { mode: first.key.mode, blocks: blocks.collect() }, members))
-    }
-
-    /// Offsets in the page where execution may go on after `block` without an indirect branch, or after a call.
-    fn successors(&self, block: Block) -> impl Iterator<Item = i64> {
-        let start = block.key.phys as i64 & (PAGE_BYTES - 1);
-        let last = self.ops_of(block).last();
-        let next = start + i64::from(block.bytes);
-        let target = next + last.map_or(0, |op| op.imm);
-        let [falls_through, branches] = last.map_or([false; 2], |op| continues(op, block.key.mode.code));
-        falls_through.then_some(next).into_iter().chain(branches.then_some(target))
+        let page = |address: u64| address & !(PAGE_BYTES - 1);
+        let own = RegionPage { offset: 0, phys: page(first.key.phys) };
+        let mut forming = Forming {
+            cache: self,
+            page_at: &page_at,
+            mode: first.key.mode,
+            entry: first.linear(),
+            knows_others: page_at(first.linear()) == Some(own.phys),
+            pages: vec![own],
+            members: Vec::new(),
+            ops: 0,
+        };
+        forming.function(first.linear(), None)?;
+        forming.follow_calls();
+        Some(forming.finish())
     }
 }
 
-/// Whether `op`, the last of its block, goes on with the next instruction, now or some time later, and at its relative target.
-fn continues(op: &Op, code: Width) -> [bool; 2] {
-    let whole = op.opsize == code;
-    match op.sem {
-        Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz) => [true, whole],
-        Sem::Int(Int::Jmp) => [false, whole],
-        // What a call comes back to belongs to the region, though the region does not go on there by itself.
-        Sem::Int(Int::Call | Int::CallIndirect) => [true, false],
-        Sem::Int(Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => [false; 2],
-        // Nor after an instruction that compiled code leaves to the interpreter.
-        _ => [true, false],
+/// A block of the region that is being formed.
+struct Member {
+    block: u32,
+    start: i64,
+    next: Option<usize>,
+    targets: Vec<usize>,
+    /// How many calls deep.
+    depth: usize,
+}
+
+/// A call that is being followed.
+#[derive(Clone, Copy)]
+struct Call {
+    depth: usize,
+    comes_back_to: usize,
+}
+
+struct Forming<'a> {
+    cache: &'a BlockCache,
+    page_at: &'a dyn Fn(u64) -> Option<u64>,
+    mode: Mode,
+    /// Linear address of the entry.
+    entry: u64,
+    /// The address space is still the one the entry was found in.
+    knows_others: bool,
+    pages: Vec<RegionPage>,
+    members: Vec<Member>,
+    /// Operations of all members.
+    ops: usize,
+}
+
+impl Forming<'_> {
+    /// Adds the blocks that are reached from the one at `linear` without calls, and gives its place. Of a function that is called all must fit, or none
+    /// is added.
+    fn function(&mut self, linear: u64, call: Option<Call>) -> Option<usize> {
+        let first = self.members.len();
+        let (before, pages) = (self.ops, self.pages.len());
+        let mut places = FxHashMap::default();
+        self.add(linear, call, &mut places)?;
+        let mut at = first;
+        while at < self.members.len() {
+            let member = &self.members[at];
+            let next = self.next(member);
+            for linear in next.into_iter().chain(self.jumps(member)) {
+                self.add(linear, call, &mut places);
+            }
+            at += 1;
+            if call.is_some() && self.ops - before > MAX_CALLED_OPS {
+                self.members.truncate(first);
+                self.pages.truncate(pages);
+                self.ops = before;
+                return None;
+            }
+        }
+        for at in first..self.members.len() {
+            let member = &self.members[at];
+            let place = |linear: u64| places.get(&linear).copied();
+            let next = self.next(member).and_then(place);
+            let jumps = self.jumps(member).into_iter().filter_map(place);
+            let returns = call.filter(|_| self.last_op(member).is_some_and(is_return)).map(|call| call.comes_back_to);
+            let targets = jumps.chain(returns).collect();
+            (self.members[at].next, self.members[at].targets) = (next, targets);
+        }
+        Some(first)
     }
+
+    /// Adds the block at `linear`, unless it is there, is cold, or does not fit.
+    fn add(&mut self, linear: u64, call: Option<Call>, places: &mut FxHashMap<u64, usize>) -> Option<()> {
+        if places.contains_key(&linear) {
+            return None;
+        }
+        let page = self.page(linear)?;
+        let phys = page.phys | linear & (PAGE_BYTES - 1);
+        let block = self.cache.find(&Key { phys, mode: self.mode })?;
+        let found = self.cache.block(block);
+        let is_entry = self.members.is_empty();
+        let crossed = match found.second_page {
+            Some(second) => Some(self.page(self.behind(linear, PAGE_BYTES)).filter(|page| page.phys == second)?),
+            None => None,
+        };
+        let fits = self.ops + usize::from(found.count) <= MAX_REGION_OPS;
+        let is_warm = found.heat() >= self.cache.hot_at / WARM;
+        if !(is_entry || fits && is_warm) {
+            return None;
+        }
+        for page in core::iter::once(page).chain(crossed) {
+            if !self.pages.contains(&page) {
+                self.pages.push(page);
+            }
+        }
+        places.insert(linear, self.members.len());
+        self.ops += usize::from(found.count);
+        let depth = call.map_or(0, |call| call.depth);
+        self.members.push(Member { block, start: self.offset(linear), next: None, targets: Vec::new(), depth });
+        Some(())
+    }
+
+    /// Goes into the functions that members call, breadth first.
+    fn follow_calls(&mut self) {
+        let mut at = 0;
+        while at < self.members.len() && self.ops < MAX_OPS_BEFORE_CALL {
+            let member = &self.members[at];
+            let depth = member.depth + 1;
+            if let Some(comes_back_to) = member.next
+                && depth <= MAX_DEPTH
+            {
+                let call = Some(Call { depth, comes_back_to });
+                for function in self.calls(member) {
+                    let called = self.function(function, call);
+                    self.members[at].targets.extend(called);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// Linear address behind the last instruction of `member`, where execution may go on there now or after a call.
+    fn next(&self, member: &Member) -> Option<u64> {
+        let goes_on = match self.last_op(member)?.sem {
+            Sem::Int(Int::Jmp | Int::JmpIndirect | Int::Ret | Int::RetRelease | Int::Ud) => false,
+            // What a call comes back to belongs to the region, whether it goes on there by itself or not, and so does what is behind
+            // an instruction that compiled code leaves to the interpreter.
+            _ => true,
+        };
+        goes_on.then(|| self.behind(self.linear(member), self.bytes(member)))
+    }
+
+    /// Linear addresses where `member` jumps to.
+    fn jumps(&self, member: &Member) -> Vec<u64> {
+        let Some(op) = self.last_op(member) else { return Vec::new() };
+        match op.sem {
+            Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz | Int::Jmp) => {
+                self.target(member, op).into_iter().collect()
+            }
+            Sem::Int(Int::JmpIndirect) => self.cache.likely_targets(member.block),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Linear addresses of the functions that `member` calls.
+    fn calls(&self, member: &Member) -> Vec<u64> {
+        let Some(op) = self.last_op(member) else { return Vec::new() };
+        match op.sem {
+            Sem::Int(Int::Call) => self.target(member, op).into_iter().collect(),
+            Sem::Int(Int::CallIndirect) => self.cache.likely_targets(member.block),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The relative target of `op`, the last of `member`, unless an operand size cuts it.
+    fn target(&self, member: &Member, op: &Op) -> Option<u64> {
+        let next = self.linear(member).wrapping_add(self.bytes(member));
+        (op.opsize == self.mode.code).then(|| self.behind(next, op.imm as u64))
+    }
+
+    fn bytes(&self, member: &Member) -> u64 {
+        u64::from(self.cache.block(member.block).bytes)
+    }
+
+    fn last_op(&self, member: &Member) -> Option<&Op> {
+        self.cache.ops_of(self.cache.block(member.block)).last()
+    }
+
+    fn linear(&self, member: &Member) -> u64 {
+        self.behind(self.entry, member.start as u64)
+    }
+
+    fn behind(&self, linear: u64, bytes: u64) -> u64 {
+        self.mode.code.truncate(linear.wrapping_add(bytes))
+    }
+
+    /// From the entry to `linear`.
+    fn offset(&self, linear: u64) -> i64 {
+        linear.wrapping_sub(self.entry) as i64
+    }
+
+    /// The page of `linear`, where that is known and near enough.
+    fn page(&self, linear: u64) -> Option<RegionPage> {
+        let page = |linear: u64| linear & !(PAGE_BYTES - 1);
+        let offset = page(linear).wrapping_sub(page(self.entry)) as i64;
+        if offset == 0 {
+            return self.pages.first().copied();
+        }
+        let near = offset.unsigned_abs() < REACH && self.knows_others;
+        near.then(|| (self.page_at)(linear)).flatten().map(|phys| RegionPage { offset, phys })
+    }
+
+    fn finish(self) -> Formed {
+        let block = |member: &Member| RegionBlock {
+            start: member.start,
+            ops: self.cache.ops_of(self.cache.block(member.block)).to_vec(),
+            next: member.next,
+            targets: member.targets.clone(),
+            called: member.depth > 0,
+            entered: false,
+        };
+        let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect() };
+        Formed {
+            region,
+            members: self.members.iter().map(|member| (member.block, member.start)).collect(),
+            pages: self.pages,
+        }
+    }
+}
+
+fn is_return(op: &Op) -> bool {
+    matches!(op.sem, Sem::Int(Int::Ret | Int::RetRelease))
 }

@@ -45,6 +45,8 @@ struct Attempt {
     linear: u64,
     usage: Use,
     view: View,
+    /// Entries are to be marked accessed and dirty; else those that are not end the walk.
+    marks: bool,
 }
 
 /// What the entries of a walk allow together.
@@ -82,11 +84,28 @@ impl Exec<'_> {
     /// # Errors
     /// #PF.
     pub(crate) fn walk(&mut self, usage: Use, linear: u64) -> Result<Translation, Exception> {
+        let view = self.cpu.tlb.view();
+        self.attempt(Attempt { linear, usage, view, marks: true })
+    }
+
+    /// The page that code at `linear` would be fetched from, if that left no trace: nothing is marked, and no exception raised.
+    pub(crate) fn peek_code(&mut self, linear: u64) -> Option<Translation> {
+        let kind = PageKind { global: self.cpu.tlb.is_global_code(linear), large: false };
+        if let Some((phys, _)) = self.cpu.tlb.lookup_code(linear) {
+            return Some(Translation { phys, kind });
+        }
+        let (fault_address, view) = (self.cpu.fault_address, self.cpu.tlb.view());
+        let found = self.attempt(Attempt { linear, usage: Use::Execute, view, marks: false });
+        self.cpu.fault_address = fault_address;
+        found.ok().map(|found| Translation { phys: found.phys.page(), ..found })
+    }
+
+    fn attempt(&mut self, attempt: Attempt) -> Result<Translation, Exception> {
+        let linear = attempt.linear;
         let state = &self.cpu.state;
         if state.cr0 & CR0_PG == 0 {
             return Ok(Translation { phys: PhysAddr(linear), kind: PageKind::default() });
         }
-        let attempt = Attempt { linear, usage, view: self.cpu.tlb.view() };
         if state.long_mode() {
             let root = state.cr3 & FRAME;
             return self.walk_levels(attempt, root, Rights { all: WRITABLE | USER, any: 0 }, &self.long_levels());
@@ -218,6 +237,9 @@ impl Exec<'_> {
             let leaf = depth + 1 == used.len();
             let marks = if leaf && attempt.usage == Use::Write { ACCESSED | DIRTY } else { ACCESSED };
             if entry.value & marks != marks {
+                if !attempt.marks {
+                    return Err(self.page_fault(attempt, 0));
+                }
                 self.physical_write(w, entry.addr, entry.value | marks);
             }
         }

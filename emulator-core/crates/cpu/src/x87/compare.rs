@@ -9,7 +9,7 @@ use crate::exec::Exec;
 use crate::state::X87;
 
 /// Condition codes of a comparison (Intel SDM vol. 1, table 8-6).
-fn condition(relation: Relation) -> u16 {
+pub(crate) fn condition(relation: Relation) -> u16 {
     match relation {
         Relation::Greater => 0,
         Relation::Less => C0,

@@ -13,11 +13,13 @@ const EXCEPTIONS: u16 = 0x3f;
 /// Condition code 0.
 pub(super) const C0: u16 = 1 << 8;
 /// Condition code 1: direction of rounding, or of a stack fault.
-pub(super) const C1: u16 = 1 << 9;
+pub const C1: u16 = 1 << 9;
 /// Condition code 2.
 pub(super) const C2: u16 = 1 << 10;
 /// Condition code 3.
 pub(super) const C3: u16 = 1 << 14;
+/// All four.
+pub const CONDITION_CODES: u16 = C0 | C1 | C2 | C3;
 
 impl X87 {
     /// The environment of the next operation.
@@ -32,10 +34,7 @@ impl X87 {
 
     /// Takes over the exceptions and the rounding direction of a finished operation.
     pub(super) fn report(&mut self, ctx: &Context) {
-        self.status = self.status & !C1 | u16::from(ctx.raised().bits());
-        if ctx.rounded_up() {
-            self.status |= C1;
-        }
+        self.status = self.status & !C1 | u16::from(ctx.raised().bits()) | rounding_direction(ctx);
         self.summarise();
     }
 
@@ -75,7 +74,7 @@ impl X87 {
 
     /// Replaces C0, C2 and C3; C1 is cleared.
     pub(super) fn set_condition(&mut self, codes: u16) {
-        self.status = self.status & !(C0 | C1 | C2 | C3) | codes;
+        self.status = self.status & !CONDITION_CODES | codes;
     }
 
     /// Sets or clears C2 ("incomplete").
@@ -90,6 +89,11 @@ impl X87 {
     pub(super) fn clear_c1(&mut self) {
         self.status &= !C1;
     }
+}
+
+/// C1 as a finished operation sets it: whether it has rounded away from zero.
+pub(crate) fn rounding_direction(ctx: &Context) -> u16 {
+    if ctx.rounded_up() { C1 } else { 0 }
 }
 
 /// Whether a result goes to memory: every unmasked exception but precision keeps it back.

@@ -56,9 +56,12 @@ fn turns(machine: &mut Machine, boot: &Boot) -> bool {
     for turn in 0..3 {
         machine.serial_input(turn & 1, b"fuzz");
         machine.keyboard_input(&[0x1e, 0x9e]);
-        let before = machine.stats().instructions;
+        let before = machine.stats().processor.instructions;
         let outcome = machine.run(now, INSTRUCTIONS);
-        assert!(machine.stats().instructions - before <= INSTRUCTIONS + OVERRUN, "the machine kept its host waiting");
+        assert!(
+            machine.stats().processor.instructions - before <= INSTRUCTIONS + OVERRUN,
+            "the machine kept its host waiting"
+        );
         match outcome {
             RunOutcome::Running => now += 1000,
             RunOutcome::Idle { until_ns: Some(until) } => now = until,

@@ -4,10 +4,10 @@
 //! the tag differ (`cpu::tlb_layout`).
 
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
-use wasm_encoder::BlockType;
 use x86::Width;
 
-use super::{Codegen, ENTRY, HOST, Label, TLB, at};
+use super::{Codegen, ENTRY, HOST, Label, Pool, TLB, at};
+use crate::groups::Way;
 use crate::ir::{Access, StopId, Value};
 use crate::layout::tlb_offset;
 
@@ -18,59 +18,68 @@ impl Codegen<'_> {
     pub(super) fn load(&mut self, access: Access, value: Value, fault: StopId) {
         self.check(access, Use::Read, fault);
         if self.liveness.uses(value) > 0 {
-            self.host_address(access.address, Use::Read);
-            self.load_host(access.width);
+            let offset = self.push_host(access.address, Use::Read);
+            self.load_host(access.width, offset);
             self.set_local(value);
         }
+        self.leave_group();
     }
 
     pub(super) fn load_for_write(&mut self, access: Access, value: Value, fault: StopId) {
         self.check(access, Use::Write, fault);
-        self.host_address(access.address, Use::Write);
+        let offset = self.push_host(access.address, Use::Write);
+        if offset > 0 {
+            self.sink().i32_const(offset as i32).i32_add();
+        }
         self.sink().local_tee(HOST);
-        self.load_host(access.width);
+        self.load_host(access.width, 0);
         self.set_local(value);
+        self.leave_group();
     }
 
     pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId) {
         self.settle(value);
         self.check(access, Use::Write, fault);
-        self.host_address(access.address, Use::Write);
+        let offset = self.push_host(access.address, Use::Write);
         self.value(value);
-        self.store_host(access.width);
+        self.store_host(access.width, offset);
+        self.leave_group();
     }
 
     pub(super) fn store_back(&mut self, width: Width, value: Value) {
         self.sink().local_get(HOST);
         self.value(value);
-        self.store_host(width);
+        self.store_host(width, 0);
     }
 
     pub(super) fn load_vector(&mut self, address: Value, bytes: u64, aligned: bool, value: Value, fault: StopId) {
         self.check_alignment(address, aligned, fault);
         self.check_bytes(address, bytes, Use::Read, fault);
         if self.liveness.uses(value) > 0 {
-            self.host_address(address, Use::Read);
+            let offset = self.push_host(address, Use::Read);
             match bytes {
-                4 => self.sink().v128_load32_zero(at(0)),
-                8 => self.sink().v128_load64_zero(at(0)),
-                _ => self.sink().v128_load(at(0)),
+                4 => self.sink().v128_load32_zero(at(offset)),
+                8 => self.sink().v128_load64_zero(at(offset)),
+                _ => self.sink().v128_load(at(offset)),
             };
             self.set_local(value);
         }
+        self.leave_group();
     }
 
     pub(super) fn store_vector(&mut self, address: Value, aligned: bool, value: Value, fault: StopId) {
         self.settle(value);
         self.check_alignment(address, aligned, fault);
         self.check_bytes(address, 16, Use::Write, fault);
-        self.host_address(address, Use::Write);
+        let offset = self.push_host(address, Use::Write);
         self.value(value);
-        self.sink().v128_store(at(0));
+        self.sink().v128_store(at(offset));
+        self.leave_group();
     }
 
     pub(super) fn probe_vector(&mut self, address: Value, fault: StopId) {
         self.check_bytes(address, 16, Use::Write, fault);
+        self.leave_group();
     }
 
     /// Leaves where 16 bytes are not aligned but have to be.
@@ -81,9 +90,7 @@ impl Codegen<'_> {
         self.settle(address);
         self.value(address);
         self.sink().i64_const(15).i64_and().i64_eqz().i32_eqz();
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
-        self.close();
+        self.leave_if(Label::Operands, fault);
     }
 
     /// Leaves where the TLB does not cover the access: the interpreter will see what it is. There is no call in its place, which would
@@ -93,24 +100,76 @@ impl Codegen<'_> {
     }
 
     fn check_bytes(&mut self, address: Value, bytes: u64, usage: Use, fault: StopId) {
-        self.settle(address);
-        self.tlb_hits(address, bytes, usage);
-        self.sink().i32_eqz();
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, fault);
-        self.close();
+        match self.way {
+            Way::Alone => {
+                self.settle(address);
+                self.tlb_hits(address, 0, bytes, usage);
+                self.leave_unless(fault);
+            }
+            Way::First { group, before, bytes } => {
+                self.settle(address);
+                self.tlb_hits(address, before, bytes, usage);
+                self.leave_unless(fault);
+                let host = self.give_host(group);
+                self.host_address(address, usage);
+                self.sink().i32_const(before as i32).i32_sub().local_set(host);
+            }
+            Way::Within { .. } => {}
+        }
     }
 
-    /// Leaves the entry's address in [`ENTRY`] and pushes whether the access may go ahead.
-    pub(super) fn tlb_hits(&mut self, address: Value, bytes: u64, usage: Use) {
+    fn leave_unless(&mut self, fault: StopId) {
+        self.sink().i32_eqz();
+        self.leave_if(Label::Access, fault);
+    }
+
+    /// Pushes an address from which the access at work lies so many bytes further.
+    fn push_host(&mut self, address: Value, usage: Use) -> u64 {
+        let (group, offset) = match self.way {
+            Way::Alone => {
+                self.host_address(address, usage);
+                return 0;
+            }
+            Way::First { group, before, .. } => (group, before),
+            Way::Within { group, offset } => (group, offset),
+        };
+        let host = self.groups[group].1;
+        self.sink().local_get(host);
+        offset
+    }
+
+    /// A local for the host address of `group`.
+    fn give_host(&mut self, group: usize) -> u32 {
+        let host = self.take_local(Pool::Host);
+        self.groups[group].1 = host;
+        host
+    }
+
+    /// The access at work is done: behind the last of its group nobody needs the address any more.
+    fn leave_group(&mut self) {
+        let (Way::First { group, .. } | Way::Within { group, .. }) = self.way else { return };
+        let (left, host) = &mut self.groups[group];
+        *left -= 1;
+        if *left == 0 {
+            let host = *host;
+            self.free[Pool::Host as usize].push(host);
+        }
+    }
+
+    /// Leaves the entry's address in [`ENTRY`] and pushes whether `bytes` from so many before `address` may be accessed.
+    pub(super) fn tlb_hits(&mut self, address: Value, before: u64, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
         self.value(address);
+        if before > 0 {
+            self.sink().i64_const(before as i64).i64_sub();
+        }
         self.sink().i64_const(i64::from(PAGE_SHIFT - ENTRY_SHIFT)).i64_shr_u().i32_wrap_i64();
         self.sink().i32_const(index_mask).i32_and().local_get(TLB).i32_add().local_tee(ENTRY);
         self.sink().i64_load(at(tlb_offset(usage)));
         self.value(address);
-        if bytes > 1 {
-            self.sink().i64_const(bytes as i64 - 1).i64_add();
+        let last = bytes as i64 - 1 - before as i64;
+        if last != 0 {
+            self.sink().i64_const(last).i64_add();
         }
         self.sink().i64_const(PAGE_MASK as i64).i64_and().i64_eq();
     }
@@ -122,23 +181,23 @@ impl Codegen<'_> {
         self.sink().i32_load(at(tlb_offset(usage) + 8)).i32_add();
     }
 
-    pub(super) fn load_host(&mut self, w: Width) {
+    pub(super) fn load_host(&mut self, w: Width, offset: u64) {
         let mut sink = self.sink();
         match w {
-            Width::W8 => sink.i64_load8_u(at(0)),
-            Width::W16 => sink.i64_load16_u(at(0)),
-            Width::W32 => sink.i64_load32_u(at(0)),
-            Width::W64 => sink.i64_load(at(0)),
+            Width::W8 => sink.i64_load8_u(at(offset)),
+            Width::W16 => sink.i64_load16_u(at(offset)),
+            Width::W32 => sink.i64_load32_u(at(offset)),
+            Width::W64 => sink.i64_load(at(offset)),
         };
     }
 
-    pub(super) fn store_host(&mut self, w: Width) {
+    pub(super) fn store_host(&mut self, w: Width, offset: u64) {
         let mut sink = self.sink();
         match w {
-            Width::W8 => sink.i64_store8(at(0)),
-            Width::W16 => sink.i64_store16(at(0)),
-            Width::W32 => sink.i64_store32(at(0)),
-            Width::W64 => sink.i64_store(at(0)),
+            Width::W8 => sink.i64_store8(at(offset)),
+            Width::W16 => sink.i64_store16(at(offset)),
+            Width::W32 => sink.i64_store32(at(offset)),
+            Width::W64 => sink.i64_store(at(offset)),
         };
     }
 }

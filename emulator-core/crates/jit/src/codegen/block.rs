@@ -4,18 +4,24 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::ir::{Cell, Helper, Interpreted, Need, RCX, Step, StopId, Value, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, MXCSR, RAISED, cell_offset, xmm_offset, ymm_high_offset};
-use crate::liveness::changed;
+use crate::groups::{Way, group};
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
+use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
-use cpu::compiled::{ENABLED_AVX, ENABLED_SSE};
+use cpu::compiled::x87::X87Operation;
 use cpu::eflags;
 
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, ops: &[Op]) {
-        for step in &self.block.steps {
-            for stop in step.stops() {
-                self.settle_for(stop);
+        let (ways, counts) = group(self.block, self.source.code);
+        self.groups = counts.into_iter().map(|count| (count, 0)).collect();
+        for (step, way) in self.block.steps.iter().zip(ways) {
+            self.way = way;
+            if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
+                for stop in step.stops() {
+                    self.settle_for(stop);
+                }
             }
             self.step(step, ops);
             self.consumed.extend(step.operands());
@@ -33,7 +39,8 @@ impl Codegen<'_> {
             Step::Store { access, value, fault } => self.store(access, value, fault),
             Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
-            Step::Require { need, stop } => self.require(need, stop),
+            Step::Require { enabled, stop } => self.require(enabled, stop),
+            Step::RequireUpwards { stop } => self.require_upwards(stop),
             Step::LoadVector { address, bytes, aligned, value, fault } => {
                 self.load_vector(address, bytes, aligned, value, fault);
             }
@@ -53,6 +60,19 @@ impl Codegen<'_> {
             Step::DivideWide { signed, operands, quotient, remainder, fault } => {
                 self.divide_wide(signed, operands, [quotient, remainder], fault);
             }
+            Step::LoadField { field, value } => {
+                if self.liveness.uses(value) > 0 {
+                    self.field_base(field);
+                    self.load_host(field.width, self.source.shared.state as u64 + field.offset);
+                    self.set_local(value);
+                }
+            }
+            Step::StoreField { field, value } => {
+                self.field_base(field);
+                self.value(value);
+                self.store_host(field.width, self.source.shared.state as u64 + field.offset);
+            }
+            Step::X87 { operation, operands, result, rest } => self.x87(operation, operands, result, rest),
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }
@@ -65,39 +85,36 @@ impl Codegen<'_> {
     }
 
     fn guard(&mut self, condition: Value, stop: StopId) {
-        if self.block.graph.constant_of(condition).is_some_and(|c| c != 0) {
-            self.leave_at(stop);
-            return;
+        let always = self.block.graph.constant_of(condition).is_some_and(|c| c != 0);
+        if !always {
+            self.condition(condition);
+            self.open_if(BlockType::Empty);
         }
-        self.condition(condition);
-        self.open_if(BlockType::Empty);
         // What raises nothing itself is for the interpreter to decide.
         let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Slow }, stop);
-        self.close();
+        self.leave_by(if raises { Label::Leave } else { Label::Operands }, stop);
+        if !always {
+            self.close();
+        }
     }
 
-    fn require(&mut self, need: Need, stop: StopId) {
-        let (context, state) = (self.source.shared.context as u64, self.source.shared.state as u64);
-        match need {
-            Need::Sse | Need::Avx => {
-                let bit = if need == Need::Sse { ENABLED_SSE } else { ENABLED_AVX };
-                self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(bit as i32).i32_and().i32_eqz();
-            }
-            Need::UsualRounding => {
-                // All but the flags: rounding to nearest, everything masked, neither DAZ nor FTZ; and PE.
-                const LOOKED_AT: i32 = 0xffe0;
-                const USUAL: i32 = 0x1fa0;
-                self.sink().i32_const(0).i32_load(at(state + MXCSR)).i32_const(LOOKED_AT).i32_and();
-                self.sink().i32_const(USUAL).i32_ne();
-            }
-            Need::Upwards => {
-                self.push_flags(eflags::DF);
-                self.sink().i64_eqz().i32_eqz();
-            }
-        }
+    fn require(&mut self, enabled: u32, stop: StopId) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
+        self.sink().i32_const(enabled as i32).i32_ne();
+        self.leave_slowly_if(stop);
+    }
+
+    fn require_upwards(&mut self, stop: StopId) {
+        self.push_flags(eflags::DF);
+        self.sink().i64_eqz().i32_eqz();
+        self.leave_slowly_if(stop);
+    }
+
+    /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
+    fn leave_slowly_if(&mut self, stop: StopId) {
         self.open_if(BlockType::Empty);
-        self.leave_by(Label::Slow, stop);
+        self.leave_by(Label::Operands, stop);
         self.close();
     }
 
@@ -107,13 +124,45 @@ impl Codegen<'_> {
             self.value(operand);
         }
         self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32);
-        self.open_if(BlockType::Empty);
-        self.leave_at(fault);
-        self.close();
+        self.leave_if(Label::Leave, fault);
         for (answer, offset) in answers.into_iter().zip(ANSWERS) {
             if self.liveness.uses(answer) > 0 {
                 self.load_context(offset);
                 self.set_local(answer);
+            }
+        }
+    }
+
+    fn x87(&mut self, operation: X87Operation, operands: [Value; 3], result: Value, rest: Value) {
+        self.push_context();
+        for operand in operands {
+            self.value(operand);
+        }
+        let callee = match operation {
+            X87Operation::ADD | X87Operation::SUB => Callee::X87Sum,
+            X87Operation::MUL => Callee::X87Product,
+            X87Operation::TO_DOUBLE => Callee::X87Double,
+            _ => Callee::X87,
+        };
+        self.sink().call(callee as u32);
+        if self.liveness.uses(result) > 0 {
+            self.set_local(result);
+        } else {
+            self.sink().drop();
+        }
+        self.load_context(ANSWERS[0]);
+        self.set_local(rest);
+    }
+
+    /// Pushes what a field's offset is added to.
+    fn field_base(&mut self, field: Field) {
+        match field.place {
+            Some(place) => {
+                self.value(place);
+                self.sink().i32_wrap_i64();
+            }
+            None => {
+                self.sink().i32_const(0);
             }
         }
     }
@@ -224,13 +273,32 @@ impl Codegen<'_> {
     }
 
     /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
-    fn put_cells(&mut self, cells: &[(Cell, Value)]) {
+    pub(super) fn put_cells(&mut self, cells: &[(Cell, Value)]) {
         for &(_, value) in cells {
             self.value(value);
         }
         for &(cell, _) in cells.iter().rev() {
             self.sink().local_set(local_of(cell));
         }
+    }
+
+    /// Goes to `label`, with the guest as it is at `stop`, where the top of the stack is not zero.
+    pub(super) fn leave_if(&mut self, label: Label, stop: StopId) {
+        if self.block.stops[stop].restarts {
+            let restart = self.restart(label);
+            self.sink().br_if(restart);
+            return;
+        }
+        self.open_if(BlockType::Empty);
+        self.leave_by(label, stop);
+        self.close();
+    }
+
+    /// Depth of the label for those who go back to the start of the block where others would go to `label`.
+    fn restart(&mut self, label: Label) -> u32 {
+        let reason = usize::from(label != Label::Access);
+        self.restarted[reason] = true;
+        self.depth(Label::Restart(reason))
     }
 
     /// Leaves the region at `stop`.
@@ -242,6 +310,31 @@ impl Codegen<'_> {
     pub(super) fn leave_by(&mut self, label: Label, stop: StopId) {
         self.count_uses(stop);
         self.in_stop = true;
+        let doubt = self.block.stops[stop].doubt;
+        if let Some(doubt) = doubt {
+            self.condition(doubt);
+            self.open_if(BlockType::Empty);
+        }
+        if self.block.stops[stop].restarts {
+            let restart = self.restart(label);
+            self.sink().br(restart);
+        } else {
+            self.leave_with(label, stop);
+        }
+        if doubt.is_some() {
+            self.close();
+        }
+        self.in_stop = false;
+        for value in core::mem::take(&mut self.given) {
+            self.release(value);
+        }
+        for value in self.asked.drain(..) {
+            self.stop_uses[value.index()] = 0;
+        }
+    }
+
+    /// Puts the guest's state at `stop` into the cells and goes to `label`.
+    fn leave_with(&mut self, label: Label, stop: StopId) {
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
         let retired = self.block.stops[stop].retired;
@@ -254,18 +347,11 @@ impl Codegen<'_> {
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
         self.branch(label);
-        self.in_stop = false;
-        for value in core::mem::take(&mut self.given) {
-            self.release(value);
-        }
-        for value in self.asked.drain(..) {
-            self.stop_uses[value.index()] = 0;
-        }
     }
 
     /// Counts how often each value that has no local yet is asked for by `stop`.
     fn count_uses(&mut self, stop: StopId) {
-        let mut pending: Vec<Value> = changed(self.block, stop).map(|(_, value)| value).collect();
+        let mut pending: Vec<Value> = asked_for(self.block, stop).collect();
         while let Some(value) = pending.pop() {
             let uses = &mut self.stop_uses[value.index()];
             *uses += 1;

@@ -1,13 +1,15 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
+use cpu::Exit;
 use cpu::compiled::{Shared, jump_layout};
-use wasm_encoder::{BlockType, Function, ValType};
+use wasm_encoder::{BlockType, Function};
 use x86::{Op, Width};
 
-use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, TLB, at, local_of, locals};
+use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
+use crate::groups::Way;
 use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Value};
 use crate::layout;
 use crate::liveness::Liveness;
@@ -25,6 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
+    /// Where the region counts, if it does: address of [`crate::Counters`].
+    pub(crate) counters: Option<usize>,
 }
 
 /// The function of a region.
@@ -37,7 +41,10 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         code: Vec::new(),
         labels: Vec::new(),
         value_types: Vec::new(),
-        free: [Vec::new(), Vec::new()],
+        free: Default::default(),
+        way: Way::Alone,
+        groups: Vec::new(),
+        restarted: [false; 2],
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
@@ -62,10 +69,11 @@ struct Plan<'a> {
 
 impl Codegen<'_> {
     fn region(&mut self, plan: &Plan<'_>) {
-        let context = self.source.shared.context as u64;
         self.open_block(Label::Leave);
-        self.open_block(Label::Slow);
+        self.open_block(Label::Operands);
+        self.open_block(Label::Access);
         self.open_block(Label::Chain);
+        self.count_entry();
         self.load_tlb();
         for cell in self.vector_cells() {
             self.load_cell(cell);
@@ -77,11 +85,36 @@ impl Codegen<'_> {
         self.chain();
         self.branch(Label::Leave);
         self.close();
-        self.sink().i32_const(0).i32_const(1).i32_store(at(context + layout::SLOW));
+        self.tell(Exit::Access);
+        self.branch(Label::Leave);
+        self.close();
+        self.tell(Exit::Operands);
         self.close();
         self.store_vectors();
+        self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Where regions count: what is left of the slice counts from here on.
+    fn count_entry(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let [instructions, entries] = [0, 8].map(|offset| at(counters as u64 + offset));
+        self.sink().i32_const(0).i32_const(0).i64_load(entries).i64_const(1).i64_add().i64_store(entries);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_add().i64_store(instructions);
+    }
+
+    /// The same: what is left of it now has not run here.
+    fn count_exit(&mut self) {
+        let Some(counters) = self.source.counters else { return };
+        let instructions = at(counters as u64);
+        self.sink().i32_const(0).i32_const(0).i64_load(instructions).local_get(LEFT).i64_sub().i64_store(instructions);
+    }
+
+    /// Tells why the region is left.
+    fn tell(&mut self, exit: Exit) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_const(exit as i32).i32_store(at(context + layout::EXIT));
     }
 
     /// Looks where the TLB's tables for the view in force are.
@@ -138,6 +171,7 @@ impl Codegen<'_> {
         self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(ENTERED);
         subtract_offset(&mut self.sink());
         self.sink().local_set(RIP as u32);
+        self.count_exit();
         self.push_parameters();
         self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
         self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
@@ -204,13 +238,13 @@ impl Codegen<'_> {
 
     fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
         let first = self.first_value();
-        let goes_back = (0..2).any(|which| matches!(plan.structure.edge(id, which), Edge::Back(_)));
+        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_)));
         let source = self.source;
         self.block = &source.blocks[id];
         self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
         for local in self.locals.drain(..).flatten() {
-            let is_vector = self.value_types[(local - first) as usize] == ValType::V128;
-            self.free[usize::from(is_vector)].push(local);
+            let pool = Pool::of_type(self.value_types[(local - first) as usize]);
+            self.free[pool as usize].push(local);
         }
         self.locals = vec![None; self.block.graph.len()];
         self.left = (0..self.block.graph.len() as u32).map(|value| self.liveness.uses(Value(value))).collect();
@@ -218,6 +252,12 @@ impl Codegen<'_> {
         self.stop_uses = vec![0; self.block.graph.len()];
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
+        }
+        let restarted_before = core::mem::take(&mut self.restarted);
+        let restarts = self.block.stops.iter().any(|stop| stop.restarts);
+        if restarts {
+            self.open_block(Label::Restart(1));
+            self.open_block(Label::Restart(0));
         }
         self.steps(&source.ops[id]);
         if goes_back {
@@ -232,14 +272,29 @@ impl Codegen<'_> {
             self.close();
         }
         self.end(plan, id);
+        let restarted = core::mem::replace(&mut self.restarted, restarted_before);
+        if restarts {
+            for (is_used, label) in restarted.into_iter().zip([Label::Access, Label::Operands]) {
+                self.close();
+                if is_used {
+                    self.set_address(source.blocks[id].start);
+                    self.branch(label);
+                } else {
+                    self.sink().unreachable();
+                }
+            }
+        }
+    }
+
+    /// The guest goes on `offset` bytes from the entry.
+    fn set_address(&mut self, offset: i64) {
+        self.region_address(offset);
+        self.sink().local_set(RIP as u32);
     }
 
     fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
         match self.block.end {
-            End::Dynamic => {
-                self.put_cells_at_end();
-                self.branch(Label::Chain);
-            }
+            End::Dynamic => self.dynamic_end(plan, id),
             End::Goto(target) => {
                 self.put_cells_at_end();
                 self.go(plan, id, 0, target);
@@ -257,15 +312,48 @@ impl Codegen<'_> {
         }
     }
 
+    /// To the block that is expected, or by the jump cache.
+    fn dynamic_end(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let expected: Vec<_> = plan.structure.edges(id).enumerate().filter(|&(_, edge)| edge != Edge::Leaves).collect();
+        let cells = self.liveness.at_end(self.block);
+        if expected.is_empty() {
+            self.put_cells(&cells);
+            self.branch(Label::Chain);
+            return;
+        }
+        // Inside the region cell `RIP` stays what it is.
+        let others: Vec<_> = cells.into_iter().filter(|&(cell, _)| cell != RIP).collect();
+        let target = self.block.stops[self.block.end()].cells[RIP];
+        self.value(target);
+        self.sink().local_set(TARGET);
+        self.put_cells(&others);
+        for (which, edge) in expected {
+            let (Edge::Back(block) | Edge::Joins(block) | Edge::Continues(block)) = edge else { continue };
+            let start = self.source.blocks[block].start;
+            self.sink().local_get(TARGET);
+            self.region_address(start);
+            self.sink().i64_eq();
+            self.open_if(BlockType::Empty);
+            self.go(plan, id, which, start);
+            self.close();
+        }
+        self.sink().local_get(TARGET).local_set(RIP as u32);
+        self.branch(Label::Chain);
+    }
+
+    /// Pushes the address `offset` bytes behind the region's entry.
+    fn region_address(&mut self, offset: i64) {
+        self.sink().local_get(RIP as u32).i64_const(offset).i64_add();
+        if self.source.code == Width::W32 {
+            self.sink().i32_wrap_i64().i64_extend_i32_u();
+        }
+    }
+
     /// From the end of `id` to its successor `which`, `target` bytes from the entry.
     fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
         match plan.structure.edge(id, which) {
             Edge::Leaves => {
-                self.sink().local_get(RIP as u32).i64_const(target).i64_add();
-                if self.source.code == Width::W32 {
-                    self.sink().i32_wrap_i64().i64_extend_i32_u();
-                }
-                self.sink().local_set(RIP as u32);
+                self.set_address(target);
                 self.branch(Label::Chain);
             }
             Edge::Back(target) | Edge::Joins(target) => self.branch(Label::Block(target)),

@@ -63,22 +63,22 @@ impl Codegen<'_> {
     fn one_element(&mut self, width: Width, from: From, destination: Value) {
         const OUT: u32 = 1;
         if let From::Memory(source) = from {
-            self.tlb_hits(source, width.bytes(), Use::Read);
+            self.tlb_hits(source, 0, width.bytes(), Use::Read);
             self.sink().i32_eqz().br_if(OUT);
             self.host_address(source, Use::Read);
             self.sink().local_set(HOST);
         }
-        self.tlb_hits(destination, width.bytes(), Use::Write);
+        self.tlb_hits(destination, 0, width.bytes(), Use::Write);
         self.sink().i32_eqz().br_if(OUT);
         self.host_address(destination, Use::Write);
         match from {
             From::Memory(_) => {
                 self.sink().local_get(HOST);
-                self.load_host(width);
+                self.load_host(width, 0);
             }
             From::Register(filler) => self.value(filler),
         }
-        self.store_host(width);
+        self.store_host(width, 0);
         if let From::Memory(source) = from {
             self.advance(source, width.bytes() as i64);
         }

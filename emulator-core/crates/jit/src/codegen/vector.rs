@@ -4,7 +4,7 @@ use wasm_encoder::{InstructionSink, Lane};
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 
 use super::{Codegen, at};
-use crate::ir::{Check, Relation, Scalar, Value, Vector};
+use crate::ir::{Relation, Scalar, Value, Vector};
 use crate::layout::xmm_offset;
 
 /// Whether `op` is one instruction here.
@@ -131,6 +131,7 @@ impl Codegen<'_> {
             Vector::Float(op, lanes) => self.float(op, lanes, a, b),
             Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
             Vector::Convert(op) => self.convert(op, a, b),
+            Vector::Outside(least, end, lanes) => self.outside(least, end, lanes, a),
             Vector::FromInteger(lanes) => {
                 self.value(a);
                 self.value(b);
@@ -262,6 +263,8 @@ impl Codegen<'_> {
                 match op {
                     ConvertOp::Cvtdq2ps => sink.f32x4_convert_i32x4_s(),
                     ConvertOp::Cvtdq2pd => sink.f64x2_convert_low_i32x4_s(),
+                    ConvertOp::Cvtps2pd => sink.f64x2_promote_low_f32x4(),
+                    ConvertOp::Cvtpd2ps => sink.f32x4_demote_f64x2_zero(),
                     _ => sink.i32x4_trunc_sat_f32x4_s(),
                 };
             }
@@ -312,70 +315,28 @@ impl Codegen<'_> {
                     (false, false) => sink.f64_nearest().i64_trunc_sat_f64_s(),
                 };
             }
-            Scalar::Suspicious(check, lanes) => self.suspicious(check, lanes, operands),
-        }
-    }
-
-    /// Pushes 1 where some lane of the first operand is not ordinary.
-    fn suspicious(&mut self, check: Check, lanes: Lanes, [value, a, b]: [Value; 3]) {
-        let single = is_single(lanes);
-        // Each is asked for more than once.
-        self.settle(value);
-        if matches!(check, Check::Product | Check::Quotient) {
-            self.settle(a);
-            self.settle(b);
-        }
-        if check == Check::Range {
-            const TWO_TO_31: f32 = 2_147_483_648.0;
-            self.value(value);
-            self.sink().f32x4_abs().v128_const(splat(TWO_TO_31.to_bits())).f32x4_lt();
-        } else {
-            let least = if matches!(check, Check::Product | Check::Quotient) { 2 } else { 1 };
-            self.within(value, single, least);
-            self.is_zero(value, single);
-            if matches!(check, Check::Product | Check::Quotient) {
-                self.is_zero(a, single);
-                if check == Check::Product {
-                    self.is_zero(b, single);
-                    self.sink().v128_or();
-                }
-                self.sink().v128_and();
+            Scalar::Any => {
+                self.value(a);
+                self.sink().v128_any_true().i64_extend_i32_u();
             }
-            self.sink().v128_or();
-        }
-        let mut sink = self.sink();
-        if single {
-            sink.i32x4_all_true()
-        } else {
-            sink.i64x2_all_true()
-        };
-        sink.i32_eqz().i64_extend_i32_u();
-    }
-
-    /// Pushes which lanes have an exponent of at least `least`, and are finite.
-    fn within(&mut self, value: Value, single: bool, least: u32) {
-        self.value(value);
-        if single {
-            self.sink().f32x4_abs().v128_const(splat(least << 23)).f32x4_ge();
-        } else {
-            self.sink().f64x2_abs().v128_const(splat64(u64::from(least) << 52)).f64x2_ge();
-        }
-        self.value(value);
-        if single {
-            self.sink().f32x4_abs().v128_const(splat(f32::INFINITY.to_bits())).f32x4_lt().v128_and();
-        } else {
-            self.sink().f64x2_abs().v128_const(splat64(f64::INFINITY.to_bits())).f64x2_lt().v128_and();
         }
     }
 
-    /// Pushes which lanes are zero.
-    fn is_zero(&mut self, value: Value, single: bool) {
+    /// Pushes ones where the exponent of a lane is below `least` or not below `end`: moved so that those are the greatest signed numbers.
+    fn outside(&mut self, least: u16, end: u16, lanes: Lanes, value: Value) {
         self.value(value);
-        self.sink().v128_const(0);
-        if single {
-            self.sink().f32x4_eq();
+        if is_single(lanes) {
+            let [least, end] = [least, end].map(|exponent| u32::from(exponent) << 24);
+            let moved = (1_u32 << 31).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 31;
+            self.sink().i32_const(1).i32x4_shl().v128_const(splat(moved)).i32x4_add();
+            self.sink().v128_const(splat(greatest)).i32x4_gt_s();
         } else {
-            self.sink().f64x2_eq();
+            let [least, end] = [least, end].map(|exponent| u64::from(exponent) << 53);
+            let moved = (1_u64 << 63).wrapping_sub(least);
+            let greatest = (end - least - 1) ^ 1 << 63;
+            self.sink().i32_const(1).i64x2_shl().v128_const(splat64(moved)).i64x2_add();
+            self.sink().v128_const(splat64(greatest)).i64x2_gt_s();
         }
     }
 

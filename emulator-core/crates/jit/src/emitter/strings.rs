@@ -4,7 +4,7 @@ use x86::instructions::system::Sys;
 use x86::{Engine, Op, Rep, Width};
 
 use super::Emitter;
-use crate::ir::{Access, Need, RAX, RDI, RSI};
+use crate::ir::{Access, RAX, RDI, RSI, Step};
 
 impl Emitter {
     /// `MOVS`, `STOS` or `LODS` of one element in 64-bit mode (Intel SDM vol. 1, 7.3.9.1); false where `op` is something else.
@@ -14,7 +14,10 @@ impl Emitter {
         if !is_string || op.rep != Rep::None || op.address != Width::W64 || op.seg != x86::SEG_NONE {
             return false;
         }
-        self.require(Need::Upwards);
+        if !core::mem::replace(&mut self.upwards, true) {
+            let stop = self.stop_before(None);
+            self.steps.push(Step::RequireUpwards { stop });
+        }
         let value = if sys == Sys::Stos {
             self.graph.truncate(width, self.cells[RAX])
         } else {

@@ -3,6 +3,7 @@
 
 use core::convert::Infallible;
 
+use cpu::compiled::{ENABLED_AVX, ENABLED_SSE, ENABLED_USUAL_ROUNDING};
 use x86::instructions::simd::{
     ConvertOp, FloatOp, FmaOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp, VectorEngine,
 };
@@ -11,7 +12,7 @@ use x86::{Engine, Op, Width};
 use super::Emitter;
 use super::shuffle::{by_immediate, interleaved};
 use crate::codegen::is_direct;
-use crate::ir::{Binary, Need, Scalar, Step, Value, Vector, XMM};
+use crate::ir::{Binary, Scalar, Step, Value, Vector, XMM};
 
 impl Emitter {
     /// The instruction cannot be compiled.
@@ -20,12 +21,19 @@ impl Emitter {
         instead
     }
 
-    pub(super) fn require(&mut self, need: Need) {
-        if !self.required.contains(&need) {
-            let stop = self.stop_before(None);
-            self.steps.push(Step::Require { need, stop });
-            self.required.push(need);
+    /// Leaves where a bit of [`cpu::compiled::Context::enabled`] is not set. What a block asks for is looked at together, where it asks first.
+    pub(super) fn require(&mut self, enabled: u32) {
+        if self.required & enabled == enabled {
+            return;
         }
+        self.required |= enabled;
+        if let Some(Step::Require { enabled, .. }) = self.required_by.and_then(|step| self.steps.get_mut(step)) {
+            *enabled = self.required;
+            return;
+        }
+        let stop = self.stop_before(None);
+        self.required_by = Some(self.steps.len());
+        self.steps.push(Step::Require { enabled, stop });
     }
 
     /// Linear address of the memory operand, `displacement` behind its start.
@@ -66,7 +74,7 @@ impl VectorEngine for Emitter {
     type X = Value;
 
     fn sse_enabled(&mut self) -> Result<(), Infallible> {
-        self.require(Need::Sse);
+        self.require(ENABLED_SSE);
         Ok(())
     }
 
@@ -75,7 +83,7 @@ impl VectorEngine for Emitter {
     }
 
     fn avx_enabled(&mut self) -> Result<(), Infallible> {
-        self.require(Need::Avx);
+        self.require(ENABLED_AVX);
         Ok(())
     }
 
@@ -88,17 +96,33 @@ impl VectorEngine for Emitter {
     }
 
     fn ymm_high(&mut self, register: u8) -> Value {
+        let register = register & 15;
+        if let Some(value) = self.highs[usize::from(register)] {
+            return value;
+        }
         let value = self.graph.vector_product();
-        self.steps.push(Step::LoadHigh { register: register & 15, value });
+        self.steps.push(Step::LoadHigh { register, value });
+        self.highs[usize::from(register)] = Some(value);
         value
     }
 
     fn set_ymm_high(&mut self, register: u8, value: Value) {
-        self.steps.push(Step::StoreHigh { register: register & 15, value });
+        let register = register & 15;
+        if self.highs[usize::from(register)].replace(value) != Some(value) {
+            self.steps.push(Step::StoreHigh { register, value });
+        }
     }
 
-    fn clear_vectors(&mut self, _whole: bool) {
-        self.unsupported(());
+    fn clear_vectors(&mut self, whole: bool) {
+        // The region may not have all XMM registers in locals.
+        if whole {
+            return self.unsupported(());
+        }
+        let zero = self.graph.vector_constant(0);
+        let count = if self.mode.code == Width::W64 { 16 } else { 8 };
+        for register in 0..count {
+            self.set_ymm_high(register, zero);
+        }
     }
 
     fn mmx(&mut self, _register: u8) -> Value {
@@ -132,17 +156,12 @@ impl VectorEngine for Emitter {
     }
 
     fn load_wide(&mut self, op: &Op, aligned: bool) -> Result<[Value; 2], Infallible> {
-        if aligned {
-            let none = self.graph.vector_constant(0);
-            return self.unsupported(Ok([none; 2]));
-        }
+        self.check_wide_alignment(op, aligned);
         Ok([self.load_16(op, 0, false), self.load_16(op, 16, false)])
     }
 
     fn store_wide(&mut self, op: &Op, aligned: bool, value: [Value; 2]) -> Result<(), Infallible> {
-        if aligned {
-            return self.unsupported(Ok(()));
-        }
+        self.check_wide_alignment(op, aligned);
         // Nothing is written where the second half faults.
         let address = self.linear(op, 16);
         let fault = self.stop_before(None);
@@ -250,11 +269,11 @@ impl VectorEngine for Emitter {
 
     fn fused<const PARTS: usize>(
         &mut self,
-        _op: FmaOp,
+        op: FmaOp,
         first: [Value; PARTS],
-        _abc: [[Value; PARTS]; 3],
+        abc: [[Value; PARTS]; 3],
     ) -> Result<[Value; PARTS], Infallible> {
-        self.unsupported(Ok(first))
+        Ok(core::array::from_fn(|part| self.fused_part(op, first[part], abc.map(|operand| operand[part]))))
     }
 
     fn half_to_single<const PARTS: usize>(&mut self, b: [Value; PARTS]) -> Result<[Value; PARTS], Infallible> {
@@ -283,7 +302,7 @@ impl VectorEngine for Emitter {
     }
 
     fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: Value, integer: Value) -> Result<Value, Infallible> {
-        self.require(Need::UsualRounding);
+        self.require(ENABLED_USUAL_ROUNDING);
         let integer = self.graph.sign_extend(w, integer);
         Ok(self.graph.vector2(Vector::FromInteger(lanes), a, integer))
     }
@@ -303,6 +322,40 @@ impl VectorEngine for Emitter {
 }
 
 impl Emitter {
+    /// Leaves where the memory operand of 32 bytes is not aligned but has to be.
+    fn check_wide_alignment(&mut self, op: &Op, aligned: bool) {
+        if aligned {
+            let (address, below) = (self.linear(op, 0), self.graph.constant(31));
+            let misplaced = self.number(Binary::And, address, below);
+            self.interpret_where(misplaced);
+        }
+    }
+
+    /// What bits 255:128 of a register have been given before the instruction at work is of no use if nothing could have left in between.
+    pub(super) fn forget_overwritten_highs(&mut self) {
+        let mut index = self.steps_before;
+        while let Some(step) = self.steps.get(index) {
+            if let Step::StoreHigh { register, .. } = *step
+                && let Some(before) = self.last_store_high(register, index)
+            {
+                self.steps.remove(before);
+                continue;
+            }
+            index += 1;
+        }
+    }
+
+    /// The step before step `end` that stores to the register, where only others' are behind it.
+    fn last_store_high(&self, register: u8, end: usize) -> Option<usize> {
+        let is_other = |step: &Step| match step {
+            Step::StoreHigh { register: other, .. } | Step::LoadHigh { register: other, .. } => *other != register,
+            _ => false,
+        };
+        let others = self.steps[..end].iter().rev().take_while(|step| is_other(step)).count();
+        let last = end.checked_sub(others + 1)?;
+        matches!(self.steps[last], Step::StoreHigh { register: other, .. } if other == register).then_some(last)
+    }
+
     /// Lanes of `bits` shifted by `count`: by all of them or more, nothing is left but signs.
     fn shift(&mut self, op: PackedOp, bits: u64, a: Value, count: u64) -> Value {
         let arithmetic = matches!(op, PackedOp::Psraw | PackedOp::Psrad);

@@ -6,6 +6,7 @@ use x86::{Op, Width};
 
 use super::*;
 use crate::emitter::Emitter;
+use crate::structure::Flow;
 
 /// The region of these blocks, one behind the other; the flags needed behind the first.
 fn behind_the_first(codes: &[&[u8]]) -> Flags {
@@ -24,7 +25,16 @@ fn behind_the_first(codes: &[&[u8]]) -> Flags {
         blocks.push(emitter.finish());
         start += code.len() as i64;
     }
-    let structure = Structure::of(&blocks, &vec![None; blocks.len()]);
+    let find = |offset: i64| blocks.iter().position(|block: &Block| block.start == offset);
+    let flow = |block: &Block| {
+        let targets = match block.end {
+            End::Goto(next) => vec![find(next)],
+            End::Branch(_, targets) => targets.map(find).to_vec(),
+            End::Dynamic => vec![None],
+        };
+        Flow { start: block.start, targets, ..Flow::default() }
+    };
+    let structure = Structure::of(&blocks.iter().map(flow).collect::<Vec<_>>());
     needed_behind(&blocks, &structure)[0]
 }
 

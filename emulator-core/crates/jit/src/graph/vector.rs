@@ -28,10 +28,6 @@ impl Graph {
         self.intern(Node::Scalar(scalar, [a, b, b]))
     }
 
-    pub(crate) fn scalar3(&mut self, scalar: Scalar, operands: [Value; 3]) -> Value {
-        self.intern(Node::Scalar(scalar, operands))
-    }
-
     /// A vector of two quadwords.
     pub(crate) fn join(&mut self, low: Value, high: Value) -> Value {
         if let (Some(low), Some(high)) = (self.constant_of(low), self.constant_of(high)) {

@@ -1,29 +1,20 @@
 //! Shapes by hand, and what must hold of any.
 
 use super::*;
-use crate::graph::Graph;
-use crate::ir::Value;
 
-/// Blocks of one byte each, by where they go on: nowhere in the region, to one, or to one of two.
-fn region(targets: &[&[i64]]) -> Vec<Block> {
-    let ends = targets.iter().map(|targets| match **targets {
-        [] => End::Dynamic,
-        [next] => End::Goto(next),
-        [taken, next, ..] => End::Branch(Value(0), [taken, next]),
-    });
-    let block = |(start, end)| Block {
-        graph: Graph::default(),
-        steps: Vec::new(),
-        stops: Vec::new(),
-        end,
+/// Blocks of one byte each, by where they go on; numbers that no block has are out of the region.
+fn region(targets: &[&[usize]]) -> Vec<Flow> {
+    let count = targets.len();
+    let flow = |(start, targets): (i64, &&[usize])| Flow {
         start,
-        instructions: 1,
+        targets: targets.iter().map(|&target| (target < count).then_some(target)).collect(),
+        ..Flow::default()
     };
-    (0..).zip(ends).map(block).collect()
+    (0..).zip(targets).map(flow).collect()
 }
 
-fn structure(targets: &[&[i64]]) -> Structure {
-    Structure::of(&region(targets), &vec![None; targets.len()])
+fn structure(targets: &[&[usize]]) -> Structure {
+    Structure::of(&region(targets))
 }
 
 #[test]
@@ -57,8 +48,9 @@ fn a_branch_back_into_the_middle_of_a_loop_leaves() {
 #[test]
 fn where_a_call_comes_back_inside_a_loop_is_reached_by_its_head() {
     // 1 calls and comes back at 2, which goes round.
-    let targets: &[&[i64]] = &[&[1], &[], &[1, 3], &[]];
-    let shape = Structure::of(&region(targets), &[None, Some(2), None, None]);
+    let mut flows = region(&[&[1], &[], &[1, 3], &[]]);
+    flows[1].resumes = Some(2);
+    let shape = Structure::of(&flows);
     let entry = shape.entries.iter().position(|&entry| entry == 2).expect("calls come back there");
     assert!(shape.is_loop[1]);
     assert_eq!((shape.dispatch(shape.root())[entry], shape.dispatch(1)[entry]), (Some(1), Some(2)));
@@ -89,8 +81,8 @@ fn reached(shape: &Structure, avoided: Option<BlockId>) -> Vec<bool> {
             pending.extend(shape.dispatch(block).into_iter().flatten());
         }
         if block != root {
-            let stays = (0..2).filter(|&which| shape.edge(block, which) != Edge::Leaves);
-            pending.extend(stays.filter_map(|which| shape.targets[block][which]));
+            let stays = shape.edges(block).zip(&shape.targets[block]).filter(|&(edge, _)| edge != Edge::Leaves);
+            pending.extend(stays.filter_map(|(_, &target)| target));
         }
     }
     seen
@@ -101,17 +93,22 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
     let mut random = Random(0x5eed);
     for _ in 0..3000 {
         let count = 1 + random.below(9);
-        let targets: Vec<Vec<i64>> =
-            (0..count).map(|_| (0..random.below(3)).map(|_| random.below(count + 2) as i64).collect()).collect();
-        let targets: Vec<&[i64]> = targets.iter().map(Vec::as_slice).collect();
+        let targets: Vec<Vec<usize>> =
+            (0..count).map(|_| (0..random.below(4)).map(|_| random.below(count + 2) as usize).collect()).collect();
+        let targets: Vec<&[usize]> = targets.iter().map(Vec::as_slice).collect();
         let resumes: Vec<_> =
             (0..count).map(|_| (random.below(4) == 0).then(|| random.below(count) as usize)).collect();
-        let shape = Structure::of(&region(&targets), &resumes);
+        let mut flows = region(&targets);
+        for (flow, &resumes) in flows.iter_mut().zip(&resumes) {
+            flow.resumes = resumes;
+            flow.entered = random.below(6) == 0;
+        }
+        let shape = Structure::of(&flows);
         let live = reached(&shape, None);
         for block in (0..shape.root()).filter(|&block| live[block]) {
-            for which in 0..2 {
+            for edge in shape.edges(block) {
                 let place = |block: BlockId| shape.order.iter().position(|&other| other == block);
-                match shape.edge(block, which) {
+                match edge {
                     Edge::Leaves => {}
                     Edge::Back(head) => {
                         assert!(shape.is_loop[head], "{targets:?} {resumes:?}");
@@ -123,6 +120,9 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
                     }
                 }
             }
+        }
+        for block in (0..shape.root()).filter(|&block| flows[block].entered && live[block]) {
+            assert!(shape.entries.contains(&block), "{block} of {targets:?} {resumes:?}");
         }
         for (number, &entry) in shape.entries.iter().enumerate() {
             let mut at = shape.root();

@@ -310,12 +310,91 @@ fn vector(random: &mut Random) -> u128 {
     }
 }
 
+/// Vectors of singles or doubles, for arithmetic to round: two numbers, minus their product, its neighbours and what lies half-way, and others.
+pub fn numbers(random: &mut Random, single: bool) -> [u128; 16] {
+    let (x, y) = (any_double(random), any_double(random));
+    let (a, b) = (x as f32, y as f32);
+    std::array::from_fn(|_| {
+        let mut lane = || {
+            let step = random.below(3);
+            let number = match random.below(8) {
+                0 => x,
+                1 => y,
+                2 | 3 => f64::from_bits((-x * y).to_bits().wrapping_add(step).wrapping_sub(1)),
+                4 => (x * y) * f64::from_bits(0x3c90_0000_0000_0000) * step as f64,
+                5 => f64::from(random.below(9) as u32) - 4.0,
+                _ => any_double(random),
+            };
+            let singles = match random.below(4) {
+                0 => a,
+                1 => b,
+                2 => f32::from_bits((-a * b).to_bits().wrapping_add(step as u32).wrapping_sub(1)),
+                _ => number as f32,
+            };
+            if single { u64::from(singles.to_bits()) } else { number.to_bits() }
+        };
+        let count = if single { 4 } else { 2 };
+        (0..count).fold(0, |all, _| all << (128 / count) | u128::from(lane()))
+    })
+}
+
+/// Between 2^-20 and 2^20, few of its bits or all of them.
+fn any_double(random: &mut Random) -> f64 {
+    let fraction = (random.next() >> 12) & (u64::MAX << random.pick(&[0, 0, 29, 40]));
+    let exponent = 1023 - 20 + random.below(40);
+    f64::from_bits(fraction | exponent << 52 | (random.next() & 1) << 63)
+}
+
 /// All masked, mostly with PE set as in any program that has computed; sometimes otherwise.
 fn mxcsr(random: &mut Random) -> u32 {
     match random.below(8) {
         0 => 0x1f80,
         1 => random.next() as u32 & 0xffff,
         _ => 0x1fa0,
+    }
+}
+
+/// Registers mostly in use, with numbers that are ordinary, edges, or anything; all masked and in extended precision, as programs have it,
+/// and sometimes otherwise.
+fn x87(random: &mut Random) -> cpu::X87 {
+    const MASKS: u16 = 0x3f;
+    let control = match random.below(8) {
+        0..=4 => 0x37f,
+        5 | 6 => MASKS | 0x40 | random.pick(&[0, 0x200, 0x300]) | random.pick(&[0, 0x400, 0x800, 0xc00]),
+        _ => random.next() as u16 & 0x1f3f | 0x40,
+    };
+    // What is raised and not masked waits (ES and B).
+    let raised = random.next() as u16 & if random.one_in(4) { MASKS } else { control & MASKS };
+    let waiting = if raised & !control & MASKS != 0 { 0x8080 } else { 0 };
+    let status = raised | waiting | random.next() as u16 & 0x7f40;
+    let empty = match random.below(4) {
+        0 => random.next() as u8,
+        1 => 0,
+        _ => 0x80_u8.rotate_left(u32::from(status >> 11)) >> random.below(2),
+    };
+    cpu::X87 {
+        registers: std::array::from_fn(|_| extended(random)),
+        control,
+        status,
+        tags: (0..8).filter(|n| empty >> n & 1 != 0).fold(0, |tags, n| tags | 3 << (2 * n)),
+        ..cpu::X87::default()
+    }
+}
+
+fn extended(random: &mut Random) -> (u64, u16) {
+    let sign = (random.next() << 15) as u16;
+    let fraction = random.next() << random.below(64);
+    match random.below(8) {
+        0 => (random.next(), random.next() as u16),
+        1 => random.pick(&[
+            (0, sign),
+            (1 << 63, 0x7fff | sign),
+            (3 << 62, 0x7fff | sign),
+            (1, sign),
+            (1 << 63, 1 | sign),
+        ]),
+        2 => (1 << 63 | fraction, random.pick(&[0x3c00, 0x3c01, 0x43fe, 0x3f81, 0x407e, 0x7ffe]) | sign),
+        _ => (1 << 63 | fraction, (0x3fff - 40 + random.below(80) as u16) | sign),
     }
 }
 
@@ -326,6 +405,7 @@ pub fn case(random: &mut Random, code: Vec<u8>, mode: Width) -> Case {
         code,
         vectors: std::array::from_fn(|_| vector(random)),
         mxcsr: mxcsr(random),
+        x87: x87(random),
         registers: registers(random).map(|value| mode.truncate(value)),
         rflags: random.next() & FLAGS | cpu::eflags::FIXED,
         data: (0..DATA_BYTES / 8).flat_map(|_| value(random).to_le_bytes()).collect(),

@@ -27,6 +27,7 @@ pub struct Case {
     pub rflags: u64,
     pub vectors: [u128; 16],
     pub mxcsr: u32,
+    pub x87: cpu::X87,
     pub data: Vec<u8>,
 }
 

@@ -107,6 +107,7 @@ impl Processor {
         self.cpu.state.xmm = case.vectors;
         self.cpu.state.ymm_high = case.vectors.map(u128::swap_bytes);
         self.cpu.state.mxcsr = case.mxcsr;
+        self.cpu.state.x87 = case.x87;
         self.cpu.state.set_rflags(case.rflags);
         self.cpu.state.rip = CODE;
         self.cpu.state_changed();
@@ -136,7 +137,8 @@ impl Processor {
 
     /// Of all instructions, those that compiled code retired.
     pub fn compiled(&self) -> u64 {
-        self.cpu.stats().compiled_instructions
+        let stats = self.cpu.stats();
+        stats.compiled_instructions + stats.helped_instructions
     }
 
     /// A store to the code's page from outside the case's data.

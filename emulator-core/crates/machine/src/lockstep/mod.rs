@@ -98,7 +98,8 @@ impl Lockstep {
     /// Of those, what compiled code retired.
     #[must_use]
     pub fn compiled_instructions(&self) -> u64 {
-        self.pair.compiled.stats().compiled_instructions
+        let stats = self.pair.compiled.stats().processor;
+        stats.compiled_instructions + stats.helped_instructions
     }
 
     /// Sends bytes to a serial port of both, as [`Machine::serial_input`].

@@ -11,6 +11,7 @@ mod model_specific;
 mod modes;
 mod paging;
 mod paging32;
+mod regions;
 mod restart;
 mod returns;
 mod segmentation;

@@ -206,7 +206,7 @@ fn finish(
     for (place, spec) in candidate.operands.iter().enumerate() {
         inst.operands[place] = spec.decode(cursor, prefixes, &modrm, opcode, &inst)?;
     }
-    let lockable = row.has_note("lock") && matches!(inst.operands[0], Operand::Mem(_));
+    let lockable = row.lockable && matches!(inst.operands[0], Operand::Mem(_));
     if inst.lock && !lockable {
         return Err(DecodeError::Invalid);
     }

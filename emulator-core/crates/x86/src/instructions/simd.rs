@@ -28,7 +28,7 @@ pub use fused::FmaOp;
 pub use kinds::{ConvertOp, FmaKind, FmaOrder, FpOp, GatherOp, Lanes, PackedImmOp, PackedOp, StringOp, TernaryOp};
 
 use super::{Family, family};
-use crate::{Engine, Form, Op, Vex, Width};
+use crate::{Form, Op, Vex, Width};
 
 /// What a vector instruction does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -325,26 +325,4 @@ fn zero_extended<E: VectorEngine>(e: &mut E, low: E::V) -> E::X {
 fn with_low<E: VectorEngine>(e: &mut E, value: E::X, low: E::V) -> E::X {
     let high = e.high(value);
     e.join(low, high)
-}
-
-/// Sets all six status flags from their EFLAGS positions.
-fn set_status<E: Engine>(e: &mut E, eflags: E::V) {
-    use crate::flags::carries_from;
-    let bit = |e: &mut E, number: u64| {
-        let number = e.imm(number);
-        let moved = e.shr(eflags, number);
-        let one = e.imm(1);
-        e.and(moved, one)
-    };
-    let (carry, parity, zero) = (bit(e, 0), bit(e, 2), bit(e, 6));
-    let (sign, overflow) = (bit(e, 7), bit(e, 11));
-    let one = e.imm(1);
-    // A result of 0 or 1: its sign is clear, its parity even exactly when it is zero. Bits 0 and 1 of the carries invert those.
-    let result = e.xor(zero, one);
-    let inverted = e.xor(parity, zero);
-    let inverted = e.shl(Width::W64, inverted, one);
-    let carries = carries_from(e, carry, overflow);
-    let carries = e.or(carries, sign);
-    let carries = e.or(carries, inverted);
-    e.set_flags(result, carries);
 }

@@ -29,13 +29,17 @@ const KVM_GAVE_UP: &[u8] = b"KVM internal error";
 /// Any guest ends in this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 const BUDGET: u64 = 4_000_000;
+/// Instructions after which a block is compiled, with those that it has gone on to by then.
+const WARM: u32 = 100;
 
-/// On our own machine, interpreted and compiled: it must not matter.
+/// On our own machine, interpreted, compiled at once, and compiled when it is warm: it must not matter.
 pub fn terrarium(image: &[u8], cpu: CpuModel) -> Judgement {
     let interpreted = ours(image, cpu, |_| {});
-    let compiled = ours(image, cpu, |machine| machine.set_translator(Box::new(HostedJit::new()), FORCED));
-    assert_eq!(compiled.end, interpreted.end, "how it ends where it is compiled");
-    assert_eq!(compiled.output, interpreted.output, "what it reports where it is compiled");
+    for hot in [FORCED, WARM] {
+        let compiled = ours(image, cpu, |machine| machine.set_translator(Box::new(HostedJit::new()), hot));
+        assert_eq!(compiled.end, interpreted.end, "how it ends where it is compiled, at {hot}");
+        assert_eq!(compiled.output, interpreted.output, "what it reports where it is compiled, at {hot}");
+    }
     interpreted
 }
 

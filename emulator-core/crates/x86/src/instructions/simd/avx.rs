@@ -2,8 +2,9 @@
 //! half precision (Intel SDM vol. 1, 14.1, 14.4 and 14.6).
 
 use super::vex::vex_rows;
-use super::{GatherOp, PackedImmOp, PackedOp, Simd, VectorEngine, fused, packed, set_status};
+use super::{GatherOp, PackedImmOp, PackedOp, Simd, VectorEngine, fused, packed};
 use crate::Feature::{Avx, Avx2, F16c};
+use crate::flags::set_status;
 use crate::{Form, Op, Row, Vex, Width};
 
 macro_rules! both_lengths {

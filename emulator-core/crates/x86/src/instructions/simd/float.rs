@@ -1,7 +1,8 @@
 //! Floating-point arithmetic and comparison (Intel SDM vol. 1, 10.4, 11.4.1, 12.3, 12.10).
 
-use super::{FloatOp, FpOp, Lanes, Simd, VectorEngine, enabled, first, set_status, set_vector, source};
+use super::{FloatOp, FpOp, Lanes, Simd, VectorEngine, enabled, first, set_vector, source};
 use crate::Feature::{self, Sse, Sse2, Sse3, Sse41};
+use crate::flags::set_status;
 use crate::{Op, Row, Sem, Vex, row};
 
 const fn arithmetic(mnemonic: &'static str, encoding: &'static str, op: FpOp, lanes: Lanes, feature: Feature) -> Row {

@@ -5,9 +5,10 @@ mod rows;
 pub use rows::{ELEMENTS, LANES, LANES_MMX, WITH_IMMEDIATE};
 
 use super::{
-    PackedImmOp, PackedOp, TernaryOp, VectorEngine, enabled, first, set_status, set_vector, source, source_mmx,
-    with_low, zero_extended,
+    PackedImmOp, PackedOp, TernaryOp, VectorEngine, enabled, first, set_vector, source, source_mmx, with_low,
+    zero_extended,
 };
+use crate::flags::set_status;
 use crate::{Engine, Form, Op, Vex, Width};
 
 /// How an MMX instruction is had from its 128-bit form, whose operands are zero-extended.

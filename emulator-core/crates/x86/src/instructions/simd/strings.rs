@@ -1,7 +1,8 @@
 //! String comparison (Intel SDM vol. 1, 12.11; vol. 2, 4.1).
 
-use super::{Simd, StringOp, VectorEngine, enabled, set_status, set_vector};
+use super::{Simd, StringOp, VectorEngine, enabled, set_vector};
 use crate::Feature::Sse42;
+use crate::flags::set_status;
 use crate::{Form, Op, Row, Sem, Width, row};
 
 const RAX: u8 = 0;

@@ -3,9 +3,9 @@
 use super::avx::{self, none, read, source, write};
 use super::float::immediate;
 use super::{
-    ConvertOp, FloatOp, PackedImmOp, PackedOp, Simd, TernaryOp, VectorEngine, packed, set_status, set_vector,
-    zero_extended,
+    ConvertOp, FloatOp, PackedImmOp, PackedOp, Simd, TernaryOp, VectorEngine, packed, set_vector, zero_extended,
 };
+use crate::flags::set_status;
 use crate::{Form, Op, Width};
 
 /// Performs `simd` on whole YMM registers.
