@@ -8,6 +8,11 @@ export function standContract(bootGuest: () => Promise<Guest>): void {
   describe("a guest", () => {
     test("stands still while it is paused, and goes on where it was", async () => {
       await using guest = await bootGuest();
+      if (!guest.capabilities.pause) {
+        await expect(guest.pause()).rejects.toMatchObject({ code: "CGROUP_REFUSED" });
+        process.stderr.write("Pausing is not tried: this guest says that it cannot.\n");
+        return;
+      }
       const running = guest.run("for n in 1 2 3 4 5; do echo $n; sleep 0.1; done");
       await guest.pause();
       const early = await Promise.race([running, new Promise((resolve) => setTimeout(resolve, 1_500, "paused"))]);
@@ -19,7 +24,9 @@ export function standContract(bootGuest: () => Promise<Guest>): void {
     test("tells what it has used", async () => {
       await using guest = await bootGuest();
       await guest.run("true");
-      expect(Object.keys(await guest.stats()).length).toBeGreaterThan(0);
+      // What makes a container stand still also counts.
+      if (guest.capabilities.pause) expect(Object.keys(await guest.stats()).length).toBeGreaterThan(0);
+      else expect(await guest.stats()).toBeTypeOf("object");
     });
 
     test("that is stopped has ended for everybody who asks, and once", async () => {

@@ -45,7 +45,7 @@ export interface ContainerStats {
 export class Container implements Guest {
   readonly id = `container-${++created}`;
   readonly kind = "container";
-  readonly capabilities: Capabilities = { run: true, snapshot: false, copy: true };
+  readonly capabilities: Capabilities;
   readonly exited: Promise<Exit>;
   readonly #helper: Helper;
   readonly #config: ResolvedConfig;
@@ -61,6 +61,7 @@ export class Container implements Guest {
     this.#config = config;
     this.#init = init;
     this.#console = console;
+    this.capabilities = { run: true, pause: init.freezes, snapshot: false, copy: true };
     this.exited = init.ended.then(
       ({ exitCode, signal }) =>
         this.#end(this.#stopping ? { reason: "stopped" } : { reason: "exited", exitCode, signal }),

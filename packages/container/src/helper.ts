@@ -49,7 +49,7 @@ interface Failure {
 }
 
 type Reply =
-  | { readonly type: "started"; readonly process: number; readonly pid: number }
+  | { readonly type: "started"; readonly process: number; readonly pid: number; readonly freezes: boolean }
   | { readonly type: "failed"; readonly process: number; readonly error: Failure }
   | { readonly type: "output"; readonly process: number; readonly stream: "stdout" | "stderr" }
   | { readonly type: "taken"; readonly process: number }
@@ -71,6 +71,8 @@ export class Served implements GuestProcess {
   readonly ended: Promise<ProcessEnd>;
   /** Its number on the host, once it runs. */
   pid = 0;
+  /** Whether the container, whose first process this is, can stand still. */
+  freezes = false;
   readonly starting = Promise.withResolvers<void>();
   readonly output: Output;
   readonly #helper: Helper;
@@ -220,6 +222,7 @@ export class Helper {
     switch (reply.type) {
       case "started":
         process.pid = reply.pid;
+        process.freezes = reply.freezes;
         process.starting.resolve();
         break;
       case "failed":

@@ -37,6 +37,8 @@ export interface RunResult<T extends string | Uint8Array = string> {
 export interface Capabilities {
   /** Whether `run()` works: the guest has an agent. */
   readonly run: boolean;
+  /** Whether `pause()` works: a container needs a cgroup for that. */
+  readonly pause: boolean;
   /** Whether `snapshot()` works. */
   readonly snapshot: boolean;
   /** Whether files can be copied in and out. */

@@ -48,7 +48,7 @@ export class Machine implements Guest {
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, snapshot: true, copy: false };
+    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: false };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }

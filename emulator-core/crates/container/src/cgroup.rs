@@ -127,11 +127,19 @@ impl Cgroup {
         self.members.iter().find(|hierarchy| hierarchy.is_unified()).map(|found| found.mount.join(&self.path))
     }
 
+    /// Whether it can be frozen.
+    pub fn freezes(&self) -> bool {
+        self.unified().is_some() || self.with("freezer").is_some()
+    }
+
     /// Stops every process in the group, or lets all go on.
     pub fn freeze(&self, frozen: bool) -> Result<()> {
         if let Some(directory) = self.unified() {
             write(&directory.join("cgroup.freeze"), if frozen { "1" } else { "0" })?;
             return self.settle(|| self.is_frozen() == frozen, "it does not freeze");
+        }
+        if self.is_empty() {
+            return Err(refused(Path::new("/sys/fs/cgroup"), &"this user may make no groups, and pausing needs one"));
         }
         let (directory, _) = self.with("freezer").ok_or_else(|| missing("freezer", "pausing"))?;
         write(&directory.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" })?;
@@ -251,10 +259,13 @@ fn make_one(directory: &Path) -> std::io::Result<()> {
     Err(ErrorKind::NotFound.into())
 }
 
+/// Controllers that limits are set by; others are none of our business.
+const DELEGATED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
 /// What cannot be passed on is missed where a limit needs it, and named then.
 fn delegate(parent: &Path) {
     let controllers = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
-    for controller in controllers.split_whitespace() {
+    for controller in controllers.split_whitespace().filter(|name| DELEGATED.contains(name)) {
         let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
     }
 }

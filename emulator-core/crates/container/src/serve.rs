@@ -164,7 +164,10 @@ impl Helper {
 
     fn answer(&mut self, process: u32, started: Result<Pid>) {
         let reply = match started {
-            Ok(pid) => Reply::Started { process, pid: pid.as_raw_nonzero().get() },
+            Ok(pid) => {
+                let freezes = self.containers.get(&process).is_some_and(|container| container.cgroup.freezes());
+                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes }
+            }
             Err(error) => Reply::Failed { process, error: error.into() },
         };
         self.outbox.send(&reply, &[]);
@@ -296,13 +299,13 @@ impl Helper {
                 init.signal(Signal::KILL.as_raw(), false);
             }
         }
-        for (number, container) in std::mem::take(&mut self.containers) {
-            if container.cgroup.is_frozen() {
-                let _ = container.cgroup.freeze(false);
-            }
-            if let Some(init) = self.processes.remove(&number) {
-                init.finish(&mut Outbox::default());
-            }
+        for container in self.containers.values().filter(|container| container.cgroup.is_frozen()) {
+            let _ = container.cgroup.freeze(false);
+        }
+        // In any order: a container's first process has not ended before all others of its namespace are waited for, of
+        // which those of exec are children of this one.
+        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {}
+        for container in self.containers.values() {
             let _ = container.cgroup.remove();
         }
     }

@@ -345,11 +345,13 @@ pub struct Throttle {
 #[serde(rename_all = "camelCase")]
 pub struct Seccomp {
     pub default_action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_errno_ret: Option<u32>,
     #[serde(default)]
     pub architectures: Vec<String>,
     #[serde(default)]
     pub flags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_path: Option<PathBuf>,
     #[serde(default)]
     pub syscalls: Vec<SeccompRule>,
@@ -361,6 +363,7 @@ pub struct Seccomp {
 pub struct SeccompRule {
     pub names: Vec<String>,
     pub action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
     #[serde(default)]
     pub args: Vec<SeccompArg>,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Args, Known};
 use super::print;
 use crate::error::{During, Result};
+use crate::seccomp;
 use crate::spec::OCI_VERSION;
 
 /// Writes `config.json` where there is none.
@@ -39,6 +40,7 @@ pub fn document(rootless: bool) -> Value {
         "resources": {"devices": [{"allow": false, "access": "rwm"}]},
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
+        "seccomp": seccomp::default_profile(),
     });
     if rootless {
         // Group 5 is not mapped, and there is no cgroup to be shown.

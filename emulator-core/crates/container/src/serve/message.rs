@@ -46,8 +46,8 @@ pub enum Request {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
-    /// The program runs; `pid` is its number on the host.
-    Started { process: u32, pid: i32 },
+    /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
+    Started { process: u32, pid: i32, freezes: bool },
     /// It could not be started.
     Failed { process: u32, error: Failure },
     /// The bytes behind are what it wrote, to `stdout` or `stderr`.

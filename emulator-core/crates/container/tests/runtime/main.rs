@@ -5,6 +5,7 @@
 
 mod bundle;
 mod cgroups;
+mod containerd;
 mod escapes;
 mod isolation;
 mod lifecycle;
