@@ -83,8 +83,9 @@ fn containerd_runs_containers_through_this_runtime() {
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        // A task ends with its first process's status, which is what this tells.
-        assert_eq!(containerd.ctr(&["task", "rm", &id]).code, 137);
+        // The client warns of a first process that ended otherwise than by 0.
+        let removed = containerd.ctr(&["task", "rm", &id]);
+        assert!(removed.code == 0 && removed.stderr.contains("137"), "{removed:?}");
         assert_eq!(containerd.ctr(&["container", "rm", &id]).code, 0);
         assert_eq!(bundle.command(&["list", "--quiet"]).stdout, "");
     });
