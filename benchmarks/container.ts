@@ -48,7 +48,8 @@ export const container: Benchmark = {
           const { name } = runtime;
           progress(`${name}, ${sample + 1} of ${samples}`);
           const begun = performance.now();
-          for (let number = 0; number < STARTS; number += 1) await runtime.start(bundle, `bench-${process.pid}-${number}`);
+          for (let number = 0; number < STARTS; number += 1)
+            await runtime.start(bundle, `bench-${process.pid}-${number}`);
           series.add(name, (performance.now() - begun) / STARTS);
         }
       }
