@@ -63,21 +63,23 @@ impl Cgroup {
 
     fn make_all(&mut self, must: bool) -> Result<()> {
         let root = rustix::process::geteuid().is_root();
+        let mut found = false;
         for hierarchy in Hierarchies::detect()?.all {
             match make_directory(&hierarchy, &self.path) {
-                Ok(()) => self.members.push(hierarchy),
+                Ok(made) => {
+                    found |= !made;
+                    self.members.push(hierarchy);
+                }
                 Err(_) if !root && !must => {}
                 Err(error) => return Err(refused(&hierarchy.mount.join(&self.path), &error)),
             }
         }
-        // Removing it would kill them.
-        match self.processes().is_empty() {
-            true => Ok(()),
-            false => {
-                self.members.clear();
-                Err(refused(&self.path, &"other processes are in it"))
-            }
+        // Removing a group that was there would kill who is in it.
+        if found && !self.processes().is_empty() {
+            self.members.clear();
+            return Err(refused(&self.path, &"other processes are in it"));
         }
+        Ok(())
     }
 
     /// Changes the limits.
@@ -227,33 +229,34 @@ fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// Makes a group and those above it. In version 2 each of those has to pass its controllers on, in cpuset of version 1 a
-/// new group can do nothing until it has processors and memory.
-fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<()> {
+/// new group can do nothing until it has processors and memory. Whether the group is new.
+fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<bool> {
     let mut directory = hierarchy.mount.clone();
+    let mut made = false;
     for part in path.components() {
         let parent = directory.clone();
         if hierarchy.is_unified() {
             delegate(&parent);
         }
         directory.push(part);
-        make_one(&directory)?;
+        made = make_one(&directory)?;
         if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
             inherit(&parent, &directory);
         }
     }
-    Ok(())
+    Ok(made)
 }
 
-/// The parent may be removed by whoever was the last to use it.
-fn make_one(directory: &Path) -> std::io::Result<()> {
+/// Makes a directory, where it is missing. The parent may be removed by whoever was the last to use it.
+fn make_one(directory: &Path) -> std::io::Result<bool> {
     for _ in 0..100 {
         match fs::create_dir(directory) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
             Err(error) if error.kind() == ErrorKind::NotFound => match directory.parent() {
                 Some(parent) => drop(fs::create_dir(parent)),
                 None => return Err(error),
             },
-            result => return result,
+            result => return result.map(|()| true),
         }
     }
     Err(ErrorKind::NotFound.into())
@@ -289,6 +292,10 @@ fn visit(directory: &Path, action: &mut dyn FnMut(&Path)) {
 
 /// Removes a group and those the container made in it; whether nothing is left.
 fn remove_tree(directory: &Path) -> bool {
+    // Most have none; looking costs more than trying.
+    if fs::remove_dir(directory).is_ok() {
+        return true;
+    }
     if let Ok(entries) = fs::read_dir(directory) {
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             remove_tree(&entry.path());
