@@ -6,6 +6,7 @@ import type { Engine } from "@terrarium/machine";
 import type { Benchmark } from "./benchmark.js";
 import { boot } from "./boot.js";
 import { churn } from "./churn.js";
+import { container } from "./container.js";
 import type { Contender } from "./contenders/contender.js";
 import { qemu } from "./contenders/qemu.js";
 import { terrarium } from "./contenders/terrarium.js";
@@ -15,7 +16,7 @@ import { interpreter } from "./interpreter.js";
 import { table } from "./measurement.js";
 import { memory } from "./memory.js";
 
-const BENCHMARKS: readonly Benchmark[] = [boot, churn, cpu, interpreter, memory];
+const BENCHMARKS: readonly Benchmark[] = [boot, churn, container, cpu, interpreter, memory];
 const OPTIONS = `Options: --json FILE, --samples N, --image NAME, --contenders A,B, --only A,B (workloads), --engine NAME, --minutes N (churn)`;
 
 const { positionals, values } = parseArgs({
@@ -43,7 +44,8 @@ if (benchmark === undefined) {
   process.exitCode = 2;
 } else {
   const measurements = await benchmark.run({
-    contenders: await available(),
+    // Those of `container` are other runtimes, which it knows itself.
+    contenders: benchmark === container ? [] : await available(),
     samples: Number(values.samples),
     image: values.image,
     only: values.only?.split(","),

@@ -1,4 +1,4 @@
-/** Three kinds of test: of parts, of guests that really boot, and of the page in a real browser. */
+/** Four kinds of test: of parts, of guests that really boot, of containers, and of the page in a real browser. */
 
 import { defineConfig } from "vitest/config";
 
@@ -19,6 +19,16 @@ export default defineConfig({
           isolate: false,
           testTimeout: 300 * SECOND,
           hookTimeout: 300 * SECOND,
+        },
+      },
+      {
+        test: {
+          name: "container",
+          root: import.meta.dirname,
+          include: ["container/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60 * SECOND,
+          hookTimeout: 60 * SECOND,
         },
       },
       {

@@ -48,7 +48,7 @@ const modules = {
 const rust = {
   name: "rust",
   title: "Rust targets (rustup)",
-  neededBy: ["core", "agent"],
+  neededBy: ["core", "agent", "container"],
   async run(step) {
     if (!onPath("cargo", step.env)) {
       throw new SetupError(
@@ -124,6 +124,27 @@ const agent = {
   },
 };
 
+const container = {
+  name: "container",
+  title: "container runtime (Rust)",
+  after: ["rust"],
+  inputs: () => [
+    ...["Cargo.toml", "Cargo.lock", ".cargo"].map((path) => at("emulator-core", path)),
+    join(cores, "container"),
+  ],
+  outputs: () => [at("packages/container/pkg/terrarium-container")],
+  async run(step) {
+    const target = AGENT_TARGETS.amd64;
+    const targets = process.env.CARGO_TARGET_DIR ?? at("emulator-core/target");
+    const where = ["--profile", "agent", "--target", target, "--target-dir", targets];
+    await step.exec("cargo", ["build", "-p", "container", ...where], { cwd: at("emulator-core") });
+    const file = at("packages/container/pkg/terrarium-container");
+    mkdirSync(dirname(file), { recursive: true });
+    copyFileSync(join(targets, target, "agent/terrarium-container"), `${file}.new`);
+    renameSync(`${file}.new`, file);
+  },
+};
+
 const typescript = {
   name: "typescript",
   title: "TypeScript",
@@ -147,7 +168,7 @@ function image(name) {
 
 /** All steps, in an order in which they could run one by one, with these guest images. */
 export function stepsFor(images) {
-  return [modules, rust, wasmPack, core, agent, typescript, ...images.map(image)].map((step) => ({
+  return [modules, rust, wasmPack, core, agent, container, typescript, ...images.map(image)].map((step) => ({
     after: [],
     ...step,
     files: () => filesBelow(step.inputs?.() ?? []),

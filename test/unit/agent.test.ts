@@ -5,7 +5,8 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { Agent } from "../../packages/machine/src/agent.js";
+import { CommandRunner } from "../../packages/machine/src/agent.js";
+import { AgentClient } from "../../packages/machine/src/agent/client.js";
 import { Serial } from "../../packages/machine/src/serial.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -18,7 +19,7 @@ if (!runsHere) console.warn(`agent tests skipped: ${process.platform} on ${proce
 describe.runIf(runsHere)("a command run through the agent", () => {
   let guest: ChildProcess;
   let channel: Duplex;
-  let agent: Agent;
+  let agent: CommandRunner;
 
   beforeEach(() => {
     guest = spawn("/bin/sh", ["-c", 'exec "$0" - <&3', AGENT], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
@@ -152,7 +153,7 @@ describe.runIf(runsHere)("a command run through the agent", () => {
   });
 });
 
-function attach(channel: Duplex): Agent {
+function attach(channel: Duplex): CommandRunner {
   const serial = new Serial((bytes) => {
     channel.write(bytes);
     return Promise.resolve();
@@ -160,5 +161,5 @@ function attach(channel: Duplex): Agent {
   channel.on("data", (bytes: Uint8Array) => {
     serial.receive(bytes);
   });
-  return new Agent(serial);
+  return new CommandRunner(new AgentClient(serial));
 }

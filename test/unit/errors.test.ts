@@ -21,6 +21,7 @@ const SAMPLES: HostErrorDetails = {
   COMMAND_NOT_STARTED: { program: "lsd", reason: "ENOENT" },
   OUTPUT_TOO_LARGE: { limit: 1 },
   ABORTED: { reason: "closing" },
+  RUNTIME_UNAVAILABLE: { reason: "gone" },
   CORE_UNAVAILABLE: { reason: "404" },
   INTERNAL: { reason: "a case nobody thought of" },
 };

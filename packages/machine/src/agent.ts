@@ -1,11 +1,10 @@
 /** `run()`: a command in the guest from its start to its result. */
 
-import { AgentClient, type GuestProcess } from "./agent/client.js";
+import type { GuestProcess, Output } from "./agent/client.js";
 import { SIGKILL } from "./agent/linux-names.js";
 import type { Start } from "./agent/messages.js";
 import { MachineError, TimeoutError } from "./errors.js";
 import type { RunOptions, RunResult } from "./guest.js";
-import type { SerialPort } from "./serial.js";
 import { malformed, parseBytes, parseDuration } from "./units.js";
 
 /** What `run()` keeps of a command's output unless told otherwise, both streams together. */
@@ -16,12 +15,18 @@ const MAX_COMMAND_BYTES = 32 << 10;
 
 const encoder = new TextEncoder();
 
-/** Runs commands through the agent behind a serial port. */
-export class Agent {
-  readonly #client: AgentClient;
+/** Who starts processes in a guest: the agent in a machine, the runtime of a container. */
+export interface ProcessStarter {
+  /** Starts a process; rejects with `COMMAND_NOT_STARTED` where the guest's kernel refuses it. */
+  start(start: Start, output: Output): Promise<GuestProcess>;
+}
 
-  constructor(port: SerialPort) {
-    this.#client = new AgentClient(port);
+/** Runs commands by way of whoever starts processes in the guest. */
+export class CommandRunner {
+  readonly #starter: ProcessStarter;
+
+  constructor(starter: ProcessStarter) {
+    this.#starter = starter;
   }
 
   /**
@@ -33,7 +38,7 @@ export class Agent {
     const start = startOf(command, options);
     const output = new CollectedOutput(parseBytes(options.maxOutput ?? DEFAULT_MAX_OUTPUT, "maxOutput"));
     using limits = new Limits(start, output, options);
-    const starting = this.#client.start(start, output.add);
+    const starting = this.#starter.start(start, output.add);
     // Given up before it has started: then it is not to go on.
     const process = await limits.guard(starting, () => void starting.then(kill, () => undefined));
     const { stdin } = options;

@@ -1,6 +1,7 @@
 /** The errors a caller sees, and how they cross from a worker to it. */
 
 import type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
+import type { ContainerErrorDetails } from "./container-codes.js";
 
 /** Errors raised on this side of the language boundary. */
 export interface HostErrorDetails {
@@ -24,6 +25,8 @@ export interface HostErrorDetails {
   readonly OUTPUT_TOO_LARGE: { readonly limit: number };
   /** The caller's `AbortSignal` fired. */
   readonly ABORTED: { readonly reason: string };
+  /** The container runtime cannot be started here, or has ended. */
+  readonly RUNTIME_UNAVAILABLE: { readonly reason: string };
   /** The emulator core cannot be loaded here. */
   readonly CORE_UNAVAILABLE: { readonly reason: string };
   /** A mistake of Terrarium itself; that one machine is lost. */
@@ -31,10 +34,10 @@ export interface HostErrorDetails {
 }
 
 /** Fields of `details`, by code. */
-export type ErrorDetails = CoreErrorDetails & HostErrorDetails;
+export type ErrorDetails = CoreErrorDetails & ContainerErrorDetails & HostErrorDetails;
 
 /** Stable name of a kind of failure. */
-export type ErrorCode = CoreErrorCode | keyof HostErrorDetails;
+export type ErrorCode = CoreErrorCode | keyof ContainerErrorDetails | keyof HostErrorDetails;
 
 /** A failure of the host or of the caller. Guest faults stay in the guest. */
 export class MachineError<C extends ErrorCode = ErrorCode> extends Error {

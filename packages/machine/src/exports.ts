@@ -2,6 +2,7 @@
 
 export type { CompiledExits, CpuModel, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 export type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
+export type { ContainerErrorDetails } from "./container-codes.js";
 export {
   CPU_MODELS,
   ENGINES,

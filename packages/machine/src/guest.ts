@@ -37,15 +37,16 @@ export interface RunResult<T extends string | Uint8Array = string> {
 export interface Capabilities {
   /** Whether `run()` works: the guest has an agent. */
   readonly run: boolean;
+  /** Whether `pause()` works: a container needs a cgroup for that. */
+  readonly pause: boolean;
   /** Whether `snapshot()` works. */
   readonly snapshot: boolean;
+  /** Whether files can be copied in and out. */
+  readonly copy: boolean;
 }
 
-/** What `stats()` tells of any guest; a machine has more. */
-export interface GuestStats {
-  /** Guest instructions retired since power-on. */
-  readonly instructions: number;
-}
+/** What `stats()` tells: counters, of which each kind of guest has its own. */
+export type GuestStats = object;
 
 /** A running guest. There are no others: `boot()` makes one, and its end is final. */
 export interface Guest extends AsyncDisposable {

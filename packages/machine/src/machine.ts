@@ -2,7 +2,8 @@
 
 import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
-import { Agent } from "./agent.js";
+import { CommandRunner } from "./agent.js";
+import { AgentClient } from "./agent/client.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
@@ -41,13 +42,13 @@ export class Machine implements Guest {
   readonly #exits = new Emitter<Exit>();
   readonly #traces = new Emitter<string>();
   readonly #ended = Promise.withResolvers<Exit>();
-  #agent: Agent | undefined;
+  #agent: CommandRunner | undefined;
   #exit: Exit | undefined;
 
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, snapshot: true };
+    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: false };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }
@@ -100,7 +101,7 @@ export class Machine implements Guest {
       const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
       throw new MachineError("AGENT_MISSING", message, { image: name });
     }
-    this.#agent ??= new Agent(this.#second);
+    this.#agent ??= new CommandRunner(new AgentClient(this.#second));
     return await this.#whileAlive(this.#agent.run(command, options));
   }
 

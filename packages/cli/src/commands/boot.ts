@@ -91,6 +91,9 @@ function statusOf(exit: Exit): number {
       return 0;
     case "debug-exit":
       return exit.code & 0xff;
+    case "exited":
+      // As a shell counts an end by a signal, whose number is not at hand.
+      return exit.exitCode ?? 128;
     case "fault":
       process.stderr.write(`terrarium: the guest's processor cannot go on.\n${exit.dump}\n`);
       return 1;

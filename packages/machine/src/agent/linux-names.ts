@@ -11,7 +11,8 @@ export function signalName(signal: number): string {
   return name === undefined ? `SIG${signal}` : `SIG${name}`;
 }
 
-/** The number of SIGKILL. */
+/** Numbers of the signals that end a process: asked, and not asked. */
+export const SIGTERM = 15;
 export const SIGKILL = 9;
 
 const ERRNOS: Readonly<Record<number, string>> = {

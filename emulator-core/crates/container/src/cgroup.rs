@@ -1,0 +1,325 @@
+//! A container's control groups: made, limited, frozen, counted and removed alike over every layout of the host.
+
+pub mod devices;
+pub mod hierarchies;
+mod limits;
+pub mod stats;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{During, Error, Result};
+use crate::namespaces::start_time_of;
+use crate::spec::Resources;
+use hierarchies::{Hierarchies, Hierarchy};
+
+/// Where containers go unless the configuration says otherwise.
+const DEFAULT_PARENT: &str = "terrarium";
+
+/// One container's groups, one in each hierarchy that let it in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// The path below each hierarchy's root.
+    path: PathBuf,
+    members: Vec<Hierarchy>,
+}
+
+/// Open files by which a process gets into a container's groups: it is born into that of version 2 and moves itself into
+/// those of version 1. Moving another process would make the kernel wait for all processors (cgroup_threadgroup_rwsem).
+pub struct Entrance {
+    /// The group of version 2, for clone3(2).
+    pub unified: Option<OwnedFd>,
+    tasks: Vec<OwnedFd>,
+}
+
+impl Entrance {
+    /// Moves this process, which has one thread, into the groups of version 1.
+    pub fn enter(&self) -> Result<()> {
+        self.tasks.iter().try_for_each(|file| rustix::io::write(file, b"0").during("entering a cgroup").map(drop))
+    }
+}
+
+impl Cgroup {
+    /// Makes the groups and limits them. Where the caller may make none, and no limit needs one, there is none.
+    pub fn create(id: &str, configured: Option<&Path>, resources: &Resources) -> Result<Self> {
+        let mut cgroup = Self { path: path_for(id, configured)?, members: Vec::new() };
+        let made = cgroup.make_all(configured.is_some()).and_then(|()| cgroup.apply(resources));
+        match made {
+            Ok(()) => Ok(cgroup),
+            Err(error) => {
+                cgroup.remove()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn make_all(&mut self, must: bool) -> Result<()> {
+        let root = rustix::process::geteuid().is_root();
+        let mut found = false;
+        for hierarchy in Hierarchies::detect()?.all {
+            match make_directory(&hierarchy, &self.path) {
+                Ok(made) => {
+                    found |= !made;
+                    self.members.push(hierarchy);
+                }
+                Err(_) if !root && !must => {}
+                Err(error) => return Err(refused(&hierarchy.mount.join(&self.path), &error)),
+            }
+        }
+        // Removing a group that was there would kill who is in it.
+        if found && !self.processes().is_empty() {
+            self.members.clear();
+            return Err(refused(&self.path, &"other processes are in it"));
+        }
+        Ok(())
+    }
+
+    /// Changes the limits.
+    pub fn apply(&self, resources: &Resources) -> Result<()> {
+        limits::apply(self, resources)?;
+        devices::apply(self, &resources.devices)
+    }
+
+    /// The way in for a process that is about to be born.
+    pub fn entrance(&self) -> Result<Entrance> {
+        let mut entrance = Entrance { unified: None, tasks: Vec::new() };
+        for (hierarchy, directory) in self.members.iter().zip(self.directories()) {
+            let opened = match hierarchy.is_unified() {
+                true => {
+                    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                    rustix::fs::open(&directory, flags, Mode::empty()).map(|group| entrance.unified = Some(group))
+                }
+                false => {
+                    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                    let file = rustix::fs::open(directory.join("tasks"), flags, Mode::empty());
+                    file.map(|file| entrance.tasks.push(file))
+                }
+            };
+            opened.map_err(|errno| refused(&directory, &errno))?;
+        }
+        Ok(entrance)
+    }
+
+    /// Whether there is any group at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The group's directory in every hierarchy.
+    pub fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        self.members.iter().map(|hierarchy| hierarchy.mount.join(&self.path))
+    }
+
+    /// The group in which `controller` works, and whether that is of version 2.
+    fn with(&self, controller: &str) -> Option<(PathBuf, bool)> {
+        let found = self.members.iter().find(|hierarchy| hierarchy.has(controller))?;
+        Some((found.mount.join(&self.path), found.is_unified()))
+    }
+
+    /// The group of version 2, which freezes and takes device programs without any controller.
+    fn unified(&self) -> Option<PathBuf> {
+        self.members.iter().find(|hierarchy| hierarchy.is_unified()).map(|found| found.mount.join(&self.path))
+    }
+
+    /// Whether it can be frozen.
+    pub fn freezes(&self) -> bool {
+        self.unified().is_some() || self.with("freezer").is_some()
+    }
+
+    /// Stops every process in the group, or lets all go on.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        if let Some(directory) = self.unified() {
+            write(&directory.join("cgroup.freeze"), if frozen { "1" } else { "0" })?;
+            return self.settle(|| self.is_frozen() == frozen, "it does not freeze");
+        }
+        if self.is_empty() {
+            return Err(refused(Path::new("/sys/fs/cgroup"), &"this user may make no groups, and pausing needs one"));
+        }
+        let (directory, _) = self.with("freezer").ok_or_else(|| missing("freezer", "pausing"))?;
+        write(&directory.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" })?;
+        self.settle(|| self.is_frozen() == frozen, "it does not freeze")
+    }
+
+    /// Whether it is frozen.
+    pub fn is_frozen(&self) -> bool {
+        let holds = |file: PathBuf, text: &str| fs::read_to_string(file).is_ok_and(|found| found.contains(text));
+        self.unified().is_some_and(|directory| holds(directory.join("cgroup.events"), "frozen 1"))
+            || self.with("freezer").is_some_and(|(directory, _)| holds(directory.join("freezer.state"), "FROZEN"))
+    }
+
+    /// Processes in the group and in those below it.
+    pub fn processes(&self) -> Vec<Pid> {
+        let mut found = Vec::new();
+        for directory in self.directories().take(1) {
+            visit(&directory, &mut |group| {
+                let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+                found.extend(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)));
+            });
+        }
+        found
+    }
+
+    /// Sends `signal` to every process in the group.
+    pub fn signal(&self, signal: Signal) {
+        for pid in self.processes() {
+            // One that has ended meanwhile needs none.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// Kills what is left in the group and removes it.
+    pub fn remove(&self) -> Result<()> {
+        if self.is_frozen() {
+            self.freeze(false)?;
+        }
+        self.settle(
+            || {
+                let left = self.directories().filter(|directory| !remove_tree(directory)).count();
+                if left > 0 {
+                    self.signal(Signal::KILL);
+                }
+                left == 0
+            },
+            "processes in it do not end",
+        )?;
+        if self.path.starts_with(DEFAULT_PARENT) {
+            // The last one out; where others are left the directory is not empty.
+            self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
+        }
+        Ok(())
+    }
+
+    /// Waits for what the kernel does in its own time: some milliseconds, seconds on a busy machine.
+    fn settle(&self, done: impl Fn() -> bool, otherwise: &str) -> Result<()> {
+        for attempt in 0..200 {
+            if done() {
+                return Ok(());
+            }
+            sleep(Duration::from_micros(200 * (1 + attempt * attempt / 50)));
+        }
+        Err(Error::CgroupRefused { path: self.path.display().to_string(), reason: otherwise.to_owned() })
+    }
+}
+
+/// The path below each hierarchy's root. Containers of different stores may have the same name, so that one that the
+/// configuration does not give is made up of numbers of this process, which no other has at the same time.
+fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
+    let own = || {
+        let pid = rustix::process::getpid();
+        let started = start_time_of(pid).unwrap_or_default();
+        Path::new(DEFAULT_PARENT).join(format!("{id}-{}-{started}", pid.as_raw_nonzero()))
+    };
+    let path: PathBuf = match configured {
+        Some(path) if path.is_absolute() => path.components().filter(|part| *part != Component::RootDir).collect(),
+        Some(path) => Path::new(DEFAULT_PARENT).join(path),
+        None => own(),
+    };
+    match path.as_os_str().is_empty() {
+        true => Err(Error::spec("linux.cgroupsPath", "it is the root, which is everybody's")),
+        false => Ok(path),
+    }
+}
+
+/// Makes a group and those above it. In version 2 each of those has to pass its controllers on, in cpuset of version 1 a
+/// new group can do nothing until it has processors and memory. Whether the group is new.
+fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<bool> {
+    let mut directory = hierarchy.mount.clone();
+    let mut made = false;
+    for part in path.components() {
+        let parent = directory.clone();
+        if hierarchy.is_unified() {
+            delegate(&parent);
+        }
+        directory.push(part);
+        made = make_one(&directory)?;
+        if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
+            inherit(&parent, &directory);
+        }
+    }
+    Ok(made)
+}
+
+/// Makes a directory, where it is missing. The parent may be removed by whoever was the last to use it.
+fn make_one(directory: &Path) -> std::io::Result<bool> {
+    for _ in 0..100 {
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => match directory.parent() {
+                Some(parent) => drop(fs::create_dir(parent)),
+                None => return Err(error),
+            },
+            result => return result.map(|()| true),
+        }
+    }
+    Err(ErrorKind::NotFound.into())
+}
+
+/// Controllers that limits are set by; others are none of our business.
+const DELEGATED: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+/// What cannot be passed on is missed where a limit needs it, and named then.
+fn delegate(parent: &Path) {
+    let controllers = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace().filter(|name| DELEGATED.contains(name)) {
+        let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+}
+
+fn inherit(parent: &Path, directory: &Path) {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let is_empty = fs::read_to_string(directory.join(file)).is_ok_and(|text| text.trim().is_empty());
+        if let (true, Ok(value)) = (is_empty, fs::read(parent.join(file))) {
+            let _ = fs::write(directory.join(file), value);
+        }
+    }
+}
+
+fn visit(directory: &Path, action: &mut dyn FnMut(&Path)) {
+    action(directory);
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        visit(&entry.path(), action);
+    }
+}
+
+/// Removes a group and those the container made in it; whether nothing is left.
+fn remove_tree(directory: &Path) -> bool {
+    // Most have none; looking costs more than trying.
+    if fs::remove_dir(directory).is_ok() {
+        return true;
+    }
+    if let Ok(entries) = fs::read_dir(directory) {
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            remove_tree(&entry.path());
+        }
+    }
+    match fs::remove_dir(directory) {
+        Ok(()) => true,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+/// Writes one value of a group.
+fn write(file: &Path, value: &str) -> Result<()> {
+    fs::write(file, value).map_err(|error| match file.file_name() {
+        Some(name) => refused(file, &format!("{value:?} for {}: {error}", name.display())),
+        None => refused(file, &error),
+    })
+}
+
+fn refused(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::CgroupRefused { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// A controller that the host does not have, or not here.
+fn missing(controller: &str, needed_for: &str) -> Error {
+    Error::ControllerMissing { controller: controller.to_owned(), needed_for: needed_for.to_owned() }
+}

@@ -1,0 +1,71 @@
+//! What a container's first process and the runtime tell each other while the container is made: one JSON value a packet.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{During, Error, Result};
+
+/// Longest packet: an error whose text quotes a path or two.
+const MAX_BYTES: usize = 64 << 10;
+
+/// From the container's first process, or one of `exec`.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// The process of `exec` has this number in the runtime's namespace.
+    Spawned(i32),
+    /// The namespaces are there: it is the time of hooks.
+    Hooks,
+    /// Nothing but the program's start is left to do.
+    Ready,
+    /// It went wrong.
+    Failed(Error),
+}
+
+/// From the runtime: go on. Carries the container's state, as hooks get it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Go(pub String);
+
+/// One end.
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Both ends.
+    pub fn pair() -> Result<(Self, Self)> {
+        let (one, other) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .during("making a socket pair")?;
+        Ok((Self(one), Self(other)))
+    }
+
+    /// Sends a message. Fails when the other end is gone.
+    pub fn send(&self, message: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_vec(message).map_err(|error| Error::Internal { reason: error.to_string() })?;
+        rustix::net::send(&self.0, &text, SendFlags::NOSIGNAL).during("telling the other process").map(drop)
+    }
+
+    /// The next message; none when the other end is gone.
+    pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let mut packet = vec![0; MAX_BYTES];
+        let length = loop {
+            match rustix::net::recv(&self.0, &mut packet[..], RecvFlags::empty()) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => break 0,
+                result => break result.during("listening to the other process")?.0,
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let message = serde_json::from_slice(&packet[..length]);
+        message.map(Some).map_err(|error| Error::Internal { reason: error.to_string() })
+    }
+
+    /// Waits for the permission to go on. A runtime that has died gives none.
+    pub fn wait(&self) -> Result<Go> {
+        self.receive()?.ok_or_else(|| Error::Internal { reason: "the runtime has died".into() })
+    }
+}

@@ -1,0 +1,214 @@
+//! Another process in a container that runs.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+use crate::capabilities::Sets;
+use crate::cgroup::{Cgroup, Entrance};
+use crate::channel::{Channel, Report};
+use crate::error::{During, Error, Result};
+use crate::init;
+use crate::inside::Inside;
+use crate::launch::{Launched, Streams};
+use crate::namespaces;
+use crate::process::{self, Program};
+use crate::seccomp::Filter;
+use crate::spec::Process;
+use crate::sys::{self, Cloned};
+use crate::terminal;
+
+/// A process to be started in a container.
+pub struct Order<'a> {
+    /// The container's first process, whose namespaces are joined.
+    pub init: Pid,
+    pub pidfd: BorrowedFd<'a>,
+    pub cgroup: &'a Cgroup,
+    pub process: &'a Process,
+    pub filter: Option<&'a Filter>,
+    pub streams: Streams,
+    pub preserve_fds: u32,
+    pub tied: bool,
+    pub task: Task,
+}
+
+/// What the process does once it is in the container.
+pub enum Task {
+    /// It becomes the program.
+    Program,
+    /// It copies its input to a file.
+    CopyIn { path: PathBuf, mode: u32 },
+    /// It copies a file to its output.
+    CopyOut { path: PathBuf },
+}
+
+/// Makes the process, ready to become the program. A process id namespace holds for who is born in it, so that it takes
+/// two: one joins the namespaces and bears the other, as a child of the runtime.
+pub fn launch(order: Order<'_>) -> Result<Launched> {
+    let entrance = order.cgroup.entrance()?;
+    let oom_score = order.process.oom_score_adj;
+    let (ours, theirs) = Channel::pair()?;
+    let unified = entrance.unified.as_ref().map(AsFd::as_fd);
+    let Some(between) = sys::clone3(0, unified).map_err(|errno| namespaces::refused(0, errno))? else {
+        drop(ours);
+        pass_through(order, &entrance, &theirs)
+    };
+    drop(theirs);
+    let heard = listen(&ours);
+    let _ = rustix::process::waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED);
+    let (pid, report) = heard?;
+    // It is a child that nobody has waited for: the number is still its own.
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).during("opening the new process")?;
+    let launched = Launched::new(pid, pidfd, ours);
+    let ready = process::adjust_oom(pid, oom_score).and_then(|()| match report {
+        Report::Ready => Ok(()),
+        Report::Failed(error) => Err(error),
+        _ => Err(killed()),
+    });
+    match ready {
+        Ok(()) => Ok(launched),
+        Err(error) => {
+            launched.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// The new process's number, from the one that bore it, and how it got on, from itself: either may come first.
+fn listen(channel: &Channel) -> Result<(Pid, Report)> {
+    let (mut pid, mut report) = (None, None);
+    loop {
+        match channel.receive()? {
+            Some(Report::Spawned(number)) => pid = Pid::from_raw(number),
+            Some(other) => report = Some(other),
+            // Both are gone, or the one between, which bore none.
+            None => {
+                return Err(match report {
+                    Some(Report::Failed(error)) => error,
+                    _ => killed(),
+                });
+            }
+        }
+        (pid, report) = match (pid, report) {
+            (Some(pid), Some(report)) => return Ok((pid, report)),
+            incomplete => incomplete,
+        };
+    }
+}
+
+fn killed() -> Error {
+    Error::Internal { reason: "the process was killed while it was made".into() }
+}
+
+fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
+    let joined = (|| {
+        // Processes of the container must not look into this one, which has files of the host open.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
+        entrance.enter()?;
+        process::raise_limits(None, &order.process.rlimits)?;
+        namespaces::join_process(order.init, order.pidfd)?;
+        sys::clone3(libc::CLONE_PARENT as u64, None).during("making the process")
+    })();
+    let report = match joined {
+        Ok(None) => run(order, channel),
+        Ok(Some(Cloned { pid, .. })) => Report::Spawned(pid.as_raw_nonzero().get()),
+        Err(error) => Report::Failed(error),
+    };
+    drop(channel.send(&report));
+    std::process::exit(0)
+}
+
+fn run(order: Order<'_>, channel: &Channel) -> ! {
+    let Order { process, filter, .. } = order;
+    let error = match make(order, channel) {
+        Ok(Work::Program(program)) => program.run(process, filter),
+        Ok(Work::Copy(from, to)) => copy(from, to, channel),
+        Err(error) => error,
+    };
+    drop(channel.send(&Report::Failed(error)));
+    std::process::exit(1)
+}
+
+/// What is left to do.
+enum Work {
+    Program(Program),
+    Copy(File, File),
+}
+
+fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
+    rustix::process::setsid().during("beginning a session")?;
+    sys::reset_signals();
+    match order.streams {
+        Streams::Inherited => {}
+        Streams::Given(streams) => init::take_streams(&streams)?,
+        Streams::Terminal(socket) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let root = rustix::fs::open("/", flags, Mode::empty()).during("opening the container's root")?;
+            terminal::take(init::open_terminal(&Inside::new(root.as_fd()), order.process, &socket)?)?;
+        }
+    }
+    let sets = Sets::grantable(order.process.capabilities.as_ref())?;
+    process::prepare(order.process, &sets, order.filter)?;
+    if order.tied {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
+    }
+    let work = match order.task {
+        Task::Program => Work::Program(Program::find(order.process)?),
+        task => {
+            process::filter_late(order.process, order.filter)?;
+            open(&task)?
+        }
+    };
+    channel.send(&Report::Ready)?;
+    channel.wait()?;
+    sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
+    Ok(work)
+}
+
+/// Opens both ends of a copy.
+fn open(task: &Task) -> Result<Work> {
+    // An owned copy of a standard stream.
+    let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from).during("copying a descriptor");
+    Ok(match task {
+        Task::CopyIn { path, mode } => {
+            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(*mode).open(path);
+            Work::Copy(stream(rustix::stdio::stdin())?, file.during(path.display().to_string())?)
+        }
+        Task::CopyOut { path } => {
+            let file = File::open(path).during(path.display().to_string())?;
+            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                return Err(Error::System {
+                    operation: path.display().to_string(),
+                    reason: "it is a directory".into(),
+                });
+            }
+            Work::Copy(file, stream(rustix::stdio::stdout())?)
+        }
+        Task::Program => return Err(Error::Internal { reason: "a program is no copy".into() }),
+    })
+}
+
+/// Copies, having said that it begins; the exit status tells whether all went well.
+fn copy(from: File, to: File, channel: &Channel) -> Error {
+    let streams = rustix::stdio::dup2_stdin(&from).and_then(|()| rustix::stdio::dup2_stdout(&to));
+    if let Err(error) = streams.during("taking the files").and_then(|()| channel.send(&Report::Ready)) {
+        return error;
+    }
+    // The runtime's own ends are among what was inherited: with one of a pipe open here, its end would never come.
+    if let Err(error) = sys::close_from(3).during("closing descriptors") {
+        return error;
+    }
+    let status = match std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
+        Ok(_) => 0,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error}");
+            1
+        }
+    };
+    std::process::exit(status)
+}

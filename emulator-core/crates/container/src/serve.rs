@@ -1,0 +1,316 @@
+//! The helper that Node starts once: makes containers, carries their input, output and ends over one socket, and takes
+//! everything down when the socket closes, however Node has ended.
+
+mod frames;
+mod message;
+mod served;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Result};
+use crate::exec::{self, Task};
+use crate::launch::{self, Order};
+use crate::mounts::Layout;
+use crate::namespaces::IdMapper;
+use crate::seccomp::{self, Filter};
+use crate::spec::{Process, Spec, check_process};
+use frames::{Inbox, Outbox};
+use message::{Reply, Request};
+use served::{Ends, Served, Source};
+
+/// Serves standard input and output until Node lets go; whether all went well.
+pub fn main() -> bool {
+    // Only containers end it, or Node: Ctrl-C at the terminal reaches the whole group and is Node's to decide on.
+    let ready = crate::sys::catch_signals().is_ok()
+        && rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok()
+        && [rustix::stdio::stdin(), rustix::stdio::stdout()].iter().all(|fd| {
+            rustix::fs::fcntl_getfl(fd).and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)).is_ok()
+        });
+    if !ready {
+        return false;
+    }
+    let mut helper = Helper::default();
+    let served = helper.serve();
+    helper.take_down();
+    served.is_ok()
+}
+
+/// A container that runs.
+struct Running {
+    spec: Box<Spec>,
+    cgroup: Cgroup,
+    filter: Option<Filter>,
+}
+
+#[derive(Default)]
+struct Helper {
+    inbox: Inbox,
+    outbox: Outbox,
+    processes: BTreeMap<u32, Served>,
+    containers: BTreeMap<u32, Running>,
+    mapper: IdMapper,
+    /// The profile of this runtime, compiled when it is first needed.
+    default_filter: Option<Filter>,
+}
+
+impl Helper {
+    fn serve(&mut self) -> Result<()> {
+        loop {
+            let Some((requests, ready)) = self.wait() else { return Ok(()) };
+            for (number, source) in ready {
+                self.handle(number, source);
+            }
+            if requests {
+                if !self.inbox.fill(rustix::stdio::stdin()) {
+                    return Ok(());
+                }
+                while let Some((value, data)) = self.inbox.next()? {
+                    let request = serde_json::from_value(value);
+                    self.obey(request.map_err(|error| Error::Internal { reason: error.to_string() })?, &data);
+                }
+            }
+            if !self.outbox.flush(rustix::stdio::stdout()) {
+                return Ok(());
+            }
+            self.reap_orphans();
+        }
+    }
+
+    /// Sleeps until something can be done: whether requests wait, and which processes are ready for what. None when the
+    /// socket is gone.
+    fn wait(&self) -> Option<(bool, Vec<(u32, Source)>)> {
+        let congested = self.outbox.is_congested();
+        let writing = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+        let mut polled = vec![
+            PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN),
+            PollFd::from_borrowed_fd(rustix::stdio::stdout(), writing),
+        ];
+        let mut sources = Vec::new();
+        for process in self.processes.values() {
+            for (source, fd, flags) in process.sources(congested) {
+                polled.push(PollFd::from_borrowed_fd(fd, flags));
+                sources.push((process.number, source));
+            }
+        }
+        match rustix::event::poll(&mut polled, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Some((false, Vec::new())),
+            Err(_) => return None,
+        }
+        let gone = PollFlags::ERR | PollFlags::NVAL;
+        if polled[1].revents().intersects(gone) {
+            return None;
+        }
+        let ready = sources.into_iter().zip(&polled[2..]).filter(|(_, polled)| !polled.revents().is_empty());
+        Some((!polled[0].revents().is_empty(), ready.map(|(source, _)| source).collect()))
+    }
+
+    fn handle(&mut self, number: u32, source: Source) {
+        let Some(process) = self.processes.get_mut(&number) else { return };
+        if !process.handle(source, &mut self.outbox) {
+            return;
+        }
+        let Some(process) = self.processes.remove(&number) else { return };
+        let (code, signal) = process.finish(&mut self.outbox);
+        if let Some(container) = self.containers.remove(&number) {
+            // Where the last process is slow to go, the kernel keeps the group; there is nobody left to be told.
+            let _ = container.cgroup.remove();
+        }
+        self.outbox.send(&Reply::Exited { process: number, code, signal }, &[]);
+    }
+
+    fn obey(&mut self, request: Request, data: &[u8]) {
+        match request {
+            Request::Boot { process, spec, idmapped, overlay, default_seccomp } => {
+                let booted = self.boot(process, spec, Layout { idmapped, overlay }, default_seccomp);
+                self.answer(process, booted);
+            }
+            Request::Exec { container, process, spec } => {
+                let checked = check_process("process", &spec);
+                let started = checked.and_then(|()| self.exec(container, process, &spec, Task::Program));
+                self.answer(process, started);
+            }
+            Request::CopyIn { container, process, path, mode } => {
+                let started = self.copy(container, process, Task::CopyIn { path: path.into(), mode });
+                self.answer(process, started);
+            }
+            Request::CopyOut { container, process, path } => {
+                let started = self.copy(container, process, Task::CopyOut { path: path.into() });
+                self.answer(process, started);
+            }
+            Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
+            Request::End { process } => self.with(process, Served::end_input),
+            Request::Signal { process, signal } => self.signal(process, signal),
+            Request::Resize { process, rows, columns } => {
+                self.with(process, |process, _| process.resize(rows, columns));
+            }
+            Request::Freeze { container, request, frozen } => {
+                let done = self.container(container).and_then(|container| container.cgroup.freeze(frozen));
+                self.reply(request, done.map(|()| None));
+            }
+            Request::Stats { container, request } => {
+                let stats = self.container(container).map(|container| Some(container.cgroup.stats()));
+                self.reply(request, stats);
+            }
+        }
+    }
+
+    fn answer(&mut self, process: u32, started: Result<Pid>) {
+        let reply = match started {
+            Ok(pid) => {
+                let freezes = self.containers.get(&process).is_some_and(|container| container.cgroup.freezes());
+                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes }
+            }
+            Err(error) => Reply::Failed { process, error: error.into() },
+        };
+        self.outbox.send(&reply, &[]);
+    }
+
+    fn reply(&mut self, request: u32, done: Result<Option<crate::cgroup::stats::Stats>>) {
+        let reply = match done {
+            Ok(stats) => Reply::Done { request, stats },
+            Err(error) => Reply::Refused { request, error: error.into() },
+        };
+        self.outbox.send(&reply, &[]);
+    }
+
+    fn boot(&mut self, number: u32, spec: Box<Spec>, layout: Layout, default_seccomp: bool) -> Result<Pid> {
+        crate::spec::check(&spec)?;
+        let joins = spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some());
+        if joins {
+            // This process would join, too.
+            return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
+        }
+        let filter = match (&spec.linux.seccomp, default_seccomp) {
+            (Some(profile), _) => Some(seccomp::compile(profile)?),
+            (None, true) => Some(self.default_filter()?),
+            (None, false) => None,
+        };
+        let (streams, ends) = Ends::make(spec.process()?.terminal)?;
+        let id = format!("guest-{number}");
+        let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
+        let order = Order {
+            spec: &spec,
+            bundle: Path::new("/"),
+            layout,
+            cgroup: &cgroup,
+            filter: filter.as_ref(),
+            streams,
+            gate: None,
+            preserve_fds: 0,
+            tied: true,
+        };
+        let started = launch::launch(order, &mut self.mapper, &|_| String::new())
+            .and_then(|launched| Served::start(number, launched, ends));
+        let process = started.inspect_err(|_| drop(cgroup.remove()))?;
+        let pid = process.pid();
+        self.processes.insert(number, process);
+        self.containers.insert(number, Running { spec, cgroup, filter });
+        Ok(pid)
+    }
+
+    fn default_filter(&mut self) -> Result<Filter> {
+        if self.default_filter.is_none() {
+            self.default_filter = Some(seccomp::compile(&seccomp::default_profile())?);
+        }
+        self.default_filter.clone().ok_or_else(|| Error::Internal { reason: "there is no profile".into() })
+    }
+
+    fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<Pid> {
+        let running = self.container(container)?;
+        if running.cgroup.is_frozen() {
+            // It would stand still before it could say that it runs.
+            return Err(Error::ContainerStatus {
+                id: format!("guest-{container}"),
+                status: "paused".into(),
+                wanted: "running".into(),
+            });
+        }
+        let init = self.processes.get(&container).ok_or_else(|| unknown(container))?;
+        let (streams, ends) = Ends::make(process.terminal)?;
+        let launched = exec::launch(exec::Order {
+            init: init.pid(),
+            pidfd: init.pidfd(),
+            cgroup: &running.cgroup,
+            process,
+            filter: running.filter.as_ref(),
+            streams,
+            preserve_fds: 0,
+            tied: true,
+            task,
+        })?;
+        let process = Served::start(number, launched, ends)?;
+        let pid = process.pid();
+        self.processes.insert(number, process);
+        Ok(pid)
+    }
+
+    /// A copy is made by a process like any other of the container, so that it sees its files and has no other rights.
+    fn copy(&mut self, container: u32, number: u32, task: Task) -> Result<Pid> {
+        let mut process = self.container(container)?.spec.process()?.clone();
+        process.terminal = false;
+        process.cwd = "/".into();
+        self.exec(container, number, &process, task)
+    }
+
+    fn signal(&mut self, number: u32, signal: i32) {
+        let Some(process) = self.processes.get(&number) else { return };
+        let container = self.containers.get(&number);
+        process.signal(signal, container.is_none());
+        // A process that stands still in version 1 does not even die.
+        if let Some(container) = container.filter(|_| signal == libc::SIGKILL)
+            && container.cgroup.is_frozen()
+        {
+            let _ = container.cgroup.freeze(false);
+        }
+    }
+
+    fn with(&mut self, number: u32, action: impl FnOnce(&mut Served, &mut Outbox)) {
+        if let Some(process) = self.processes.get_mut(&number) {
+            action(process, &mut self.outbox);
+        }
+    }
+
+    fn container(&self, number: u32) -> Result<&Running> {
+        self.containers.get(&number).ok_or_else(|| unknown(number))
+    }
+
+    /// Children of processes that did not wait for them come here. Those that are served are left to be asked by name.
+    fn reap_orphans(&self) {
+        while let Some(pid) = crate::sys::ended_child() {
+            if self.processes.values().any(|process| process.pid() == pid) {
+                return;
+            }
+            let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+    }
+
+    /// Node is gone: nothing outlives it.
+    fn take_down(&mut self) {
+        for number in self.containers.keys() {
+            if let Some(init) = self.processes.get(number) {
+                init.signal(Signal::KILL.as_raw(), false);
+            }
+        }
+        for container in self.containers.values().filter(|container| container.cgroup.is_frozen()) {
+            let _ = container.cgroup.freeze(false);
+        }
+        // In any order: a container's first process has not ended before all others of its namespace are waited for, of
+        // which those of exec are children of this one.
+        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {}
+        for container in self.containers.values() {
+            let _ = container.cgroup.remove();
+        }
+    }
+}
+
+fn unknown(container: u32) -> Error {
+    Error::ContainerUnknown { id: format!("guest-{container}") }
+}

@@ -1,0 +1,81 @@
+//! What Node and the helper say to each other. Processes are numbered by Node; a container has the number of its first one.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cgroup::stats::Stats;
+use crate::error::Error;
+use crate::spec::{Process, Spec};
+
+/// From Node.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Request {
+    /// Makes a container and starts its program.
+    Boot {
+        process: u32,
+        spec: Box<Spec>,
+        /// Files of root on the host are those of root in the container.
+        idmapped: bool,
+        /// What is written goes to memory.
+        overlay: bool,
+        /// Whether the profile of this runtime is used where the configuration has none.
+        default_seccomp: bool,
+    },
+    /// Starts another process.
+    Exec { container: u32, process: u32, spec: Box<Process> },
+    /// Copies what comes on the process's input into a file of the container.
+    CopyIn { container: u32, process: u32, path: String, mode: u32 },
+    /// Copies a file of the container to the process's output.
+    CopyOut { container: u32, process: u32, path: String },
+    /// The bytes behind are for its input.
+    Write { process: u32 },
+    /// Its input ends.
+    End { process: u32 },
+    /// Sends a signal to its group, or to the container's first process.
+    Signal { process: u32, signal: i32 },
+    /// Its terminal has another size.
+    Resize { process: u32, rows: u16, columns: u16 },
+    /// Stops all processes of a container, or lets them go on.
+    Freeze { container: u32, request: u32, frozen: bool },
+    /// Asks what a container has used.
+    Stats { container: u32, request: u32 },
+}
+
+/// To Node.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Reply<'a> {
+    /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
+    Started { process: u32, pid: i32, freezes: bool },
+    /// It could not be started.
+    Failed { process: u32, error: Failure },
+    /// The bytes behind are what it wrote, to `stdout` or `stderr`.
+    Output { process: u32, stream: &'a str },
+    /// All of its input so far has been taken.
+    Taken { process: u32 },
+    /// It has ended. Of a container: nothing is left of it.
+    Exited { process: u32, code: Option<i32>, signal: Option<i32> },
+    /// A request has been done.
+    Done {
+        request: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stats: Option<Stats>,
+    },
+    /// A request could not be done.
+    Refused { request: u32, error: Failure },
+}
+
+/// An error with its sentence.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    #[serde(flatten)]
+    error: Value,
+    message: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { message: error.to_string(), error: serde_json::to_value(error).unwrap_or_default() }
+    }
+}

@@ -1,0 +1,195 @@
+//! Limits, as the kernel keeps them: in the layout of this host, and in those it can be made to have by unmounting.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::bundle::{Bundle, as_everybody, as_root, outcome};
+
+/// Whether the host has a controller that is mounted; says so if not.
+fn has(controller: &str) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
+    let v1 = mounts.lines().any(|line| {
+        line.contains(" - cgroup ")
+            && line.rsplit(' ').next().is_some_and(|options| options.split(',').any(|one| one == controller))
+    });
+    let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").is_ok_and(|all| all.contains(controller));
+    if !v1 && !v2 {
+        eprintln!("not tried: this host has no cgroup controller {controller}");
+    }
+    v1 || v2
+}
+
+#[test]
+fn memory_is_limited_by_killing() {
+    as_root(|mut bundle| {
+        if !has("memory") {
+            return;
+        }
+        bundle.config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20});
+        // 64 MiB in a variable.
+        let greedy = "a=$(head -c 67108864 /dev/zero | tr '\\0' x); echo ${#a}";
+        assert_eq!(bundle.run(greedy).code, 137);
+        bundle.config["linux"]["resources"]["memory"] = json!({"limit": 256 << 20});
+        assert_eq!(bundle.output(greedy), "67108864\n");
+    });
+}
+
+#[test]
+fn processes_are_limited_by_number() {
+    as_root(|mut bundle| {
+        if !has("pids") {
+            return;
+        }
+        bundle.config["linux"]["resources"]["pids"] = json!({"limit": 3});
+        let script = "for n in 1 2 3 4 5; do sleep 1 & done; wait";
+        assert!(bundle.run(script).stderr.to_lowercase().contains("fork"));
+    });
+}
+
+#[test]
+fn processor_time_is_limited_by_quota_and_can_be_changed() {
+    as_root(|mut bundle| {
+        if !has("cpu") {
+            return;
+        }
+        bundle.config["linux"]["resources"]["cpu"] = json!({"quota": 10_000, "period": 100_000, "shares": 512});
+        // A tenth of a second in a second, and some slack for a busy machine: user and system time of the shell.
+        let script = "end=$(($(date +%s%N) + 1000000000)); while [ $(date +%s%N) -lt $end ]; do :; done; times";
+        let used: f64 = bundle.output(script).split_whitespace().map(seconds).sum();
+        assert!(used < 0.35, "{used} s in one second");
+        bundle.start("box", "while :; do sleep 0.05; done");
+        assert_eq!(bundle.command(&["update", "--cpu-quota", "50000", "box"]).code, 0);
+        assert_eq!(bundle.command(&["update", "--pids-limit", "77", "box"]).code, i32::from(!has("pids")));
+        let stats: serde_json::Value =
+            serde_json::from_str(&bundle.command(&["events", "--stats", "box"]).stdout).expect("JSON");
+        assert!(stats["data"]["cpu"]["usage"]["total"].as_u64().is_some_and(|used| used > 0), "{stats}");
+    });
+}
+
+/// `0m0.050s`.
+fn seconds(text: &str) -> f64 {
+    let (minutes, seconds) = text.trim_end_matches('s').split_once('m').expect("minutes and seconds");
+    minutes.parse::<f64>().expect("minutes") * 60.0 + seconds.parse::<f64>().expect("seconds")
+}
+
+/// May the container read /dev/zero, which it may always, and read and write /dev/fuse, which is free to everybody else?
+/// Whether there is such a device does not matter: it is the cgroup that says "not permitted".
+const DEVICES: &str = "head -c 3 /dev/zero | wc -c; for mode in '<' '>'; do eval ': '$mode' /dev/node' 2>&1 | \
+                       grep -o 'Operation not permitted' || echo open; done";
+
+fn with_devices(bundle: &mut Bundle, rules: serde_json::Value) {
+    let node = json!([{"type": "c", "path": "/dev/node", "major": 10, "minor": 229, "fileMode": 438}]);
+    bundle.config["linux"]["devices"] = node;
+    bundle.config["linux"]["resources"] = json!({"devices": rules});
+}
+
+const REFUSED: &str = "Operation not permitted\n";
+
+#[test]
+fn devices_are_gated() {
+    as_root(|mut bundle| {
+        if !has("devices") {
+            return;
+        }
+        judge_devices(&mut bundle, &|bundle| bundle.output(DEVICES));
+    });
+}
+
+fn judge_devices(bundle: &mut Bundle, run: &dyn Fn(&mut Bundle) -> String) {
+    let deny = json!({"allow": false, "access": "rwm"});
+    let allow = |access: &str| json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": access});
+    with_devices(bundle, json!([deny]));
+    assert_eq!(run(bundle), format!("3\n{REFUSED}{REFUSED}"));
+    with_devices(bundle, json!([deny, allow("r")]));
+    assert_eq!(run(bundle), format!("3\nopen\n{REFUSED}"));
+    with_devices(bundle, json!([deny, allow("rw"), {"allow": false, "type": "c", "major": 10, "access": "w"}]));
+    assert_eq!(run(bundle), format!("3\nopen\n{REFUSED}"));
+    with_devices(bundle, json!([deny, {"allow": true, "type": "b", "access": "rwm"}]));
+    assert_eq!(run(bundle), format!("3\n{REFUSED}{REFUSED}"));
+}
+
+/// Runs `runtime run test` where only some of the host's hierarchies are mounted.
+fn in_layout(bundle: &Bundle, layout: &str) -> crate::bundle::Outcome {
+    let unmount = match layout {
+        "none" => "awk '/ - cgroup2? /{print $5}' /proc/self/mountinfo | xargs -r umount",
+        _ => "awk '/ - cgroup /{print $5}' /proc/self/mountinfo | xargs -r umount",
+    };
+    let runtime = bundle.path("runtime");
+    let call = format!("{unmount}; exec {} --root {} run test", runtime.display(), bundle.path("state").display());
+    let mut command = Command::new("unshare");
+    outcome(command.args(["--mount", "sh", "-c", &call]).current_dir(&bundle.directory))
+}
+
+#[test]
+fn version_2_alone_guards_devices_by_a_program_and_refuses_what_it_lacks() {
+    as_root(|mut bundle| {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
+        if !mounts.contains(" - cgroup2 ") {
+            eprintln!("not tried: cgroup version 2 is not mounted");
+            return;
+        }
+        judge_devices(&mut bundle, &|bundle| {
+            bundle.write(DEVICES);
+            let outcome = in_layout(bundle, "unified");
+            assert_eq!(outcome.code, 0, "{outcome:?}");
+            outcome.stdout
+        });
+        let controllers =
+            mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+        let path = format!("{}/cgroup.controllers", controllers.expect("a mount point"));
+        let there = fs::read_to_string(path).is_ok_and(|all| all.contains("memory"));
+        bundle.config["linux"]["resources"] = json!({"memory": {"limit": 16 << 20}});
+        bundle.write("true");
+        let outcome = in_layout(&bundle, "unified");
+        assert_eq!(outcome.stderr.contains("[CONTROLLER_MISSING]"), !there, "{outcome:?}");
+    });
+}
+
+#[test]
+fn without_cgroups_there_are_no_limits_and_asking_for_one_is_an_error() {
+    as_root(|mut bundle| {
+        bundle.config["mounts"].as_array_mut().expect("a list").retain(|mount| mount["type"] != "cgroup");
+        bundle.config["linux"]["resources"] = json!({});
+        bundle.write("echo runs");
+        assert_eq!(in_layout(&bundle, "none").stdout, "runs\n");
+        for (resources, controller) in [
+            (json!({"memory": {"limit": 16 << 20}}), "memory"),
+            (json!({"pids": {"limit": 5}}), "pids"),
+            (json!({"devices": [{"allow": false}]}), "devices"),
+        ] {
+            bundle.config["linux"]["resources"] = resources;
+            bundle.write("true");
+            let outcome = in_layout(&bundle, "none");
+            assert!(
+                outcome.stderr.contains("[CONTROLLER_MISSING]") && outcome.stderr.contains(controller),
+                "{outcome:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_group_is_gone_with_its_container_and_one_in_use_is_not_taken() {
+    as_everybody(|mut bundle| {
+        bundle.start("box", "mkdir /sys/fs/cgroup/*/sub 2>/dev/null; while :; do sleep 0.05; done");
+        let pid = bundle.state("box")["pid"].to_string();
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its groups");
+        if bundle.is_roots() {
+            assert!(groups.contains("/terrarium/box-"), "{groups}");
+            assert_eq!(bundle.command(&["pause", "box"]).code, 0);
+            assert_eq!(bundle.state("box")["status"], "paused");
+            assert_eq!(bundle.command(&["resume", "box"]).code, 0);
+            assert_eq!(bundle.state("box")["status"], "running");
+            let path = groups.lines().find_map(|line| line.split(':').nth(2).filter(|path| path.contains("box-")));
+            let path = path.expect("a path").to_owned();
+            bundle.config["linux"]["cgroupsPath"] = path.clone().into();
+            assert_eq!(bundle.refusal("true"), "CGROUP_REFUSED");
+            assert_eq!(bundle.state("box")["status"], "running");
+            bundle.command(&["delete", "--force", "box"]);
+            let found = outcome(Command::new("find").args(["/sys/fs/cgroup", "-path", &format!("*{path}")]));
+            assert_eq!(found.stdout, "");
+        }
+    });
+}

@@ -1,0 +1,143 @@
+/** What a caller may ask of a container. */
+
+import { MachineError, parseBytes, type Bytes } from "@terrarium/machine";
+import { malformed } from "@terrarium/machine/guest-kit";
+
+/** A directory of the host that the container sees, past its root's layers. */
+export interface Volume {
+  /** Path on the host. */
+  readonly source: string;
+  /** Path in the container. */
+  readonly target: string;
+  /** Whether the container may only read. */
+  readonly readonly?: boolean;
+}
+
+/** Options of a container. */
+export interface ContainerOptions {
+  /** What runs as its first process, and its arguments; `["/bin/sh"]` where nobody says. */
+  readonly command?: readonly string[];
+  /** Environment variables to add. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Directory to run in; `/` where nobody says. */
+  readonly cwd?: string;
+  /** User and group in the container; its root where nobody says. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Name of the host as the container sees it. */
+  readonly hostname?: string;
+  /** Whether the console is a terminal (the default), or pipes. */
+  readonly terminal?: boolean;
+  /**
+   * What becomes of what is written to the root: kept in memory for as long as the container runs (`"memory"`, the
+   * default), written to the directory itself (`"directory"`), or refused (`"none"`).
+   */
+  readonly writes?: "memory" | "directory" | "none";
+  /** Directories of the host. */
+  readonly volumes?: readonly Volume[];
+  /** Network: a loopback device of its own (`"none"`, the default), or the host's network (`"host"`). */
+  readonly network?: "none" | "host";
+  /** The most memory it may use. */
+  readonly memory?: Bytes;
+  /** How many processors' time it may use, such as 0.5. */
+  readonly cpus?: number;
+  /** The most processes it may have. */
+  readonly pidsLimit?: number;
+}
+
+/** A container described by its parts. */
+export interface ContainerConfig extends ContainerOptions {
+  /** Directory with its root file system. */
+  readonly rootfs: string;
+}
+
+/** A config in which everything is decided. */
+export interface ResolvedConfig {
+  readonly rootfs: string;
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly hostname: string;
+  readonly terminal: boolean;
+  readonly writes: "memory" | "directory" | "none";
+  readonly volumes: readonly Volume[];
+  readonly network: "none" | "host";
+  readonly memoryBytes: number | undefined;
+  readonly cpus: number | undefined;
+  readonly pidsLimit: number | undefined;
+}
+
+/**
+ * Checks `config` and fills in the defaults.
+ * @throws MachineError `OPTION_INVALID`
+ */
+export function resolveConfig(config: ContainerConfig): ResolvedConfig {
+  const command = config.command ?? ["/bin/sh"];
+  if (!Array.isArray(command) || command.length === 0) {
+    throw malformed("command", undefined, "a program and its arguments");
+  }
+  const user = config.user ?? { uid: 0, gid: 0 };
+  return {
+    rootfs: text("rootfs", config.rootfs),
+    command: command.map((word) => text("command", word, true)),
+    env: variables(config.env ?? {}),
+    cwd: absolute("cwd", config.cwd ?? "/"),
+    user: { uid: whole("user", user.uid), gid: whole("user", user.gid) },
+    hostname: text("hostname", config.hostname ?? "container"),
+    terminal: config.terminal ?? true,
+    writes: oneOf("writes", config.writes ?? "memory", ["memory", "directory", "none"]),
+    volumes: (config.volumes ?? []).map(({ source, target, readonly }) => ({
+      source: text("volumes", source),
+      target: absolute("volumes", target),
+      readonly: readonly ?? false,
+    })),
+    network: oneOf("network", config.network ?? "none", ["none", "host"]),
+    memoryBytes: config.memory === undefined ? undefined : parseBytes(config.memory, "memory"),
+    cpus: config.cpus === undefined ? undefined : positive("cpus", config.cpus),
+    pidsLimit: config.pidsLimit === undefined ? undefined : whole("pidsLimit", config.pidsLimit),
+  };
+}
+
+function variables(env: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => {
+      if (name === "" || /[=\0]/.test(name)) {
+        throw malformed("env", name, "variables whose names are not empty and hold no '='");
+      }
+      return [name, text("env", value, true)];
+    }),
+  );
+}
+
+function text(option: string, value: unknown, mayBeEmpty = false): string {
+  if (typeof value === "string" && (mayBeEmpty || value !== "") && !value.includes("\0")) return value;
+  throw malformed(option, value, "text without a zero byte");
+}
+
+/** An absolute path in the container. */
+export function absolute(option: string, value: unknown): string {
+  const path = text(option, value);
+  if (path.startsWith("/")) return path;
+  throw malformed(option, value, "an absolute path");
+}
+
+function positive(option: string, value: unknown): number {
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  throw number(option, value, "a number above 0");
+}
+
+function whole(option: string, value: unknown): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw number(option, value, "a whole number");
+}
+
+function number(option: string, value: unknown, expected: string): MachineError<"OPTION_INVALID"> {
+  const message = `The option ${option} must be ${expected}, not ${String(value)}.`;
+  return new MachineError("OPTION_INVALID", message, { option, value: String(value), expected });
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  throw malformed(option, value, `one of ${allowed.join(", ")}`);
+}

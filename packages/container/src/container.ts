@@ -1,0 +1,239 @@
+/** A running container. */
+
+import {
+  MachineError,
+  parseDuration,
+  type Capabilities,
+  type Console,
+  type Duration,
+  type Exit,
+  type Guest,
+  type RunOptions,
+  type RunResult,
+  type Snapshot,
+} from "@terrarium/machine";
+import {
+  CommandRunner,
+  Emitter,
+  SerialConsole,
+  SIGKILL,
+  SIGTERM,
+  toWire,
+  type GuestProcess,
+  type Output,
+  type Start,
+} from "@terrarium/machine/guest-kit";
+import { absolute, type ResolvedConfig } from "./config.js";
+import type { Helper, Served } from "./helper.js";
+import { isRoot, processOf, specOf } from "./oci.js";
+
+let created = 0;
+
+/** What `stats()` of a container tells; what the host does not count is missing. */
+export interface ContainerStats {
+  /** Bytes of memory in use. */
+  readonly memoryBytes?: number;
+  /** Processor time since the start. */
+  readonly cpuNanoseconds?: number;
+  /** Processes and threads. */
+  readonly tasks?: number;
+  /** Processes killed for want of memory. */
+  readonly oomKills?: number;
+}
+
+/** Processes on the host's kernel, behind namespaces of their own. */
+export class Container implements Guest {
+  readonly id = `container-${++created}`;
+  readonly kind = "container";
+  readonly capabilities: Capabilities;
+  readonly exited: Promise<Exit>;
+  readonly #helper: Helper;
+  readonly #config: ResolvedConfig;
+  readonly #init: Served;
+  readonly #console: SerialConsole;
+  readonly #exits = new Emitter<Exit>();
+  readonly #runner = new CommandRunner({ start: (start, output) => this.#start(start, output) });
+  #exit: Exit | undefined;
+  #stopping = false;
+
+  private constructor(helper: Helper, config: ResolvedConfig, init: Served, console: SerialConsole) {
+    this.#helper = helper;
+    this.#config = config;
+    this.#init = init;
+    this.#console = console;
+    this.capabilities = { run: true, pause: init.freezes, snapshot: false, copy: true };
+    this.exited = init.ended.then(
+      ({ exitCode, signal }) =>
+        this.#end(this.#stopping ? { reason: "stopped" } : { reason: "exited", exitCode, signal }),
+      (error: unknown) => this.#end({ reason: "failed", error: toWire(error) }),
+    );
+  }
+
+  /** Makes a container. For `boot()`. */
+  static async start(helper: Helper, config: ResolvedConfig): Promise<Container> {
+    const overlay = config.writes === "memory";
+    const beginning = {
+      type: "boot",
+      spec: specOf(config),
+      idmapped: isRoot(),
+      overlay,
+      defaultSeccomp: true,
+    } as const;
+    const starting = helper.start(beginning, (_, bytes) => {
+      console.receive(bytes);
+    });
+    const console = new SerialConsole(async (bytes) => {
+      await (await starting).write(bytes);
+    });
+    const init = await starting;
+    return new Container(helper, config, init, console);
+  }
+
+  /** The first process's terminal, or its pipes. */
+  get console(): Console {
+    return this.#console;
+  }
+
+  /** Number of the first process on the host. */
+  get pid(): number {
+    return this.#init.pid;
+  }
+
+  run(
+    command: string | readonly string[],
+    options: RunOptions & { readonly output: "bytes" },
+  ): Promise<RunResult<Uint8Array>>;
+  run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
+  async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
+    return await this.#whileAlive(() => this.#runner.run(command, options));
+  }
+
+  async pause(): Promise<void> {
+    await this.#freeze(true);
+  }
+
+  async resume(): Promise<void> {
+    await this.#freeze(false);
+  }
+
+  /** There is none yet: a container's file system can be copied out, its processes cannot be kept. */
+  snapshot(): Promise<Snapshot> {
+    const mend = "a container's processes cannot be kept; boot the image as a machine for that";
+    return Promise.reject(
+      new MachineError("UNSUPPORTED", `A snapshot of a container is not supported: ${mend}.`, {
+        feature: "a snapshot of a container",
+        mend,
+      }),
+    );
+  }
+
+  async stats(): Promise<ContainerStats> {
+    const container = this.#init.number;
+    const stats = await this.#whileAlive(() => this.#helper.ask({ type: "stats", container }));
+    return Object.fromEntries(Object.entries(stats).filter(([, value]) => value !== null));
+  }
+
+  /** Changes the size of the console's terminal. */
+  resize(columns: number, rows: number): void {
+    this.#helper.send({ type: "resize", process: this.#init.number, rows, columns });
+  }
+
+  /**
+   * Writes a file in the container, as its user would.
+   * @throws MachineError `SYSTEM`, `GUEST_STOPPED`, `OPTION_INVALID`
+   */
+  async copyIn(path: string, data: string | Uint8Array, options: { readonly mode?: number } = {}): Promise<void> {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    const container = this.#init.number;
+    const beginning = { type: "copyIn", container, path: absolute("path", path), mode: options.mode ?? 0o644 } as const;
+    await this.#whileAlive(() => this.#copy(beginning, path, bytes));
+  }
+
+  /**
+   * Reads a file of the container, as its user would.
+   * @throws MachineError `SYSTEM`, `GUEST_STOPPED`, `OPTION_INVALID`
+   */
+  async copyOut(path: string): Promise<Uint8Array> {
+    const beginning = { type: "copyOut", container: this.#init.number, path: absolute("path", path) } as const;
+    return await this.#whileAlive(() => this.#copy(beginning, path, new Uint8Array()));
+  }
+
+  async #copy(beginning: Parameters<Helper["start"]>[0], path: string, input: Uint8Array): Promise<Uint8Array> {
+    const parts: { stdout: Uint8Array[]; stderr: Uint8Array[] } = { stdout: [], stderr: [] };
+    const process = await this.#helper.start(beginning, (stream, bytes) => parts[stream].push(bytes));
+    const written = process.write(input);
+    process.closeStdin();
+    const [{ exitCode }] = await Promise.all([process.ended, written]);
+    if (exitCode === 0) return Buffer.concat(parts.stdout);
+    const reason = Buffer.concat(parts.stderr).toString().trim() || "the copy was killed";
+    throw new MachineError("SYSTEM", `Copying ${path}: ${reason}`, { operation: `copying ${path}`, reason });
+  }
+
+  /**
+   * Ends the container. With `grace` its first process is asked first (SIGTERM), and killed when it has not ended after
+   * that long; without, it is killed at once.
+   */
+  async stop(options: { readonly grace?: Duration } = {}): Promise<void> {
+    const grace = options.grace === undefined ? 0 : parseDuration(options.grace, "grace");
+    if (this.#exit !== undefined) return;
+    this.#stopping = true;
+    if (grace > 0) this.#init.kill(SIGTERM);
+    const timer = setTimeout(() => {
+      this.#init.kill(SIGKILL);
+    }, grace);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  onExit(listener: (exit: Exit) => void): Disposable {
+    return this.#exits.on(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #start({ command, cwd, env }: Start, output: Output): Promise<GuestProcess> {
+    const spec = processOf(this.#config, command, { terminal: false, cwd, env });
+    try {
+      return await this.#helper.start({ type: "exec", container: this.#init.number, spec }, output);
+    } catch (error) {
+      throw asNotStarted(error, command[0] ?? "");
+    }
+  }
+
+  async #freeze(frozen: boolean): Promise<void> {
+    const container = this.#init.number;
+    await this.#whileAlive(() => this.#helper.ask({ type: "freeze", container, frozen }));
+  }
+
+  #end(exit: Exit): Exit {
+    this.#exit = exit;
+    this.#console.end(exit.reason);
+    this.#exits.emit(exit);
+    return exit;
+  }
+
+  /** What was begun when the container ended has failed for that reason, whatever else it says. */
+  async #whileAlive<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#exit !== undefined) throw stopped(this.#exit);
+    const end = this.exited.then((exit) => {
+      throw stopped(exit);
+    });
+    return await Promise.race([work(), end]);
+  }
+}
+
+/** In every kind of guest a program that cannot be run has the same code. */
+function asNotStarted(error: unknown, program: string): unknown {
+  const isOurs = error instanceof MachineError && error.code === "PROGRAM_UNUSABLE";
+  if (!isOurs) return error;
+  const reason = (error as MachineError<"PROGRAM_UNUSABLE">).details.reason;
+  const message = `${program} could not be started: ${reason}.`;
+  return new MachineError("COMMAND_NOT_STARTED", message, { program, reason }, { cause: error });
+}
+
+function stopped(exit: Exit): MachineError {
+  const message = `The guest has ended (${exit.reason}): boot it again to go on.`;
+  return new MachineError("GUEST_STOPPED", message, { reason: exit.reason });
+}

@@ -1,0 +1,272 @@
+/**
+ * The native helper: one process, started with the first container, that makes all of them. When this process ends,
+ * however that happens, the helper takes down what it made and ends too.
+ */
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
+import { signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
+import { encodeFrame, FrameReader, type Frame } from "./frames.js";
+import type { OciProcess, OciSpec } from "./oci.js";
+
+const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
+
+/** Input on its way to a process, in bytes: the helper says when it has been taken. */
+const INPUT_PORTION_BYTES = 64 << 10;
+
+/** What is asked of the helper; emulator-core/crates/container/src/serve/message.rs describes it. */
+type Request =
+  | {
+      readonly type: "boot";
+      readonly process: number;
+      readonly spec: OciSpec;
+      readonly idmapped: boolean;
+      readonly overlay: boolean;
+      readonly defaultSeccomp: boolean;
+    }
+  | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
+  | {
+      readonly type: "copyIn";
+      readonly container: number;
+      readonly process: number;
+      readonly path: string;
+      readonly mode: number;
+    }
+  | { readonly type: "copyOut"; readonly container: number; readonly process: number; readonly path: string }
+  | { readonly type: "write" | "end"; readonly process: number }
+  | { readonly type: "signal"; readonly process: number; readonly signal: number }
+  | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
+  | { readonly type: "freeze"; readonly container: number; readonly request: number; readonly frozen: boolean }
+  | { readonly type: "stats"; readonly container: number; readonly request: number };
+
+/** A failure as the helper tells it. */
+interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails[ErrorCode];
+}
+
+type Reply =
+  | { readonly type: "started"; readonly process: number; readonly pid: number; readonly freezes: boolean }
+  | { readonly type: "failed"; readonly process: number; readonly error: Failure }
+  | { readonly type: "output"; readonly process: number; readonly stream: "stdout" | "stderr" }
+  | { readonly type: "taken"; readonly process: number }
+  | { readonly type: "exited"; readonly process: number; readonly code: number | null; readonly signal: number | null }
+  | { readonly type: "done"; readonly request: number; readonly stats?: Readonly<Record<string, unknown>> }
+  | { readonly type: "refused"; readonly request: number; readonly error: Failure };
+
+/** Requests that start a process, but for its number. */
+type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" }>, "process">;
+
+/** Requests that are answered, but for their number. */
+type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** A process the helper serves. */
+export class Served implements GuestProcess {
+  readonly number: number;
+  readonly ended: Promise<ProcessEnd>;
+  /** Its number on the host, once it runs. */
+  pid = 0;
+  /** Whether the container, whose first process this is, can stand still. */
+  freezes = false;
+  readonly starting = Promise.withResolvers<void>();
+  readonly output: Output;
+  readonly #helper: Helper;
+  readonly #ending = Promise.withResolvers<ProcessEnd>();
+  #taken = Promise.withResolvers<void>();
+  #over = false;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(helper: Helper, number: number, output: Output) {
+    this.#helper = helper;
+    this.number = number;
+    this.output = output;
+    this.ended = this.#ending.promise;
+    this.ended.catch(() => undefined);
+  }
+
+  write(data: Uint8Array): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write(data));
+    return this.#writing;
+  }
+
+  async #write(data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.length && !this.#over; at += INPUT_PORTION_BYTES) {
+      this.#taken = Promise.withResolvers();
+      this.#helper.send({ type: "write", process: this.number }, data.subarray(at, at + INPUT_PORTION_BYTES));
+      await this.#taken.promise;
+    }
+  }
+
+  closeStdin(): void {
+    void this.#writing.then(() => {
+      this.#helper.send({ type: "end", process: this.number });
+    });
+  }
+
+  kill(signal: number): void {
+    this.#helper.send({ type: "signal", process: this.number, signal });
+  }
+
+  /** Its input has been taken, or never will be. */
+  take(): void {
+    this.#taken.resolve();
+  }
+
+  /** It has ended. */
+  end(end: ProcessEnd): void {
+    this.#over = true;
+    this.take();
+    this.#ending.resolve(end);
+  }
+
+  /** Nothing more will be heard of it. */
+  lose(error: MachineError): void {
+    this.#over = true;
+    this.take();
+    this.starting.reject(error);
+    this.#ending.reject(error);
+  }
+}
+
+let running: Helper | undefined;
+
+/** The helper, started where there is none. */
+export function helper(): Helper {
+  if (running?.isGone !== false) running = new Helper();
+  return running;
+}
+
+/** Our end of the helper's socket. */
+export class Helper {
+  readonly #child: ChildProcess;
+  readonly #sockets: Socket[];
+  readonly #frames = new FrameReader();
+  readonly #processes = new Map<number, Served>();
+  readonly #questions = new Map<number, PromiseWithResolvers<Readonly<Record<string, unknown>>>>();
+  #last = 0;
+  #gone: MachineError | undefined;
+
+  constructor() {
+    this.#child = spawn(PROGRAM, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+    const { stdin, stdout } = this.#child;
+    this.#sockets = [stdin, stdout].filter((stream) => stream instanceof Socket);
+    this.#child.on("error", (error) => {
+      this.#lose(`it cannot be started (${error.message}): build it with \`npm run build\``);
+    });
+    this.#child.on("exit", (code, signal) => {
+      this.#lose(`it has ended (${signal ?? `status ${String(code)}`})`);
+    });
+    stdin?.on("error", () => undefined);
+    stdout?.on("data", (bytes: Buffer) => {
+      for (const frame of this.#frames.push(bytes)) this.#receive(frame);
+    });
+    this.#child.unref();
+    this.#hold();
+  }
+
+  /** Whether it has ended. */
+  get isGone(): boolean {
+    return this.#gone !== undefined;
+  }
+
+  /** Number of the helper's process. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /**
+   * Starts a process: a container's first, another, or a copy.
+   * @throws MachineError whatever the helper reports
+   */
+  async start(beginning: Beginning, output: Output): Promise<Served> {
+    if (this.#gone !== undefined) throw this.#gone;
+    const process = new Served(this, ++this.#last, output);
+    this.#processes.set(process.number, process);
+    this.#hold();
+    this.send({ ...beginning, process: process.number });
+    await process.starting.promise;
+    return process;
+  }
+
+  /** Asks something. */
+  async ask(question: Question): Promise<Readonly<Record<string, unknown>>> {
+    if (this.#gone !== undefined) throw this.#gone;
+    const answer = Promise.withResolvers<Readonly<Record<string, unknown>>>();
+    const request = ++this.#last;
+    this.#questions.set(request, answer);
+    this.send({ ...question, request });
+    return await answer.promise;
+  }
+
+  /** Sends a request. */
+  send(request: Request, data?: Uint8Array): void {
+    if (this.#gone === undefined) this.#child.stdin?.write(encodeFrame(request, data));
+  }
+
+  #receive({ message, data }: Frame): void {
+    const reply = message as Reply;
+    if ("request" in reply) {
+      const question = this.#questions.get(reply.request);
+      this.#questions.delete(reply.request);
+      if (reply.type === "done") question?.resolve(reply.stats ?? {});
+      else question?.reject(failure(reply.error));
+      return;
+    }
+    const process = this.#processes.get(reply.process);
+    if (process === undefined) return;
+    switch (reply.type) {
+      case "started":
+        process.pid = reply.pid;
+        process.freezes = reply.freezes;
+        process.starting.resolve();
+        break;
+      case "failed":
+        this.#forget(process);
+        process.lose(failure(reply.error));
+        break;
+      case "output":
+        process.output(reply.stream, data);
+        break;
+      case "taken":
+        process.take();
+        break;
+      case "exited":
+        this.#forget(process);
+        process.end({ exitCode: reply.code, signal: reply.signal === null ? null : signalName(reply.signal) });
+        break;
+    }
+  }
+
+  #forget(process: Served): void {
+    this.#processes.delete(process.number);
+    this.#hold();
+  }
+
+  /** While something runs, it keeps this process from ending by itself. */
+  #hold(): void {
+    for (const socket of this.#sockets) {
+      if (this.#processes.size > 0) socket.ref();
+      else socket.unref();
+    }
+  }
+
+  #lose(reason: string): void {
+    if (this.#gone !== undefined) return;
+    const message = `The container runtime is not there: ${reason}.`;
+    this.#gone = new MachineError("RUNTIME_UNAVAILABLE", message, { reason });
+    for (const process of this.#processes.values()) process.lose(this.#gone);
+    for (const question of this.#questions.values()) question.reject(this.#gone);
+    this.#processes.clear();
+    this.#questions.clear();
+    this.#hold();
+  }
+}
+
+function failure({ code, message, details }: Failure): MachineError {
+  return new MachineError(code, message.charAt(0).toUpperCase() + message.slice(1), details);
+}

@@ -1,0 +1,166 @@
+/** The configuration the runtime takes: the OCI runtime specification's, as far as it is used here. */
+
+import { resolve } from "node:path";
+import type { ResolvedConfig } from "./config.js";
+
+/** A process of `config.json`. */
+export interface OciProcess {
+  readonly terminal: boolean;
+  readonly cwd: string;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly capabilities: Readonly<Record<string, readonly string[]>>;
+  readonly noNewPrivileges: boolean;
+}
+
+/** The part of a configuration that is looked at here. */
+export interface OciSpec {
+  readonly process: OciProcess;
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Ids of the host that a container's ids become where there is a choice: a range beyond what useradd gives away, so that
+ * they belong to nobody.
+ */
+const FIRST_HOST_ID = 1_900_000_000;
+const IDS = 65_536;
+
+/** What root in the container may do there: what installing and running services takes. */
+const CAPABILITIES = [
+  "CAP_AUDIT_WRITE",
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_MKNOD",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SETFCAP",
+  "CAP_SETGID",
+  "CAP_SETPCAP",
+  "CAP_SETUID",
+  "CAP_SYS_CHROOT",
+];
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What tells of the host or changes it. */
+const MASKED_PATHS = [
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+];
+
+/** What may be looked at. */
+const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/** A process of the container: its first, or one of `run()`. */
+export function processOf(
+  config: ResolvedConfig,
+  args: readonly string[],
+  options: { terminal: boolean; cwd?: string | undefined; env?: Readonly<Record<string, string>> | undefined },
+): OciProcess {
+  const env = { PATH, HOME: "/root", ...(options.terminal ? { TERM: "xterm" } : {}), ...config.env, ...options.env };
+  return {
+    terminal: options.terminal,
+    cwd: options.cwd ?? config.cwd,
+    args,
+    env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    user: config.user,
+    capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
+    noNewPrivileges: true,
+  };
+}
+
+/** Whether this process may choose which ids of the host a container gets. */
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+/** The whole configuration. */
+export function specOf(config: ResolvedConfig): OciSpec {
+  const kinds = ["user", "pid", "mount", "ipc", "uts", "cgroup", "time"];
+  if (config.network === "none") kinds.push("network");
+  return {
+    ociVersion: "1.2.0",
+    process: processOf(config, config.command, { terminal: config.terminal }),
+    root: { path: resolve(config.rootfs), readonly: config.writes === "none" },
+    hostname: config.hostname,
+    mounts: mountsOf(config),
+    linux: {
+      namespaces: kinds.map((type) => ({ type })),
+      uidMappings: idsOf(process.geteuid?.()),
+      gidMappings: idsOf(process.getegid?.()),
+      resources: resourcesOf(config),
+      maskedPaths: MASKED_PATHS,
+      readonlyPaths: READONLY_PATHS,
+    },
+  };
+}
+
+/** Which ids of the host the container's are: a range, or one's own alone. */
+function idsOf(own: number | undefined): readonly unknown[] {
+  return isRoot()
+    ? [{ containerID: 0, hostID: FIRST_HOST_ID, size: IDS }]
+    : [{ containerID: 0, hostID: own ?? 0, size: 1 }];
+}
+
+/** What makes files of the host's root files of the container's, where the two are not the same anyway. */
+function sameOwners(): { readonly options: readonly string[]; readonly [mapping: string]: unknown } {
+  const ids = idsOf(undefined);
+  return isRoot() ? { options: ["ridmap"], uidMappings: ids, gidMappings: ids } : { options: [] };
+}
+
+function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
+  const mount = (destination: string, type: string, ...options: string[]): unknown => ({
+    destination,
+    type,
+    source: type,
+    options,
+  });
+  // Group 5 is tty's, where it is mapped.
+  const group = isRoot() ? ["gid=5"] : [];
+  // A new view of /sys shows the network namespace, and only its owner may have one.
+  const sys =
+    network === "none"
+      ? mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro")
+      : { destination: "/sys", source: "/sys", options: ["rbind", "rro", "nosuid", "noexec", "nodev"] };
+  return [
+    mount("/proc", "proc", "nosuid", "noexec", "nodev"),
+    mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+    mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", ...group),
+    mount("/dev/shm", "tmpfs", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+    mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+    sys,
+    ...volumes.map(({ source, target, readonly }) => {
+      const { options, ...mappings } = sameOwners();
+      const access = readonly === true ? ["rro"] : [];
+      return {
+        destination: target,
+        source: resolve(source),
+        options: ["rbind", "nosuid", "nodev", ...access, ...options],
+        ...mappings,
+      };
+    }),
+  ];
+}
+
+function resourcesOf({ memoryBytes, cpus, pidsLimit }: ResolvedConfig): unknown {
+  const period = 100_000;
+  return {
+    ...(memoryBytes === undefined ? {} : { memory: { limit: memoryBytes } }),
+    ...(cpus === undefined ? {} : { cpu: { quota: Math.round(cpus * period), period } }),
+    ...(pidsLimit === undefined ? {} : { pids: { limit: pidsLimit } }),
+  };
+}

@@ -1,0 +1,10 @@
+/** What other kinds of guest are built with. Not for callers. */
+
+export { CommandRunner, type ProcessStarter } from "./agent.js";
+export type { GuestProcess, Output, ProcessEnd } from "./agent/client.js";
+export { signalName, SIGKILL, SIGTERM } from "./agent/linux-names.js";
+export type { Start } from "./agent/messages.js";
+export { SerialConsole } from "./console.js";
+export { internalError, toWire } from "./errors.js";
+export { Emitter } from "./events.js";
+export { malformed } from "./units.js";
