@@ -1,7 +1,6 @@
 //! What instructions that are not compiled have to do with the cells that compiled code keeps in locals.
 
 use cpu::Mode;
-use cpu::compiled::{ENABLED_FS, ENABLED_GS};
 use x86::decode::operands::Spec;
 use x86::instructions::fpu::Fpu;
 use x86::instructions::integer;
@@ -64,19 +63,11 @@ impl Effects {
 
 const EVERYTHING: Effects = Effects::both(CellSet::numbers().with(CellSet::vectors(u16::MAX)));
 
-/// Whether `op` is described as values and steps, or can be, in `mode`: but for general instructions nothing about its segments has to be checked, or only
-/// once for all ([`whole_segment`]).
+/// Whether `op` is described as values and steps, or can be, in `mode`: only general instructions go through a segment that is checked.
 pub(crate) fn is_plain(op: &Op, mode: Mode) -> bool {
-    matches!(op.sem, Sem::Int(_)) || !op.checked || whole_segment(op, mode).is_some()
-}
-
-/// The bit of [`cpu::compiled::Context::enabled`] that says that the memory operand of `op` may be anywhere, where that is not known of its segment in `mode`.
-pub(crate) fn whole_segment(op: &Op, mode: Mode) -> Option<u32> {
-    match op.seg {
-        _ if mode.code == Width::W64 || !mode.flat => None,
-        seg::FS => Some(ENABLED_FS),
-        seg::GS => Some(ENABLED_GS),
-        _ => None,
+    match op.sem {
+        Sem::Int(_) => true,
+        _ => !op.checked && (mode.code == Width::W64 || mode.flat && !matches!(op.seg, seg::FS | seg::GS)),
     }
 }
 

@@ -19,7 +19,7 @@ use x86::{Exception, Op, Rep, Sem, Width, seg};
 use range::Range;
 use x87::Stack;
 
-use crate::effects::{CellSet, Role, effects, is_plain, role, whole_segment};
+use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
     Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step,
@@ -445,16 +445,12 @@ impl Emitter {
         }
     }
 
-    /// The memory operand through a segment that is not checked but once for all, moved by `displacement`.
+    /// The memory operand through a segment that is not checked, moved by `displacement`.
     fn operand(&mut self, w: Width, op: &Op, displacement: Value) -> Access {
-        if let Some(need) = whole_segment(op, self.mode) {
-            self.require(need);
-        }
         let offset = self.offset_of(op, displacement);
         let address = if matches!(op.seg, seg::FS | seg::GS) {
             let base = self.graph.segment_base(op.seg, self.systems);
-            let address = self.graph.binary(Binary::Add, base, offset);
-            self.graph.truncate(self.mode.code, address)
+            self.graph.binary(Binary::Add, base, offset)
         } else {
             // Outside 64-bit mode unchecked segments are flat: their bases are zero.
             offset
@@ -464,7 +460,7 @@ impl Emitter {
 
     /// The same through any segment.
     fn any_operand(&mut self, w: Width, op: &Op, displacement: Value, writes: bool) -> Access {
-        if !op.checked || whole_segment(op, self.mode).is_some() {
+        if !op.checked {
             return self.operand(w, op, displacement);
         }
         let offset = self.offset_of(op, displacement);

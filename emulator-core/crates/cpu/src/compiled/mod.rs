@@ -15,7 +15,7 @@ mod straddle;
 mod targets;
 pub mod x87;
 
-use x86::{Exception, Width, seg};
+use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
@@ -36,7 +36,7 @@ use crate::exec::Exec;
 use crate::state::control;
 use crate::tlb::PAGE_MASK;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
-use crate::{Cpu, Exit, InterruptShadow, Segment, State};
+use crate::{Cpu, Exit, InterruptShadow, State};
 
 /// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
 /// before those behind it, which then belong to its region.
@@ -401,12 +401,8 @@ pub const ENABLED_AVX: u32 = 2;
 pub const ENABLED_X87: u32 = 4;
 /// SSE arithmetic rounds to nearest, with neither DAZ nor FTZ; everything is masked, and PE is set.
 pub const ENABLED_USUAL_ROUNDING: u32 = 8;
-/// Code that is not 64 bits wide may read and write everywhere through FS.
-pub const ENABLED_FS: u32 = 16;
-/// The same through GS.
-pub const ENABLED_GS: u32 = 32;
-/// The privilege level is 0, in protected mode: CLI and the like do what they are for.
-pub const ENABLED_PRIVILEGED: u32 = 64;
+/// The privilege level is 0: CLI and the like do what they are for.
+pub const ENABLED_PRIVILEGED: u32 = 16;
 
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
@@ -422,18 +418,12 @@ fn enabled(state: &State) -> u32 {
     let avx = state.cr0 & control::CR0_TS == 0
         && state.cr4 & control::CR4_OSXSAVE != 0
         && state.xcr0 & components == components;
-    let whole = |register: u8| {
-        let Segment { limit, access, .. } = state.segs[usize::from(register)];
-        limit == u32::MAX && !access.unusable() && !access.is_code() && access.writable() && !access.expand_down()
-    };
     let bit = |enabled, bit| if enabled { bit } else { 0 };
     bit(unit && state.cr4 & control::CR4_OSFXSR != 0, ENABLED_SSE)
         | bit(avx, ENABLED_AVX)
         | bit(unit && quiet, ENABLED_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
-        | bit(whole(seg::FS), ENABLED_FS)
-        | bit(whole(seg::GS), ENABLED_GS)
-        | bit(state.cpl == 0 && state.protected(), ENABLED_PRIVILEGED)
+        | bit(state.cpl == 0, ENABLED_PRIVILEGED)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

@@ -212,8 +212,8 @@ impl Forming<'_> {
         Some(())
     }
 
-    /// The block that has been interpreted in the shadow of `sti`, if it is one, by itself ([`Mode::single`]). An instruction that may have to be begun again is none of them, but for those
-    /// that compiled code leaves before they have done anything.
+    /// The block that has been interpreted in the shadow of `sti`, if it is one: a single instruction ([`Mode::single`]). Only of those that compiled code does
+    /// completely or leaves before they have done anything: it must not have ended the shadow when it leaves.
     fn shadowed(&self, sti: Block) -> Option<u32> {
         let [op] = self.cache.ops_of(sti) else { return None };
         let phys = sti.key.phys + u64::from(sti.bytes);
