@@ -5,6 +5,7 @@
 
 use core::hash::{Hash, Hasher};
 
+use rustc_hash::FxHashSet;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
@@ -12,6 +13,7 @@ use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Transla
 use crate::mode::USER;
 use crate::pages::Pages;
 use crate::state::Mode;
+use crate::tlb::LARGE_SHIFT;
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
@@ -129,8 +131,10 @@ pub(crate) struct BlockCache {
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
     transient: Vec<u16>,
-    /// Hashed sets of the pages that addresses in the jump cache lie in, as the generations.
-    jump_pages: [[u64; JUMP_PAGES / 64]; 2],
+    /// How often some of those were forgotten.
+    transients_forgotten: u64,
+    /// Numbers of the pages that the jump cache relies on, as the generations. A page too many would cost all jumps whenever the guest invalidates it.
+    jump_pages: [FxHashSet<u64>; 2],
     /// Blocks decoded since power-on.
     pub(crate) decoded: u64,
     /// Blocks dropped because their bytes were written.
@@ -152,7 +156,8 @@ impl BlockCache {
             targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
-            jump_pages: [[0; JUMP_PAGES / 64]; 2],
+            transients_forgotten: 0,
+            jump_pages: [FxHashSet::default(), FxHashSet::default()],
             decoded: 0,
             invalidated: 0,
         }
@@ -190,9 +195,7 @@ impl BlockCache {
         pages: &[u64],
         global: bool,
     ) {
-        for page in pages.iter().map(|&page| jump_page(page)) {
-            self.jump_pages[side(mode)][page / 64] |= 1 << (page % 64);
-        }
+        self.jump_pages[side(mode)].extend(pages.iter().map(|page| page >> PAGE_SHIFT));
         if !global && mode & USER == 0 {
             self.transient.push(jump_index(linear) as u16);
         }
@@ -219,9 +222,9 @@ impl BlockCache {
         self.jumps.as_ptr() as usize
     }
 
-    /// Changes whenever compiled or decoded code, or what addresses lead to it, has changed.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generations.iter().sum()
+    /// Changes whenever compiled or decoded code, or what addresses lead to it in `mode`, has changed.
+    pub(crate) fn generation(&self, mode: u16) -> u64 {
+        self.generations[side(mode)] + self.transients_forgotten
     }
 
     /// Counts that block `index` is interpreted; true when that makes it worth compiling.
@@ -309,25 +312,28 @@ impl BlockCache {
     pub(crate) fn forget_jumps(&mut self) {
         self.generations = self.generations.map(|generation| generation + 1);
         self.transient.clear();
-        self.jump_pages = [[0; JUMP_PAGES / 64]; 2];
+        self.jump_pages.iter_mut().for_each(FxHashSet::clear);
     }
 
     /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
     pub(crate) fn forget_local_jumps(&mut self) {
         self.generations[0] += 1;
-        self.jump_pages[0] = [0; JUMP_PAGES / 64];
+        self.jump_pages[0].clear();
+        self.transients_forgotten += u64::from(!self.transient.is_empty());
         for at in self.transient.drain(..) {
             self.jumps[usize::from(at)].tag = 0;
         }
     }
 
-    /// The same for addresses in the page of `linear`.
-    pub(crate) fn forget_page_jumps(&mut self, linear: u64) {
-        let page = jump_page(linear);
-        for side in 0..2 {
-            if self.jump_pages[side][page / 64] >> (page % 64) & 1 != 0 {
-                self.generations[side] += 1;
-                self.jump_pages[side] = [0; JUMP_PAGES / 64];
+    /// The same for addresses in the page of `linear`, which may be a `large` one.
+    pub(crate) fn forget_page_jumps(&mut self, linear: u64, large: bool) {
+        const SHIFT_IN_PAGES: u32 = LARGE_SHIFT - PAGE_SHIFT;
+        let page = linear >> PAGE_SHIFT;
+        for (pages, generation) in self.jump_pages.iter_mut().zip(&mut self.generations) {
+            let is_near = |other: &u64| other >> SHIFT_IN_PAGES == page >> SHIFT_IN_PAGES;
+            if pages.contains(&page) || large && pages.iter().any(is_near) {
+                *generation += 1;
+                pages.clear();
             }
         }
     }
@@ -460,17 +466,12 @@ impl BlockCache {
     }
 }
 
-/// Bits in the set of pages.
-const JUMP_PAGES: usize = 4096;
+const PAGE_SHIFT: u32 = 12;
 
 /// Which of two lists is that of user mode, and which that of supervisor mode.
 #[inline(always)]
 fn side(mode: u16) -> usize {
     usize::from(mode & USER == 0)
-}
-
-fn jump_page(linear: u64) -> usize {
-    (linear >> 12 ^ linear >> 24) as usize % JUMP_PAGES
 }
 
 #[inline(always)]

@@ -262,6 +262,7 @@ pub struct State {
 
 /// The instruction boundary at which events are inhibited (Intel SDM vol. 3, 6.8.1 and 6.8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[repr(u8)]
 pub enum InterruptShadow {
     /// None is.
     #[default]

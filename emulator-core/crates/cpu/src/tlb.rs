@@ -9,11 +9,12 @@
 //! invalidating any address in it drops every entry there (Intel SDM vol. 3, 4.10.4.1).
 
 use core::ptr::NonNull;
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 
 use platform::PhysAddr;
 
 /// Entries in each table.
-pub const ENTRIES: usize = 2048;
+pub const ENTRIES: usize = 8192;
 /// Clears the offset within a page.
 pub const PAGE_MASK: u64 = !0xfff;
 /// A tag no address compares equal to.
@@ -67,15 +68,16 @@ struct Tables {
 
 /// See the module.
 pub struct Tlb {
-    /// Tables by [`View`]; owned (a leaked box, freed on drop), so that `selected` may point into it.
+    /// Tables by [`View`]; owned, as a box would, so that `selected` may point into it.
     tables: NonNull<[Tables; VIEWS]>,
     /// The tables of `view`: what every access indexes.
     selected: NonNull<Tables>,
     view: usize,
     /// Misses since power-on, for statistics.
     pub misses: u64,
-    /// Entries filled since the last complete flush, as `view << 16 | use << 12 | index`; past [`ENTRIES`] of them a flush goes through all tables.
-    filled: Vec<u32>,
+    /// Entries filled since they were flushed last, as `view << 20 | use << 16 | index`: those of pages that are not global, and those of
+    /// global ones, which a load of CR3 need not even look at. Past [`ENTRIES`] of them a flush goes through all tables.
+    filled: [Vec<u32>; 2],
     /// Where pages of RAM that paging structures lie in are in the host's memory, by physical page.
     structures: [(PhysAddr, usize); STRUCTURES],
     /// Hashed set of 4 MiB regions in which some entry comes from a large page.
@@ -85,7 +87,7 @@ pub struct Tlb {
 /// Bits in the set of regions with large pages.
 const LARGE_BITS: usize = 1024;
 /// log2 of the size of such a region: of the largest page the walker knows, that of 32-bit paging.
-const LARGE_SHIFT: u32 = 22;
+pub const LARGE_SHIFT: u32 = 22;
 
 /// Pages of paging structures kept: a walk needs four.
 const STRUCTURES: usize = 64;
@@ -121,25 +123,23 @@ pub struct PageKind {
 impl Tlb {
     /// An empty TLB.
     pub fn new() -> Tlb {
-        // Built in place by the allocator: an array literal of this size would pass over the stack.
-        let tables: Vec<Tables> = (0..VIEWS)
-            .map(|_| Tables {
-                entries: [[EMPTY; ENTRIES]; USES],
-                global: [[0; ENTRIES / 64]; USES],
-                code_pages: [PhysAddr(0); ENTRIES],
-            })
-            .collect();
-        let Ok(tables) = tables.into_boxed_slice().try_into() else { unreachable!("VIEWS tables were made") };
-        let tables: NonNull<[Tables; VIEWS]> = NonNull::from(Box::leak(tables));
+        let layout = Layout::new::<[Tables; VIEWS]>();
+        // SAFETY: the tables have a size.
+        let tables = NonNull::new(unsafe { alloc_zeroed(layout) }.cast::<[Tables; VIEWS]>());
+        // In place: a value of this size would pass over the stack.
+        let tables = tables.unwrap_or_else(|| handle_alloc_error(layout));
         let mut tlb = Tlb {
             tables,
             selected: tables.cast(),
             view: 0,
             misses: 0,
-            filled: Vec::new(),
+            filled: [Vec::new(), Vec::new()],
             structures: [NO_PAGE; STRUCTURES],
             large: [0; LARGE_BITS / 64],
         };
+        // SAFETY: allocated above, and nobody else's; zero is a value of every number in there.
+        let all = unsafe { tlb.tables.as_mut() };
+        all.iter_mut().flat_map(|tables| &mut tables.entries).for_each(|table| table.fill(EMPTY));
         tlb.select(View::Supervisor);
         tlb
     }
@@ -224,8 +224,9 @@ impl Tlb {
         let bit = 1u64 << (slot % 64);
         let word = &mut tables.global[usage as usize][slot / 64];
         *word = if global { *word | bit } else { *word & !bit };
-        if self.filled.len() <= ENTRIES {
-            self.filled.push((self.view << 16 | (usage as usize) << 12 | slot) as u32);
+        let filled = &mut self.filled[usize::from(global)];
+        if filled.len() <= ENTRIES {
+            filled.push((self.view << 20 | (usage as usize) << 16 | slot) as u32);
         }
     }
 
@@ -248,40 +249,30 @@ impl Tlb {
             self.structures = [NO_PAGE; STRUCTURES];
             self.large = [0; LARGE_BITS / 64];
         }
-        if self.filled.len() > ENTRIES {
-            self.flush_everything(keep_global);
-            return;
+        self.flush_filled(keep_global, false);
+        if !keep_global {
+            self.flush_filled(false, true);
         }
-        let mut filled = core::mem::take(&mut self.filled);
-        let tables = self.tables();
-        filled.retain(|&packed| {
-            let (view, usage, slot) = (packed as usize >> 16, packed as usize >> 12 & 3, packed as usize & 0xfff);
-            let keep = keep_global && tables[view].global[usage][slot / 64] >> (slot % 64) & 1 != 0;
-            if !keep {
-                tables[view].entries[usage][slot].tag = INVALID;
-            }
-            keep
-        });
-        self.filled = filled;
     }
 
-    fn flush_everything(&mut self, keep_global: bool) {
-        let mut filled = core::mem::take(&mut self.filled);
-        filled.clear();
-        for (view, tables) in self.tables().iter_mut().enumerate() {
-            for usage in 0..USES {
-                for slot in 0..ENTRIES {
-                    let entry = &mut tables.entries[usage][slot];
-                    let global = tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0;
-                    if !(keep_global && global) {
-                        entry.tag = INVALID;
-                    } else if entry.tag != INVALID {
-                        filled.push((view << 16 | usage << 12 | slot) as u32);
-                    }
-                }
+    /// Drops the entries that were filled for pages that are `global`, or not; with `keep_global`, none that a global page has by now.
+    fn flush_filled(&mut self, keep_global: bool, global: bool) {
+        let mut filled = core::mem::take(&mut self.filled[usize::from(global)]);
+        let tables = self.tables();
+        let mut drop_entry = |view: usize, usage: usize, slot: usize| {
+            let tables = &mut tables[view];
+            if !(keep_global && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0) {
+                tables.entries[usage][slot].tag = INVALID;
             }
+        };
+        if filled.len() > ENTRIES {
+            let all = (0..VIEWS).flat_map(|view| (0..USES).map(move |usage| (view, usage)));
+            all.for_each(|(view, usage)| (0..ENTRIES).for_each(|slot| drop_entry(view, usage, slot)));
+        } else {
+            filled.iter().map(|&entry| entry as usize).for_each(|e| drop_entry(e >> 20, e >> 16 & 3, e & 0xffff));
         }
-        self.filled = filled;
+        filled.clear();
+        self.filled[usize::from(global)] = filled;
     }
 
     /// Drops the translations of the page `linear` lies in, whatever its size, in every view. True where it may be a large one.
@@ -303,13 +294,15 @@ impl Tlb {
         false
     }
 
-    /// Drops the translations of the 4 MiB around `linear` in every view.
+    /// Drops the translations of the 4 MiB around `linear` in every view: their entries are next to one another.
     fn flush_region(&mut self, linear: u64) {
-        for tables in self.tables().iter_mut() {
-            for entry in tables.entries.iter_mut().flatten() {
-                if entry.tag >> LARGE_SHIFT == linear >> LARGE_SHIFT {
-                    entry.tag = INVALID;
-                }
+        const PAGES: usize = 1 << (LARGE_SHIFT - 12);
+        const { assert!(ENTRIES >= PAGES) };
+        let first = index(linear & !((1 << LARGE_SHIFT) - 1));
+        let tables = self.tables().iter_mut().flat_map(|tables| &mut tables.entries);
+        for entry in tables.flat_map(|table| &mut table[first..first + PAGES]) {
+            if entry.tag >> LARGE_SHIFT == linear >> LARGE_SHIFT {
+                entry.tag = INVALID;
             }
         }
     }
@@ -331,7 +324,7 @@ unsafe impl Send for Tlb {}
 
 impl Drop for Tlb {
     fn drop(&mut self) {
-        // SAFETY: leaked from a box in `new`, freed only here.
+        // SAFETY: allocated in `new` as a box of this type would be, freed only here.
         drop(unsafe { Box::from_raw(self.tables.as_ptr()) });
     }
 }

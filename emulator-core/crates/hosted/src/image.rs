@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 
 use cpu::compiled::{Context, SegmentEnds, Shared, jump_layout};
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK};
-use cpu::{Segment, State, X87};
+use cpu::{Msrs, Segment, State, X87};
 use rustc_hash::FxHashMap;
 
 /// Where copies are.
@@ -19,7 +19,7 @@ impl Layout {
     pub(crate) const CONTEXT: usize = 0x100;
     pub(crate) const STATE: usize = 0x1000;
     const TLB: usize = 0x4000;
-    pub(crate) const JUMPS: usize = 0x2_0000;
+    pub(crate) const JUMPS: usize = 0x5_0000;
     const PAGES: usize = Self::JUMPS + jump_layout::ENTRIES * jump_layout::BYTES;
     /// All of linear memory: as many pages as the TLB can lead to.
     pub(crate) const BYTES: usize = Self::PAGES + TABLES * ENTRIES * PAGE_BYTES;
@@ -43,6 +43,8 @@ fn state_fields() -> Vec<(usize, usize)> {
         (offset_of!(State, xmm), 256),
         (offset_of!(State, ymm_high), 256),
         (offset_of!(State, mxcsr), 4),
+        (offset_of!(State, interrupt_shadow), 1),
+        (offset_of!(State, msrs) + offset_of!(Msrs, kernel_gs_base), 8),
     ];
     fields.extend((0..6).flat_map(|number| [(segment(number), 8), (selector(number), 2)]));
     let x87 = |field: usize| offset_of!(State, x87) + field;
@@ -64,13 +66,14 @@ fn state_fields() -> Vec<(usize, usize)> {
 }
 
 /// The same of the context.
-const CONTEXT_FIELDS: [(usize, usize); 8] = [
+const CONTEXT_FIELDS: [(usize, usize); 9] = [
     (offset_of!(Context, answers), 16),
     (offset_of!(Context, left), 8),
     (offset_of!(Context, flag_kind), 8),
     (offset_of!(Context, tag), 8),
     (offset_of!(Context, enabled), 4),
     (offset_of!(Context, exit), 4),
+    (offset_of!(Context, waiting), 4),
     (offset_of!(Context, raised), 4),
     (offset_of!(Context, ends), size_of::<SegmentEnds>()),
 ];

@@ -8,6 +8,7 @@ mod block;
 mod narrow;
 mod region;
 mod strings;
+mod system;
 mod vector;
 
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, MemArgTarget, ValType};

@@ -3,7 +3,7 @@
 use cpu::Mode;
 use x86::decode::operands::Spec;
 use x86::instructions::fpu::Fpu;
-use x86::instructions::integer::{self, Int};
+use x86::instructions::integer;
 use x86::instructions::system::Sys;
 use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
@@ -63,10 +63,10 @@ impl Effects {
 
 const EVERYTHING: Effects = Effects::both(CellSet::numbers().with(CellSet::vectors(u16::MAX)));
 
-/// Whether `op` is described as values and steps, or can be, in `mode`: it leaves EFLAGS.DF alone, and no vector goes through a segment that is checked.
+/// Whether `op` is described as values and steps, or can be, in `mode`: only general instructions go through a segment that is checked.
 pub(crate) fn is_plain(op: &Op, mode: Mode) -> bool {
     match op.sem {
-        Sem::Int(int) => !matches!(int, Int::Cld | Int::Std),
+        Sem::Int(_) => true,
         _ => !op.checked && (mode.code == Width::W64 || mode.flat && !matches!(op.seg, seg::FS | seg::GS)),
     }
 }
@@ -74,7 +74,6 @@ pub(crate) fn is_plain(op: &Op, mode: Mode) -> bool {
 /// The effects of `op` where it is left to a helper.
 pub(crate) fn effects(op: &Op) -> Effects {
     match op.sem {
-        Sem::Int(Int::Cld | Int::Std) => Effects::both(CellSet::default()),
         Sem::Int(_) => Effects::both(CellSet::numbers()),
         Sem::Sys(sys) => of_system(op, sys),
         Sem::Fpu(Fpu::Fxsave | Fpu::Fxrstor) => EVERYTHING,
@@ -89,16 +88,29 @@ const RBX: u8 = 3 * 8;
 const RSP: u8 = 4 * 8;
 const RSI: u8 = 6 * 8;
 const RDI: u8 = 7 * 8;
+const R11: u8 = 11 * 8;
 
 /// Of the system instructions that kernels run often; any other may have to do with every register.
 fn of_system(op: &Op, sys: Sys) -> Effects {
-    use Sys::{Clac, Cli, Cmpxchg8b, Cmpxchg16b, Lods, Movs, Pushf, Rdmsr, Rdtsc, Stac, Sti, Stos, Swapgs, Wrmsr};
+    use Sys::{Clac, Cli, Clts, Cmps, Cmpxchg8b, Cmpxchg16b, Invlpg, LoadControl, LoadSegment, Lods, Movs, PopSegment};
+    use Sys::{Popf, Pushf, Rdmsr, Rdtsc, Rdtscp, Scas, Stac, Sti, StoreControl, Stos};
+    use Sys::{Swapgs, Syscall, Sysenter, Sysexit, Sysret, Wrmsr};
     let set = |registers: &[u8]| registers.iter().fold(CellSet::default(), |all, &slot| all.with(register(slot)));
     let address = register(op.base).with(register(op.index));
     let (reads, writes) = match sys {
-        Cli | Sti | Clac | Stac | Swapgs => (set(&[]), set(&[])),
+        Cli | Sti | Clac | Stac | Swapgs | Clts => (set(&[]), set(&[])),
         Pushf => (set(&[RSP]).with(CellSet::FLAGS), set(&[RSP])),
+        Popf => (set(&[RSP]).with(CellSet::FLAGS), set(&[RSP]).with(CellSet::FLAGS)),
+        PopSegment => (set(&[RSP]), set(&[RSP])),
+        StoreControl => (address.with(register(op.dst)), register(op.dst)),
+        LoadSegment | LoadControl => (address.with(register(op.src)), set(&[])),
+        Invlpg => (address, set(&[])),
+        Syscall => (CellSet::FLAGS, set(&[RCX, R11]).with(CellSet::FLAGS)),
+        Sysret => (set(&[RCX, R11]), CellSet::FLAGS),
+        Sysenter => (set(&[]), set(&[RSP])),
+        Sysexit => (set(&[RCX, RDX]), set(&[RSP])),
         Rdtsc => (set(&[]), set(&[RAX, RDX])),
+        Rdtscp => (set(&[]), set(&[RAX, RCX, RDX])),
         Rdmsr => (set(&[RCX]), set(&[RAX, RDX])),
         Wrmsr => (set(&[RAX, RCX, RDX]), set(&[])),
         Cmpxchg8b | Cmpxchg16b => {
@@ -108,6 +120,10 @@ fn of_system(op: &Op, sys: Sys) -> Effects {
         Movs => (set(&[RCX, RSI, RDI]), set(&[RCX, RSI, RDI])),
         Stos => (set(&[RAX, RCX, RDI]), set(&[RCX, RDI])),
         Lods => (set(&[RAX, RCX, RSI]), set(&[RAX, RCX, RSI])),
+        Cmps | Scas => {
+            let moved = set(&[RCX, RSI, RDI]).with(CellSet::FLAGS);
+            (moved.with(set(&[RAX])), moved)
+        }
         _ if row(op).mnemonic.starts_with('X') => return EVERYTHING,
         _ => return Effects::both(CellSet::numbers()),
     };

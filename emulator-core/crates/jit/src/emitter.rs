@@ -6,6 +6,7 @@ mod fused;
 mod range;
 mod shuffle;
 mod strings;
+mod system;
 mod vector;
 mod x87;
 
@@ -77,6 +78,8 @@ pub(crate) struct Emitter {
     sum: Option<(FlagKind, Value)>,
     /// The same before the instruction at work.
     sum_before: Option<(FlagKind, Value)>,
+    /// The last instruction was an STI.
+    in_shadow: bool,
     /// Where a repeated instruction that leaves goes on.
     unfinished: Option<Value>,
     /// System instructions so far.
@@ -121,6 +124,7 @@ impl Emitter {
             end: None,
             sum: None,
             sum_before: None,
+            in_shadow: false,
             unfinished: None,
             systems: 0,
             vectors,
@@ -136,15 +140,23 @@ impl Emitter {
         }
     }
 
-    /// Emits instruction number `number` of the block.
-    pub(crate) fn instruction(&mut self, number: usize, op: &Op) {
+    /// Emits instruction number `number` of the block; another follows in it, or not.
+    pub(crate) fn instruction(&mut self, number: usize, op: &Op, followed: bool) {
         self.before = self.cells;
         self.sum_before = self.sum;
         self.steps_before = self.steps.len();
         self.offset = u64::from(op.offset);
         self.next_offset = op.next_offset();
         self.after = None;
-        if !(is_plain(op, self.mode) && self.compile(op)) {
+        let in_shadow = core::mem::take(&mut self.in_shadow);
+        if is_plain(op, self.mode) && self.compile(op, followed) {
+            if in_shadow {
+                self.end_shadow();
+            }
+        } else {
+            if in_shadow {
+                self.steps.push(Step::ForgetShadow);
+            }
             self.interpret(number, op);
         }
         self.retired += 1;
@@ -155,14 +167,16 @@ impl Emitter {
     }
 
     /// Writes down what `op` does. False where that cannot be, and nothing has changed.
-    fn compile(&mut self, op: &Op) -> bool {
+    fn compile(&mut self, op: &Op, followed: bool) -> bool {
         let simd = match op.sem {
             Sem::Int(int) => {
                 let Ok(()) = x86::instructions::integer::execute(self, op, int, op.width, op.form);
                 return true;
             }
             Sem::Simd(simd) => simd,
-            Sem::Sys(sys) => return self.string_element(op, sys),
+            Sem::Sys(sys) => {
+                return self.string_element(op, sys) || self.selector(op, sys) || self.privileged(sys, followed);
+            }
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
         let before = (self.stops.len(), self.ranges.len());

@@ -114,6 +114,10 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::LoadHigh { .. }
             | Step::StoreHigh { .. }
             | Step::DivideWide { .. }
+            | Step::SetFlags { .. }
+            | Step::SwapGs
+            | Step::BeginShadow
+            | Step::EndShadow { .. }
     )
 }
 

@@ -278,6 +278,21 @@ pub(crate) enum Step {
         remainder: Value,
         fault: StopId,
     },
+    /// Clears and sets flags that are not status flags.
+    SetFlags {
+        clear: u64,
+        set: u64,
+    },
+    /// SWAPGS.
+    SwapGs,
+    /// Begins the interrupt shadow of an STI, if IF is clear.
+    BeginShadow,
+    /// Ends it, before an instruction that a helper runs; that sees whether an interrupt waits.
+    ForgetShadow,
+    /// Ends it; leaves where an interrupt waits.
+    EndShadow {
+        after: StopId,
+    },
     /// An instruction that is not compiled, run by a helper.
     Interpret(Box<Interpreted>),
 }
@@ -368,6 +383,8 @@ impl Step {
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
             Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
+            Step::SetFlags { .. } | Step::SwapGs => Again::Never,
+            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => Again::Never,
             Step::Interpret(_) => Again::Never,
         }
     }
@@ -385,6 +402,8 @@ impl Step {
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
+            Step::SetFlags { .. } | Step::SwapGs => [None; 3],
+            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
@@ -425,6 +444,8 @@ impl Step {
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
             Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
+            Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::ForgetShadow => None,
+            Step::EndShadow { after } => Some(after),
             Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,

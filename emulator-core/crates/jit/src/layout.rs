@@ -4,7 +4,7 @@ use core::mem::{offset_of, size_of};
 
 use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
 use cpu::compiled::Context;
-use cpu::{Segment, State, X87, tlb_layout as tlb};
+use cpu::{Msrs, Segment, State, X87, tlb_layout as tlb};
 
 /// Byte offset of a cell that is a number from the address of [`State`].
 pub(crate) fn cell_offset(cell: Cell) -> u64 {
@@ -29,6 +29,13 @@ pub(crate) fn xmm_offset(register: usize) -> u64 {
 pub(crate) fn ymm_high_offset(register: u8) -> u64 {
     (offset_of!(State, ymm_high) + usize::from(register) * size_of::<u128>()) as u64
 }
+
+/// Byte offset of the flags that are not status flags.
+pub(crate) const SYSTEM_FLAGS: u64 = offset_of!(State, system_flags) as u64;
+/// Byte offset of the interrupt shadow, a byte.
+pub(crate) const INTERRUPT_SHADOW: u64 = offset_of!(State, interrupt_shadow) as u64;
+/// Byte offset of what SWAPGS exchanges GS's base with.
+pub(crate) const KERNEL_GS_BASE: u64 = (offset_of!(State, msrs) + offset_of!(Msrs, kernel_gs_base)) as u64;
 
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
@@ -73,4 +80,5 @@ pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
 pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
 pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
 pub(crate) const ENDS: u64 = offset_of!(Context, ends) as u64;
+pub(crate) const WAITING: u64 = offset_of!(Context, waiting) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

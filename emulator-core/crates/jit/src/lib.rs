@@ -5,7 +5,8 @@
 //! WebAssembly wants it (`structure`); two liveness passes find what must be computed (`flags`, `liveness`), and the rest is written as WebAssembly
 //! (`codegen`, `module`). [`Jit`] is the processor's [`cpu::compiled::Translator`].
 //!
-//! Invariant: there is no instruction semantics in this crate. An instruction is compiled by being described in `x86`.
+//! Invariant: there is no instruction semantics in this crate, but for what the x87, single elements of strings and a few system instructions come down to
+//! (`emitter/x87.rs`, `emitter/strings.rs`, `emitter/system.rs`). Any other is compiled by being described in `x86`.
 
 mod codegen;
 mod counters;
@@ -81,7 +82,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
         }
         let mut emitter = emitter::Emitter::new(region.mode, block.start, vectors);
         for (number, op) in block.ops[..count].iter().enumerate() {
-            emitter.instruction(number, op);
+            emitter.instruction(number, op, number + 1 < count);
         }
         blocks.push(emitter.finish());
     }

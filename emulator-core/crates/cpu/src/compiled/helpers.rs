@@ -8,6 +8,7 @@ use x86::{Engine, Op, Width};
 use super::Context;
 use crate::Exit;
 use crate::exec::Exec;
+use crate::state::eflags;
 
 const DONE: u32 = 0;
 const FAULT: u32 = 1;
@@ -55,9 +56,9 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
     // the `Exec` borrows, so it is read through the pointer before the reference is made.
     let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
     exec.cpu.retired = exec.cpu.context.limit - left as u64;
-    let generation = exec.cpu.blocks.generation();
     let mode = exec.cpu.mode_bits;
     let was_linear = exec.cpu.mode.code == Width::W64 || exec.cpu.mode.flat;
+    let generation = exec.cpu.blocks.generation(mode);
     // SAFETY: compiled code owns its operations for as long as it may run.
     let op = unsafe { &*op };
     let next = exec.cpu.mode.code.truncate(exec.address_of(op).wrapping_add(u64::from(op.len)));
@@ -69,8 +70,9 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
     exec.cpu.counters.helped += 1;
     let elsewhere =
         if transfers { !exec.finds_by(was_linear) } else { exec.cpu.mode_bits != mode || exec.cpu.state.rip != next };
-    let changed = exec.cpu.blocks.generation() != generation || elsewhere;
-    if changed || exec.cpu.leave || exec.cpu.attention {
+    let changed = exec.cpu.blocks.generation(mode) != generation || elsewhere;
+    let interrupted = exec.cpu.context.waiting != 0 && exec.cpu.state.system_flags & eflags::IF != 0;
+    if changed || exec.cpu.leave || exec.cpu.attention || interrupted {
         exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
         return LEAVE;
     }

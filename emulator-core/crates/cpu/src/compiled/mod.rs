@@ -36,7 +36,7 @@ use crate::exec::Exec;
 use crate::state::control;
 use crate::tlb::PAGE_MASK;
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
-use crate::{Cpu, Exit, State};
+use crate::{Cpu, Exit, InterruptShadow, State};
 
 /// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
 /// before those behind it, which then belong to its region.
@@ -153,6 +153,8 @@ pub struct Context {
     /// Why compiled code leaves, the number of an [`Exit`], where that does not follow from all else. After [`Exit::Access`] and
     /// [`Exit::Operands`] the next instruction has to be interpreted.
     pub exit: u32,
+    /// An interrupt waits until flags and shadow let it come.
+    pub waiting: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
     /// See [`SegmentEnds`]; as they are now, outside 64-bit mode.
@@ -178,6 +180,7 @@ impl Context {
             tlb: 0,
             enabled: 0,
             exit: 0,
+            waiting: 0,
             raised: 0,
             ends: [0; SEGMENT_ENDS],
             ends_changed: true,
@@ -338,6 +341,7 @@ impl Exec<'_> {
         let context = &mut cpu.context;
         context.limit = limit;
         context.exec = this;
+        context.waiting = u32::from(self.bus.interrupt_asserted());
         cpu.refresh_context();
         let left = (limit - before) as i64;
         // SAFETY: `entry.code` is the slot of a region that the jump cache leads to, so that it has not been released. It was compiled
@@ -354,12 +358,23 @@ impl Exec<'_> {
         let exception = fault.or_else(|| (raised != 0).then(|| raised_exception(raised)));
         let exit = cpu.exit(exception.is_some());
         cpu.counters.left(exit, cpu.retired - before, cpu.retired);
+        let slow = matches!(exit, Exit::Access | Exit::Operands);
+        cpu.attention |= cpu.context.waiting != 0;
+        // Compiled code has left at the instruction behind STI: unless that faults, it runs in the shadow.
+        if cpu.state.interrupt_shadow != InterruptShadow::None && !cpu.mode.single {
+            if slow {
+                cpu.attention = true;
+                cpu.state_changed();
+            } else {
+                cpu.state.interrupt_shadow = InterruptShadow::None;
+            }
+        }
         if exit == Exit::Access {
             self.left_for_access();
         }
         match exception {
             Some(exception) => Err(exception),
-            None => Ok(matches!(exit, Exit::Access | Exit::Operands)),
+            None => Ok(slow),
         }
     }
 }
@@ -386,6 +401,8 @@ pub const ENABLED_AVX: u32 = 2;
 pub const ENABLED_X87: u32 = 4;
 /// SSE arithmetic rounds to nearest, with neither DAZ nor FTZ; everything is masked, and PE is set.
 pub const ENABLED_USUAL_ROUNDING: u32 = 8;
+/// The privilege level is 0: CLI and the like do what they are for.
+pub const ENABLED_PRIVILEGED: u32 = 16;
 
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
@@ -406,6 +423,7 @@ fn enabled(state: &State) -> u32 {
         | bit(avx, ENABLED_AVX)
         | bit(unit && quiet, ENABLED_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
+        | bit(state.cpl == 0, ENABLED_PRIVILEGED)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

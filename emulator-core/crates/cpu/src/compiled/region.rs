@@ -4,9 +4,10 @@
 
 use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem, Width};
+use x86::instructions::system::Sys;
+use x86::{Op, RIP_SLOT, Sem, Width, seg};
 
-use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
+use crate::blocks::{Block, BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
 
 const PAGE_BYTES: u64 = 4096;
@@ -60,7 +61,7 @@ pub(crate) struct RegionPage {
 /// A region, and what it is made of.
 pub(crate) struct Formed {
     pub(crate) region: Region,
-    /// Numbers of the blocks and their offsets from the entry, in the region's order.
+    /// Numbers of the blocks and their offsets from the entry, in the region's order; behind those, blocks that are parts of them.
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
@@ -112,6 +113,8 @@ struct Member {
     targets: Vec<usize>,
     /// How many calls deep.
     depth: usize,
+    /// The block of one instruction that runs in the interrupt shadow of this one, an STI.
+    shadowed: Option<u32>,
 }
 
 /// A call that is being followed.
@@ -195,10 +198,37 @@ impl Forming<'_> {
             }
         }
         places.insert(linear, self.members.len());
-        self.ops += usize::from(found.count);
+        let shadowed = self.shadowed(found);
+        self.ops += usize::from(found.count) + usize::from(shadowed.is_some());
         let depth = call.map_or(0, |call| call.depth);
-        self.members.push(Member { block, start: self.offset(linear), next: None, targets: Vec::new(), depth });
+        self.members.push(Member {
+            block,
+            start: self.offset(linear),
+            next: None,
+            targets: Vec::new(),
+            depth,
+            shadowed,
+        });
         Some(())
+    }
+
+    /// The block that has been interpreted in the shadow of `sti`, if it is one: a single instruction ([`Mode::single`]). Only of those that compiled code does
+    /// completely or leaves before they have done anything: it must not have ended the shadow when it leaves.
+    fn shadowed(&self, sti: Block) -> Option<u32> {
+        let [op] = self.cache.ops_of(sti) else { return None };
+        let phys = sti.key.phys + u64::from(sti.bytes);
+        if op.sem != Sem::Sys(Sys::Sti) || phys.is_multiple_of(PAGE_BYTES) {
+            return None;
+        }
+        let block = self.cache.find(&Key { phys, mode: Mode { single: true, ..self.mode } })?;
+        let found = self.cache.block(block);
+        let op = self.cache.ops_of(found).first()?;
+        let fits = match op.sem {
+            Sem::Int(_) => !op.checked || op.seg != seg::CS,
+            Sem::Sys(sys) => matches!(sys, Sys::Sysexit | Sys::Sysret),
+            _ => false,
+        };
+        (fits && found.second_page.is_none()).then_some(block)
     }
 
     /// Goes into the functions that members call, breadth first.
@@ -238,7 +268,7 @@ impl Forming<'_> {
             Sem::Int(Int::Jcc | Int::Loop | Int::Loope | Int::Loopne | Int::Jcxz | Int::Jmp) => {
                 self.target(member, op).into_iter().collect()
             }
-            Sem::Int(Int::JmpIndirect) => self.cache.likely_targets(member.block),
+            Sem::Int(Int::JmpIndirect) => self.cache.likely_targets(member.shadowed.unwrap_or(member.block)),
             _ => Vec::new(),
         }
     }
@@ -248,7 +278,7 @@ impl Forming<'_> {
         let Some(op) = self.last_op(member) else { return Vec::new() };
         match op.sem {
             Sem::Int(Int::Call) => self.target(member, op).into_iter().collect(),
-            Sem::Int(Int::CallIndirect) => self.cache.likely_targets(member.block),
+            Sem::Int(Int::CallIndirect) => self.cache.likely_targets(member.shadowed.unwrap_or(member.block)),
             _ => Vec::new(),
         }
     }
@@ -260,11 +290,26 @@ impl Forming<'_> {
     }
 
     fn bytes(&self, member: &Member) -> u64 {
-        u64::from(self.cache.block(member.block).bytes)
+        Self::blocks(member).map(|block| u64::from(self.cache.block(block).bytes)).sum()
     }
 
     fn last_op(&self, member: &Member) -> Option<&Op> {
-        self.cache.ops_of(self.cache.block(member.block)).last()
+        let last = member.shadowed.unwrap_or(member.block);
+        self.cache.ops_of(self.cache.block(last)).last()
+    }
+
+    /// What `member` is made of.
+    fn blocks(member: &Member) -> impl Iterator<Item = u32> + use<> {
+        core::iter::once(member.block).chain(member.shadowed)
+    }
+
+    fn ops(&self, member: &Member) -> Vec<Op> {
+        let mut ops = Vec::new();
+        for block in Self::blocks(member) {
+            let before = ops.last().map_or(0, Op::next_offset);
+            ops.extend(self.cache.ops_of(self.cache.block(block)).iter().map(|op| moved(op, before)));
+        }
+        ops
     }
 
     fn linear(&self, member: &Member) -> u64 {
@@ -295,7 +340,7 @@ impl Forming<'_> {
     fn finish(self) -> Formed {
         let block = |member: &Member| RegionBlock {
             start: member.start,
-            ops: self.cache.ops_of(self.cache.block(member.block)).to_vec(),
+            ops: self.ops(member),
             next: member.next,
             targets: member.targets.clone(),
             called: member.depth > 0,
@@ -304,12 +349,23 @@ impl Forming<'_> {
         let entry = self.members.first().map(|member| self.cache.block(member.block).key);
         let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
+        let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
         Formed {
             region,
-            members: self.members.iter().map(|member| (member.block, member.start)).collect(),
+            members: self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect(),
             pages: self.pages,
         }
     }
+}
+
+/// `op` in a block that begins `bytes` earlier.
+fn moved(op: &Op, bytes: u64) -> Op {
+    let mut op = op.clone();
+    op.offset += bytes as u16;
+    if op.base == RIP_SLOT * 8 {
+        op.disp += bytes as i64;
+    }
+    op
 }
 
 fn is_return(op: &Op) -> bool {

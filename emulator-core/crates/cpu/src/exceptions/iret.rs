@@ -23,8 +23,8 @@ const WIDE: u64 = eflags::RF | eflags::AC | eflags::ID;
 
 impl Exec<'_> {
     pub(crate) fn iret(&mut self, op: &Op) -> Result<(), Exception> {
-        self.cpu.attention = true;
-        self.cpu.state.nmi_blocked = false;
+        let state = &mut self.cpu.state;
+        self.cpu.attention |= core::mem::take(&mut state.nmi_blocked);
         let state = &self.cpu.state;
         if state.virtual_8086() {
             return self.iret_virtual_8086(op.opsize);
@@ -162,7 +162,8 @@ impl Exec<'_> {
             flags &= !eflags::RF;
         }
         state.set_rflags(flags);
-        self.cpu.attention = true;
+        // IF may be set by now.
+        self.cpu.attention |= self.bus.interrupt_asserted();
         self.cpu.state_changed();
     }
 }

@@ -214,11 +214,8 @@ impl Exec<'_> {
         let offset = self.effective_address(op);
         let linear = self.wrap(self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset));
         if canonical(linear) {
-            if self.cpu.tlb.flush_page(linear) {
-                self.cpu.blocks.forget_jumps();
-            } else {
-                self.cpu.blocks.forget_page_jumps(linear);
-            }
+            let large = self.cpu.tlb.flush_page(linear);
+            self.cpu.blocks.forget_page_jumps(linear, large);
         }
         Ok(())
     }

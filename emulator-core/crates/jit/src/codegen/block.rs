@@ -74,6 +74,11 @@ impl Codegen<'_> {
                 self.store_host(field.width, self.source.shared.state as u64 + field.offset);
             }
             Step::X87 { operation, operands, result, rest } => self.x87(operation, operands, result, rest),
+            Step::SetFlags { clear, set } => self.set_flags(clear, set),
+            Step::SwapGs => self.swap_gs(),
+            Step::BeginShadow => self.begin_shadow(),
+            Step::ForgetShadow => self.forget_shadow(),
+            Step::EndShadow { after } => self.end_shadow(after),
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }

@@ -1,8 +1,5 @@
 //! Repeated string instructions with few elements, which libraries copy small objects with: a call of the interpreter would cost more than the work.
 
-use core::mem::offset_of;
-
-use cpu::State;
 use cpu::compiled::FEW_ELEMENTS;
 use cpu::eflags;
 use cpu::tlb_layout::Use;
@@ -10,7 +7,7 @@ use wasm_encoder::BlockType;
 use x86::instructions::system::Sys;
 use x86::{Op, Sem, Width, seg};
 
-use super::{Codegen, HOST, Label, at};
+use super::{Codegen, HOST, Label};
 use crate::ir::{Cell, Interpreted, RAX, RCX, RDI, RSI, Value};
 
 /// Most elements that are not left to the interpreter, which has a quicker way for many.
@@ -51,12 +48,6 @@ impl Codegen<'_> {
     fn is_upwards(&mut self) {
         self.push_flags(eflags::DF | eflags::RF);
         self.sink().i64_eqz();
-    }
-
-    /// Pushes which of the system flags in `mask` are set.
-    pub(super) fn push_flags(&mut self, mask: u64) {
-        let flags = (self.source.shared.state + offset_of!(State, system_flags)) as u64;
-        self.sink().i32_const(0).i64_load(at(flags)).i64_const(mask as i64).i64_and();
     }
 
     /// Moves one element; out of the construct around the loop where the TLB does not cover it.

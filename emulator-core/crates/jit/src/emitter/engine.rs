@@ -8,6 +8,7 @@ use x86::{Engine, Exception, Op, Width};
 use super::Emitter;
 use crate::ir::{Access, Binary, End, FLAG_CARRIES, FLAG_RESULT, RIP, Step, Unary, Value};
 use cpu::compiled::FlagKind;
+use cpu::eflags;
 
 impl Emitter {
     fn truncated(&mut self, w: Width, op: Binary, a: Value, b: Value) -> Value {
@@ -263,8 +264,10 @@ impl Engine for Emitter {
         self.sum = Some((FlagKind::of_sum(w, subtracted), b));
     }
 
-    fn set_direction(&mut self, _down: bool) {
-        unreachable!("the direction flag is not compiled: `effects`")
+    fn set_direction(&mut self, down: bool) {
+        let (clear, set) = if down { (0, eflags::DF) } else { (eflags::DF, 0) };
+        self.steps.push(Step::SetFlags { clear, set });
+        self.upwards = !down;
     }
 
     fn next_ip(&mut self, op: &Op) -> Value {

@@ -19,7 +19,7 @@ fn behind_the_first(codes: &[&[u8]]) -> Flags {
         let (mut at, mut number) = (0, 0);
         while at < code.len() {
             let inst = decode(&code[at..], Width::W64).expect("an instruction");
-            emitter.instruction(number, &Op::lower(&inst, at as u16));
+            emitter.instruction(number, &Op::lower(&inst, at as u16), false);
             (at, number) = (at + usize::from(inst.len), number + 1);
         }
         blocks.push(emitter.finish());

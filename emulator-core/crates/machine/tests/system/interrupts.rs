@@ -232,6 +232,34 @@ fn an_interrupt_waits_for_the_instruction_behind_sti_and_behind_a_load_of_ss() {
 }
 
 #[test]
+fn an_interrupt_waits_for_the_instruction_behind_sti_every_time_round() {
+    // 6.8.1, in code that an engine knows: what is behind STI has run before. Also where that instruction's memory has to be found first, and where it is
+    // a branch.
+    const ROUNDS: usize = 4;
+    const COUNTED: u64 = DATA_AREA + 4;
+    let mut p = with_apic();
+    p.returns(3 * ROUNDS);
+    let mut labels: [CodeLabel; 8] = std::array::from_fn(|_| p.create_label());
+    let [start, around, counts, counting, stores, storing, returns, returning] = &mut labels;
+    asm!(p; mov(dword_ptr(DATA_AREA), ROUNDS as u32); jmp(*start));
+    asm!(p; set_label(counts); sti(); set_label(counting); inc(ecx); mark("behind INC"); cli(); ret());
+    asm!(p; set_label(stores); sti(); set_label(storing); inc(dword_ptr(COUNTED)); mark("behind store"); cli(); ret());
+    asm!(p; set_label(returns); sti(); set_label(returning); ret());
+    asm!(p; set_label(start); call(*counting); call(*storing); call(*returning); set_label(around));
+    for (vector, routine) in [(0x40, *counts), (0x41, *stores), (0x42, *returns)] {
+        apic(&mut p, COMMAND, SELF | vector);
+        asm!(p; mov(eax, cr3); mov(cr3, eax); call(routine));
+        if vector == 0x42 {
+            asm!(p; mark("behind RET"); cli());
+        }
+        apic(&mut p, EOI, 0);
+    }
+    asm!(p; dec(dword_ptr(DATA_AREA)); jne(*around); mov(eax, dword_ptr(COUNTED)); say_eax());
+    let round = ["interrupt 0x40 at behind INC", "interrupt 0x41 at behind store", "interrupt 0x42 at behind RET"];
+    p.expect(&[&round.repeat(ROUNDS)[..], &["0x5"]].concat());
+}
+
+#[test]
 fn an_nmi_needs_no_if_and_the_next_waits_for_iret() {
     // 6.7.1.
     let mut p = with_apic();

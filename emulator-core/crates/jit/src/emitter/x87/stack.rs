@@ -78,7 +78,7 @@ fn word(offset: u64) -> Field {
 }
 
 impl Emitter {
-    fn load_field(&mut self, field: Field) -> Value {
+    pub(in crate::emitter) fn load_field(&mut self, field: Field) -> Value {
         let value = self.graph.product(field.width.mask());
         self.steps.push(Step::LoadField { field, value });
         value

@@ -1,0 +1,59 @@
+//! Flags that are not status flags, and what else of system instructions is not worth a helper.
+
+use cpu::{Exit, InterruptShadow, eflags};
+use wasm_encoder::BlockType;
+use x86::seg;
+
+use super::{Codegen, at};
+use crate::ir::StopId;
+use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, WAITING, segment_base_offset};
+
+impl Codegen<'_> {
+    /// Pushes which of the system flags in `mask` are set.
+    pub(super) fn push_flags(&mut self, mask: u64) {
+        let flags = self.in_state(SYSTEM_FLAGS);
+        self.sink().i32_const(0).i64_load(at(flags)).i64_const(mask as i64).i64_and();
+    }
+
+    pub(super) fn set_flags(&mut self, clear: u64, set: u64) {
+        let flags = self.in_state(SYSTEM_FLAGS);
+        self.sink().i32_const(0);
+        self.push_flags(!clear);
+        self.sink().i64_const(set as i64).i64_or().i64_store(at(flags));
+    }
+
+    pub(super) fn swap_gs(&mut self) {
+        let [one, other] = [segment_base_offset(seg::GS), KERNEL_GS_BASE].map(|offset| at(self.in_state(offset)));
+        self.sink().i32_const(0).i32_const(0).i64_load(other).i32_const(0).i32_const(0).i64_load(one);
+        self.sink().i64_store(other).i64_store(one);
+    }
+
+    /// An STI that finds IF set has no shadow (Intel SDM vol. 2, STI).
+    pub(super) fn begin_shadow(&mut self) {
+        const { assert!(InterruptShadow::None as u8 == 0 && InterruptShadow::Sti as u8 == 1) };
+        let shadow = self.in_state(INTERRUPT_SHADOW);
+        self.sink().i32_const(0);
+        self.push_flags(eflags::IF);
+        self.sink().i64_eqz().i32_store8(at(shadow));
+    }
+
+    pub(super) fn forget_shadow(&mut self) {
+        let shadow = self.in_state(INTERRUPT_SHADOW);
+        self.sink().i32_const(0).i32_const(0).i32_store8(at(shadow));
+    }
+
+    pub(super) fn end_shadow(&mut self, after: StopId) {
+        let waiting = self.source.shared.context as u64 + WAITING;
+        self.forget_shadow();
+        self.sink().i32_const(0).i32_load(at(waiting));
+        self.open_if(BlockType::Empty);
+        let exit = self.source.shared.context as u64 + EXIT;
+        self.sink().i32_const(0).i32_const(Exit::Event as i32).i32_store(at(exit));
+        self.leave_at(after);
+        self.close();
+    }
+
+    fn in_state(&self, offset: u64) -> u64 {
+        self.source.shared.state as u64 + offset
+    }
+}
