@@ -24,13 +24,7 @@ use crate::terminal;
 const STATUS_FAILED: i32 = 1;
 
 /// Becomes the program of `order`, or reports why not and ends.
-pub fn run(
-    order: Order<'_>,
-    sources: Option<Sources>,
-    sets: Option<Sets>,
-    entrance: &Entrance,
-    channel: &Channel,
-) -> ! {
+pub fn run(order: Order<'_>, sources: Option<Sources>, sets: Option<Sets>, entrance: Entrance, channel: &Channel) -> ! {
     // Who made it listens until it is made, who starts it afterwards; either may have been killed.
     match make(order, sources, sets, entrance, channel) {
         Err(error) => drop(channel.send(&Report::Failed(error))),
@@ -51,7 +45,7 @@ fn make<'a>(
     mut order: Order<'a>,
     sources: Option<Sources>,
     sets: Option<Sets>,
-    entrance: &Entrance,
+    entrance: Entrance,
     channel: &Channel,
 ) -> Result<Made<'a>> {
     let spec = order.spec;
@@ -59,6 +53,8 @@ fn make<'a>(
     rustix::process::setsid().during("beginning a session")?;
     sys::reset_signals();
     entrance.enter()?;
+    // It has directories of the host open.
+    drop(entrance);
     become_root(spec)?;
     if !spec.has_new(NamespaceKind::User) {
         namespaces::join(spec, |kind| kind != NamespaceKind::Pid)?;
@@ -96,6 +92,8 @@ fn make<'a>(
         // Changing the user has cleared it.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
     }
+    // From now on processes of `exec` may be here, and until the program runs there are descriptors they must not have.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
     channel.send(&Report::Ready)?;
     channel.wait()?;
     Ok((program, order, state))

@@ -77,7 +77,7 @@ pub fn launch(order: Order<'_>, mapper: &mut IdMapper, state: &dyn Fn(Pid) -> St
     let Some(Cloned { pid, pidfd }) = sys::clone3(flags, unified).map_err(|errno| namespaces::refused(flags, errno))?
     else {
         drop(ours);
-        init::run(order, sources, sets, &entrance, &theirs)
+        init::run(order, sources, sets, entrance, &theirs)
     };
     drop(theirs);
     let launched = Launched { pid, pidfd, channel: ours };

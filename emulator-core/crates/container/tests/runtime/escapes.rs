@@ -53,6 +53,21 @@ fn no_descriptor_leaks_and_none_serves_as_a_way_out() {
     });
 }
 
+/// CVE-2016-9962: a process in the container looked into one of the runtime's that was on its way to become a program.
+#[test]
+fn a_container_that_waits_shows_its_processes_nothing_of_the_runtime() {
+    as_root(|mut bundle| {
+        bundle.write("sleep 1000");
+        let mut create = bundle.prepare(&["create", "box"]);
+        assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
+        // What it has open may be counted, and not be followed.
+        let follow = "readlink /proc/1/fd/* /proc/1/cwd /proc/1/exe | wc -l";
+        assert_eq!(bundle.command(&["exec", "box", "sh", "-c", follow]).stdout, "0\n");
+        assert_eq!(bundle.command(&["start", "box"]).code, 0);
+        assert_eq!(bundle.command(&["exec", "box", "sh", "-c", follow]).stdout, "5\n");
+    });
+}
+
 /// A copy without close-on-exec, as a careless caller has.
 fn rustix_dup(file: &fs::File) -> fs::File {
     // SAFETY: the number is a descriptor that has just been made and that nobody else owns.
