@@ -6,7 +6,7 @@ use cpu::compiled::{Code, Enter, FORCED, Region, Shared, Translation, Translator
 use hosted::HostedJit;
 use machine::{Config, Lockstep, Progress, RunOutcome};
 use x86::instructions::integer::Int;
-use x86::{Form, Op, Sem};
+use x86::{Form, Op, Sem, Width};
 
 /// MOV ECX, 60000; then, that often: ADD EAX, 3; ADD EBX, EAX; MOV DWORD [ECX*4 + 0x200000], 5; JMP to the next; MOV EDX, [0xfee00020] (the
 /// APIC's identity: compiled code leaves there, and begins its block again); DEC ECX; JNZ; at last the debug exit.
@@ -27,7 +27,9 @@ impl Translator for Liar {
     }
 
     fn translate(&mut self, mut regions: Vec<Region>) -> Vec<Option<Translation>> {
-        let blocks = regions.iter_mut().flat_map(|region| &mut region.blocks);
+        // The BIOS before the kernel, which starts in real mode, is told the truth.
+        let kernel = regions.iter_mut().filter(|region| region.mode.code == Width::W32 && region.mode.flat);
+        let blocks = kernel.flat_map(|region| &mut region.blocks);
         for op in blocks.flat_map(|block| &mut block.ops).filter(|op| (self.lies_about)(op)) {
             op.imm += 1;
         }
