@@ -187,7 +187,9 @@ impl Forming<'_> {
             Some(second) => Some(self.page(self.behind(linear, PAGE_BYTES)).filter(|page| page.phys == second)?),
             None => None,
         };
-        let fits = self.ops + usize::from(found.count) <= MAX_REGION_OPS;
+        let shadowed = self.shadowed(found);
+        let ops = usize::from(found.count) + usize::from(shadowed.is_some());
+        let fits = self.ops + ops <= MAX_REGION_OPS;
         let is_warm = found.heat() >= self.cache.hot_at / WARM;
         if !(is_entry || fits && is_warm) {
             return None;
@@ -198,8 +200,7 @@ impl Forming<'_> {
             }
         }
         places.insert(linear, self.members.len());
-        let shadowed = self.shadowed(found);
-        self.ops += usize::from(found.count) + usize::from(shadowed.is_some());
+        self.ops += ops;
         let depth = call.map_or(0, |call| call.depth);
         self.members.push(Member {
             block,
