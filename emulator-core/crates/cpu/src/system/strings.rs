@@ -88,12 +88,14 @@ impl Exec<'_> {
             return Ok(true);
         }
         let most = self.string_step(job, count);
+        // Whether it is done at once depends on how memory is reached; the time it takes must not.
+        let at_once = most <= self.elements_in_pages(job);
+        let bytes = most * if at_once { job.w.bytes() } else { WORK_BYTES };
         if self.string_bulk(job, most)? {
             self.set_string_register(job, RCX, count - most);
-            self.take_time(count, most * job.w.bytes());
+            self.take_time(count, bytes);
             return Ok(count == most);
         }
-        self.take_time(count, most * WORK_BYTES);
         for done in 1..=most {
             self.string_element(job)?;
             self.set_string_register(job, RCX, count - done);
@@ -107,6 +109,7 @@ impl Exec<'_> {
                 return Ok(done == count);
             }
         }
+        self.take_time(count, bytes);
         Ok(most == count)
     }
 
