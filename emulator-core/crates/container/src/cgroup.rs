@@ -241,7 +241,7 @@ fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<bool> {
         directory.push(part);
         made = make_one(&directory)?;
         if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
-            inherit(&parent, &directory);
+            inherit(&hierarchy.mount, &directory);
         }
     }
     Ok(made)
@@ -273,11 +273,17 @@ fn delegate(parent: &Path) {
     }
 }
 
-fn inherit(parent: &Path, directory: &Path) {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let is_empty = fs::read_to_string(directory.join(file)).is_ok_and(|text| text.trim().is_empty());
-        if let (true, Ok(value)) = (is_empty, fs::read(parent.join(file))) {
-            let _ = fs::write(directory.join(file), value);
+/// Hands processors and memory down from the hierarchy's root to `directory`: groups between may have been removed and made anew by others, who have not
+/// come to that yet. As long as it is there, those stay.
+fn inherit(root: &Path, directory: &Path) {
+    let groups: Vec<&Path> = directory.ancestors().take_while(|group| *group != root).collect();
+    for group in groups.into_iter().rev() {
+        let Some(parent) = group.parent() else { continue };
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let is_empty = fs::read_to_string(group.join(file)).is_ok_and(|text| text.trim().is_empty());
+            if let (true, Ok(value)) = (is_empty, fs::read(parent.join(file))) {
+                let _ = fs::write(group.join(file), value);
+            }
         }
     }
 }

@@ -43,7 +43,8 @@ fn no_descriptor_leaks_and_none_serves_as_a_way_out() {
         let inherited = rustix_dup(&host);
         bundle.write("ls /proc/self/fd");
         // 3 is the directory that ls reads.
-        assert_eq!(bundle.command(&["run", "test"]).stdout, "0\n1\n2\n3\n");
+        let outcome = bundle.command(&["run", "test"]);
+        assert_eq!(outcome.stdout, "0\n1\n2\n3\n", "{outcome:?}");
         for number in 3..24 {
             bundle.config["process"]["cwd"] = format!("/proc/self/fd/{number}").into();
             let outcome = bundle.run("ls -d etc/passwd ../../../../../etc/passwd; pwd -P");
