@@ -13,13 +13,12 @@ use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Transla
 use crate::mode::USER;
 use crate::pages::Pages;
 use crate::state::Mode;
-use crate::tlb::LARGE_SHIFT;
+use crate::tlb::{LARGE_SHIFT, PAGE_BYTES};
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
 /// The same where hot blocks are compiled, which they only become if they are kept: 40 MiB.
 const CAPACITY_TO_COMPILE: usize = 1 << 20;
-const PAGE_BYTES: u64 = 4096;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Entries of the jump cache.

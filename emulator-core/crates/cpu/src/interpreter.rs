@@ -9,8 +9,7 @@ use crate::exceptions::DR6_STEP;
 use crate::exec::Exec;
 use crate::hot::{Next, code_of};
 use crate::state::{InterruptShadow, Mode, eflags};
-
-const PAGE_BYTES: u64 = 4096;
+use crate::tlb::PAGE_BYTES;
 
 impl Exec<'_> {
     /// Runs until exactly `limit` instructions have retired in all, or something outside must be looked at.

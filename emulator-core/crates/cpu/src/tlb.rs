@@ -15,8 +15,10 @@ use platform::PhysAddr;
 
 /// Entries in each table.
 pub const ENTRIES: usize = 8192;
+/// Bytes of a page.
+pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Clears the offset within a page.
-pub const PAGE_MASK: u64 = !0xfff;
+pub const PAGE_MASK: u64 = !(PAGE_BYTES - 1);
 /// A tag no address compares equal to.
 const INVALID: u64 = 1;
 

@@ -11,7 +11,7 @@ mod strings;
 mod system;
 mod vector;
 
-use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, MemArg, MemArgTarget, ValType};
+use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, ValType};
 use x86::Width;
 
 use crate::emitter::Block;
@@ -19,7 +19,7 @@ use crate::groups::Way;
 use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
-use crate::module::Callee;
+use crate::module::{Callee, at};
 
 pub(crate) use region::{Source, generate};
 pub(crate) use vector::is_direct;
@@ -116,11 +116,6 @@ struct Codegen<'a> {
     asked: Vec<Value>,
     /// Which values it gave locals.
     given: Vec<Value>,
-}
-
-/// A memory operand at `offset` from an address on the stack. Guest accesses may be unaligned: no promise is made.
-fn at(offset: u64) -> MemArg {
-    MemArg { offset, align: 0, target: MemArgTarget::Memory(0), ordering: None }
 }
 
 impl Codegen<'_> {

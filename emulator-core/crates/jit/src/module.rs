@@ -87,7 +87,8 @@ pub(crate) fn subtract_offset(sink: &mut InstructionSink<'_>) {
     sink.i32_const(jump_layout::OFFSET_SHIFT).i32_shr_s().i64_extend_i32_s().i64_sub();
 }
 
-fn at(offset: u64) -> MemArg {
+/// A memory operand at `offset` from an address on the stack. Guest accesses may be unaligned: no promise is made.
+pub(crate) fn at(offset: u64) -> MemArg {
     MemArg { offset, align: 0, target: MemArgTarget::Memory(0), ordering: None }
 }
 

@@ -4,15 +4,13 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::Straddles;
 use super::region::RegionPage;
-use super::{Code, Entry};
+use super::{Code, Entry, Straddles};
 use crate::blocks::Key;
 
 /// Regions kept. Code of the host's is 10 to 40 KiB for each, so that this is some 100 MiB at most.
 const CAPACITY: usize = 4096;
 
-/// A compiled region.
 /// Bytes of a region, within one page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {

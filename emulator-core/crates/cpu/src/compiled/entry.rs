@@ -2,9 +2,7 @@
 
 use super::Entry;
 use crate::exec::Exec;
-use crate::tlb::PAGE_MASK;
-
-const PAGE_BYTES: u64 = 4096;
+use crate::tlb::{PAGE_BYTES, PAGE_MASK};
 
 impl Exec<'_> {
     /// Remembers that `linear` leads to `block`, and to compiled code where there is some and its pages are where they were. Where they
@@ -17,10 +15,10 @@ impl Exec<'_> {
         let mut global = pages.iter().all(|&page| self.cpu.tlb.is_global_code(page));
         let mut entry = self.cpu.blocks.entry_at(block, linear);
         if let Some(found) = entry {
-            match self.other_pages(found, linear) {
-                Some(others) => {
-                    global &= others.iter().all(|&(_, global)| global);
-                    pages.extend(others.iter().map(|&(page, _)| page));
+            match self.pages_of_code(found, linear) {
+                Some(all) => {
+                    global &= all.iter().all(|&(_, global)| global);
+                    pages.extend(all.iter().map(|&(page, _)| page));
                 }
                 None => {
                     self.cpu.blocks.code.remove(found.code);
@@ -36,18 +34,17 @@ impl Exec<'_> {
         self.cpu.blocks.remember_jump(linear, mode_bits, block, entry, &pages, global);
     }
 
-    /// The linear addresses of the pages of the code entered at `linear`, but for its first, and whether they are global; none where one leads
-    /// elsewhere now.
-    fn other_pages(&mut self, entry: Entry, linear: u64) -> Option<Vec<(u64, bool)>> {
+    /// The linear addresses of all pages of the code entered at `linear`, and whether they are global; none where one leads elsewhere now.
+    fn pages_of_code(&mut self, entry: Entry, linear: u64) -> Option<Vec<(u64, bool)>> {
         let first = linear.wrapping_sub(entry.offset() as u64) & PAGE_MASK;
         let count = self.cpu.blocks.code.pages(entry.code).len();
-        let mut others = Vec::with_capacity(count);
+        let mut pages = Vec::with_capacity(count);
         for number in 0..count {
             let page = self.cpu.blocks.code.pages(entry.code)[number];
             let linear = self.wrap(first.wrapping_add(page.offset as u64));
             let found = self.peek_code(linear).filter(|found| found.phys.0 == page.phys)?;
-            others.push((linear, found.kind.global));
+            pages.push((linear, found.kind.global));
         }
-        Some(others)
+        Some(pages)
     }
 }

@@ -9,8 +9,8 @@ use x86::{Op, RIP_SLOT, Sem, Width, seg};
 
 use crate::blocks::{Block, BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
+use crate::tlb::PAGE_BYTES;
 
-const PAGE_BYTES: u64 = 4096;
 /// Calls are followed as long as there are no more operations.
 const MAX_OPS_BEFORE_CALL: usize = 250;
 /// Most operations of a function that is called.

@@ -9,10 +9,8 @@ use x86::{Exception, Width, seg};
 
 use crate::exec::Exec;
 use crate::state::control::CR4_SMAP;
-use crate::tlb::{PAGE_MASK, Use, View};
+use crate::tlb::{PAGE_BYTES, PAGE_MASK, Use, View};
 pub(crate) use walk::PHYSICAL_BITS;
-
-const PAGE_BYTES: u64 = 4096;
 
 /// Whether bits 63:47 of a linear address are equal.
 pub(crate) const fn canonical(linear: u64) -> bool {

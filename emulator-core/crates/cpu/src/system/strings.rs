@@ -10,13 +10,12 @@ use super::{RAX, RCX, RDI, RSI};
 use crate::exec::Exec;
 use crate::mmu::Target;
 use crate::state::eflags;
-use crate::tlb::Use;
+use crate::tlb::{PAGE_BYTES, Use};
 
 /// Elements done one by one before interrupts are looked at again.
 const MOST_ELEMENTS: u64 = 1024;
 /// So few are done in one step wherever they lie: compiled code does them in place.
 pub const FEW_ELEMENTS: u64 = 16;
-const PAGE_BYTES: u64 = 4096;
 /// Bytes that are moved in a run before the board has its turn.
 const MUCH_BYTES: u64 = 1 << 18;
 /// Bytes that are moved at once in the time of an instruction.

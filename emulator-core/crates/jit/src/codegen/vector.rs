@@ -84,14 +84,6 @@ fn shift(sink: &mut InstructionSink<'_>, op: PackedOp) {
     };
 }
 
-fn is_single(lanes: Lanes) -> bool {
-    matches!(lanes, Lanes::Ps | Lanes::Ss)
-}
-
-fn is_scalar(lanes: Lanes) -> bool {
-    matches!(lanes, Lanes::Ss | Lanes::Sd)
-}
-
 impl Codegen<'_> {
     pub(super) fn vector(&mut self, vector: Vector, operands: [Value; 3]) {
         let [a, b, c] = operands;
@@ -135,7 +127,7 @@ impl Codegen<'_> {
             Vector::FromInteger(lanes) => {
                 self.value(a);
                 self.value(b);
-                if is_single(lanes) {
+                if lanes.is_single() {
                     self.sink().f32_convert_i64_s();
                 } else {
                     self.sink().f64_convert_i64_s();
@@ -148,7 +140,7 @@ impl Codegen<'_> {
     /// Puts the floating-point number on the stack into the vector below it.
     fn replace_lowest(&mut self, lanes: Lanes) {
         const LOWEST: Lane = 0;
-        if is_single(lanes) {
+        if lanes.is_single() {
             self.sink().f32x4_replace_lane(LOWEST);
         } else {
             self.sink().f64x2_replace_lane(LOWEST);
@@ -159,7 +151,7 @@ impl Codegen<'_> {
     fn lowest(&mut self, lanes: Lanes, vector: Value) {
         const LOWEST: Lane = 0;
         self.value(vector);
-        if is_single(lanes) {
+        if lanes.is_single() {
             self.sink().f32x4_extract_lane(LOWEST);
         } else {
             self.sink().f64x2_extract_lane(LOWEST);
@@ -173,12 +165,12 @@ impl Codegen<'_> {
             self.extreme(op, lanes, a, b);
             return;
         }
-        if !is_scalar(lanes) {
+        if !lanes.is_scalar() {
             if op != FpOp::Sqrt {
                 self.value(a);
             }
             self.value(b);
-            packed_float(&mut self.sink(), op, is_single(lanes));
+            packed_float(&mut self.sink(), op, lanes.is_single());
             return;
         }
         self.value(a);
@@ -186,45 +178,45 @@ impl Codegen<'_> {
             self.lowest(lanes, a);
         }
         self.lowest(lanes, b);
-        scalar_float(&mut self.sink(), op, is_single(lanes));
+        scalar_float(&mut self.sink(), op, lanes.is_single());
         self.replace_lowest(lanes);
     }
 
     /// `MIN` is the first operand where that is less, else the second, which is WebAssembly's `pmin` with operands exchanged.
     fn extreme(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
-        if is_scalar(lanes) {
+        if lanes.is_scalar() {
             self.value(a);
         }
         self.value(b);
         self.value(a);
         let mut sink = self.sink();
-        match (op, is_single(lanes)) {
+        match (op, lanes.is_single()) {
             (FpOp::Min, true) => sink.f32x4_pmin(),
             (FpOp::Min, false) => sink.f64x2_pmin(),
             (_, true) => sink.f32x4_pmax(),
             (_, false) => sink.f64x2_pmax(),
         };
-        if is_scalar(lanes) {
+        if lanes.is_scalar() {
             self.merge_lowest(lanes);
         }
     }
 
     /// The second vector's lowest lane, and the rest of the first.
     fn merge_lowest(&mut self, lanes: Lanes) {
-        let replaced = if is_single(lanes) { 4 } else { 8 };
+        let replaced = if lanes.is_single() { 4 } else { 8 };
         let lanes: [Lane; 16] = core::array::from_fn(|at| at as Lane + if at < replaced { 16 } else { 0 });
         self.sink().i8x16_shuffle(lanes);
     }
 
     fn compare_lanes(&mut self, relation: Relation, lanes: Lanes, a: Value, b: Value) {
         self.settle(a);
-        if is_scalar(lanes) {
+        if lanes.is_scalar() {
             self.value(a);
         }
         self.value(a);
         self.value(b);
         let mut sink = self.sink();
-        match (relation, is_single(lanes)) {
+        match (relation, lanes.is_single()) {
             (Relation::Equal, true) => sink.f32x4_eq(),
             (Relation::Equal, false) => sink.f64x2_eq(),
             (Relation::Less, true) => sink.f32x4_lt(),
@@ -238,7 +230,7 @@ impl Codegen<'_> {
             (Relation::NotLessOrEqual, true) => sink.f32x4_gt(),
             (Relation::NotLessOrEqual, false) => sink.f64x2_gt(),
         };
-        if is_scalar(lanes) {
+        if lanes.is_scalar() {
             self.merge_lowest(lanes);
         }
     }
@@ -297,7 +289,7 @@ impl Codegen<'_> {
                 self.lowest(lanes, a);
                 self.lowest(lanes, b);
                 let mut sink = self.sink();
-                match (relation, is_single(lanes)) {
+                match (relation, lanes.is_single()) {
                     (Relation::Equal, true) => sink.f32_eq(),
                     (Relation::Equal, false) => sink.f64_eq(),
                     (_, true) => sink.f32_lt(),
@@ -308,7 +300,7 @@ impl Codegen<'_> {
             Scalar::ToInteger(lanes, truncate) => {
                 self.lowest(lanes, a);
                 let mut sink = self.sink();
-                match (is_single(lanes), truncate) {
+                match (lanes.is_single(), truncate) {
                     (true, true) => sink.i64_trunc_sat_f32_s(),
                     (true, false) => sink.f32_nearest().i64_trunc_sat_f32_s(),
                     (false, true) => sink.i64_trunc_sat_f64_s(),
@@ -325,7 +317,7 @@ impl Codegen<'_> {
     /// Pushes ones where the exponent of a lane is below `least` or not below `end`: moved so that those are the greatest signed numbers.
     fn outside(&mut self, least: u16, end: u16, lanes: Lanes, value: Value) {
         self.value(value);
-        if is_single(lanes) {
+        if lanes.is_single() {
             let [least, end] = [least, end].map(|exponent| u32::from(exponent) << 24);
             let moved = (1_u32 << 31).wrapping_sub(least);
             let greatest = (end - least - 1) ^ 1 << 31;

@@ -12,16 +12,8 @@ use super::Emitter;
 use super::range::Range;
 use crate::ir::{Binary, Node, Relation, Scalar, Step, Value, Vector};
 
-pub(super) fn is_single(lanes: Lanes) -> bool {
-    matches!(lanes, Lanes::Ps | Lanes::Ss)
-}
-
-fn is_scalar(lanes: Lanes) -> bool {
-    matches!(lanes, Lanes::Ss | Lanes::Sd)
-}
-
 fn width(lanes: Lanes) -> Width {
-    if is_single(lanes) { Width::W32 } else { Width::W64 }
+    if lanes.is_single() { Width::W32 } else { Width::W64 }
 }
 
 /// Where a number may be zero.
@@ -83,7 +75,7 @@ impl Emitter {
 
     /// The lowest lane.
     fn lowest(&mut self, lanes: Lanes, vector: Value) -> Value {
-        if is_single(lanes) { self.graph.scalar1(Scalar::Doubleword, vector) } else { self.graph.quadword(0, vector) }
+        if lanes.is_single() { self.graph.scalar1(Scalar::Doubleword, vector) } else { self.graph.quadword(0, vector) }
     }
 
     /// A number without its sign, at the top of 64 bits.
@@ -115,7 +107,7 @@ impl Emitter {
 
     /// Leaves to the interpreter where a number's exponent is not in `range`, unless it is zero where it may be that.
     fn check_range(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
-        if !is_scalar(lanes) {
+        if !lanes.is_scalar() {
             self.check_lanes(lanes, range, value, zero);
             return;
         }
@@ -165,7 +157,7 @@ impl Emitter {
 
     /// The same as [`Emitter::check_range`], of all lanes.
     fn check_lanes(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
-        let bias = if is_single(lanes) { 127 } else { 1023 };
+        let bias = if lanes.is_single() { 127 } else { 1023 };
         let (least, end) = ((range.low + bias) as u16, (range.high + 1 + bias) as u16);
         let outside = self.graph.vector1(Vector::Outside(least, end, lanes), value);
         let mut doubt = self.not_zero(lanes, value);
@@ -295,7 +287,7 @@ impl Emitter {
         let magnitude = self.magnitude(width(lanes), bits);
         // 2^31 or 2^63, less one binade where rounding might still reach it.
         let exponent = u64::from(w.bits()) - 1 - u64::from(!truncate);
-        let (bias, exponent_at) = if is_single(lanes) { (127, 56) } else { (1023, 53) };
+        let (bias, exponent_at) = if lanes.is_single() { (127, 56) } else { (1023, 53) };
         let limit = self.graph.constant((bias + exponent) << exponent_at);
         let too_large = self.number(Binary::BelowOrEqual, limit, magnitude);
         self.interpret_where(too_large);

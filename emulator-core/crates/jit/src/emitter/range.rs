@@ -5,8 +5,6 @@
 
 use x86::instructions::simd::Lanes;
 
-use super::float::is_single;
-
 /// The exponents a number may have, which is zero otherwise. Below the format's lowest it may be denormal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Range {
@@ -17,13 +15,13 @@ pub(crate) struct Range {
 impl Range {
     /// All normal numbers.
     pub(super) fn normal(lanes: Lanes) -> Range {
-        if is_single(lanes) { Range { low: -126, high: 127 } } else { Range { low: -1022, high: 1023 } }
+        if lanes.is_single() { Range { low: -126, high: 127 } } else { Range { low: -1022, high: 1023 } }
     }
 
     /// What operands are looked for to be: sums of some singles are finite, and products of three doubles and their sums are normal. Others are left to the
     /// interpreter; programs that calculate with them for long would be slow.
     pub(super) fn moderate(lanes: Lanes) -> Range {
-        if is_single(lanes) { Range { low: -100, high: 120 } } else { Range { low: -250, high: 250 } }
+        if lanes.is_single() { Range { low: -100, high: 120 } } else { Range { low: -250, high: 250 } }
     }
 
     pub(super) fn union(self, other: Range) -> Range {
@@ -32,7 +30,7 @@ impl Range {
 
     /// Of the sum or difference: where nearly all cancels, the last place of the smaller is left. Rounding may make it a power of two.
     pub(super) fn sum(self, other: Range, lanes: Lanes) -> Range {
-        let places = if is_single(lanes) { 23 } else { 52 };
+        let places = if lanes.is_single() { 23 } else { 52 };
         let both = self.union(other);
         Range { low: both.low - places, high: both.high + 2 }
     }

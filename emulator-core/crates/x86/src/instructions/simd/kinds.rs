@@ -203,6 +203,20 @@ pub enum Lanes {
     Sd,
 }
 
+impl Lanes {
+    /// Single precision.
+    #[must_use]
+    pub const fn is_single(self) -> bool {
+        matches!(self, Lanes::Ps | Lanes::Ss)
+    }
+
+    /// The lowest lane alone.
+    #[must_use]
+    pub const fn is_scalar(self) -> bool {
+        matches!(self, Lanes::Ss | Lanes::Sd)
+    }
+}
+
 /// A conversion between vectors. Scalar ones keep the rest of the first operand; the others ignore it, and clear the upper
 /// half of the result where they produce two doublewords or single-precision numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
