@@ -77,7 +77,7 @@ export class Container implements Guest {
       spec: specOf(config),
       idmapped: isRoot(),
       overlay,
-      defaultSeccomp: true,
+      defaultProtection: true,
     } as const;
     const starting = helper.start(beginning, (_, bytes) => {
       console.receive(bytes);

@@ -24,7 +24,7 @@ type Request =
       readonly spec: OciSpec;
       readonly idmapped: boolean;
       readonly overlay: boolean;
-      readonly defaultSeccomp: boolean;
+      readonly defaultProtection: boolean;
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
   | {

@@ -46,25 +46,6 @@ const CAPABILITIES = [
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What tells of the host or changes it. */
-const MASKED_PATHS = [
-  "/proc/acpi",
-  "/proc/asound",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/sys/devices/virtual/powercap",
-  "/sys/firmware",
-];
-
-/** What may be looked at. */
-const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /** A process of the container: its first, or one of `run()`. */
 export function processOf(
   config: ResolvedConfig,
@@ -103,8 +84,6 @@ export function specOf(config: ResolvedConfig): OciSpec {
       uidMappings: idsOf(process.geteuid?.()),
       gidMappings: idsOf(process.getegid?.()),
       resources: resourcesOf(config),
-      maskedPaths: MASKED_PATHS,
-      readonlyPaths: READONLY_PATHS,
     },
   };
 }

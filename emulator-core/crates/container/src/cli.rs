@@ -50,13 +50,16 @@ pub fn main(words: Vec<String>) -> ExitCode {
 
 fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
     const GLOBAL: Known = Known {
-        values: &["root", "log", "log-format", "rootless", "criu"],
+        values: &["root", "log", "log-format", "rootless"],
         flags: &["debug", "help,h", "version,v", "systemd-cgroup"],
     };
     let args = Args::parse(words, &GLOBAL)?;
     log.configure(args.value("log").map(PathBuf::from), args.value("log-format"))?;
     if args.has("systemd-cgroup") {
         return Err(Error::unsupported("--systemd-cgroup", "let the caller use cgroupfs"));
+    }
+    if args.value("rootless").is_some_and(|value| value != "auto") {
+        return Err(Error::unsupported("--rootless", "leave it out: what this user may do is found out"));
     }
     let version = format!("terrarium-container {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), crate::spec::OCI_VERSION);
     if args.has("version") {

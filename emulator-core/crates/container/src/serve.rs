@@ -17,7 +17,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::launch::{self, Order};
-use crate::mounts::Layout;
+use crate::mounts::{Layout, protect};
 use crate::namespaces::IdMapper;
 use crate::seccomp::{self, Filter};
 use crate::spec::{Process, Spec, check_process};
@@ -128,8 +128,8 @@ impl Helper {
 
     fn obey(&mut self, request: Request, data: &[u8]) {
         match request {
-            Request::Boot { process, spec, idmapped, overlay, default_seccomp } => {
-                let booted = self.boot(process, spec, Layout { idmapped, overlay }, default_seccomp);
+            Request::Boot { process, spec, idmapped, overlay, default_protection } => {
+                let booted = self.boot(process, spec, Layout { idmapped, overlay }, default_protection);
                 self.answer(process, booted);
             }
             Request::Exec { container, process, spec } => {
@@ -181,14 +181,17 @@ impl Helper {
         self.outbox.send(&reply, &[]);
     }
 
-    fn boot(&mut self, number: u32, spec: Box<Spec>, layout: Layout, default_seccomp: bool) -> Result<Pid> {
+    fn boot(&mut self, number: u32, mut spec: Box<Spec>, layout: Layout, default_protection: bool) -> Result<Pid> {
         crate::spec::check(&spec)?;
         let joins = spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some());
         if joins {
             // This process would join, too.
             return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
         }
-        let filter = match (&spec.linux.seccomp, default_seccomp) {
+        if default_protection {
+            protect::complete(&mut spec.linux);
+        }
+        let filter = match (&spec.linux.seccomp, default_protection) {
             (Some(profile), _) => Some(seccomp::compile(profile)?),
             (None, true) => Some(self.default_filter()?),
             (None, false) => None,

@@ -87,6 +87,14 @@ pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) ->
 
 impl<'a> New<'a> {
     fn begin(context: &Context, args: &'a Args, log: &Log) -> Result<Self> {
+        for (option, mend) in [
+            ("no-pivot", "leave it out: a root in memory is no hindrance here"),
+            ("no-new-keyring", "leave it out: a container sees no keys of the host's"),
+        ] {
+            if args.has(option) {
+                return Err(Error::unsupported(format!("--{option}"), mend));
+            }
+        }
         let id = one_id(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).during(format!("finding the bundle {bundle}"))?;

@@ -19,8 +19,8 @@ pub enum Request {
         idmapped: bool,
         /// What is written goes to memory.
         overlay: bool,
-        /// Whether the profile of this runtime is used where the configuration has none.
-        default_seccomp: bool,
+        /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
+        default_protection: bool,
     },
     /// Starts another process.
     Exec { container: u32, process: u32, spec: Box<Process> },
