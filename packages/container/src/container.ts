@@ -23,7 +23,7 @@ import {
   type Output,
   type Start,
 } from "@terrarium/machine/guest-kit";
-import { absolute, type ResolvedConfig } from "./config.js";
+import { absolute, type Port, type ResolvedConfig } from "./config.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf } from "./oci.js";
 
@@ -78,6 +78,7 @@ export class Container implements Guest {
       idmapped: isRoot(),
       overlay,
       defaultProtection: true,
+      network: config.network,
     } as const;
     const starting = helper.start(beginning, (_, bytes) => {
       console.receive(bytes);
@@ -97,6 +98,16 @@ export class Container implements Guest {
   /** Number of the first process on the host. */
   get pid(): number {
     return this.#init.pid;
+  }
+
+  /** Its address on a network of its own. */
+  get address(): string | undefined {
+    return this.#init.network?.address;
+  }
+
+  /** The ports of the host that lead into it. */
+  get ports(): readonly Required<Port>[] {
+    return this.#init.network?.ports ?? [];
   }
 
   run(

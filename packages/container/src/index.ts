@@ -5,7 +5,7 @@ import { resolveConfig, type ContainerConfig, type ContainerOptions } from "./co
 import { Container } from "./container.js";
 import { helper } from "./helper.js";
 
-export type { ContainerConfig, ContainerOptions, Volume } from "./config.js";
+export type { ContainerConfig, ContainerOptions, Network, Port, Volume } from "./config.js";
 export type { Container, ContainerStats } from "./container.js";
 
 /**

@@ -72,7 +72,7 @@ export function isRoot(): boolean {
 /** The whole configuration. */
 export function specOf(config: ResolvedConfig): OciSpec {
   const kinds = ["user", "pid", "mount", "ipc", "uts", "cgroup", "time"];
-  if (config.network === "none") kinds.push("network");
+  if (config.network.kind !== "host") kinds.push("network");
   return {
     ociVersion: "1.2.0",
     process: processOf(config, config.command, { terminal: config.terminal }),
@@ -112,7 +112,7 @@ function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
   const group = isRoot() ? ["gid=5"] : [];
   // A new view of /sys shows the network namespace, and only its owner may have one.
   const sys =
-    network === "none"
+    network.kind !== "host"
       ? mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro")
       : { destination: "/sys", source: "/sys", options: ["rbind", "rro", "nosuid", "noexec", "nodev"] };
   return [

@@ -15,6 +15,7 @@ use crate::hooks;
 use crate::launch::{Order, Streams};
 use crate::mounts::{Sources, Tree, devices, filesystem, options::Options, protect};
 use crate::namespaces::{self, IdMapper};
+use crate::network;
 use crate::process::{self, Program};
 use crate::spec::{NamespaceKind, Personality, Process, Spec};
 use crate::sys;
@@ -63,6 +64,7 @@ fn make<'a>(
     name_host(spec)?;
     if spec.has_new(NamespaceKind::Network) {
         sys::loopback_up().during("switching the loopback device on")?;
+        order.network.as_ref().and_then(|network| network.interface.as_ref()).map_or(Ok(()), network::set_up)?;
     }
     // Here paths still lead to the host.
     let null = protect::open_null()?;
@@ -72,7 +74,8 @@ fn make<'a>(
         Some(sources) => sources,
         None => Sources::open(spec, order.bundle, order.layout, &mut IdMapper::default())?,
     };
-    let tree = Tree::build(spec, sources, order.layout)?;
+    let names = order.network.as_ref().map(|network| &network.names);
+    let tree = Tree::build(spec, sources, order.layout, names)?;
     devices::provide(&tree, spec, &nodes)?;
     connect(&tree, spec.process()?, &mut order)?;
     let state = run_hooks(spec, channel)?;

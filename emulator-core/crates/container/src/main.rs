@@ -16,6 +16,7 @@ mod inside;
 mod launch;
 mod mounts;
 mod namespaces;
+mod network;
 mod process;
 mod seal;
 mod seccomp;

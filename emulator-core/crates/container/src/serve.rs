@@ -1,12 +1,12 @@
 //! The helper that Node starts once: makes containers, carries their input, output and ends over one socket, and takes
 //! everything down when the socket closes, however Node has ended.
 
+mod boot;
 mod frames;
 mod message;
 mod served;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
@@ -16,10 +16,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
-use crate::launch::{self, Order};
-use crate::mounts::{Layout, protect};
 use crate::namespaces::IdMapper;
-use crate::seccomp::{self, Filter};
+use crate::network::{Attachment, Networks};
+use crate::seccomp::Filter;
 use crate::spec::{Process, Spec, check_process};
 use frames::{Inbox, Outbox};
 use message::{Reply, Request};
@@ -44,9 +43,10 @@ pub fn main() -> bool {
 
 /// A container that runs.
 struct Running {
-    spec: Box<Spec>,
+    spec: Spec,
     cgroup: Cgroup,
     filter: Option<Filter>,
+    network: Attachment,
 }
 
 #[derive(Default)]
@@ -56,6 +56,7 @@ struct Helper {
     processes: BTreeMap<u32, Served>,
     containers: BTreeMap<u32, Running>,
     mapper: IdMapper,
+    networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
     default_filter: Option<Filter>,
 }
@@ -122,14 +123,16 @@ impl Helper {
         if let Some(container) = self.containers.remove(&number) {
             // Where the last process is slow to go, the kernel keeps the group; there is nobody left to be told.
             let _ = container.cgroup.remove();
+            self.networks.release(container.network);
         }
         self.outbox.send(&Reply::Exited { process: number, code, signal }, &[]);
     }
 
     fn obey(&mut self, request: Request, data: &[u8]) {
         match request {
-            Request::Boot { process, spec, idmapped, overlay, default_protection } => {
-                let booted = self.boot(process, spec, Layout { idmapped, overlay }, default_protection);
+            Request::Boot(boot) => {
+                let process = boot.process;
+                let booted = self.boot(boot);
                 self.answer(process, booted);
             }
             Request::Exec { container, process, spec } => {
@@ -165,8 +168,10 @@ impl Helper {
     fn answer(&mut self, process: u32, started: Result<Pid>) {
         let reply = match started {
             Ok(pid) => {
-                let freezes = self.containers.get(&process).is_some_and(|container| container.cgroup.freezes());
-                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes }
+                let container = self.containers.get(&process);
+                let freezes = container.is_some_and(|container| container.cgroup.freezes());
+                let network = container.and_then(|container| container.network.given());
+                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes, network }
             }
             Err(error) => Reply::Failed { process, error: error.into() },
         };
@@ -179,51 +184,6 @@ impl Helper {
             Err(error) => Reply::Refused { request, error: error.into() },
         };
         self.outbox.send(&reply, &[]);
-    }
-
-    fn boot(&mut self, number: u32, mut spec: Box<Spec>, layout: Layout, default_protection: bool) -> Result<Pid> {
-        crate::spec::check(&spec)?;
-        let joins = spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some());
-        if joins {
-            // This process would join, too.
-            return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
-        }
-        if default_protection {
-            protect::complete(&mut spec.linux);
-        }
-        let filter = match (&spec.linux.seccomp, default_protection) {
-            (Some(profile), _) => Some(seccomp::compile(profile)?),
-            (None, true) => Some(self.default_filter()?),
-            (None, false) => None,
-        };
-        let (streams, ends) = Ends::make(spec.process()?.terminal)?;
-        let id = format!("guest-{number}");
-        let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
-        let order = Order {
-            spec: &spec,
-            bundle: Path::new("/"),
-            layout,
-            cgroup: &cgroup,
-            filter: filter.as_ref(),
-            streams,
-            gate: None,
-            preserve_fds: 0,
-            tied: true,
-        };
-        let started = launch::launch(order, &mut self.mapper, &|_| String::new())
-            .and_then(|launched| Served::start(number, launched, ends));
-        let process = started.inspect_err(|_| drop(cgroup.remove()))?;
-        let pid = process.pid();
-        self.processes.insert(number, process);
-        self.containers.insert(number, Running { spec, cgroup, filter });
-        Ok(pid)
-    }
-
-    fn default_filter(&mut self) -> Result<Filter> {
-        if self.default_filter.is_none() {
-            self.default_filter = Some(seccomp::compile(&seccomp::default_profile())?);
-        }
-        self.default_filter.clone().ok_or_else(|| Error::Internal { reason: "there is no profile".into() })
     }
 
     fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<Pid> {

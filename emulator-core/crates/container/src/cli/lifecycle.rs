@@ -15,7 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{During, Error, Result};
 use crate::gate::{self, Gate};
 use crate::hooks;
-use crate::launch::{self, Launched, Order, Streams};
+use crate::launch::{self, Callbacks, Launched, Order, Streams};
 use crate::mounts::Layout;
 use crate::namespaces::{IdMapper, start_time_of};
 use crate::seccomp;
@@ -143,8 +143,13 @@ impl<'a> New<'a> {
             gate,
             preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
             tied: false,
+            network: None,
         };
-        launch::launch(order, &mut IdMapper::default(), &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()))
+        let callbacks = Callbacks {
+            state: &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()),
+            connect: &mut |_| Ok(()),
+        };
+        launch::launch(order, &mut IdMapper::default(), callbacks)
     }
 
     /// Writes down what there is now.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
+use crate::network::{Given, Wanted};
 use crate::spec::{Process, Spec};
 
 /// From Node.
@@ -12,16 +13,7 @@ use crate::spec::{Process, Spec};
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Makes a container and starts its program.
-    Boot {
-        process: u32,
-        spec: Box<Spec>,
-        /// Files of root on the host are those of root in the container.
-        idmapped: bool,
-        /// What is written goes to memory.
-        overlay: bool,
-        /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
-        default_protection: bool,
-    },
+    Boot(Box<Boot>),
     /// Starts another process.
     Exec { container: u32, process: u32, spec: Box<Process> },
     /// Copies what comes on the process's input into a file of the container.
@@ -42,12 +34,27 @@ pub enum Request {
     Stats { container: u32, request: u32 },
 }
 
+/// A container to be made.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Boot {
+    pub process: u32,
+    pub spec: Spec,
+    /// Files of root on the host are those of root in the container.
+    pub idmapped: bool,
+    /// What is written goes to memory.
+    pub overlay: bool,
+    /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
+    pub default_protection: bool,
+    pub network: Wanted,
+}
+
 /// To Node.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
     /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
-    Started { process: u32, pid: i32, freezes: bool },
+    Started { process: u32, pid: i32, freezes: bool, network: Option<Given> },
     /// It could not be started.
     Failed { process: u32, error: Failure },
     /// The bytes behind are what it wrote, to `stdout` or `stderr`.
