@@ -1,12 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
-import { networkInterfaces } from "node:os";
-import type { Container, ContainerOptions } from "@terrarium/container";
+import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { forbidden, makeRootfs, startContainer } from "./containers.js";
 import { makeOutside } from "./outside.js";
+import { ask, askFrom, external, SERVER, startServer } from "./peers.js";
 
 /** Why this host has no bridges, as iproute2 is told, not we. */
 const bridgeless: string | undefined = ((): string | undefined => {
@@ -18,44 +17,6 @@ const bridgeless: string | undefined = ((): string | undefined => {
 })();
 
 if (bridgeless !== undefined) process.stderr.write(`Networks with a bridge are not tried: ${bridgeless}\n`);
-
-/** Tells who asks for it, on a port of the container. */
-const SERVER = `use IO::Socket::INET; $| = 1;
-  $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die "no server: $!";
-  print "ready\\n"; while ($c = $s->accept) { print $c $c->peerhost; close $c }`;
-
-async function startServer(options: ContainerOptions = {}): Promise<Container> {
-  const container = await startContainer({
-    network: "bridge",
-    command: ["perl", "-e", SERVER],
-    terminal: false,
-    ...options,
-  });
-  await container.console.waitFor("ready", { timeout: "10s" });
-  return container;
-}
-
-/** What a container gets from a server: its answer, or that there is none. */
-async function askFrom(container: Container, address: string, port: number): Promise<string> {
-  const script = `use IO::Socket::INET; $c = IO::Socket::INET->new(PeerAddr => "${address}:${port}", Timeout => 2);
-    print $c ? <$c> : "nothing"`;
-  return (await container.run(["perl", "-e", script])).stdout;
-}
-
-/** The same from here. */
-async function ask(address: string, port: number): Promise<string> {
-  const socket = connect({ host: address, port, timeout: 3_000 });
-  socket.on("timeout", () => socket.destroy());
-  let text = "";
-  socket.on("data", (bytes) => (text += bytes.toString()));
-  await new Promise((resolve) => socket.on("error", resolve).on("close", resolve));
-  return text === "" ? "nothing" : text;
-}
-
-/** An address of this host that is not its loopback device's; 0 if there is none. */
-const external = Object.entries(networkInterfaces())
-  .flatMap(([name, addresses]) => (name.startsWith("terrarium") ? [] : (addresses ?? [])))
-  .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 
 const ours = (): string[] => readdirSync("/sys/class/net").filter((name) => name.startsWith("terrarium"));
 
@@ -74,7 +35,7 @@ describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a containe
   });
 
   test("is reached through ports of the host, and is told who asks", async () => {
-    await using container = await startServer({
+    await using container = await startServer("bridge", {
       ports: [{ container: 80 }, { container: 80, address: "127.0.0.1" }],
     });
     const [open, local] = container.ports.map(({ host }) => host);
@@ -96,7 +57,7 @@ describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a containe
   test("forwards datagrams", async () => {
     const echo = `use IO::Socket::INET; $| = 1; $s = IO::Socket::INET->new(LocalPort => 53, Proto => "udp");
       print "ready\\n"; while ($s->recv($m, 99)) { $s->send(uc $m) }`;
-    await using container = await startServer({
+    await using container = await startServer("bridge", {
       command: ["perl", "-e", echo],
       ports: [{ container: 53, protocol: "udp" }],
     });
@@ -109,10 +70,10 @@ describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a containe
   });
 
   test("reaches its neighbours, unless one of them is isolated", async () => {
-    await using server = await startServer();
+    await using server = await startServer("bridge");
     await using neighbour = await startContainer({ network: "bridge" });
     expect(await askFrom(neighbour, server.address ?? "", 80)).toBe(neighbour.address);
-    await using alone = await startServer({ network: { kind: "bridge", isolated: true }, ports: [{ container: 80 }] });
+    await using alone = await startServer({ kind: "bridge", isolated: true }, { ports: [{ container: 80 }] });
     await using other = await startContainer({ network: { kind: "bridge", isolated: true } });
     expect(await askFrom(other, alone.address ?? "", 80)).toBe("nothing");
     // Through the host's port it is there for everybody.
@@ -122,7 +83,7 @@ describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a containe
 
   test("hides behind the host's address, and cannot be reached past it", async () => {
     await using outside = makeOutside();
-    await using container = await startServer({ ports: [{ container: 80 }] });
+    await using container = await startServer("bridge", { ports: [{ container: 80 }] });
     const answers = outside.serve();
     expect(await askFrom(container, outside.address, await answers.port)).toBe(outside.hostAddress);
     // Who has a route to the containers gets nothing of them but what is forwarded.

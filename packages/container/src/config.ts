@@ -15,10 +15,11 @@ export interface Volume {
 }
 
 /**
- * A container's network: a loopback device of its own (`"none"`), the host's (`"host"`), or a private bridge behind the
- * host's address (`"bridge"`, for the host's root). Containers at the bridge reach each other, unless they are isolated.
+ * A container's network: a loopback device of its own (`"none"`), the host's (`"host"`), a private bridge behind the
+ * host's address (`"bridge"`, for the host's root), or one that the runtime makes up and carries on as connections of its
+ * own (`"user"`, for everybody). Containers at the bridge reach each other, unless they are isolated.
  */
-export type Network = "none" | "host" | "bridge" | { readonly kind: "bridge"; readonly isolated?: boolean };
+export type Network = "none" | "host" | "bridge" | "user" | { readonly kind: "bridge"; readonly isolated?: boolean };
 
 /** A port of the host that leads to one of the container. */
 export interface Port {
@@ -74,7 +75,7 @@ export interface ContainerConfig extends ContainerOptions {
 
 /** A network in which everything is decided, as the helper takes it. */
 export interface ResolvedNetwork {
-  readonly kind: "none" | "host" | "bridge";
+  readonly kind: "none" | "host" | "bridge" | "user";
   readonly isolated: boolean;
   readonly ports: readonly Required<Port>[];
   readonly dns: readonly string[];
@@ -131,7 +132,7 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
 function networkOf({ network = "none", ports = [], dns = [] }: ContainerConfig): ResolvedNetwork {
   const { kind, isolated = false } = typeof network === "string" ? { kind: network } : network;
   return {
-    kind: oneOf("network", kind, ["none", "host", "bridge"]),
+    kind: oneOf("network", kind, ["none", "host", "bridge", "user"]),
     isolated,
     ports: ports.map(({ container, host = 0, address = "0.0.0.0", protocol = "tcp" }) => ({
       container: port(container, 1),

@@ -64,7 +64,8 @@ fn make<'a>(
     name_host(spec)?;
     if spec.has_new(NamespaceKind::Network) {
         sys::loopback_up().during("switching the loopback device on")?;
-        order.network.as_ref().and_then(|network| network.interface.as_ref()).map_or(Ok(()), network::set_up)?;
+        let device = order.network.as_ref().and_then(|network| network.device.as_ref());
+        device.map_or(Ok(()), |(interface, cable)| network::set_up(interface, cable))?;
     }
     // Here paths still lead to the host.
     let null = protect::open_null()?;

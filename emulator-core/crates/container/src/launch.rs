@@ -15,7 +15,7 @@ use crate::hooks;
 use crate::init;
 use crate::mounts::{Layout, Sources};
 use crate::namespaces::{self, IdMapper};
-use crate::network::{Interface, files::Names};
+use crate::network::{Cable, Interface, files::Names};
 use crate::process;
 use crate::seccomp::Filter;
 use crate::spec::{NamespaceKind, Spec};
@@ -50,8 +50,8 @@ pub struct Order<'a> {
 
 /// What a container has of the network beyond its namespace.
 pub struct Network {
-    /// The device it sets up, once it is there.
-    pub interface: Option<Interface>,
+    /// The device it sets up.
+    pub device: Option<(Interface, Cable)>,
     pub names: Names,
 }
 

@@ -8,10 +8,14 @@ mod netlink;
 mod ports;
 mod subnet;
 mod switch;
+pub mod user;
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant;
 
+use rustix::event::PollFlags;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +24,7 @@ use files::Names;
 use netlink::Netlink;
 use ports::Port;
 use switch::{CONTAINER_DEVICE, Seat, Switch};
+use user::{Token, User};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +49,16 @@ pub enum Kind {
     Host,
     /// A bridge of this runtime's, behind the host's address.
     Bridge,
+    /// One that this process makes up.
+    User,
+}
+
+/// How a container's first process gets its device.
+pub enum Cable {
+    /// It appears.
+    Laid,
+    /// It lays it, and sends the other end over this socket.
+    ToLay(OwnedFd),
 }
 
 /// What a container has got, as its caller is told.
@@ -68,11 +83,11 @@ pub struct Networks {
 }
 
 /// One container's part.
-#[derive(Debug)]
 pub enum Attachment {
     /// It has none beyond what its namespace brings.
     None,
     Bridge(Seat),
+    User(Box<User>),
 }
 
 impl Networks {
@@ -94,6 +109,7 @@ impl Networks {
                 }
                 Ok(Attachment::Bridge(seat?))
             }
+            Kind::User => Ok(Attachment::User(Box::new(User::new(&wanted.ports, &wanted.dns)?))),
         }
     }
 
@@ -121,11 +137,55 @@ impl Networks {
 }
 
 impl Attachment {
+    /// How the container gets its device, and where the other end comes from.
+    pub fn cable(&self) -> Result<(Cable, Option<OwnedFd>)> {
+        match self {
+            Self::None | Self::Bridge(_) => Ok((Cable::Laid, None)),
+            Self::User(_) => {
+                let (theirs, ours) = user::socket_pair()?;
+                Ok((Cable::ToLay(theirs), Some(ours)))
+            }
+        }
+    }
+
+    /// Takes the other end.
+    pub fn plug(&mut self, from: &OwnedFd) -> Result<()> {
+        if let Self::User(user) = self {
+            user.plug(user::receive(from)?);
+        }
+        Ok(())
+    }
+
     /// What the container sets up.
     pub fn interface(&self) -> Option<Interface> {
         match self {
             Self::None => None,
             Self::Bridge(seat) => Some(seat.interface),
+            Self::User(_) => Some(user::INTERFACE),
+        }
+    }
+
+    /// What to wait for.
+    pub fn sources(&self) -> Vec<(Token, BorrowedFd<'_>, PollFlags)> {
+        if let Self::User(user) = self { user.sources() } else { Vec::new() }
+    }
+
+    /// Does what `token` is ready for.
+    pub fn handle(&mut self, token: Token) {
+        if let Self::User(user) = self {
+            user.handle(token);
+        }
+    }
+
+    /// When [`Attachment::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        if let Self::User(user) = self { user.deadline() } else { None }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self) {
+        if let Self::User(user) = self {
+            user.tick();
         }
     }
 
@@ -134,6 +194,7 @@ impl Attachment {
         match self {
             Self::None => None,
             Self::Bridge(seat) => Some(Given { address: seat.interface.address, ports: seat.ports.clone() }),
+            Self::User(user) => Some(Given { address: user::INTERFACE.address, ports: user.ports() }),
         }
     }
 }
@@ -141,18 +202,30 @@ impl Attachment {
 impl Wanted {
     /// The files by which a container of that name, with that device, finds itself and others.
     pub fn names(&self, host: Option<&str>, interface: Option<Interface>) -> Names {
-        Names::new(self.kind, host.unwrap_or("localhost"), interface, &self.dns)
+        let own = [user::NAME_SERVER];
+        let dns = if self.kind == Kind::User { &own[..] } else { &self.dns };
+        Names::new(self.kind, host.unwrap_or("localhost"), interface, dns)
     }
 }
 
-/// Sets up the device that has appeared in this namespace. For the container's first process.
-pub fn set_up(interface: &Interface) -> Result<()> {
+/// Sets up the device of this namespace. For the container's first process.
+pub fn set_up(interface: &Interface, cable: &Cable) -> Result<()> {
+    if let Cable::ToLay(socket) = cable {
+        user::lay(socket)?;
+    }
     let mut socket = Netlink::route().during("setting up the network")?;
     let index = socket.index_of(CONTAINER_DEVICE).during(format!("finding {CONTAINER_DEVICE}"))?;
     links::add_address(&mut socket, index, interface.address, interface.prefix)
         .and_then(|()| links::switch_on(&mut socket, index))
         .and_then(|()| links::add_default_route(&mut socket, interface.gateway))
         .during("setting up the network")
+}
+
+/// Hardware addresses that come from addresses are never mistaken for those of a container before.
+fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = address.octets();
+    // Locally administered.
+    [0x02, 0x54, a, b, c, d]
 }
 
 /// The host does not let this process have what a network needs.

@@ -7,8 +7,9 @@ mod message;
 mod served;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -17,7 +18,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::namespaces::IdMapper;
-use crate::network::{Attachment, Networks};
+use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
 use crate::spec::{Process, Spec, check_process};
 use frames::{Inbox, Outbox};
@@ -39,6 +40,13 @@ pub fn main() -> bool {
     let served = helper.serve();
     helper.take_down();
     served.is_ok()
+}
+
+/// Something that can be done.
+enum Ready {
+    Process(u32, Source),
+    /// Of a container's network.
+    Network(u32, Token),
 }
 
 /// A container that runs.
@@ -65,9 +73,13 @@ impl Helper {
     fn serve(&mut self) -> Result<()> {
         loop {
             let Some((requests, ready)) = self.wait() else { return Ok(()) };
-            for (number, source) in ready {
-                self.handle(number, source);
+            for ready in ready {
+                match ready {
+                    Ready::Process(number, source) => self.handle(number, source),
+                    Ready::Network(number, token) => self.handle_network(number, token),
+                }
             }
+            self.containers.values_mut().for_each(|container| container.network.tick());
             if requests {
                 if !self.inbox.fill(rustix::stdio::stdin()) {
                     return Ok(());
@@ -86,7 +98,7 @@ impl Helper {
 
     /// Sleeps until something can be done: whether requests wait, and which processes are ready for what. None when the
     /// socket is gone.
-    fn wait(&self) -> Option<(bool, Vec<(u32, Source)>)> {
+    fn wait(&self) -> Option<(bool, Vec<Ready>)> {
         let congested = self.outbox.is_congested();
         let writing = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
         let mut polled = vec![
@@ -97,10 +109,16 @@ impl Helper {
         for process in self.processes.values() {
             for (source, fd, flags) in process.sources(congested) {
                 polled.push(PollFd::from_borrowed_fd(fd, flags));
-                sources.push((process.number, source));
+                sources.push(Ready::Process(process.number, source));
             }
         }
-        match rustix::event::poll(&mut polled, None) {
+        for (number, container) in &self.containers {
+            for (token, fd, flags) in container.network.sources() {
+                polled.push(PollFd::from_borrowed_fd(fd, flags));
+                sources.push(Ready::Network(*number, token));
+            }
+        }
+        match rustix::event::poll(&mut polled, self.patience().as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => return Some((false, Vec::new())),
             Err(_) => return None,
@@ -111,6 +129,18 @@ impl Helper {
         }
         let ready = sources.into_iter().zip(&polled[2..]).filter(|(_, polled)| !polled.revents().is_empty());
         Some((!polled[0].revents().is_empty(), ready.map(|(source, _)| source).collect()))
+    }
+
+    /// How long nothing may happen before something is due.
+    fn patience(&self) -> Option<Timespec> {
+        let deadline = self.containers.values().filter_map(|container| container.network.deadline()).min()?;
+        Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn handle_network(&mut self, number: u32, token: Token) {
+        if let Some(container) = self.containers.get_mut(&number) {
+            container.network.handle(token);
+        }
     }
 
     fn handle(&mut self, number: u32, source: Source) {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -15,7 +14,7 @@ use super::links::{self, End, Place};
 use super::netlink::Netlink;
 use super::ports::{self, Port};
 use super::subnet::{self, DEVICE, SUBNETS, Subnet};
-use super::{Interface, refused};
+use super::{Interface, hardware_address, refused};
 use crate::error::{During, Result};
 use crate::spec::NamespaceKind;
 use crate::sys;
@@ -60,7 +59,7 @@ impl Switch {
     pub fn make() -> Result<Self> {
         let mut outer = Netlink::route().map_err(|errno| refused(NAME, "rtnetlink", errno))?;
         let (mut inner, host) =
-            in_new_namespace(|| Netlink::route().map_err(|errno| refused(NAME, "rtnetlink", errno)))?;
+            in_new_namespace(NAME, || Netlink::route().map_err(|errno| refused(NAME, "rtnetlink", errno)))?;
         let mtu = subnet::mtu();
         let (subnet, name) = lay_cable(&mut inner, &host, mtu)?;
         let made = |errno: Errno| refused(NAME, "a bridge", errno);
@@ -138,19 +137,12 @@ impl Switch {
     }
 }
 
-/// Hardware addresses that come from addresses are never mistaken for those of a container before.
-fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
-    let [a, b, c, d] = address.octets();
-    // Locally administered.
-    [0x02, 0x54, a, b, c, d]
-}
-
 /// Does `work` in a new network namespace; its result, and a handle on the namespace this process is in again.
-fn in_new_namespace<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, OwnedFd)> {
+pub fn in_new_namespace<T>(network: &str, work: impl FnOnce() -> Result<T>) -> Result<(T, OwnedFd)> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let own = rustix::fs::open("/proc/self/ns/net", flags, Mode::empty()).during("opening /proc/self/ns/net")?;
     let flag = NamespaceKind::Network.flag();
-    sys::unshare(flag).map_err(|errno| refused(NAME, "a network namespace", errno))?;
+    sys::unshare(flag).map_err(|errno| refused(network, "a network namespace", errno))?;
     let result = work();
     if sys::setns(own.as_fd(), flag).is_err() {
         // Cut off from the host's network this process is of no use.

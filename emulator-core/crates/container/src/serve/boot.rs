@@ -31,8 +31,8 @@ impl Helper {
             (None, true) => Some(self.default_filter()?),
             (None, false) => None,
         };
-        let attachment = self.networks.prepare(&boot.network)?;
-        match self.start(&boot, filter.as_ref(), &attachment) {
+        let mut attachment = self.networks.prepare(&boot.network)?;
+        match self.start(&boot, filter.as_ref(), &mut attachment) {
             Ok((process, cgroup)) => {
                 let pid = process.pid();
                 self.processes.insert(boot.process, process);
@@ -47,8 +47,9 @@ impl Helper {
         }
     }
 
-    fn start(&mut self, boot: &Boot, filter: Option<&Filter>, attachment: &Attachment) -> Result<(Served, Cgroup)> {
+    fn start(&mut self, boot: &Boot, filter: Option<&Filter>, attachment: &mut Attachment) -> Result<(Served, Cgroup)> {
         let spec = &boot.spec;
+        let (cable, other_end) = attachment.cable()?;
         let (streams, ends) = Ends::make(spec.process()?.terminal)?;
         let id = format!("guest-{}", boot.process);
         let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
@@ -63,12 +64,17 @@ impl Helper {
             gate: None,
             preserve_fds: 0,
             tied: true,
-            network: Some(Network { interface, names: boot.network.names(spec.hostname.as_deref(), interface) }),
+            network: Some(Network {
+                device: interface.map(|interface| (interface, cable)),
+                names: boot.network.names(spec.hostname.as_deref(), interface),
+            }),
         };
         let callbacks =
             Callbacks { state: &|_| String::new(), connect: &mut |pid| self.networks.connect(attachment, pid) };
-        let started = launch::launch(order, &mut self.mapper, callbacks)
-            .and_then(|launched| Served::start(boot.process, launched, ends));
+        let started = launch::launch(order, &mut self.mapper, callbacks).and_then(|launched| {
+            other_end.map_or(Ok(()), |socket| attachment.plug(&socket)).inspect_err(|_| launched.abandon())?;
+            Served::start(boot.process, launched, ends)
+        });
         match started {
             Ok(process) => Ok((process, cgroup)),
             Err(error) => {
