@@ -46,7 +46,7 @@ fn exchange(bytes: &[u8], loss: u32, slow: usize) -> [Vec<u8>; 2] {
                 _ => (&mut answerer, side),
             };
             while let Some(Sent { header, data }) = wires[1 - side].0.pop_front() {
-                if loss == 0 || random(&mut seed) % loss != 0 {
+                if loss == 0 || !random(&mut seed).is_multiple_of(loss) {
                     one.receive(&Segment { data: &data, ..header }, now, &mut |segment| wires[wire].put(segment));
                 }
             }
