@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::seal;
 use crate::state::Store;
 use args::{Args, Known, invalid};
 
@@ -68,6 +69,10 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
     let mut rest = args.rest.iter().cloned();
     let Some(command) = rest.next().filter(|_| !args.has("help")) else { return print(HELP) };
     let context = Context { store: Store::new(args.value("root").map(PathBuf::from)) };
+    if ["create", "run", "exec", "serve"].contains(&command.as_str()) {
+        // A copy of this process is going to be in a container.
+        seal::ensure()?;
+    }
     match command.as_str() {
         "create" => lifecycle::create(&context, rest, log),
         "start" => lifecycle::start(&context, rest),

@@ -61,6 +61,8 @@ pub struct Callbacks<'a> {
     pub state: &'a dyn Fn(Pid) -> String,
     /// Gives the namespace of a process its network device.
     pub connect: &'a mut dyn FnMut(Pid) -> Result<()>,
+    /// What there is to do while the process sets itself up.
+    pub meanwhile: &'a mut dyn FnMut(Pid) -> Result<()>,
 }
 
 /// A process of a container, made and not yet started.
@@ -122,6 +124,7 @@ fn accompany(spec: &Spec, launched: &Launched, callbacks: Callbacks<'_>) -> Resu
     process::raise_limits(Some(*pid), &process.rlimits)?;
     (callbacks.connect)(*pid)?;
     channel.send(&Go(String::new()))?;
+    (callbacks.meanwhile)(*pid)?;
     loop {
         match channel.receive()? {
             Some(Report::Hooks) => {

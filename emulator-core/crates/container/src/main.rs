@@ -29,11 +29,6 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Err(error) = seal::ensure() {
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "terrarium-container: {error}");
-        return ExitCode::FAILURE;
-    }
     let words: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
     cli::main(words.unwrap_or_default())
 }

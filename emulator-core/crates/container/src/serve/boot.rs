@@ -69,8 +69,11 @@ impl Helper {
                 names: boot.network.names(spec.hostname.as_deref(), interface),
             }),
         };
-        let callbacks =
-            Callbacks { state: &|_| String::new(), connect: &mut |pid| self.networks.connect(attachment, pid) };
+        let callbacks = Callbacks {
+            state: &|_| String::new(),
+            connect: &mut |pid| self.networks.connect(attachment, pid),
+            meanwhile: &mut |_| Ok(()),
+        };
         let started = launch::launch(order, &mut self.mapper, callbacks).and_then(|launched| {
             other_end.map_or(Ok(()), |socket| attachment.plug(&socket)).inspect_err(|_| launched.abandon())?;
             Served::start(boot.process, launched, ends)
