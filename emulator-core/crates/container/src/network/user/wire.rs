@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::packet::{ACK, Ends, FIN, Mac, RST, SYN, Segment};
 use super::{Key, container};
@@ -25,6 +25,9 @@ const FAR_END: u32 = 100;
 
 const NAME: &str = "user";
 
+/// Bytes of frames that may wait for this process.
+const WAITING: usize = 4 << 20;
+
 /// Our end of the cable.
 pub struct Wire {
     socket: OwnedFd,
@@ -34,6 +37,9 @@ pub struct Wire {
 impl Wire {
     /// Takes the packet socket.
     pub fn new(socket: OwnedFd, theirs: Mac, ours: Mac) -> Self {
+        // By itself it has room for three frames, and what is lost is waited for. Root may have more than everybody.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, WAITING)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, WAITING));
         Self { socket, ends: Ends { ours, theirs } }
     }
 
