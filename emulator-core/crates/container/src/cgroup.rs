@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod hierarchies;
 mod limits;
+pub mod oom;
 pub mod stats;
 
 use std::fs;

@@ -37,6 +37,26 @@ fn memory_is_limited_by_killing() {
 }
 
 #[test]
+fn events_tell_of_memory_that_has_run_out() {
+    as_root(|mut bundle| {
+        if !has("memory") {
+            return;
+        }
+        bundle.config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20});
+        bundle.start("box", "sleep 0.5; a=$(head -c 67108864 /dev/zero | tr '\\0' x); sleep 1");
+        let events = bundle.command(&["events", "--interval", "1s", "box"]);
+        assert_eq!(events.code, 0, "it ends with the container: {events:?}");
+        let kinds: Vec<_> = events
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["type"].clone())
+            .collect();
+        assert_eq!(kinds[0], "stats");
+        assert!(kinds.contains(&json!("oom")), "{kinds:?}");
+    });
+}
+
+#[test]
 fn a_limit_below_what_is_used_is_refused_where_that_is_to_be_checked() {
     as_root(|mut bundle| {
         if !has("memory") {
