@@ -117,7 +117,8 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::SetFlags { .. }
             | Step::SwapGs
             | Step::BeginShadow
-            | Step::EndShadow { .. }
+            | Step::EndShadow
+            | Step::LetInterrupt { .. }
     )
 }
 

@@ -12,12 +12,12 @@ impl Exec<'_> {
         if self.cpu.blocks.block(block).second_page.is_some() {
             pages.push(self.wrap((linear & PAGE_MASK).wrapping_add(PAGE_BYTES)));
         }
-        let mut global = pages.iter().all(|&page| self.cpu.tlb.is_global_code(page));
+        let mut global: Vec<bool> = pages.iter().map(|&page| self.cpu.tlb.is_global_code(page)).collect();
         let mut entry = self.cpu.blocks.entry_at(block, linear);
         if let Some(found) = entry {
             match self.pages_of_code(found, linear) {
                 Some(all) => {
-                    global &= all.iter().all(|&(_, global)| global);
+                    global.extend(all.iter().map(|&(_, global)| global));
                     pages.extend(all.iter().map(|&(page, _)| page));
                 }
                 None => {
@@ -31,6 +31,7 @@ impl Exec<'_> {
             self.cpu.blocks.cool_down(block);
         }
         let mode_bits = self.cpu.mode_bits;
+        let global = [global.iter().all(|&global| global), global.contains(&true)];
         self.cpu.blocks.remember_jump(linear, mode_bits, block, entry, &pages, global);
     }
 

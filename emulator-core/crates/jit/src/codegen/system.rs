@@ -7,6 +7,7 @@ use x86::seg;
 use super::{Codegen, at};
 use crate::ir::StopId;
 use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, WAITING, segment_base_offset};
+use crate::module::Callee;
 
 impl Codegen<'_> {
     /// Pushes which of the system flags in `mask` are set.
@@ -37,20 +38,26 @@ impl Codegen<'_> {
         self.sink().i64_eqz().i32_store8(at(shadow));
     }
 
-    pub(super) fn forget_shadow(&mut self) {
+    pub(super) fn end_shadow(&mut self) {
         let shadow = self.in_state(INTERRUPT_SHADOW);
         self.sink().i32_const(0).i32_const(0).i32_store8(at(shadow));
     }
 
-    pub(super) fn end_shadow(&mut self, after: StopId) {
-        let waiting = self.source.shared.context as u64 + WAITING;
-        self.forget_shadow();
-        self.sink().i32_const(0).i32_load(at(waiting));
+    pub(super) fn let_interrupt(&mut self, after: StopId) {
+        let [waiting, exit] = [WAITING, EXIT].map(|offset| at(self.source.shared.context as u64 + offset));
+        self.push_flags(eflags::IF);
+        self.sink().i64_const(0).i64_ne();
+        self.sink().i32_const(0).i32_load(waiting).i32_const(0).i32_ne().i32_and();
         self.open_if(BlockType::Empty);
-        let exit = self.source.shared.context as u64 + EXIT;
-        self.sink().i32_const(0).i32_const(Exit::Event as i32).i32_store(at(exit));
+        self.sink().i32_const(0).i32_const(Exit::Event as i32).i32_store(exit);
         self.leave_at(after);
         self.close();
+    }
+
+    pub(super) fn select_view(&mut self) {
+        self.push_context();
+        self.sink().call(Callee::SelectView as u32);
+        self.load_tlb();
     }
 
     fn in_state(&self, offset: u64) -> u64 {
