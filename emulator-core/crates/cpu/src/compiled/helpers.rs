@@ -7,9 +7,9 @@ use x86::instructions::system::Sys;
 use x86::{Engine, Op, Sem, Width};
 
 use super::Context;
-use crate::Exit;
 use crate::exec::Exec;
 use crate::state::eflags;
+use crate::{Cpu, Exit};
 
 const DONE: u32 = 0;
 const FAULT: u32 = 1;
@@ -80,19 +80,23 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
         exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
         return LEAVE;
     }
-    if !keeps_context(op) {
+    if !exec.cpu.keeps_context(op) {
         exec.cpu.refresh_context();
     }
     DONE
 }
 
-/// Whether what [`Cpu::refresh_context`](crate::Cpu) tells is as it was behind `op`, which has changed neither mode nor code.
-fn keeps_context(op: &Op) -> bool {
-    use Sys::{Cmps, Cmpxchg8b, Cmpxchg16b, Lods, Movs, Rdmsr, Rdtsc, Rdtscp, Scas, Stos};
-    matches!(
-        op.sem,
-        Sem::Int(_) | Sem::Sys(Movs | Stos | Lods | Cmps | Scas | Rdtsc | Rdtscp | Rdmsr | Cmpxchg8b | Cmpxchg16b)
-    )
+impl Cpu {
+    /// Whether what [`Cpu::refresh_context`] tells is as it was behind `op`, which has changed neither mode nor code.
+    fn keeps_context(&self, op: &Op) -> bool {
+        use Sys::{Cmps, Cmpxchg8b, Cmpxchg16b, LoadSegment, Lods, Movs, PopSegment, Rdmsr, Rdtsc, Rdtscp, Scas, Stos};
+        match op.sem {
+            Sem::Int(_) => true,
+            Sem::Sys(Movs | Stos | Lods | Cmps | Scas | Rdtsc | Rdtscp | Rdmsr | Cmpxchg8b | Cmpxchg16b) => true,
+            Sem::Sys(LoadSegment | PopSegment) => !self.context.ends_changed,
+            _ => false,
+        }
+    }
 }
 
 impl Exec<'_> {

@@ -231,7 +231,7 @@ impl Cpu {
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
         if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
-            self.context.ends = segment_ends(&self.state);
+            self.context.ends = segment_ends(&self.state, self.mode.flat);
         }
     }
 
