@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
+use crate::compiled::{Code, CodeCache, Entry, GlobalPages, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::pages::Pages;
 use crate::spaces::Spaces;
@@ -200,24 +200,26 @@ impl BlockCache {
         self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
     }
 
-    /// Remembers that `linear` leads to `block`, and where compiled code is entered there. `pages` are those that this relies on, all or some of which are
-    /// the same in all address spaces.
+    /// The jump that is remembered next relies on where the page at `linear` leads.
+    pub(crate) fn rely_on(&mut self, mode: u16, linear: u64) {
+        self.jump_pages[side(mode)].insert(linear >> PAGE_SHIFT);
+    }
+
+    /// Remembers that `linear` leads to `block`, and where compiled code is entered there.
     pub(crate) fn remember_jump(
         &mut self,
         linear: u64,
         mode: u16,
         block: u32,
         entry: Option<Entry>,
-        pages: &[u64],
-        [all_global, some_global]: [bool; 2],
+        global: GlobalPages,
     ) {
-        self.jump_pages[side(mode)].extend(pages.iter().map(|page| page >> PAGE_SHIFT));
         let at = jump_index(linear) as u16;
         if mode & USER != 0 {
-            if !some_global && entry.is_some() && self.user.len() <= MOST_KEPT {
+            if !global.some && entry.is_some() && self.user.len() <= MOST_KEPT {
                 self.user.push(at);
             }
-        } else if !all_global {
+        } else if !global.all {
             self.transient.push(at);
         }
         self.blocks[block as usize].linear = linear;

@@ -19,6 +19,7 @@ use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
+pub(crate) use entry::GlobalPages;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
