@@ -178,6 +178,7 @@ impl Emitter {
                 return self.string_element(op, sys)
                     || self.selector(op, sys)
                     || self.flags(op, sys)
+                    || self.time(sys)
                     || self.privileged(sys, followed);
             }
             Sem::Fpu(fpu) => return self.x87(op, fpu),

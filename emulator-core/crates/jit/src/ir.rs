@@ -258,6 +258,10 @@ pub(crate) enum Step {
         field: Field,
         value: Value,
     },
+    /// Guest time when the block began.
+    ReadTime {
+        value: Value,
+    },
     /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
     X87 {
         operation: X87Operation,
@@ -380,7 +384,7 @@ impl Step {
             Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
                 Again::Same
             }
-            Step::DivideWide { .. } | Step::X87 { .. } => Again::Same,
+            Step::DivideWide { .. } | Step::X87 { .. } | Step::ReadTime { .. } => Again::Same,
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
@@ -404,7 +408,7 @@ impl Step {
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
-            Step::SetFlags { .. } | Step::SwapGs => [None; 3],
+            Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
             Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
@@ -445,7 +449,7 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } | Step::ReadTime { .. } => None,
             Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
             Step::LetInterrupt { after } => Some(after),
             Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),

@@ -80,6 +80,8 @@ impl Codegen<'_> {
             Step::EndShadow => self.end_shadow(),
             Step::LetInterrupt { after } => self.let_interrupt(after),
             Step::SelectView => self.select_view(),
+            Step::ReadTime { value } if self.liveness.uses(value) > 0 => self.read_time(value),
+            Step::ReadTime { .. } => {}
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }

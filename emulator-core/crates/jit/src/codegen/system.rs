@@ -4,9 +4,9 @@ use cpu::{Exit, InterruptShadow, eflags};
 use wasm_encoder::BlockType;
 use x86::seg;
 
-use super::{Codegen, at};
-use crate::ir::StopId;
-use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, WAITING, segment_base_offset};
+use super::{Codegen, LEFT, at};
+use crate::ir::{StopId, Value};
+use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, TIME, WAITING, segment_base_offset};
 use crate::module::Callee;
 
 impl Codegen<'_> {
@@ -58,6 +58,18 @@ impl Codegen<'_> {
         self.push_context();
         self.sink().call(Callee::SelectView as u32);
         self.load_tlb();
+    }
+
+    /// As [`Context::time`](cpu::compiled::Context) says.
+    pub(super) fn read_time(&mut self, value: Value) {
+        const INSTRUCTIONS: i64 = 1000;
+        let [start, span, rate] = [0, 8, 16].map(|offset| TIME + offset);
+        self.load_context(start);
+        self.load_context(span);
+        self.sink().local_get(LEFT).i64_sub();
+        self.load_context(rate);
+        self.sink().i64_mul().i64_const(INSTRUCTIONS).i64_div_u().i64_add();
+        self.set_local(value);
     }
 
     fn in_state(&self, offset: u64) -> u64 {

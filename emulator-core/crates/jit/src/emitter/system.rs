@@ -1,14 +1,15 @@
 //! System instructions that kernels run at every turn, and of which little is left at privilege level 0.
 
-use cpu::compiled::ENABLED_PRIVILEGED;
+use cpu::compiled::{ENABLED_PRIVILEGED, ENABLED_TIME};
 use cpu::eflags;
 use x86::instructions::system::Sys;
 use x86::{Engine, Op, Width, flags, gpr_slot};
 
 use super::Emitter;
-use crate::ir::{Access, Field, Step, Value};
-use crate::layout::{SYSTEM_FLAGS, selector_offset};
+use crate::ir::{Access, Field, RAX, Step, Value};
+use crate::layout::{SYSTEM_FLAGS, TSC_OFFSET, selector_offset};
 
+const RDX: u8 = 2;
 const RSP: u8 = 4;
 const SYSTEM_FLAGS_FIELD: Field = Field { width: Width::W64, offset: SYSTEM_FLAGS, place: None };
 
@@ -121,6 +122,23 @@ impl Emitter {
         let pointer = self.add(stack, pointer, bytes);
         self.set_register(stack, slot, pointer);
         self.let_interrupt();
+    }
+
+    /// `RDTSC`, which runs by itself, so that it needs no more than the time when its block began; false where `sys` is something else.
+    pub(super) fn time(&mut self, sys: Sys) -> bool {
+        if sys != Sys::Rdtsc || self.retired > 0 {
+            return false;
+        }
+        self.require(ENABLED_TIME);
+        let now = self.graph.product(u64::MAX);
+        self.steps.push(Step::ReadTime { value: now });
+        let offset = self.load_field(Field { width: Width::W64, offset: TSC_OFFSET, place: None });
+        let counter = self.add(Width::W64, now, offset);
+        let half = self.imm(32);
+        let (low, high) = (self.truncate(Width::W32, counter), self.shr(counter, half));
+        self.set_register(Width::W32, gpr_slot(RAX as u8, false), low);
+        self.set_register(Width::W32, gpr_slot(RDX, false), high);
+        true
     }
 
     /// The instruction at work was the one behind an STI.
