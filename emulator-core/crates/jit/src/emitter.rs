@@ -155,7 +155,7 @@ impl Emitter {
             }
         } else {
             if in_shadow {
-                self.steps.push(Step::ForgetShadow);
+                self.steps.push(Step::EndShadow);
             }
             self.interpret(number, op);
         }
@@ -175,7 +175,11 @@ impl Emitter {
             }
             Sem::Simd(simd) => simd,
             Sem::Sys(sys) => {
-                return self.string_element(op, sys) || self.selector(op, sys) || self.privileged(sys, followed);
+                return self.string_element(op, sys)
+                    || self.selector(op, sys)
+                    || self.flags(op, sys)
+                    || self.time(sys)
+                    || self.privileged(sys, followed);
             }
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
@@ -304,6 +308,9 @@ impl Emitter {
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
+        if let Some(after) = self.after {
+            return after;
+        }
         let after = self.stop(None, false);
         self.after = Some(after);
         after

@@ -258,6 +258,10 @@ pub(crate) enum Step {
         field: Field,
         value: Value,
     },
+    /// Guest time when the block began.
+    ReadTime {
+        value: Value,
+    },
     /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
     X87 {
         operation: X87Operation,
@@ -287,12 +291,14 @@ pub(crate) enum Step {
     SwapGs,
     /// Begins the interrupt shadow of an STI, if IF is clear.
     BeginShadow,
-    /// Ends it, before an instruction that a helper runs; that sees whether an interrupt waits.
-    ForgetShadow,
-    /// Ends it; leaves where an interrupt waits.
-    EndShadow {
+    /// Ends it.
+    EndShadow,
+    /// Leaves where an interrupt waits and may come.
+    LetInterrupt {
         after: StopId,
     },
+    /// The TLB's tables are others, as EFLAGS.AC wants.
+    SelectView,
     /// An instruction that is not compiled, run by a helper.
     Interpret(Box<Interpreted>),
 }
@@ -378,13 +384,13 @@ impl Step {
             Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
                 Again::Same
             }
-            Step::DivideWide { .. } | Step::X87 { .. } => Again::Same,
+            Step::DivideWide { .. } | Step::X87 { .. } | Step::ReadTime { .. } => Again::Same,
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
             Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
             Step::SetFlags { .. } | Step::SwapGs => Again::Never,
-            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => Again::Never,
+            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => Again::Never,
             Step::Interpret(_) => Again::Never,
         }
     }
@@ -402,8 +408,8 @@ impl Step {
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
-            Step::SetFlags { .. } | Step::SwapGs => [None; 3],
-            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => [None; 3],
+            Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
+            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
@@ -443,9 +449,9 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
-            Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::ForgetShadow => None,
-            Step::EndShadow { after } => Some(after),
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } | Step::ReadTime { .. } => None,
+            Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
+            Step::LetInterrupt { after } => Some(after),
             Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,

@@ -19,6 +19,7 @@ use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
+pub(crate) use entry::GlobalPages;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
@@ -157,6 +158,9 @@ pub struct Context {
     pub waiting: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
+    /// Guest time: the first is when the run began, from where as many instructions as the second have passed when nothing is left of the slice, a thousand of
+    /// them in as many nanoseconds as the third.
+    pub time: [u64; 3],
     /// See [`SegmentEnds`]; as they are now, outside 64-bit mode.
     pub ends: SegmentEnds,
     /// `ends` may have changed.
@@ -182,6 +186,7 @@ impl Context {
             exit: 0,
             waiting: 0,
             raised: 0,
+            time: [0; 3],
             ends: [0; SEGMENT_ENDS],
             ends_changed: true,
             fault: None,
@@ -231,7 +236,7 @@ impl Cpu {
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
         if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
-            self.context.ends = segment_ends(&self.state);
+            self.context.ends = segment_ends(&self.state, self.mode.flat);
         }
     }
 
@@ -340,6 +345,7 @@ impl Exec<'_> {
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
         context.limit = limit;
+        context.time = cpu.clock.before(limit);
         context.exec = this;
         context.waiting = u32::from(self.bus.interrupt_asserted());
         cpu.refresh_context();
@@ -404,6 +410,9 @@ pub const ENABLED_USUAL_ROUNDING: u32 = 8;
 /// The privilege level is 0: CLI and the like do what they are for.
 pub const ENABLED_PRIVILEGED: u32 = 16;
 
+/// RDTSC is for this privilege level.
+pub const ENABLED_TIME: u32 = 32;
+
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
     const X87_MASKS: u16 = 0x3f;
@@ -424,6 +433,7 @@ fn enabled(state: &State) -> u32 {
         | bit(unit && quiet, ENABLED_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
         | bit(state.cpl == 0, ENABLED_PRIVILEGED)
+        | bit(state.cpl == 0 || state.cr4 & control::CR4_TSD == 0, ENABLED_TIME)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

@@ -77,8 +77,11 @@ impl Codegen<'_> {
             Step::SetFlags { clear, set } => self.set_flags(clear, set),
             Step::SwapGs => self.swap_gs(),
             Step::BeginShadow => self.begin_shadow(),
-            Step::ForgetShadow => self.forget_shadow(),
-            Step::EndShadow { after } => self.end_shadow(after),
+            Step::EndShadow => self.end_shadow(),
+            Step::LetInterrupt { after } => self.let_interrupt(after),
+            Step::SelectView => self.select_view(),
+            Step::ReadTime { value } if self.liveness.uses(value) > 0 => self.read_time(value),
+            Step::ReadTime { .. } => {}
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }
