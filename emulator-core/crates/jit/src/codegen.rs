@@ -52,10 +52,8 @@ enum Label {
     /// The guest goes back to the start of the block at work, to be interpreted from there: 0 for the reason of [`Label::Access`], 1 for that
     /// of [`Label::Operands`].
     Restart(usize),
-    /// The start of a block of the region.
+    /// The start of a block of the region, or of a gate.
     Block(usize),
-    /// Behind the dispatch at the head of a loop.
-    Dispatched(usize),
 }
 
 /// What locals are for.
@@ -109,6 +107,8 @@ struct Codegen<'a> {
     block: &'a Block,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
+    /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
+    pending: i64,
     /// A stop is being written.
     in_stop: bool,
     /// How often that asks for each value, and which values are asked for; zero and none otherwise.

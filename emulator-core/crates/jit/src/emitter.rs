@@ -30,7 +30,7 @@ use crate::ir::{
 pub(crate) struct Block {
     pub(crate) graph: Graph,
     pub(crate) steps: Vec<Step>,
-    /// What guest state each stop leaves behind. The last two are [`Block::end`] and [`Block::budget`].
+    /// What guest state each stop leaves behind. The last are [`Block::end`], [`Block::budget`] and both of [`Block::edge`].
     pub(crate) stops: Vec<Stop>,
     pub(crate) end: End,
     /// Offset of the block from the region's entry.
@@ -42,12 +42,17 @@ pub(crate) struct Block {
 impl Block {
     /// The end of the block, with cell [`RIP`] as the region has it.
     pub(crate) fn end(&self) -> StopId {
-        self.stops.len() - 2
+        self.stops.len() - 4
     }
 
     /// The same place for one who leaves the region there: with the address where the guest goes on.
     pub(crate) fn budget(&self) -> StopId {
-        self.stops.len() - 1
+        self.stops.len() - 3
+    }
+
+    /// The same for one who leaves because the block goes on elsewhere by its first or second way, unless it is [`End::Dynamic`].
+    pub(crate) fn edge(&self, which: usize) -> StopId {
+        self.stops.len() - 2 + which
     }
 }
 
@@ -264,10 +269,16 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
-        let mut cells = cells;
-        cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
+        let goes_on_at = self.address_behind(end);
+        let [taken, next] = match end {
+            End::Branch(_, targets) => targets.map(|offset| self.region_address(offset)),
+            _ => [goes_on_at; 2],
+        };
+        for address in [cells[RIP], goes_on_at, taken, next] {
+            let mut cells = cells;
+            cells[RIP] = address;
+            self.stops.push(Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None });
+        }
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }

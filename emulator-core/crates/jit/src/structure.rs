@@ -4,10 +4,11 @@
 //! others go on to comes behind a `block` around them, a block that is gone back to starts a `loop`. What does not fit (a jump into
 //! a loop, past its head) leaves the region and comes back by the jump cache.
 //!
-//! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so an entry inside
-//! is reached by its head, which looks which entry was meant: the head *dispatches* to it.
+//! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so where an entry lies
+//! inside there is a *gate* before the head, which looks which entry was meant. Ways round the loop that nobody takes who came in further inside lead to the head
+//! itself: in an inner loop that begins as the outer one does, nothing is looked at.
 
-/// Number of a block in its region. The one behind the last is the *root*, where the function starts.
+/// Number of a block in its region. The one behind the last is the *root*, where the function starts; then come gates.
 pub(crate) type BlockId = usize;
 
 /// What a block goes on to. Others are named by their number.
@@ -31,13 +32,14 @@ pub(crate) struct Structure {
     pub(crate) order: Vec<BlockId>,
     /// Blocks the function can be entered at, by the number of the entry.
     pub(crate) entries: Vec<BlockId>,
-    /// Blocks that a branch goes back to.
+    /// Blocks and gates that a branch goes back to.
     pub(crate) is_loop: Vec<bool>,
-    /// Blocks that have a label of their own: more than one branch goes forward to them, or somebody dispatches to them.
+    /// Blocks and gates that have a label of their own: more than one branch goes forward to them, or a gate or the root leads to them.
     is_join: Vec<bool>,
     tree: Tree,
     /// For every block where it goes on inside the region, first where its branch is taken.
     targets: Vec<Vec<Option<BlockId>>>,
+    gates: Gates,
     /// For every block the head of the innermost loop around it (of a head: around its loop), or the root.
     around: Vec<BlockId>,
 }
@@ -75,37 +77,46 @@ impl Structure {
                 entries.push(entry);
             }
         }
-        Structure::with_dispatch(entries, is_loop, loops.around, targets)
+        Structure::with_gates(entries, loops.around, targets)
     }
 
-    /// With branches from loop heads, and the root, to the entries that they dispatch to, instead of calls that come back.
-    fn with_dispatch(
-        entries: Vec<BlockId>,
-        is_loop: Vec<bool>,
-        around: Vec<BlockId>,
-        targets: Vec<Vec<Option<BlockId>>>,
-    ) -> Structure {
+    /// With gates, and their ways, instead of calls that come back.
+    fn with_gates(entries: Vec<BlockId>, around: Vec<BlockId>, targets: Vec<Vec<Option<BlockId>>>) -> Structure {
         let root = targets.len() - 1;
-        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
-        let mut is_join = vec![false; targets.len()];
+        let gates = Gates::of(root, &entries, &around);
+        let arrivals = |targets: &Vec<Option<BlockId>>| targets.iter().flatten().map(|&to| gates.arrival(to)).collect();
+        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(arrivals).collect();
+        successors.resize(root + 1 + gates.heads.len(), Vec::new());
+        let mut is_join = vec![false; successors.len()];
+        for (gate, &head) in gates.heads.iter().enumerate() {
+            successors[root + 1 + gate].push(head);
+            is_join[head] = true;
+        }
         for &entry in &entries {
             let mut target = entry;
             while target != root {
-                is_join[target] = true;
-                successors[around[target]].push(target);
+                let arrival = gates.arrival(target);
+                is_join[arrival] = true;
+                successors[gates.arrival(around[target])].push(arrival);
                 target = around[target];
             }
         }
         let tree = Tree::of(root, &successors);
-        let mut forward = vec![0; targets.len()];
+        let mut is_loop = vec![false; successors.len()];
+        let mut forward = vec![0; successors.len()];
         for (block, targets) in targets.iter().enumerate().filter(|&(block, _)| tree.place[block].is_some()) {
-            for &target in targets.iter().flatten().filter(|&&target| tree.place[target] > tree.place[block]) {
-                forward[target] += 1;
-                is_join[target] |= forward[target] > 1;
+            for &target in targets.iter().flatten() {
+                let arrival = gates.arrival(target);
+                if let Some(head) = [target, arrival].into_iter().find(|&head| tree.dominates(head, block)) {
+                    is_loop[head] = true;
+                } else if tree.place[arrival] > tree.place[block] {
+                    forward[arrival] += 1;
+                    is_join[arrival] |= forward[arrival] > 1;
+                }
             }
         }
         let order = tree.order.clone();
-        Structure { order, entries, is_loop, is_join, tree, targets, around }
+        Structure { order, entries, is_loop, is_join, tree, targets, gates, around }
     }
 
     /// The root.
@@ -113,19 +124,25 @@ impl Structure {
         self.targets.len() - 1
     }
 
+    /// Whether it is a block, not a gate or the root.
+    pub(crate) fn is_block(&self, block: BlockId) -> bool {
+        block < self.root()
+    }
+
+    /// The target `which` of `block`.
+    pub(crate) fn target(&self, block: BlockId, which: usize) -> Option<BlockId> {
+        self.targets[block][which]
+    }
+
     /// How `block` goes on to its target `which`.
     pub(crate) fn edge(&self, block: BlockId, which: usize) -> Edge {
-        match self.targets[block][which] {
-            None => Edge::Leaves,
-            Some(target) if self.tree.place[target] <= self.tree.place[block] => {
-                if self.is_loop[target] && self.tree.dominates(target, block) {
-                    Edge::Back(target)
-                } else {
-                    Edge::Leaves
-                }
-            }
-            Some(target) if self.is_join[target] => Edge::Joins(target),
-            Some(target) => Edge::Continues(target),
+        let Some(target) = self.target(block, which) else { return Edge::Leaves };
+        let arrival = self.gates.arrival(target);
+        match [target, arrival].into_iter().find(|&head| self.tree.dominates(head, block)) {
+            Some(head) => Edge::Back(head),
+            None if self.tree.place[arrival] < self.tree.place[block] => Edge::Leaves,
+            None if self.is_join[arrival] => Edge::Joins(arrival),
+            None => Edge::Continues(arrival),
         }
     }
 
@@ -145,23 +162,57 @@ impl Structure {
         self.order.iter().copied().filter(under).collect()
     }
 
-    /// For every entry, by number, the block that `head`, the head of a loop or the root, goes to for it: the entry, or the head of the next
-    /// loop on the way there; none where the entry is not inside, and `head` itself where it is that.
-    pub(crate) fn dispatch(&self, head: BlockId) -> Vec<Option<BlockId>> {
+    /// For every entry, by number, what `gate`, a gate or the root, leads to for it: the entry, or the gate of the next
+    /// loop on the way there, and its own loop's head where the entry is not inside.
+    pub(crate) fn dispatch(&self, gate: BlockId) -> Vec<BlockId> {
+        let head = self.gates.head(gate);
         let towards = |&entry: &BlockId| {
-            if entry == head {
-                return Some(head);
-            }
             let mut target = entry;
-            while target != self.root() {
+            while target != self.root() && target != head {
                 if self.around[target] == head {
-                    return Some(target);
+                    return self.gates.arrival(target);
                 }
                 target = self.around[target];
             }
-            None
+            head
         };
         self.entries.iter().map(towards).collect()
+    }
+}
+
+/// The gates of a region.
+struct Gates {
+    root: BlockId,
+    /// For every gate the head of its loop.
+    heads: Vec<BlockId>,
+    /// For every block, and the root, its gate if it has one.
+    of: Vec<Option<BlockId>>,
+}
+
+impl Gates {
+    fn of(root: BlockId, entries: &[BlockId], around: &[BlockId]) -> Gates {
+        let mut gates = Gates { root, heads: Vec::new(), of: vec![None; root + 1] };
+        for &entry in entries {
+            let mut head = around[entry];
+            while head != root {
+                if gates.of[head].is_none() {
+                    gates.heads.push(head);
+                    gates.of[head] = Some(root + gates.heads.len());
+                }
+                head = around[head];
+            }
+        }
+        gates
+    }
+
+    /// Where somebody who goes to `block` from outside of its loop arrives.
+    fn arrival(&self, block: BlockId) -> BlockId {
+        self.of[block].unwrap_or(block)
+    }
+
+    /// The head behind `gate`; the root, which is a gate too, has none but itself.
+    fn head(&self, gate: BlockId) -> BlockId {
+        if gate == self.root { gate } else { self.heads[gate - self.root - 1] }
     }
 }
 
