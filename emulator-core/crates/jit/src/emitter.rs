@@ -3,6 +3,7 @@
 mod engine;
 mod float;
 mod fused;
+mod look;
 mod range;
 mod shuffle;
 mod strings;
@@ -16,14 +17,15 @@ use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
 
+use look::Look;
 use range::Range;
 use x87::Stack;
 
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step,
-    Stop, StopId, Value, XMM,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Node, RCX, RIP,
+    Scalar, Step, Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -98,6 +100,8 @@ pub(crate) struct Emitter {
     required_by: Option<usize>,
     /// EFLAGS.DF has been looked at.
     upwards: bool,
+    /// What has to be looked at before the block goes on to anything that could not be done again.
+    look: Option<Look>,
     /// What is known of lanes of vectors.
     ranges: Vec<(Value, Lanes, Range)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
@@ -137,6 +141,7 @@ impl Emitter {
             required: 0,
             required_by: None,
             upwards: false,
+            look: None,
             ranges: Vec::new(),
             highs: [None; 16],
             stack: None,
@@ -160,7 +165,7 @@ impl Emitter {
             }
         } else {
             if in_shadow {
-                self.steps.push(Step::ForgetShadow);
+                self.push(Step::ForgetShadow);
             }
             self.interpret(number, op);
         }
@@ -185,7 +190,7 @@ impl Emitter {
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
         let before = (self.stops.len(), self.ranges.len());
-        let required = (self.required, self.required_by);
+        let (required, look) = ((self.required, self.required_by), self.look);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
             self.forget_overwritten_highs();
@@ -195,7 +200,7 @@ impl Emitter {
         self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
         self.ranges.truncate(before.1);
-        (self.required, self.required_by) = required;
+        ((self.required, self.required_by), self.look) = (required, look);
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
@@ -241,7 +246,7 @@ impl Emitter {
         let loaded = loaded.into_iter().map(|(cell, value)| (cell, before[cell], value)).collect();
         let op = number;
         let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
-        self.steps.push(Step::Interpret(Box::new(interpreted)));
+        self.push(Step::Interpret(Box::new(interpreted)));
     }
 
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
@@ -267,6 +272,7 @@ impl Emitter {
     }
 
     pub(crate) fn finish(mut self) -> Block {
+        self.take_look();
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
         let goes_on_at = self.address_behind(end);
@@ -390,7 +396,7 @@ impl Emitter {
             return;
         }
         let stop = self.stop_before(Some(exception));
-        self.steps.push(Step::Guard { condition, stop });
+        self.push(Step::Guard { condition, stop });
     }
 
     /// The address `offset` bytes behind the region's entry, in the code segment's width.
@@ -492,7 +498,7 @@ impl Emitter {
         let behind = self.graph.binary(Binary::Add, offset, bytes);
         let beyond = self.graph.binary(Binary::Below, end, behind);
         let stop = self.stop_before(None);
-        self.steps.push(Step::Guard { condition: beyond, stop });
+        self.push(Step::Guard { condition: beyond, stop });
         let base = self.graph.segment_base(segment, self.systems);
         let linear = self.graph.binary(Binary::Add, base, offset);
         self.graph.truncate(Width::W32, linear)
@@ -501,20 +507,26 @@ impl Emitter {
     fn load_access(&mut self, access: Access) -> Value {
         let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
-        self.steps.push(Step::Load { access, value, fault });
+        self.push(Step::Load { access, value, fault });
         value
     }
 
     fn load_for_write(&mut self, access: Access) -> (Value, Access) {
         let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
-        self.steps.push(Step::LoadForWrite { access, value, fault });
+        self.push(Step::LoadForWrite { access, value, fault });
         (value, access)
     }
 
     fn store_access(&mut self, access: Access, value: Value) {
+        let value = match self.graph.node(value) {
+            Node::Scalar(Scalar::Quadword(0), [vector, ..]) if access.width == Width::W32 => {
+                self.graph.doubleword(vector)
+            }
+            _ => value,
+        };
         let fault = self.stop_before(None);
-        self.steps.push(Step::Store { access, value, fault });
+        self.push(Step::Store { access, value, fault });
     }
 
     /// The dividend `high:low` of a division narrower than 64 bits, or of a 64-bit one whose high half only extends the
@@ -540,7 +552,7 @@ impl Emitter {
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3]) -> (Value, Value) {
         let fault = self.stop_before(Some(Exception::DivideError));
         let (quotient, remainder) = (self.graph.product(u64::MAX), self.graph.product(u64::MAX));
-        self.steps.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
+        self.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
         (quotient, remainder)
     }
 }

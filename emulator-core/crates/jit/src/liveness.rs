@@ -6,7 +6,7 @@
 
 use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
-use crate::ir::{Cell, End, Node, Stop, StopId, Value};
+use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value};
 
 /// See the module.
 pub(crate) struct Liveness {
@@ -69,6 +69,8 @@ impl Liveness {
                 Node::Product | Node::VectorProduct => found.push(value),
                 // A branch by it wants it as a condition, not as a number.
                 Node::Binary(op, a, b) if op.is_comparison() => pending.extend([a, b]),
+                // One instruction, and a place in another kind of register.
+                Node::Scalar(Scalar::Bits(_), [float, ..]) => pending.push(float),
                 _ if self.hot[value.index()] => found.push(value),
                 node => pending.extend(node.operands()),
             }

@@ -38,11 +38,16 @@ impl Codegen<'_> {
     }
 
     pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId) {
-        self.settle(value);
+        let float = self.stored_float(access.width, value);
+        self.settle(float.map_or(value, |(_, float)| float));
         self.check(access, Use::Write, fault);
         let offset = self.push_host(access.address, Use::Write);
-        self.value(value);
-        self.store_host(access.width, offset);
+        if let Some(float) = float {
+            self.store_float(value, float, offset);
+        } else {
+            self.value(value);
+            self.store_host(access.width, offset);
+        }
         self.leave_group();
     }
 

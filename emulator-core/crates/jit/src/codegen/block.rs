@@ -105,6 +105,10 @@ impl Codegen<'_> {
     }
 
     fn require(&mut self, enabled: u32, stop: StopId) {
+        if self.enabled & enabled == enabled {
+            return;
+        }
+        self.enabled |= enabled;
         let context = self.source.shared.context as u64;
         self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
         self.sink().i32_const(enabled as i32).i32_ne();
@@ -169,6 +173,7 @@ impl Codegen<'_> {
     /// Runs an instruction by its helper, on the cells it may look at in memory.
     fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
         let Interpreted { helper, stored, count, loaded, fault, after, .. } = interpreted;
+        self.enabled = 0;
         // They are asked for again below, and what is computed behind a condition is not there after it.
         for &(_, value) in stored {
             self.settle(value);

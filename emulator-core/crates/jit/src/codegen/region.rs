@@ -51,7 +51,9 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         consumed: Vec::new(),
         block: entry,
         liveness: Liveness::of(entry, needed[0], &[]),
+        constants: Vec::new(),
         pending: 0,
+        enabled: 0,
         locals: Vec::new(),
         in_stop: false,
         stop_uses: Vec::new(),
@@ -83,7 +85,9 @@ impl Codegen<'_> {
             self.sink().local_set(local_of(cell));
         }
         self.check_place(plan);
+        let begin = self.code.len();
         self.blocks_under(plan, plan.structure.root());
+        self.set_constants(begin);
         self.close();
         self.store_vectors();
         self.chain();
@@ -98,6 +102,15 @@ impl Codegen<'_> {
         self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Puts the constants that have been asked for into their locals, at `place` in the code.
+    fn set_constants(&mut self, place: usize) {
+        let behind = self.code.split_off(place);
+        for (constant, local) in core::mem::take(&mut self.constants) {
+            self.sink().v128_const(constant as i128).local_set(local);
+        }
+        self.code.extend(behind);
     }
 
     /// Where regions count: what is left of the slice counts from here on.
@@ -243,6 +256,7 @@ impl Codegen<'_> {
         let is_loop = plan.structure.is_loop[block];
         if is_loop {
             self.open_loop(Label::Block(block));
+            self.enabled = 0;
         }
         let joins = plan.structure.joins_under(block);
         for &join in joins.iter().rev() {
@@ -255,7 +269,7 @@ impl Codegen<'_> {
         }
         for &join in &joins {
             self.close();
-            self.pending = 0;
+            (self.pending, self.enabled) = (0, 0);
             self.blocks_under(plan, join);
         }
         if is_loop {
@@ -382,13 +396,13 @@ impl Codegen<'_> {
 
     /// By the first way where the top of the stack is not zero, else by the second.
     fn both_stay(&mut self, plan: &Plan<'_>, id: BlockId) {
-        let pending = self.pending + self.block.instructions as i64;
+        let (pending, enabled) = (self.pending + self.block.instructions as i64, self.enabled);
         self.put_cells_at_end();
         self.open_if(BlockType::Empty);
         self.pending = pending;
         self.go(plan, id, 0);
         self.sink().else_();
-        self.pending = pending;
+        (self.pending, self.enabled) = (pending, enabled);
         self.go(plan, id, 1);
         self.close();
         self.sink().unreachable();
@@ -426,6 +440,7 @@ impl Codegen<'_> {
         self.value(target);
         self.sink().local_set(TARGET);
         self.put_cells(&others);
+        let enabled = self.enabled;
         for (which, _) in expected {
             let Some(target) = plan.structure.target(id, which) else { continue };
             let start = self.source.blocks[target].start;
@@ -433,7 +448,7 @@ impl Codegen<'_> {
             self.region_address(start);
             self.sink().i64_eq();
             self.open_if(BlockType::Empty);
-            self.pending = 0;
+            (self.pending, self.enabled) = (0, enabled);
             self.go(plan, id, which);
             self.close();
         }

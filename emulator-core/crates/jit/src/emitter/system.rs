@@ -21,9 +21,9 @@ impl Emitter {
         }
         self.require(ENABLED_PRIVILEGED);
         match sys {
-            Sys::Cli => self.steps.push(Step::SetFlags { clear: eflags::IF, set: 0 }),
+            Sys::Cli => self.push(Step::SetFlags { clear: eflags::IF, set: 0 }),
             Sys::Swapgs => {
-                self.steps.push(Step::SwapGs);
+                self.push(Step::SwapGs);
                 self.systems += 1;
             }
             _ => {
@@ -67,6 +67,6 @@ impl Emitter {
     /// The instruction at work was the one behind an STI.
     pub(super) fn end_shadow(&mut self) {
         let after = self.stop_after();
-        self.steps.push(Step::EndShadow { after });
+        self.push(Step::EndShadow { after });
     }
 }
