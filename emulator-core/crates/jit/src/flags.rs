@@ -37,7 +37,7 @@ fn behind_one(block: BlockId, blocks: &[Block], structure: &Structure, before: i
 
 /// Whether the region may be left at the end of `block`: before a way back too, when the slice ends.
 fn may_leave(structure: &Structure, block: BlockId) -> bool {
-    structure.edges(block).any(|edge| matches!(edge, Edge::Leaves | Edge::Back(_)))
+    structure.edges(block).any(|edge| matches!(edge, Edge::Leaves | Edge::Back(_) | Edge::Enters(..)))
 }
 
 /// Which flags a block reads of those it finds.

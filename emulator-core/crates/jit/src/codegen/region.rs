@@ -291,7 +291,7 @@ impl Codegen<'_> {
 
     fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
         let first = self.first_value();
-        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_)));
+        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_) | Edge::Enters(..)));
         let source = self.source;
         self.block = &source.blocks[id];
         let mut leaves: Vec<_> = goes_back.then_some(self.block.budget()).into_iter().collect();
@@ -473,6 +473,11 @@ impl Codegen<'_> {
             Edge::Back(target) | Edge::Joins(target) => {
                 self.settle_left();
                 self.branch(Label::Block(target));
+            }
+            Edge::Enters(gate, number) => {
+                self.settle_left();
+                self.sink().i32_const(number as i32).local_set(ENTERED);
+                self.branch(Label::Block(gate));
             }
             Edge::Continues(target) => {
                 if plan.structure.is_loop[target] || !plan.structure.is_block(target) {

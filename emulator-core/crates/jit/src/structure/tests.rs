@@ -69,6 +69,16 @@ fn an_inner_loop_that_begins_as_the_outer_one_does_is_gone_round_behind_the_gate
     );
 }
 
+#[test]
+fn a_function_that_calls_itself_comes_back_by_the_gate() {
+    // 0 calls itself, and comes back at 1, or goes on to 2, which returns to 1; so does 1.
+    let mut flows = region(&[&[0, 2], &[1], &[1]]);
+    flows[0].resumes = Some(1);
+    let shape = Structure::of(&flows);
+    assert_eq!((shape.edge(0, 0), shape.edge(1, 0)), (Edge::Back(shape.dispatch(shape.root())[0]), Edge::Back(1)));
+    assert!(matches!(shape.edge(2, 0), Edge::Joins(_) | Edge::Enters(..)), "{:?}", shape.edge(2, 0));
+}
+
 /// A xorshift generator (G. Marsaglia, "Xorshift RNGs", 2003).
 struct Random(u64);
 
@@ -96,7 +106,7 @@ fn reached(shape: &Structure, avoided: Option<BlockId>) -> Vec<bool> {
         }
         pending.extend(shape.edges(block).filter_map(|edge| match edge {
             Edge::Leaves => None,
-            Edge::Back(next) | Edge::Joins(next) | Edge::Continues(next) => Some(next),
+            Edge::Back(next) | Edge::Joins(next) | Edge::Continues(next) | Edge::Enters(next, _) => Some(next),
         }));
     }
     seen
@@ -124,7 +134,7 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
                 let place = |block: BlockId| shape.order.iter().position(|&other| other == block);
                 match edge {
                     Edge::Leaves => {}
-                    Edge::Back(head) => {
+                    Edge::Back(head) | Edge::Enters(head, _) => {
                         assert!(shape.is_loop[head], "{targets:?} {resumes:?}");
                         let around = reached(&shape, Some(head));
                         assert!(!around[block], "a way into the loop of {head} past it: {targets:?} {resumes:?}");
