@@ -179,8 +179,17 @@ impl Tlb {
     #[inline(always)]
     pub fn select(&mut self, view: View) {
         self.view = view as usize;
+        self.selected = self.tables_of(view);
+    }
+
+    fn tables_of(&self, view: View) -> NonNull<Tables> {
         // SAFETY: `View` is below VIEWS, so the pointer stays inside the allocation.
-        self.selected = unsafe { self.tables.cast::<Tables>().add(view as usize) };
+        unsafe { self.tables.cast::<Tables>().add(view as usize) }
+    }
+
+    /// Address of the tables of `view`.
+    pub fn address(&self, view: View) -> usize {
+        self.tables_of(view).as_ptr() as usize
     }
 
     /// Address of the tables of the selected view.

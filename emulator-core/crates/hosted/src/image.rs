@@ -18,7 +18,7 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 impl Layout {
     pub(crate) const CONTEXT: usize = 0x100;
     pub(crate) const STATE: usize = 0x1000;
-    const TLB: usize = 0x4000;
+    pub(crate) const TLB: usize = 0x4000;
     pub(crate) const JUMPS: usize = 0x5_0000;
     const PAGES: usize = Self::JUMPS + jump_layout::ENTRIES * jump_layout::BYTES;
     /// All of linear memory: as many pages as the TLB can lead to.

@@ -63,6 +63,8 @@ pub(crate) enum Node {
     Vector(Vector, [Value; 3]),
     /// A number from vectors.
     Scalar(Scalar, [Value; 3]),
+    /// A floating-point number of the format of these lanes, which are scalar, by itself.
+    Float(Float, Lanes, [Value; 2]),
     /// A vector that a step makes.
     VectorProduct,
 }
@@ -82,14 +84,13 @@ pub(crate) enum Vector {
     Join,
     /// The first with one quadword, 0 or 1, replaced by the second, a number.
     Replace(u8),
+    /// The first with its lowest lane replaced by the second, a floating-point number.
+    Insert(Lanes),
     /// The upper lanes of the first operand stay in scalar forms.
     Float(FpOp, Lanes),
     /// All ones where the relation holds; as above.
     Compare(Relation, Lanes),
-    /// The first operand's upper part stays in scalar forms.
     Convert(ConvertOp),
-    /// The first with its lowest lane replaced by the second, a signed number.
-    FromInteger(Lanes),
     /// All ones where the exponent, biased, of a lane of the first is below the first of these, or not below the second.
     Outside(u16, u16, Lanes),
 }
@@ -103,12 +104,27 @@ pub(crate) enum Scalar {
     Doubleword,
     /// The sign bits of lanes of this width.
     Signs(u8),
-    /// 1 where the relation holds between the lowest lanes.
+    /// The bits of a floating-point number.
+    Bits(Lanes),
+    /// 1 where the relation holds between two floating-point numbers.
     Holds(Relation, Lanes),
-    /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
+    /// One as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
     /// 1 where some bit is one.
     Any,
+}
+
+/// What a floating-point number is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Float {
+    /// The lowest lane of a vector.
+    Lowest,
+    /// Two floating-point numbers; a square root has one.
+    Operation(FpOp),
+    /// One of the other format.
+    Converted,
+    /// A signed number.
+    FromInteger,
 }
 
 /// A relation of floating-point numbers.
@@ -468,6 +484,7 @@ impl Node {
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
+            Node::Float(float, _, [a, b]) => used([a, b, b], float.operands()),
             Node::Unary(_, a) => [Some(a), None, None],
             Node::Binary(_, a, b) => [Some(a), Some(b), None],
             Node::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
@@ -486,6 +503,15 @@ impl Vector {
             Vector::Shift(..) | Vector::Outside(..) => 1,
             Vector::BitSelect => 3,
             _ => 2,
+        }
+    }
+}
+
+impl Float {
+    fn operands(self) -> usize {
+        match self {
+            Float::Operation(op) if op != FpOp::Sqrt => 2,
+            _ => 1,
         }
     }
 }

@@ -35,7 +35,7 @@ pub use crate::system::FEW_ELEMENTS;
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
-use crate::tlb::PAGE_MASK;
+use crate::tlb::{PAGE_MASK, View};
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, Exit, InterruptShadow, State};
 
@@ -132,6 +132,8 @@ pub struct Shared {
     pub context: usize,
     /// Of the jump cache: [`JUMPS`] entries.
     pub jumps: usize,
+    /// Of the TLB's tables for user mode.
+    pub user_tlb: usize,
     /// Functions.
     pub helpers: Helpers,
 }
@@ -257,6 +259,7 @@ impl Cpu {
             state: core::ptr::from_ref::<State>(&self.state) as usize,
             context: core::ptr::from_ref::<Context>(&self.context) as usize,
             jumps: self.blocks.jumps_address(),
+            user_tlb: self.tlb.address(View::User),
             helpers: Helpers::addresses(),
         }
     }

@@ -28,15 +28,19 @@ impl Emitter {
         }
         self.require(ENABLED_PRIVILEGED);
         match sys {
-            Sys::Cli => self.steps.push(Step::SetFlags { clear: eflags::IF, set: 0 }),
+            Sys::Cli => self.push(Step::SetFlags { clear: eflags::IF, set: 0 }),
             Sys::Swapgs => {
-                self.steps.push(Step::SwapGs);
+                self.push(Step::SwapGs);
                 self.systems += 1;
             }
-            Sys::Clac => self.steps.extend([Step::SetFlags { clear: eflags::AC, set: 0 }, Step::SelectView]),
-            Sys::Stac => self.steps.extend([Step::SetFlags { clear: 0, set: eflags::AC }, Step::SelectView]),
+            Sys::Clac | Sys::Stac => {
+                let (clear, set) = if sys == Sys::Clac { (eflags::AC, 0) } else { (0, eflags::AC) };
+                self.push(Step::SetFlags { clear, set });
+                self.push(Step::SelectView);
+            }
             _ => {
-                self.steps.extend([Step::BeginShadow, Step::SetFlags { clear: 0, set: eflags::IF }]);
+                self.push(Step::BeginShadow);
+                self.push(Step::SetFlags { clear: 0, set: eflags::IF });
                 self.in_shadow = true;
             }
         }
@@ -58,7 +62,7 @@ impl Emitter {
                 // The upper half of a doubleword is not written (Intel SDM vol. 2, PUSH).
                 let width = if op.opsize == Width::W32 { Width::W16 } else { op.opsize };
                 let selector = self.load_selector(op.dst);
-                self.push(op.opsize, width, selector);
+                self.push_value(op.opsize, width, selector);
             }
             _ => return false,
         }
@@ -70,7 +74,7 @@ impl Emitter {
     }
 
     /// Makes room on the stack, and stores the low `width` of `value` there.
-    fn push(&mut self, room: Width, width: Width, value: Value) {
+    fn push_value(&mut self, room: Width, width: Width, value: Value) {
         let (stack, pointer) = (self.mode.stack, gpr_slot(RSP, false));
         let (before, bytes) = (self.register(stack, pointer), self.imm(room.bytes()));
         let address = self.sub(stack, before, bytes);
@@ -95,7 +99,7 @@ impl Emitter {
         let (system, status) = (self.and(system, shown), flags::status(self));
         let image = self.or(system, status);
         let image = self.truncate(w, image);
-        self.push(w, w, image);
+        self.push_value(w, w, image);
     }
 
     fn pop_flags(&mut self, w: Width) {
@@ -112,11 +116,11 @@ impl Emitter {
         let resumed = self.and(system, rf);
         let condition = self.or(changed, resumed);
         let stop = self.stop_before(None);
-        self.steps.push(Step::Guard { condition, stop });
+        self.push(Step::Guard { condition, stop });
         let (kept, interruptible) = (self.imm(!eflags::IF), self.imm(eflags::IF));
         let (kept, interruptible) = (self.and(system, kept), self.and(value, interruptible));
         let system = self.or(kept, interruptible);
-        self.steps.push(Step::StoreField { field: SYSTEM_FLAGS_FIELD, value: system });
+        self.push(Step::StoreField { field: SYSTEM_FLAGS_FIELD, value: system });
         flags::set_status(self, value);
         let bytes = self.imm(w.bytes());
         let pointer = self.add(stack, pointer, bytes);
@@ -131,7 +135,7 @@ impl Emitter {
         }
         self.require(ENABLED_TIME);
         let now = self.graph.product(u64::MAX);
-        self.steps.push(Step::ReadTime { value: now });
+        self.push(Step::ReadTime { value: now });
         let offset = self.load_field(Field { width: Width::W64, offset: TSC_OFFSET, place: None });
         let counter = self.add(Width::W64, now, offset);
         let half = self.imm(32);
@@ -143,12 +147,12 @@ impl Emitter {
 
     /// The instruction at work was the one behind an STI.
     pub(super) fn end_shadow(&mut self) {
-        self.steps.push(Step::EndShadow);
+        self.push(Step::EndShadow);
         self.let_interrupt();
     }
 
     fn let_interrupt(&mut self) {
         let after = self.stop_after();
-        self.steps.push(Step::LetInterrupt { after });
+        self.push(Step::LetInterrupt { after });
     }
 }
