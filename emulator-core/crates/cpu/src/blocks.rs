@@ -9,9 +9,10 @@ use rustc_hash::FxHashSet;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
+use crate::compiled::{Code, CodeCache, Entry, GlobalPages, Part, RegionPage, Targets, Translation};
 use crate::mode::USER;
 use crate::pages::Pages;
+use crate::spaces::Spaces;
 use crate::state::Mode;
 use crate::tlb::{LARGE_SHIFT, PAGE_BYTES};
 
@@ -84,6 +85,16 @@ pub(crate) struct Jump {
     block: u32,
 }
 
+/// Jumps to compiled user code kept of an address space that is not in force. What has more is learned again.
+const MOST_KEPT: usize = 512;
+
+/// Jumps that are not in force.
+struct KeptJumps {
+    jumps: Vec<Jump>,
+    /// The numbers of the pages that they rely on.
+    pages: FxHashSet<u64>,
+}
+
 /// Instructions to be run one after the other, a block or its beginning: what of a [`Block`] is looked at every time.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
@@ -130,6 +141,10 @@ pub(crate) struct BlockCache {
     generations: [u64; 2],
     /// Places in the jump cache of supervisor code in pages that are not global.
     transient: Vec<u16>,
+    /// Places of compiled user code, none of which is in a global page; past [`MOST_KEPT`] of them there may be more.
+    user: Vec<u16>,
+    /// The jumps of other address spaces.
+    spaces: Spaces<KeptJumps>,
     /// How often some of those were forgotten.
     transients_forgotten: u64,
     /// Numbers of the pages that the jump cache relies on, as the generations. A page too many would cost all jumps whenever the guest invalidates it.
@@ -155,6 +170,8 @@ impl BlockCache {
             targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
+            user: Vec::new(),
+            spaces: Spaces::new(),
             transients_forgotten: 0,
             jump_pages: [FxHashSet::default(), FxHashSet::default()],
             decoded: 0,
@@ -183,20 +200,27 @@ impl BlockCache {
         self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
     }
 
-    /// Remembers that `linear` leads to `block`, and where compiled code is entered there. `pages` are those that this relies on, and `global` says
-    /// that they are the same in all address spaces.
+    /// The jump that is remembered next relies on where the page at `linear` leads.
+    pub(crate) fn rely_on(&mut self, mode: u16, linear: u64) {
+        self.jump_pages[side(mode)].insert(linear >> PAGE_SHIFT);
+    }
+
+    /// Remembers that `linear` leads to `block`, and where compiled code is entered there.
     pub(crate) fn remember_jump(
         &mut self,
         linear: u64,
         mode: u16,
         block: u32,
         entry: Option<Entry>,
-        pages: &[u64],
-        global: bool,
+        global: GlobalPages,
     ) {
-        self.jump_pages[side(mode)].extend(pages.iter().map(|page| page >> PAGE_SHIFT));
-        if !global && mode & USER == 0 {
-            self.transient.push(jump_index(linear) as u16);
+        let at = jump_index(linear) as u16;
+        if mode & USER != 0 {
+            if !global.some && entry.is_some() && self.user.len() <= MOST_KEPT {
+                self.user.push(at);
+            }
+        } else if !global.all {
+            self.transient.push(at);
         }
         self.blocks[block as usize].linear = linear;
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
@@ -311,17 +335,62 @@ impl BlockCache {
     pub(crate) fn forget_jumps(&mut self) {
         self.generations = self.generations.map(|generation| generation + 1);
         self.transient.clear();
+        self.user.clear();
+        self.spaces.clear();
         self.jump_pages.iter_mut().for_each(FxHashSet::clear);
     }
 
     /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
     pub(crate) fn forget_local_jumps(&mut self) {
         self.generations[0] += 1;
+        self.user.clear();
         self.jump_pages[0].clear();
         self.transients_forgotten += u64::from(!self.transient.is_empty());
         for at in self.transient.drain(..) {
             self.jumps[usize::from(at)].tag = 0;
         }
+    }
+
+    /// The address space `to` takes the place of `from`, as [`crate::tlb::Tlb::switch`] says.
+    pub(crate) fn switch_space(&mut self, from: u16, to: u16, keep: bool) {
+        if from == to && keep {
+            return;
+        }
+        let kept = self.keep_jumps();
+        self.forget_local_jumps();
+        self.spaces.put(from, kept);
+        let Some(kept) = self.spaces.take(to).filter(|_| keep) else { return };
+        self.jump_pages[0] = kept.pages;
+        for jump in kept.jumps {
+            let at = jump_index(jump.linear);
+            self.jumps[at] = Jump { tag: self.tag(jump.tag as u16), ..jump };
+            self.user.push(at as u16);
+        }
+    }
+
+    /// The jumps of the address space in force that are to be kept. Those that are interpreted are not: there may be code for them by then.
+    fn keep_jumps(&mut self) -> KeptJumps {
+        let is_all = self.user.len() <= MOST_KEPT;
+        let mut jumps: Vec<Jump> = Vec::new();
+        for at in self.user.drain(..).filter(|_| is_all) {
+            let jump = &mut self.jumps[usize::from(at)];
+            let mode = jump.tag as u16;
+            if mode & USER != 0 && jump.tag >> 16 == self.generations[0] && jump.code != NO_CODE {
+                jumps.push(*jump);
+                jump.tag = 0;
+            }
+        }
+        KeptJumps { jumps, pages: core::mem::take(&mut self.jump_pages[0]) }
+    }
+
+    /// Drops what is kept of the address space `pcid`, which is not in force.
+    pub(crate) fn forget_space(&mut self, pcid: u16) {
+        self.spaces.take(pcid);
+    }
+
+    /// Drops what is kept of all address spaces that are not in force.
+    pub(crate) fn forget_spaces(&mut self) {
+        self.spaces.clear();
     }
 
     /// The same for addresses in the page of `linear`, which may be a `large` one.

@@ -19,6 +19,7 @@ mod msr;
 mod pages;
 mod reset;
 mod segments;
+mod spaces;
 mod state;
 mod stats;
 mod system;

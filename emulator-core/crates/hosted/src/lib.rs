@@ -42,7 +42,13 @@ impl Translator for HostedJit {
     fn prepare(&mut self, shared: &Shared) -> Enter {
         self.serves.set(Some(*shared));
         // Code is made for where the copies are.
-        let copies = Shared { state: Layout::STATE, context: Layout::CONTEXT, jumps: Layout::JUMPS, ..*shared };
+        let copies = Shared {
+            state: Layout::STATE,
+            context: Layout::CONTEXT,
+            jumps: Layout::JUMPS,
+            user_tlb: Layout::TLB,
+            ..*shared
+        };
         self.jit.prepare(&copies)
     }
 

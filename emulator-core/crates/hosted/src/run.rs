@@ -75,12 +75,13 @@ impl Machinery {
                 });
             linker.define(HOST, name, function).expect("a name of its own");
         }
-        let named: [(&str, Extern); 5] = [
+        let named: [(&str, Extern); 6] = [
             ("memory", memory.into()),
             ("table", table.into()),
             ("interpret", Func::wrap(&mut store, interpret).into()),
             ("transfer", Func::wrap(&mut store, transfer).into()),
             ("divide_wide", Func::wrap(&mut store, divide_wide).into()),
+            ("select_view", Func::wrap(&mut store, select_view).into()),
         ];
         for (name, item) in named {
             linker.define(HOST, name, item).expect("a name of its own");
@@ -135,6 +136,15 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
         // SAFETY: as in `run_operation`.
         unsafe { helper(shared.context as *mut Context, high, low, divisor, signed) }
     })
+}
+
+fn select_view(caller: Caller<'_, Running>, _: u32) {
+    beside(caller, |shared| {
+        // SAFETY: as in `run_operation`.
+        let helper: unsafe extern "C" fn(*mut Context) = unsafe { core::mem::transmute(shared.helpers.select_view) };
+        // SAFETY: as in `run_operation`.
+        unsafe { helper(shared.context as *mut Context) }
+    });
 }
 
 fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: Address) -> u64 {

@@ -19,6 +19,7 @@ use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
+pub(crate) use entry::GlobalPages;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
@@ -34,7 +35,7 @@ pub use crate::system::FEW_ELEMENTS;
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
-use crate::tlb::PAGE_MASK;
+use crate::tlb::{PAGE_MASK, View};
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, Exit, InterruptShadow, State};
 
@@ -131,6 +132,8 @@ pub struct Shared {
     pub context: usize,
     /// Of the jump cache: [`JUMPS`] entries.
     pub jumps: usize,
+    /// Of the TLB's tables for user mode.
+    pub user_tlb: usize,
     /// Functions.
     pub helpers: Helpers,
 }
@@ -157,6 +160,9 @@ pub struct Context {
     pub waiting: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
+    /// Guest time: the first is when the run began, from where as many instructions as the second have passed when nothing is left of the slice, a thousand of
+    /// them in as many nanoseconds as the third.
+    pub time: [u64; 3],
     /// See [`SegmentEnds`]; as they are now, outside 64-bit mode.
     pub ends: SegmentEnds,
     /// `ends` may have changed.
@@ -182,6 +188,7 @@ impl Context {
             exit: 0,
             waiting: 0,
             raised: 0,
+            time: [0; 3],
             ends: [0; SEGMENT_ENDS],
             ends_changed: true,
             fault: None,
@@ -231,7 +238,7 @@ impl Cpu {
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
         if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
-            self.context.ends = segment_ends(&self.state);
+            self.context.ends = segment_ends(&self.state, self.mode.flat);
         }
     }
 
@@ -252,6 +259,7 @@ impl Cpu {
             state: core::ptr::from_ref::<State>(&self.state) as usize,
             context: core::ptr::from_ref::<Context>(&self.context) as usize,
             jumps: self.blocks.jumps_address(),
+            user_tlb: self.tlb.address(View::User),
             helpers: Helpers::addresses(),
         }
     }
@@ -340,6 +348,7 @@ impl Exec<'_> {
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
         context.limit = limit;
+        context.time = cpu.clock.before(limit);
         context.exec = this;
         context.waiting = u32::from(self.bus.interrupt_asserted());
         cpu.refresh_context();
@@ -404,6 +413,9 @@ pub const ENABLED_USUAL_ROUNDING: u32 = 8;
 /// The privilege level is 0: CLI and the like do what they are for.
 pub const ENABLED_PRIVILEGED: u32 = 16;
 
+/// RDTSC is for this privilege level.
+pub const ENABLED_TIME: u32 = 32;
+
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
     const X87_MASKS: u16 = 0x3f;
@@ -424,6 +436,7 @@ fn enabled(state: &State) -> u32 {
         | bit(unit && quiet, ENABLED_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
         | bit(state.cpl == 0, ENABLED_PRIVILEGED)
+        | bit(state.cpl == 0 || state.cr4 & control::CR4_TSD == 0, ENABLED_TIME)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

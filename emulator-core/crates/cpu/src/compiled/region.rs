@@ -1,6 +1,7 @@
 //! Which blocks are compiled together: those that direct branches lead to from a hot one, and the functions it calls.
 //!
-//! A called function gets blocks of its own for every call, so that it is known where it comes back to; the code is a tree of calls then.
+//! A called function gets blocks of its own for every call, so that it is known where it comes back to; the code is a tree of calls then. One that calls itself does not:
+//! where it comes back to is one of the places behind those calls.
 
 use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
@@ -238,7 +239,9 @@ impl Forming<'_> {
         while at < self.members.len() && self.ops < MAX_OPS_BEFORE_CALL {
             let member = &self.members[at];
             let depth = member.depth + 1;
-            if let Some(comes_back_to) = member.next
+            if depth == 1 && self.calls(member).contains(&self.entry) {
+                self.members[at].targets.push(0);
+            } else if let Some(comes_back_to) = member.next
                 && depth <= MAX_DEPTH
             {
                 let call = Some(Call { depth, comes_back_to });
@@ -248,6 +251,19 @@ impl Forming<'_> {
                 }
             }
             at += 1;
+        }
+        self.return_from_own_calls();
+    }
+
+    /// Returns of the function that the region begins with are expected to lead to where it has called itself.
+    fn return_from_own_calls(&mut self) {
+        let calls_itself = |member: &&Member| member.depth == 0 && self.calls(member).contains(&self.entry);
+        let places: Vec<usize> = self.members.iter().filter(calls_itself).filter_map(|member| member.next).collect();
+        for at in 0..self.members.len() {
+            let member = &self.members[at];
+            if member.depth == 0 && self.last_op(member).is_some_and(is_return) {
+                self.members[at].targets.extend(&places);
+            }
         }
     }
 

@@ -77,8 +77,11 @@ impl Codegen<'_> {
             Step::SetFlags { clear, set } => self.set_flags(clear, set),
             Step::SwapGs => self.swap_gs(),
             Step::BeginShadow => self.begin_shadow(),
-            Step::ForgetShadow => self.forget_shadow(),
-            Step::EndShadow { after } => self.end_shadow(after),
+            Step::EndShadow => self.end_shadow(),
+            Step::LetInterrupt { after } => self.let_interrupt(after),
+            Step::SelectView => self.select_view(),
+            Step::ReadTime { value } if self.liveness.uses(value) > 0 => self.read_time(value),
+            Step::ReadTime { .. } => {}
             Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
         }
     }
@@ -105,23 +108,20 @@ impl Codegen<'_> {
     }
 
     fn require(&mut self, enabled: u32, stop: StopId) {
+        if self.enabled & enabled == enabled {
+            return;
+        }
+        self.enabled |= enabled;
         let context = self.source.shared.context as u64;
         self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
         self.sink().i32_const(enabled as i32).i32_ne();
-        self.leave_slowly_if(stop);
+        self.leave_if(Label::Operands, stop);
     }
 
     fn require_upwards(&mut self, stop: StopId) {
         self.push_flags(eflags::DF);
         self.sink().i64_eqz().i32_eqz();
-        self.leave_slowly_if(stop);
-    }
-
-    /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
-    fn leave_slowly_if(&mut self, stop: StopId) {
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Operands, stop);
-        self.close();
+        self.leave_if(Label::Operands, stop);
     }
 
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3], answers: [Value; 2], fault: StopId) {
@@ -176,6 +176,7 @@ impl Codegen<'_> {
     /// Runs an instruction by its helper, on the cells it may look at in memory.
     fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
         let Interpreted { helper, stored, count, loaded, fault, after, .. } = interpreted;
+        self.enabled = 0;
         // They are asked for again below, and what is computed behind a condition is not there after it.
         for &(_, value) in stored {
             self.settle(value);
@@ -343,9 +344,9 @@ impl Codegen<'_> {
     fn leave_with(&mut self, label: Label, stop: StopId) {
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
-        let retired = self.block.stops[stop].retired;
+        let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
-            self.sink().local_get(LEFT).i64_const(i64::from(retired)).i64_sub().local_set(LEFT);
+            self.sink().local_get(LEFT).i64_const(retired).i64_sub().local_set(LEFT);
         }
         if let Some(exception) = self.block.stops[stop].raised {
             debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");
