@@ -37,6 +37,35 @@ fn memory_is_limited_by_killing() {
 }
 
 #[test]
+fn groups_above_go_with_the_container_they_were_made_for() {
+    as_root(|mut bundle| {
+        if !has("pids") {
+            return;
+        }
+        let find = |name: &str| {
+            let found = outcome(Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "3", "-name", name]));
+            found.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let name = format!("test-{}", std::process::id());
+        bundle.config["linux"]["cgroupsPath"] = format!("/{name}/deep/box").into();
+        assert!(bundle.output("cat /proc/self/cgroup").contains(":/"));
+        assert_eq!(find(&name), Vec::<String>::new());
+        // What was there before stays.
+        let parents: Vec<_> =
+            find("cgroup.procs").into_iter().map(|file| file.replace("cgroup.procs", &name)).collect();
+        let made: Vec<_> =
+            parents.iter().filter(|path| path.matches('/').count() <= 5 && fs::create_dir(path).is_ok()).collect();
+        bundle.output("true");
+        let left = find(&name);
+        assert!(
+            !left.is_empty() && left.iter().all(|path| !std::path::Path::new(path).join("deep").exists()),
+            "{left:?}"
+        );
+        made.iter().for_each(|path| drop(fs::remove_dir(path)));
+    });
+}
+
+#[test]
 fn events_tell_of_memory_that_has_run_out() {
     as_root(|mut bundle| {
         if !has("memory") {
