@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
+use crate::compiled::{Code, CodeCache, Entry, Footing, Part, Targets, Translation};
 use crate::mode::USER;
 use crate::pages::Pages;
 use crate::state::Mode;
@@ -67,6 +67,8 @@ pub(crate) struct Block {
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
+    /// A region that it belongs to is being compiled.
+    under_way: bool,
     /// The linear address that led here last.
     linear: u64,
     /// It ends with a jump or call without a fixed target.
@@ -124,6 +126,8 @@ pub(crate) struct BlockCache {
     pub(crate) code: CodeCache,
     /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
+    /// How often all blocks were dropped: their numbers begin again.
+    pub(crate) epoch: u64,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
@@ -152,6 +156,7 @@ impl BlockCache {
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
+            epoch: 0,
             targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
@@ -268,13 +273,41 @@ impl BlockCache {
         &self.ops[block.first as usize..][..usize::from(block.count)]
     }
 
-    /// `blocks`, with their offsets from the first, the entry, have been compiled; they lie in `pages`.
-    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
-        let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
+    /// How often a block has been interpreted.
+    pub(crate) fn heat(&self, block: u32) -> u32 {
+        self.blocks.get(block as usize).map_or(0, Block::heat)
+    }
+
+    /// A region that `block` belongs to is being compiled: it becomes hot once more if it is still interpreted then.
+    pub(crate) fn postpone(&mut self, block: u32) -> bool {
+        let hot_at = self.hot_at;
+        let Some(block) = self.blocks.get_mut(block as usize).filter(|block| block.under_way) else { return false };
+        block.heat = hot_at / 2;
+        true
+    }
+
+    /// A region of these blocks is being compiled, or no more.
+    pub(crate) fn set_under_way(&mut self, footing: &Footing, under_way: bool) {
+        if footing.epoch == self.epoch {
+            for &(block, _) in &footing.members {
+                self.blocks[block as usize].under_way = under_way;
+            }
+        }
+    }
+
+    /// Nothing of what a region is made of has been dropped since it was formed.
+    pub(crate) fn stands(&self, footing: &Footing) -> bool {
+        footing.epoch == self.epoch && footing.members.iter().all(|&(block, _)| self.is_alive(block))
+    }
+
+    /// A region of `footing`, which stands, has been compiled.
+    pub(crate) fn add_code(&mut self, translation: &Translation, footing: Footing) {
+        let Footing { members, pages, .. } = footing;
+        let entry = |&place: &usize| (self.block(members[place].0).key, members[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
-        self.code.insert(translation.code, &entries, pages, self.parts(blocks));
+        self.code.insert(translation.code, &entries, pages, self.parts(&members));
         for &place in &translation.entries {
-            let index = blocks[place].0;
+            let index = members[place].0;
             let block = &mut self.blocks[index as usize];
             block.compiled = true;
             // Its code will be found when it is looked for again.
@@ -394,6 +427,7 @@ impl BlockCache {
             key,
             heat: 0,
             compiled: self.code.find(&key).is_some(),
+            under_way: false,
             linear: 0,
             indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
@@ -457,6 +491,7 @@ impl BlockCache {
 
     /// Drops all blocks.
     fn clear(&mut self) {
+        self.epoch += 1;
         self.ops.clear();
         self.blocks.clear();
         self.pages.clear();

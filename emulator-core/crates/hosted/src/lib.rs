@@ -46,11 +46,15 @@ impl Translator for HostedJit {
         self.jit.prepare(&copies)
     }
 
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>> {
+    fn begin(&mut self, regions: Vec<Region>) {
         for op in regions.iter().flat_map(|region| &region.blocks).flat_map(|block| &block.ops) {
             run::remember(op);
         }
-        self.jit.translate(regions)
+        self.jit.begin(regions);
+    }
+
+    fn finished(&mut self) -> Option<Vec<Option<Translation>>> {
+        self.jit.finished()
     }
 
     fn release(&mut self, code: Code) {

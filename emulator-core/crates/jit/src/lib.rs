@@ -16,6 +16,7 @@ mod flags;
 mod graph;
 mod groups;
 mod ir;
+mod job;
 mod layout;
 mod liveness;
 mod module;
@@ -34,8 +35,9 @@ use ir::End;
 use structure::{BlockId, Flow, Structure};
 
 pub use counters::Counters;
+pub use job::{Job, Work, job, work};
 pub use module::{RegionCode, named_module, region_module, stub_module};
-pub use translator::{Jit, Linker};
+pub use translator::{Answer, Jit, Linker};
 
 /// Whether there is code for anything in `mode`: not where alignment is checked, or where instructions run one by one.
 #[must_use]
@@ -46,7 +48,7 @@ pub fn compilable(mode: Mode) -> bool {
 /// A compiled region.
 pub struct Compiled {
     pub(crate) function: Function,
-    /// The operations that helpers are given, at the addresses that the code has.
+    /// The operations that helpers are given: at the addresses that the code has, where it is compiled in the memory that it runs in.
     pub(crate) ops: Vec<Vec<Op>>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
@@ -94,12 +96,12 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
     let apart = region.apart;
     let all = region.blocks.into_iter().enumerate();
-    let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
+    let sources: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block).collect();
     let source = codegen::Source {
         shared,
         mode: region.mode,
         blocks: &blocks,
-        ops: &ops,
+        sources: &sources,
         structure: &structure,
         vectors,
         apart,
@@ -107,6 +109,7 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
     };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
+    let ops = sources.into_iter().map(|block| block.ops).collect();
     Some(Compiled { function, ops, instructions, entries })
 }
 

@@ -2,12 +2,14 @@
 //!
 //! One instance of this module serves one machine in one worker: a panic (a bug of ours) poisons that instance alone.
 
+mod aside;
 mod linker;
 mod lockstep;
 mod source;
 mod words;
 
-use cpu::compiled::HOT;
+use aside::Aside;
+use cpu::compiled::{HOT, HOT_ASIDE};
 use linker::WasmLinker;
 use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
@@ -57,9 +59,10 @@ impl Machine {
         Ok(Machine { board })
     }
 
-    /// Compiles what runs often, from now on; with `profile` to code that counts what it does.
-    pub fn compile(&mut self, profile: bool) {
-        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(), profile)), HOT);
+    /// Compiles what runs often, from now on; with `profile` to code that counts what it does. `aside` is who does it, without a profile.
+    pub fn compile(&mut self, profile: bool, aside: Option<Aside>) {
+        let hot = if aside.is_some() && !profile { HOT_ASIDE } else { HOT };
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(aside), profile)), hot);
     }
 
     /// The regions that count, `HotRegion[]` of packages/core/src/profile.ts.

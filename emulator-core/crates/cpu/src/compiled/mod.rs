@@ -15,6 +15,8 @@ mod straddle;
 mod targets;
 pub mod x87;
 
+use std::collections::VecDeque;
+
 use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
@@ -22,7 +24,7 @@ pub use cache::Part;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
-pub(crate) use region::{Formed, RegionPage};
+pub(crate) use region::{Footing, Formed};
 pub use region::{Region, RegionBlock};
 use segments::segment_ends;
 pub use segments::{SEGMENT_ENDS, SegmentEnds, end_of_code, end_of_data};
@@ -41,12 +43,16 @@ use crate::{Cpu, Exit, InterruptShadow, State};
 /// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
 /// before those behind it, which then belong to its region.
 pub const HOT: u32 = 1_600;
+/// The same where a translator works aside: compiling costs the guest nothing, waiting for it does.
+pub const HOT_ASIDE: u32 = 800;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
 const BATCH: usize = 32;
 /// Instructions for which they wait at most, if there are fewer.
 const PATIENCE: u64 = 200_000;
+/// Batches under way at most in a translator that works aside: one more than it works at, so that it always has something to do.
+const UNDER_WAY: usize = 2;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,8 +95,15 @@ pub type Enter = unsafe extern "C" fn(u32, u32, i64);
 pub trait Translator {
     /// Makes what all regions share: how they are entered and left.
     fn prepare(&mut self, shared: &Shared) -> Enter;
-    /// Compiles `regions`; none for one that cannot be.
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>>;
+    /// Begins to compile `regions`.
+    fn begin(&mut self, regions: Vec<Region>);
+    /// What has become of the regions that were begun first and not told of yet; none while they are being compiled. A region that cannot be
+    /// has no translation.
+    fn finished(&mut self) -> Option<Vec<Option<Translation>>>;
+    /// It compiles while the guest runs on; otherwise what was begun is finished.
+    fn works_aside(&self) -> bool {
+        false
+    }
     /// Forgets a region that nothing enters any more.
     fn release(&mut self, code: Code);
     /// What it has done.
@@ -118,6 +131,8 @@ pub struct TranslatorStats {
     pub compile_ns: u64,
     /// The most of it at a time.
     pub longest_compile_ns: u64,
+    /// Nanoseconds compiling took aside, while the guest ran on.
+    pub aside_ns: u64,
     /// Regions that can be entered now.
     pub regions: u64,
 }
@@ -200,6 +215,8 @@ pub(crate) struct Compiler {
     hot: Vec<u32>,
     /// [`Cpu::retired`] when the first of them did.
     hot_since: u64,
+    /// What regions that are being compiled are made of, batch by batch, the oldest first.
+    under_way: VecDeque<Vec<Footing>>,
     /// Compiled code is entered once a run, for the length of one region.
     pub(crate) brief: bool,
 }
@@ -215,7 +232,7 @@ impl Cpu {
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
         self.compiler =
-            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, brief: false }));
+            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, under_way: VecDeque::new(), brief: false }));
     }
 
     /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
@@ -258,10 +275,14 @@ impl Cpu {
 
     /// Compiled code holds addresses: it is made for the place where the processor is, and again if that has changed.
     pub(crate) fn settle_compiler(&mut self) {
+        if self.compiler.is_none() {
+            return;
+        }
         let shared = self.shared();
         let Some(compiler) = &mut self.compiler else { return };
         if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
-            if !compiler.hot.is_empty() && self.retired - compiler.hot_since >= PATIENCE {
+            let has_waited = !compiler.hot.is_empty() && self.retired - compiler.hot_since >= PATIENCE;
+            if has_waited || !compiler.under_way.is_empty() {
                 self.compile_hot();
             }
             return;
@@ -273,17 +294,28 @@ impl Cpu {
         compiler.ready = Some((shared, compiler.translator.prepare(&shared)));
     }
 
-    /// Compiles what waits. Only between blocks: no compiled code runs.
+    /// Has what waits compiled, and takes what has been. Only between blocks: no compiled code runs.
     #[cold]
     #[inline(never)]
     pub(crate) fn compile_hot(&mut self) {
+        self.take_finished();
         let Some(compiler) = &mut self.compiler else { return };
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
+        let aside = compiler.translator.works_aside();
+        if aside && compiler.under_way.len() >= UNDER_WAY {
+            return;
+        }
+        let mut hot = core::mem::take(&mut compiler.hot);
+        if aside && hot.len() > BATCH {
+            // What becomes hot meanwhile may be hotter by then: the others wait.
+            hot.sort_by_key(|&block| core::cmp::Reverse(self.blocks.heat(block)));
+            compiler.hot = hot.split_off(BATCH);
+        }
         let mut formed: Vec<Formed> = Vec::new();
-        for block in core::mem::take(&mut compiler.hot) {
-            if !formed.iter_mut().any(|formed| formed.enter_at(block)) {
+        for block in hot {
+            if !self.blocks.postpone(block) && !formed.iter_mut().any(|formed| formed.enter_at(block)) {
                 formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
@@ -291,10 +323,24 @@ impl Cpu {
             return;
         }
         let (regions, footing): (Vec<_>, Vec<_>) =
-            formed.into_iter().map(|formed| (formed.region, (formed.members, formed.pages))).unzip();
-        for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
-            if let Some(translation) = translation {
-                self.blocks.add_code(&translation, &blocks, pages);
+            formed.into_iter().map(|formed| (formed.region, formed.footing)).unzip();
+        footing.iter().for_each(|footing| self.blocks.set_under_way(footing, true));
+        compiler.under_way.push_back(footing);
+        compiler.translator.begin(regions);
+        self.take_finished();
+    }
+
+    /// From now on what has been compiled may be entered.
+    fn take_finished(&mut self) {
+        let Some(compiler) = &mut self.compiler else { return };
+        while let Some(translations) = compiler.translator.finished() {
+            for (translation, footing) in translations.into_iter().zip(compiler.under_way.pop_front().unwrap_or_default()) {
+                self.blocks.set_under_way(&footing, false);
+                match translation {
+                    Some(translation) if self.blocks.stands(&footing) => self.blocks.add_code(&translation, footing),
+                    Some(translation) => compiler.translator.release(translation.code),
+                    None => (),
+                }
             }
         }
         if self.blocks.code.trim() {
@@ -314,7 +360,7 @@ impl Exec<'_> {
         }
         compiler.hot.push(block);
         let forced = self.cpu.blocks.hot_at == FORCED;
-        if forced || compiler.hot.len() >= BATCH {
+        if forced || compiler.hot.len() >= BATCH || compiler.translator.works_aside() {
             self.cpu.compile_hot();
         }
         forced

@@ -39,6 +39,8 @@ pub struct RegionBlock {
     pub start: i64,
     /// Its instructions; offsets in them are relative to the block.
     pub ops: Vec<Op>,
+    /// Where those lie in the memory of the processor's, one after the other: compiled code names them by their address.
+    pub home: usize,
     /// The block behind its last instruction, where execution may go on there now or, behind a call, later.
     pub next: Option<usize>,
     /// Blocks its branch leads to: the one at a fixed target, or those where one without a fixed target is expected to go, the likeliest first.
@@ -61,16 +63,23 @@ pub(crate) struct RegionPage {
 /// A region, and what it is made of.
 pub(crate) struct Formed {
     pub(crate) region: Region,
+    pub(crate) footing: Footing,
+}
+
+/// What a region is made of.
+pub(crate) struct Footing {
     /// Numbers of the blocks and their offsets from the entry, in the region's order; behind those, blocks that are parts of them.
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
+    /// [`BlockCache::epoch`] when it was formed.
+    pub(crate) epoch: u64,
 }
 
 impl Formed {
     /// Has it entered at `block` as well, if that belongs to it; false where it does not.
     pub(crate) fn enter_at(&mut self, block: u32) -> bool {
-        let members = self.members.iter().zip(&mut self.region.blocks);
+        let members = self.footing.members.iter().zip(&mut self.region.blocks);
         let own = members.filter(|((member, _), own)| *member == block && !own.called).map(|(_, own)| own).next();
         own.map(|own| own.entered = true).is_some()
     }
@@ -339,23 +348,24 @@ impl Forming<'_> {
     }
 
     fn finish(self) -> Formed {
-        let block = |member: &Member| RegionBlock {
-            start: member.start,
-            ops: self.ops(member),
-            next: member.next,
-            targets: member.targets.clone(),
-            called: member.depth > 0,
-            entered: false,
+        let block = |member: &Member| {
+            let ops = self.ops(member);
+            RegionBlock {
+                start: member.start,
+                home: ops.as_ptr() as usize,
+                ops,
+                next: member.next,
+                targets: member.targets.clone(),
+                called: member.depth > 0,
+                entered: false,
+            }
         };
         let entry = self.members.first().map(|member| self.cache.block(member.block).key);
         let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
-        Formed {
-            region,
-            members: self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect(),
-            pages: self.pages,
-        }
+        let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
+        Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }
     }
 }
 
