@@ -51,7 +51,7 @@ impl Hash for Key {
     }
 }
 
-/// A decoded block.
+/// A decoded block, as far as it is looked at whenever it is interpreted: forty bytes, of which there are some hundred thousand.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     /// Its first operation in [`BlockCache::ops`].
@@ -60,20 +60,32 @@ pub(crate) struct Block {
     pub(crate) count: u16,
     /// Length in bytes.
     pub(crate) bytes: u16,
-    /// Physical page its last instruction crosses into.
-    pub(crate) second_page: Option<u64>,
-    pub(crate) key: Key,
+    /// The linear address that led here last.
+    linear: u64,
+    /// The jump cache's tag when it did; 0 where it does no more.
+    tag: u64,
+    /// The blocks that were interpreted after it last: the one behind it, and another.
+    followers: [u32; 2],
     /// How often it has been interpreted.
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
     /// A region that it belongs to is being compiled.
     under_way: bool,
-    /// The linear address that led here last.
-    linear: u64,
-    /// It ends with a jump or call without a fixed target.
+    /// It ends with a jump or call without a fixed target, and where that goes is worth knowing.
     indirect: bool,
 }
+
+/// Where a block comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) key: Key,
+    /// Physical page its last instruction crosses into.
+    pub(crate) second_page: Option<u64>,
+}
+
+/// No block.
+const NO_BLOCK: u32 = u32::MAX;
 
 /// Where a linear address leads to.
 #[derive(Clone, Copy)]
@@ -84,16 +96,6 @@ pub(crate) struct Jump {
     pub(crate) code: u32,
     pub(crate) place: u32,
     block: u32,
-}
-
-/// Instructions to be run one after the other, a block or its beginning: what of a [`Block`] is looked at every time.
-#[derive(Clone, Copy)]
-pub(crate) struct Run {
-    first: u32,
-    /// Number of operations.
-    pub(crate) count: u16,
-    /// Length in bytes.
-    pub(crate) bytes: u16,
 }
 
 impl Block {
@@ -107,19 +109,39 @@ impl Block {
         self.linear
     }
 
-    /// Physical addresses and lengths of its bytes, by page.
-    fn ranges(&self) -> impl Iterator<Item = (u64, u16)> + use<> {
-        let phys = self.key.phys;
-        let in_first = self.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
-        let rest = self.bytes - in_first;
-        core::iter::once((phys, in_first)).chain(self.second_page.map(|second| (second, rest)))
+    /// Which of its followers is at `linear`.
+    #[inline(always)]
+    fn way_to(&self, linear: u64) -> usize {
+        usize::from(linear != self.linear.wrapping_add(u64::from(self.bytes)))
     }
+
+    /// Physical addresses and lengths of its bytes, which come from `origin`, by page.
+    fn ranges(&self, origin: Origin) -> impl Iterator<Item = (u64, u16)> + use<> {
+        let phys = origin.key.phys;
+        let in_first = origin.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
+        let rest = self.bytes - in_first;
+        core::iter::once((phys, in_first)).chain(origin.second_page.map(|second| (second, rest)))
+    }
+}
+
+/// Instructions to be run one after the other: a block or its beginning.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    first: u32,
+    /// Number of operations.
+    pub(crate) count: u16,
+    /// Length in bytes.
+    pub(crate) bytes: u16,
 }
 
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
     blocks: Vec<Block>,
+    /// By the number of the block.
+    origins: Vec<Origin>,
+    /// The block that has been interpreted last, if what comes now follows from that.
+    last: u32,
     pages: Pages,
     jumps: Box<[Jump]>,
     /// Compiled regions.
@@ -132,8 +154,8 @@ pub(crate) struct BlockCache {
     targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
     generations: [u64; 2],
-    /// Places in the jump cache of supervisor code in pages that are not global.
-    transient: Vec<u16>,
+    /// Supervisor code in pages that are not global: places in the jump cache, and blocks.
+    transient: Vec<(u16, u32)>,
     /// How often some of those were forgotten.
     transients_forgotten: u64,
     /// Numbers of the pages that the jump cache relies on, as the generations. A page too many would cost all jumps whenever the guest invalidates it.
@@ -152,6 +174,8 @@ impl BlockCache {
         BlockCache {
             ops: Vec::with_capacity(CAPACITY),
             blocks: Vec::new(),
+            origins: Vec::new(),
+            last: NO_BLOCK,
             pages: Pages::default(),
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
@@ -201,17 +225,19 @@ impl BlockCache {
     ) {
         self.jump_pages[side(mode)].extend(pages.iter().map(|page| page >> PAGE_SHIFT));
         if !global && mode & USER == 0 {
-            self.transient.push(jump_index(linear) as u16);
+            self.transient.push((jump_index(linear) as u16, block));
         }
-        self.blocks[block as usize].linear = linear;
+        let tag = self.tag(mode);
+        let known = &mut self.blocks[block as usize];
+        (known.linear, known.tag) = (linear, tag);
         let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
-        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
+        self.jumps[jump_index(linear)] = Jump { linear, tag, code, place, block };
     }
 
     /// Where compiled code can be entered at `linear`, which leads to `block`, if its pages lie where they should.
     pub(crate) fn entry_at(&self, block: u32, linear: u64) -> Option<Entry> {
-        let block = &self.blocks[block as usize];
-        if block.compiled && far_from_canonical_hole(linear) { self.code.find(&block.key) } else { None }
+        let is_compiled = self.blocks[block as usize].compiled;
+        if is_compiled && far_from_canonical_hole(linear) { self.code.find(&self.origin(block).key) } else { None }
     }
 
     /// There is no code for `block`: if there was, it may become hot again.
@@ -231,6 +257,31 @@ impl BlockCache {
         self.generations[side(mode)] + self.transients_forgotten
     }
 
+    /// The block at a linear address, where it is one that has followed the block interpreted last before, and is not compiled.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, linear: u64, mode: u16) -> Option<u32> {
+        let last = self.blocks.get(self.last as usize)?;
+        if last.indirect {
+            self.targets.note(self.last, linear);
+        }
+        let index = last.followers[last.way_to(linear)];
+        let next = self.blocks.get(index as usize)?;
+        if next.linear != linear || next.tag != self.tag(mode) || next.compiled {
+            return None;
+        }
+        self.last = index;
+        Some(index)
+    }
+
+    /// Block `index` at `linear` is interpreted now, and no block at all was known to follow the one before, or another.
+    #[inline(always)]
+    pub(crate) fn begin_after(&mut self, index: u32, linear: u64) {
+        if let Some(last) = self.blocks.get_mut(self.last as usize) {
+            last.followers[last.way_to(linear)] = index;
+        }
+        self.last = index;
+    }
+
     /// Counts that block `index` is interpreted; true when that makes it worth compiling.
     #[inline(always)]
     pub(crate) fn warm_up(&mut self, index: u32) -> bool {
@@ -238,25 +289,14 @@ impl BlockCache {
             return false;
         }
         let block = &mut self.blocks[index as usize];
-        if block.indirect {
-            self.targets.expect(index);
-        }
         let before = block.heat;
         block.heat = before.wrapping_add(1);
         before < self.hot_at && block.heat >= self.hot_at
     }
 
-    /// Where the block that has been interpreted last went, if that is worth knowing.
-    #[inline(always)]
-    pub(crate) fn note_target(&mut self, linear: u64) {
-        if self.targets.is_expected() {
-            self.targets.note(linear);
-        }
-    }
-
     /// What is interpreted next does not follow from what was interpreted last.
-    pub(crate) fn expect_no_target(&mut self) {
-        self.targets.expect_none();
+    pub(crate) fn forget_last(&mut self) {
+        self.last = NO_BLOCK;
     }
 
     /// Linear addresses where block `index`, which ends with a jump or call without a fixed target, went most often, the most frequent first.
@@ -266,7 +306,7 @@ impl BlockCache {
 
     /// Block `index` has not been dropped.
     pub(crate) fn is_alive(&self, index: u32) -> bool {
-        self.blocks.get(index as usize).is_some_and(|block| block.key.phys != Key::DROPPED)
+        self.origins.get(index as usize).is_some_and(|origin| origin.key.phys != Key::DROPPED)
     }
 
     pub(crate) fn ops_of(&self, block: Block) -> &[Op] {
@@ -303,7 +343,7 @@ impl BlockCache {
     /// A region of `footing`, which stands, has been compiled.
     pub(crate) fn add_code(&mut self, translation: &Translation, footing: Footing) {
         let Footing { members, pages, .. } = footing;
-        let entry = |&place: &usize| (self.block(members[place].0).key, members[place].1);
+        let entry = |&place: &usize| (self.origin(members[place].0).key, members[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
         self.code.insert(translation.code, &entries, pages, self.parts(&members));
         for &place in &translation.entries {
@@ -321,10 +361,10 @@ impl BlockCache {
     /// What `blocks`, the entry first, are made of. A function that is called from several places is there once.
     fn parts(&self, blocks: &[(u32, i64)]) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
-        for &(block, _) in blocks {
-            let block = self.block(block);
+        for &(index, _) in blocks {
+            let block = self.block(index);
             let mut linear = block.linear();
-            for (phys, bytes) in block.ranges() {
+            for (phys, bytes) in block.ranges(self.origin(index)) {
                 let part = Part { linear, phys, bytes };
                 if !parts.contains(&part) {
                     parts.push(part);
@@ -352,8 +392,9 @@ impl BlockCache {
         self.generations[0] += 1;
         self.jump_pages[0].clear();
         self.transients_forgotten += u64::from(!self.transient.is_empty());
-        for at in self.transient.drain(..) {
+        for (at, block) in self.transient.drain(..) {
             self.jumps[usize::from(at)].tag = 0;
+            self.blocks[block as usize].tag = 0;
         }
     }
 
@@ -373,6 +414,11 @@ impl BlockCache {
     #[inline(always)]
     pub(crate) fn block(&self, index: u32) -> Block {
         self.blocks[index as usize]
+    }
+
+    /// Where a block comes from.
+    pub(crate) fn origin(&self, index: u32) -> Origin {
+        self.origins[index as usize]
     }
 
     #[inline(always)]
@@ -404,7 +450,7 @@ impl BlockCache {
     /// The same for code at `linear`: mostly the block that was there before mappings changed.
     pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
         let jump = &self.jumps[jump_index(linear)];
-        let is_it = self.blocks.get(jump.block as usize).is_some_and(|block| block.key == *key);
+        let is_it = self.origins.get(jump.block as usize).is_some_and(|origin| origin.key == *key);
         if is_it { Some(jump.block) } else { self.find(key) }
     }
 
@@ -423,18 +469,21 @@ impl BlockCache {
             first,
             count,
             bytes,
-            second_page,
-            key,
+            linear: 0,
+            tag: 0,
+            followers: [NO_BLOCK; 2],
             heat: 0,
             compiled: self.code.find(&key).is_some(),
             under_way: false,
-            linear: 0,
-            indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
+            indirect: self.hot_at > 0
+                && ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
+        self.origins.push(Origin { key, second_page });
         self.decoded += 1;
         let is_new_page = core::iter::once(key.phys).chain(second_page).any(|phys| !self.holds_code(phys));
         if let Some(other) = self.pages.insert(&key, index) {
-            self.blocks[other as usize].key.phys = Key::DROPPED;
+            self.origins[other as usize].key.phys = Key::DROPPED;
+            self.blocks[other as usize].tag = 0;
         }
         if let Some(phys) = second_page {
             self.pages.insert_crossing(phys, index);
@@ -453,9 +502,9 @@ impl BlockCache {
         let mut dropped = self.code.invalidate(phys, bytes);
         let mut page = self.pages.take(phys);
         page.begin.retain(|&(_, index)| {
-            let block = &self.blocks[index as usize];
-            let hit = block.second_page.is_some()
-                || (block.key.phys < phys + bytes && phys < block.key.phys + u64::from(block.bytes));
+            let Origin { key, second_page } = self.origins[index as usize];
+            let end = key.phys + u64::from(self.blocks[index as usize].bytes);
+            let hit = second_page.is_some() || (key.phys < phys + bytes && phys < end);
             dropped |= hit && self.drop_block(index);
             !hit
         });
@@ -470,13 +519,13 @@ impl BlockCache {
 
     /// Drops a block, but for its place in a page that has been taken; false where it had been dropped.
     fn drop_block(&mut self, index: u32) -> bool {
-        let Block { key, first, count, .. } = self.block(index);
+        let (Block { first, count, .. }, Origin { key, .. }) = (self.block(index), self.origin(index));
         if key.phys == Key::DROPPED {
             return false;
         }
         self.invalidated += 1;
         self.pages.remove(&key);
-        self.blocks[index as usize].key.phys = Key::DROPPED;
+        self.origins[index as usize].key.phys = Key::DROPPED;
         for op in &self.ops[first as usize..][..usize::from(count)] {
             op.code.set(LEAVE);
         }
@@ -494,6 +543,8 @@ impl BlockCache {
         self.epoch += 1;
         self.ops.clear();
         self.blocks.clear();
+        self.origins.clear();
+        self.last = NO_BLOCK;
         self.pages.clear();
         self.targets = Targets::default();
         self.forget_jumps();

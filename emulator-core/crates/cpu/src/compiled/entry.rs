@@ -9,7 +9,7 @@ impl Exec<'_> {
     /// are not, it is of no use any more: it goes, and the block may become hot again.
     pub(crate) fn remember_jump(&mut self, linear: u64, block: u32) {
         let mut pages = vec![linear & PAGE_MASK];
-        if self.cpu.blocks.block(block).second_page.is_some() {
+        if self.cpu.blocks.origin(block).second_page.is_some() {
             pages.push(self.wrap((linear & PAGE_MASK).wrapping_add(PAGE_BYTES)));
         }
         let mut global = pages.iter().all(|&page| self.cpu.tlb.is_global_code(page));

@@ -44,7 +44,7 @@ use crate::{Cpu, Exit, InterruptShadow, State};
 /// before those behind it, which then belong to its region.
 pub const HOT: u32 = 1_600;
 /// The same where a translator works aside: compiling costs the guest nothing, waiting for it does.
-pub const HOT_ASIDE: u32 = 800;
+pub const HOT_ASIDE: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
 /// Regions that wait for their compilation, at most.
@@ -381,7 +381,7 @@ impl Exec<'_> {
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
-        cpu.blocks.expect_no_target();
+        cpu.blocks.forget_last();
         let before = cpu.retired;
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;

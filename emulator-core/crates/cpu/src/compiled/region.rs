@@ -7,7 +7,7 @@ use x86::instructions::integer::Int;
 use x86::instructions::system::Sys;
 use x86::{Op, RIP_SLOT, Sem, Width, seg};
 
-use crate::blocks::{Block, BlockCache, Key, MAX_REGION_OPS};
+use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
 use crate::tlb::PAGE_BYTES;
 
@@ -92,16 +92,16 @@ impl BlockCache {
         if !self.is_alive(entry) {
             return None;
         }
-        let first = self.block(entry);
-        if self.code.find(&first.key).is_some() {
+        let (first, key) = (self.block(entry), self.origin(entry).key);
+        if self.code.find(&key).is_some() {
             return None;
         }
         let page = |address: u64| address & !(PAGE_BYTES - 1);
-        let own = RegionPage { offset: 0, phys: page(first.key.phys) };
+        let own = RegionPage { offset: 0, phys: page(key.phys) };
         let mut forming = Forming {
             cache: self,
             page_at: &page_at,
-            mode: first.key.mode,
+            mode: key.mode,
             entry: first.linear(),
             knows_others: page_at(first.linear()) == Some(own.phys),
             pages: vec![own],
@@ -192,11 +192,11 @@ impl Forming<'_> {
         let block = self.cache.find(&Key { phys, mode: self.mode })?;
         let found = self.cache.block(block);
         let is_entry = self.members.is_empty();
-        let crossed = match found.second_page {
+        let crossed = match self.cache.origin(block).second_page {
             Some(second) => Some(self.page(self.behind(linear, PAGE_BYTES)).filter(|page| page.phys == second)?),
             None => None,
         };
-        let shadowed = self.shadowed(found);
+        let shadowed = self.shadowed(block);
         let ops = usize::from(found.count) + usize::from(shadowed.is_some());
         let fits = self.ops + ops <= MAX_REGION_OPS;
         let is_warm = found.heat() >= self.cache.hot_at / WARM;
@@ -224,9 +224,10 @@ impl Forming<'_> {
 
     /// The block that has been interpreted in the shadow of `sti`, if it is one: a single instruction ([`Mode::single`]). Only of those that compiled code does
     /// completely or leaves before they have done anything: it must not have ended the shadow when it leaves.
-    fn shadowed(&self, sti: Block) -> Option<u32> {
+    fn shadowed(&self, sti: u32) -> Option<u32> {
+        let (sti, origin) = (self.cache.block(sti), self.cache.origin(sti));
         let [op] = self.cache.ops_of(sti) else { return None };
-        let phys = sti.key.phys + u64::from(sti.bytes);
+        let phys = origin.key.phys + u64::from(sti.bytes);
         if op.sem != Sem::Sys(Sys::Sti) || phys.is_multiple_of(PAGE_BYTES) {
             return None;
         }
@@ -238,7 +239,7 @@ impl Forming<'_> {
             Sem::Sys(sys) => matches!(sys, Sys::Sysexit | Sys::Sysret),
             _ => false,
         };
-        (fits && found.second_page.is_none()).then_some(block)
+        (fits && self.cache.origin(block).second_page.is_none()).then_some(block)
     }
 
     /// Goes into the functions that members call, breadth first.
@@ -360,7 +361,7 @@ impl Forming<'_> {
                 entered: false,
             }
         };
-        let entry = self.members.first().map(|member| self.cache.block(member.block).key);
+        let entry = self.members.first().map(|member| self.cache.origin(member.block).key);
         let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
