@@ -25,11 +25,11 @@ export class AsideWorker {
   answer(job: Uint8Array): AsideAnswer {
     const start = performance.now();
     const work = this.#face.work(job);
-    const { module: bytes, slots, entries } = work;
+    const { module: bytes, slots, places } = work;
     work.free();
     const module = bytes.length === 0 ? {} : { module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
     if (module.module !== undefined) this.#tryOut(module.module, slots);
-    return { ...module, entries, moduleBytes: bytes.length, tookNs: Math.round((performance.now() - start) * 1e6) };
+    return { ...module, places, moduleBytes: bytes.length, tookNs: Math.round((performance.now() - start) * 1e6) };
   }
 
   /**

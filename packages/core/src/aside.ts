@@ -4,8 +4,8 @@
 export interface AsideAnswer {
   /** What it was compiled to; absent where nothing of it could be. */
   readonly module?: WebAssembly.Module;
-  /** Where the module's functions can be entered, in the core's words; empty where the job got lost. */
-  readonly entries: Uint32Array;
+  /** Places in the regions that the core wants to know of, in its own words; empty where the job got lost. */
+  readonly places: Uint32Array;
   /** Size of the module. */
   readonly moduleBytes: number;
   /** Nanoseconds the job took. */
@@ -23,4 +23,4 @@ export interface Aside {
 }
 
 /** The answer to a job that a thread took with it. */
-export const LOST: AsideAnswer = { entries: new Uint32Array(), moduleBytes: 0, tookNs: 0 };
+export const LOST: AsideAnswer = { places: new Uint32Array(), moduleBytes: 0, tookNs: 0 };

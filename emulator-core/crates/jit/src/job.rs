@@ -8,8 +8,8 @@ use cpu::Mode;
 use cpu::compiled::{Region, RegionBlock, Shared};
 use x86::Op;
 
-use crate::compile;
 use crate::module::{RegionCode, region_module};
+use crate::{Compiled, compile};
 
 /// A type of which a copy of the bytes is as good as the value, in another memory too.
 ///
@@ -86,8 +86,8 @@ pub struct Work {
     pub module: Vec<u8>,
     /// The slots it fills.
     pub slots: Vec<u32>,
-    /// [`crate::Compiled::entries`] of all regions, each behind their number, which is 0 where a region could not be compiled.
-    pub entries: Vec<u32>,
+    /// For each region [`crate::Compiled::entries`] and [`crate::Compiled::homes`], each behind their number; no entries where it could not be compiled.
+    pub places: Vec<u32>,
 }
 
 /// Does a job.
@@ -95,29 +95,30 @@ pub struct Work {
 /// # Safety
 /// `job` is a copy of what [`job`] of this very program gave.
 #[must_use]
-pub unsafe fn work(job: &[u8]) -> Work {
+pub unsafe fn work(job: &[MaybeUninit<u8>]) -> Work {
     let mut reader = Reader { job };
     // SAFETY: `job` has written these values in this order.
     let (shared, regions) = unsafe { reader.regions() };
-    let compiled: Vec<_> =
-        regions.into_iter().map(|(slot, region)| (slot, compile(region, &shared, None))).collect();
+    let compiled: Vec<_> = regions.iter().map(|(slot, region)| (*slot, compile(region, &shared, None))).collect();
     let codes: Vec<_> = compiled
         .iter()
         .filter_map(|(slot, compiled)| Some(RegionCode { slot: *slot, compiled: compiled.as_ref()? }))
         .collect();
     let module = if codes.is_empty() { Vec::new() } else { region_module(&codes) };
     let slots = codes.iter().map(|code| code.slot).collect();
-    let mut entries = Vec::new();
+    let mut places = Vec::new();
     for (_, compiled) in &compiled {
-        let places = compiled.as_ref().map_or(&[][..], |compiled| &compiled.entries);
-        entries.push(places.len() as u32);
-        entries.extend(places.iter().map(|&place| place as u32));
+        let of = |list: fn(&Compiled) -> &[usize]| compiled.as_ref().map_or(&[][..], list);
+        for list in [of(|compiled| &compiled.entries), of(|compiled| &compiled.homes)] {
+            places.push(list.len() as u32);
+            places.extend(list.iter().map(|&place| place as u32));
+        }
     }
-    Work { module, slots, entries }
+    Work { module, slots, places }
 }
 
 struct Reader<'a> {
-    job: &'a [u8],
+    job: &'a [MaybeUninit<u8>],
 }
 
 impl Reader<'_> {

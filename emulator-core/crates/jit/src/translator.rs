@@ -37,11 +37,11 @@ pub trait Linker {
     fn now(&self) -> u64;
 }
 
-/// What came of a job. Of one that got lost, nothing: no entries.
+/// What came of a job. Of one that got lost, nothing: no places.
 #[derive(Default)]
 pub struct Answer {
-    /// [`crate::Work::entries`].
-    pub entries: Vec<u32>,
+    /// [`crate::Work::places`].
+    pub places: Vec<u32>,
     /// Size of the module.
     pub module_bytes: u64,
     /// Nanoseconds it took.
@@ -54,8 +54,8 @@ pub struct Jit<L> {
     shared: Option<Shared>,
     /// Regions count what they do, and their code is kept for those who want to read it. They are compiled here.
     profiles: bool,
-    /// What is being compiled aside, the oldest first: slots and operations of regions.
-    sent: VecDeque<Vec<(u32, Vec<Vec<Op>>)>>,
+    /// What is being compiled aside, the oldest first: regions and their slots.
+    sent: VecDeque<Vec<(u32, Region)>>,
     /// What has been compiled here and not been told of.
     done: VecDeque<Vec<Option<Translation>>>,
     /// What may be entered, by slot.
@@ -94,7 +94,7 @@ impl<L: Linker> Jit<L> {
         Jit { linker, shared: None, profiles, sent, done, linked, modules, stats: TranslatorStats::default() }
     }
 
-    fn compile(&self, region: Region, shared: &Shared) -> Option<(Compiled, Option<Profile>)> {
+    fn compile(&self, region: &Region, shared: &Shared) -> Option<(Compiled, Option<Profile>)> {
         let counters = self.profiles.then(Box::<Counters>::default);
         let compiled = compile(region, shared, counters.as_deref())?;
         let profile = counters.map(|counters| Profile { counters, module: named_module(&compiled) });
@@ -129,8 +129,7 @@ impl<L: Linker> Jit<L> {
         }
         let regions: Vec<_> = regions.into_iter().map(|region| (self.linker.allocate(), region)).collect();
         if self.linker.send(&job(shared, &regions)) {
-            let ops = |region: Region| region.blocks.into_iter().map(|block| block.ops).collect();
-            self.sent.push_back(regions.into_iter().map(|(slot, region)| (slot, ops(region))).collect());
+            self.sent.push_back(regions);
             return Ok(());
         }
         regions.iter().for_each(|&(slot, _)| self.linker.free(slot));
@@ -138,7 +137,7 @@ impl<L: Linker> Jit<L> {
     }
 
     fn translate(&mut self, regions: Vec<Region>, shared: &Shared) -> Vec<Option<Translation>> {
-        let compiled: Vec<_> = regions.into_iter().map(|region| self.compile(region, shared)).collect();
+        let compiled: Vec<_> = regions.iter().map(|region| self.compile(region, shared)).collect();
         let slots: Vec<_> = compiled.iter().map(|one| one.as_ref().map(|_| self.linker.allocate())).collect();
         let codes: Vec<_> = slots
             .iter()
@@ -148,38 +147,47 @@ impl<L: Linker> Jit<L> {
         if !codes.is_empty() {
             self.link(&codes);
         }
-        let module = self.stats.modules;
-        let mut keep = |slot: u32, (compiled, profile): (Compiled, Option<Profile>)| {
-            self.linked.insert(slot, Linked { _ops: compiled.ops, module, profile });
-            Translation { code: Code(slot), entries: compiled.entries }
+        let mut keep = |(slot, region): (Option<u32>, Region), compiled: Option<(Compiled, Option<Profile>)>| {
+            let (Compiled { homes, entries, .. }, profile) = compiled?;
+            Some(self.keep(slot?, region, &homes, entries, profile))
         };
-        slots.into_iter().zip(compiled).map(|(slot, compiled)| Some(keep(slot?, compiled?))).collect()
+        slots.into_iter().zip(regions).zip(compiled).map(|(region, compiled)| keep(region, compiled)).collect()
     }
 
     /// What came of `regions`, which were sent.
-    fn take(&mut self, regions: Vec<(u32, Vec<Vec<Op>>)>, answer: &Answer) -> Vec<Option<Translation>> {
-        let mut words = answer.entries.iter().map(|&word| word as usize);
-        let entries: Vec<Vec<usize>> = regions
-            .iter()
-            .map(|_| {
-                let count = words.next().unwrap_or(0);
-                words.by_ref().take(count).collect()
-            })
-            .collect();
-        let compiled = entries.iter().filter(|entries| !entries.is_empty()).count();
+    fn take(&mut self, regions: Vec<(u32, Region)>, answer: &Answer) -> Vec<Option<Translation>> {
+        let mut words = answer.places.iter().map(|&word| word as usize);
+        let mut list = || -> Vec<usize> {
+            let count = words.next().unwrap_or(0);
+            words.by_ref().take(count).collect()
+        };
+        let places: Vec<_> = regions.iter().map(|_| (list(), list())).collect();
+        let compiled = places.iter().filter(|(entries, _)| !entries.is_empty()).count();
         if compiled > 0 {
             self.count_module(answer.module_bytes, compiled);
         }
-        let module = self.stats.modules;
-        let mut keep = |(slot, ops), entries: Vec<usize>| {
+        let mut keep = |(slot, region), (entries, homes): (Vec<usize>, Vec<usize>)| {
             if entries.is_empty() {
                 self.linker.free(slot);
                 return None;
             }
-            self.linked.insert(slot, Linked { _ops: ops, module, profile: None });
-            Some(Translation { code: Code(slot), entries })
+            Some(self.keep(slot, region, &homes, entries, None))
         };
-        regions.into_iter().zip(entries).map(|(region, entries)| keep(region, entries)).collect()
+        regions.into_iter().zip(places).map(|(region, places)| keep(region, places)).collect()
+    }
+
+    /// Keeps what the code of a region of the last module needs.
+    fn keep(
+        &mut self,
+        slot: u32,
+        mut region: Region,
+        homes: &[usize],
+        entries: Vec<usize>,
+        profile: Option<Profile>,
+    ) -> Translation {
+        let ops = homes.iter().map(|&place| core::mem::take(&mut region.blocks[place].ops)).collect();
+        self.linked.insert(slot, Linked { _ops: ops, module: self.stats.modules, profile });
+        Translation { code: Code(slot), entries }
     }
 }
 

@@ -20,7 +20,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub(crate) fn module(this: &AsideAnswer) -> Option<WebAssembly::Module>;
     #[wasm_bindgen(method, getter)]
-    pub(crate) fn entries(this: &AsideAnswer) -> Vec<u32>;
+    pub(crate) fn places(this: &AsideAnswer) -> Vec<u32>;
     #[wasm_bindgen(method, getter, js_name = moduleBytes)]
     pub(crate) fn module_bytes(this: &AsideAnswer) -> f64;
     #[wasm_bindgen(method, getter, js_name = tookNs)]
@@ -43,14 +43,16 @@ pub struct Work {
     pub module: Vec<u8>,
     /// The slots of the function table that it fills.
     pub slots: Vec<u32>,
-    /// Where its functions can be entered.
-    pub entries: Vec<u32>,
+    /// Places of blocks in the regions.
+    pub places: Vec<u32>,
 }
 
 /// Does a job that another instance of this module has sent.
 #[wasm_bindgen]
 pub fn work(job: &[u8]) -> Work {
+    // SAFETY: the same bytes, of which less is known.
+    let job = unsafe { core::slice::from_raw_parts(job.as_ptr().cast(), job.len()) };
     // SAFETY: `packages/core/src/aside-work.ts`, which calls this, is handed what `Aside::send_job` of another instance of this module sent.
-    let jit::Work { module, slots, entries } = unsafe { jit::work(job) };
-    Work { module, slots, entries }
+    let jit::Work { module, slots, places } = unsafe { jit::work(job) };
+    Work { module, slots, places }
 }

@@ -9,7 +9,7 @@ mod source;
 mod words;
 
 use aside::Aside;
-use cpu::compiled::{HOT, HOT_ASIDE};
+use cpu::compiled::HOT;
 use linker::WasmLinker;
 use machine::{Boot, Machine as Board, MachineError};
 use serde::Serialize;
@@ -61,8 +61,7 @@ impl Machine {
 
     /// Compiles what runs often, from now on; with `profile` to code that counts what it does. `aside` is who does it, without a profile.
     pub fn compile(&mut self, profile: bool, aside: Option<Aside>) {
-        let hot = if aside.is_some() && !profile { HOT_ASIDE } else { HOT };
-        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(aside), profile)), hot);
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(aside), profile)), HOT);
     }
 
     /// The regions that count, `HotRegion[]` of packages/core/src/profile.ts.

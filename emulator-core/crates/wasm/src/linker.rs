@@ -109,7 +109,7 @@ impl Linker for WasmLinker {
             self.instantiate(&module);
         }
         let (module_bytes, took_ns) = (answer.module_bytes() as u64, answer.took_ns() as u64);
-        Some(Answer { entries: answer.entries(), module_bytes, took_ns })
+        Some(Answer { places: answer.places(), module_bytes, took_ns })
     }
 
     fn free(&mut self, slot: u32) {

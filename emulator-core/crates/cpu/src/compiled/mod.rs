@@ -43,14 +43,22 @@ use crate::{Cpu, Exit, InterruptShadow, State};
 /// How often a block is best interpreted before it is compiled. It counts how often, not how long, so that of a function the first block becomes hot
 /// before those behind it, which then belong to its region.
 pub const HOT: u32 = 1_600;
-/// The same where a translator works aside: compiling costs the guest nothing, waiting for it does.
-pub const HOT_ASIDE: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
-/// Regions that wait for their compilation, at most.
-const BATCH: usize = 32;
-/// Instructions for which they wait at most, if there are fewer.
-const PATIENCE: u64 = 200_000;
+/// How regions wait for their compilation.
+struct Waiting {
+    /// So many are compiled together,
+    batch: usize,
+    /// or fewer, after so many instructions.
+    patience: u64,
+}
+
+/// Where the guest waits for the translator, the sum counts,
+const HERE: Waiting = Waiting { batch: 32, patience: 200_000 };
+/// and where it does not, how soon there is something.
+const ASIDE: Waiting = Waiting { batch: 8, patience: 50_000 };
+/// Where blocks are compiled before they run for the first time, none waits.
+const NOT: Waiting = Waiting { batch: 1, patience: 0 };
 /// Batches under way at most in a translator that works aside: one more than it works at, so that it always has something to do.
 const UNDER_WAY: usize = 2;
 
@@ -217,11 +225,27 @@ pub(crate) struct Compiler {
     hot_since: u64,
     /// What regions that are being compiled are made of, batch by batch, the oldest first.
     under_way: VecDeque<Vec<Footing>>,
+    /// Every block is compiled before it runs.
+    forced: bool,
     /// Compiled code is entered once a run, for the length of one region.
     pub(crate) brief: bool,
 }
 
 impl Compiler {
+    fn waiting(&self) -> Waiting {
+        match self.translator.works_aside() {
+            _ if self.forced => NOT,
+            true => ASIDE,
+            false => HERE,
+        }
+    }
+
+    /// Enough regions wait, or they have waited long enough by `now`.
+    fn has_waited(&self, now: u64) -> bool {
+        let Waiting { batch, patience } = self.waiting();
+        self.hot.len() >= batch || !self.hot.is_empty() && now - self.hot_since >= patience
+    }
+
     pub(crate) fn translator_stats(&self) -> TranslatorStats {
         self.translator.stats()
     }
@@ -231,8 +255,16 @@ impl Cpu {
     /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
-        self.compiler =
-            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, under_way: VecDeque::new(), brief: false }));
+        let (hot_blocks, under_way) = (Vec::new(), VecDeque::new());
+        self.compiler = Some(Box::new(Compiler {
+            translator,
+            ready: None,
+            hot: hot_blocks,
+            hot_since: 0,
+            under_way,
+            forced: hot == FORCED,
+            brief: false,
+        }));
     }
 
     /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
@@ -281,8 +313,7 @@ impl Cpu {
         let shared = self.shared();
         let Some(compiler) = &mut self.compiler else { return };
         if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
-            let has_waited = !compiler.hot.is_empty() && self.retired - compiler.hot_since >= PATIENCE;
-            if has_waited || !compiler.under_way.is_empty() {
+            if compiler.has_waited(self.retired) || !compiler.under_way.is_empty() {
                 self.compile_hot();
             }
             return;
@@ -303,15 +334,17 @@ impl Cpu {
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
-        let aside = compiler.translator.works_aside();
-        if aside && compiler.under_way.len() >= UNDER_WAY {
+        let now = self.retired;
+        if !compiler.has_waited(now) || compiler.under_way.len() >= UNDER_WAY {
             return;
         }
         let mut hot = core::mem::take(&mut compiler.hot);
-        if aside && hot.len() > BATCH {
-            // What becomes hot meanwhile may be hotter by then: the others wait.
+        let batch = compiler.waiting().batch;
+        if hot.len() > batch {
+            // The others wait: what becomes hot meanwhile may be hotter.
             hot.sort_by_key(|&block| core::cmp::Reverse(self.blocks.heat(block)));
-            compiler.hot = hot.split_off(BATCH);
+            compiler.hot = hot.split_off(batch);
+            compiler.hot_since = now;
         }
         let mut formed: Vec<Formed> = Vec::new();
         for block in hot {
@@ -334,7 +367,9 @@ impl Cpu {
     fn take_finished(&mut self) {
         let Some(compiler) = &mut self.compiler else { return };
         while let Some(translations) = compiler.translator.finished() {
-            for (translation, footing) in translations.into_iter().zip(compiler.under_way.pop_front().unwrap_or_default()) {
+            for (translation, footing) in
+                translations.into_iter().zip(compiler.under_way.pop_front().unwrap_or_default())
+            {
                 self.blocks.set_under_way(&footing, false);
                 match translation {
                     Some(translation) if self.blocks.stands(&footing) => self.blocks.add_code(&translation, footing),
@@ -359,8 +394,8 @@ impl Exec<'_> {
             compiler.hot_since = self.cpu.retired;
         }
         compiler.hot.push(block);
-        let forced = self.cpu.blocks.hot_at == FORCED;
-        if forced || compiler.hot.len() >= BATCH || compiler.translator.works_aside() {
+        let forced = compiler.forced;
+        if compiler.has_waited(self.cpu.retired) {
             self.cpu.compile_hot();
         }
         forced

@@ -23,7 +23,7 @@ pub(crate) struct Source<'a> {
     pub(crate) mode: Mode,
     pub(crate) blocks: &'a [Block],
     /// What each block comes from.
-    pub(crate) sources: &'a [RegionBlock],
+    pub(crate) sources: &'a [&'a RegionBlock],
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
@@ -308,7 +308,7 @@ impl Codegen<'_> {
             self.open_block(Label::Restart(1));
             self.open_block(Label::Restart(0));
         }
-        self.steps(&source.sources[id]);
+        self.steps(source.sources[id]);
         if goes_back {
             self.settle_for(self.block.budget());
         }
