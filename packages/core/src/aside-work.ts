@@ -39,7 +39,7 @@ export class AsideWorker {
   #tryOut(module: WebAssembly.Module, slots: Uint32Array): void {
     const most = Math.max(...slots);
     if (this.#table.length <= most) this.#table.grow(most + 1 - this.#table.length);
-    void new WebAssembly.Instance(module, this.#imports);
+    new WebAssembly.Instance(module, this.#imports);
     for (const slot of slots) {
       const region = this.#table.get(slot) as (...parameters: (bigint | number)[]) => void;
       try {
