@@ -249,14 +249,13 @@ impl Forming<'_> {
         while at < self.members.len() && self.ops < MAX_OPS_BEFORE_CALL {
             let member = &self.members[at];
             let depth = member.depth + 1;
-            if depth == 1 && self.calls(member).contains(&self.entry) {
-                self.members[at].targets.push(0);
-            } else if let Some(comes_back_to) = member.next
+            if let Some(comes_back_to) = member.next
                 && depth <= MAX_DEPTH
             {
                 let call = Some(Call { depth, comes_back_to });
                 for function in self.calls(member) {
-                    let called = self.function(function, call);
+                    let is_own = depth == 1 && function == self.entry;
+                    let called = if is_own { Some(0) } else { self.function(function, call) };
                     self.members[at].targets.extend(called);
                 }
             }
