@@ -36,6 +36,11 @@ export interface Port {
 export interface ContainerOptions {
   /** What runs as its first process, and its arguments; `["/bin/sh"]` where nobody says. */
   readonly command?: readonly string[];
+  /**
+   * Whether the first process is a small one of the runtime's, which starts the program, hands signals on to it and waits
+   * for processes that have lost their parent. Without, the program is the first process itself.
+   */
+  readonly init?: boolean;
   /** Environment variables to add. */
   readonly env?: Readonly<Record<string, string>>;
   /** Directory to run in; `/` where nobody says. */
@@ -85,6 +90,7 @@ export interface ResolvedNetwork {
 export interface ResolvedConfig {
   readonly rootfs: string;
   readonly command: readonly string[];
+  readonly init: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly user: { readonly uid: number; readonly gid: number };
@@ -111,6 +117,7 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
   return {
     rootfs: text("rootfs", config.rootfs),
     command: command.map((word) => text("command", word, true)),
+    init: config.init ?? false,
     env: variables(config.env ?? {}),
     cwd: absolute("cwd", config.cwd ?? "/"),
     user: { uid: whole("user", user.uid), gid: whole("user", user.gid) },

@@ -78,6 +78,7 @@ export class Container implements Guest {
       idmapped: isRoot(),
       overlay,
       defaultProtection: true,
+      init: config.init,
       network: config.network,
     } as const;
     const starting = helper.start(beginning, (_, bytes) => {
@@ -198,6 +199,11 @@ export class Container implements Guest {
 
   onExit(listener: (exit: Exit) => void): Disposable {
     return this.#exits.on(listener);
+  }
+
+  /** Calls `listener` whenever the container has run out of the memory it was given. */
+  onOom(listener: () => void): Disposable {
+    return this.#init.ooms.on(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

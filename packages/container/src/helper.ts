@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
-import { signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
+import { Emitter, signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import type { Port, ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
@@ -26,6 +26,7 @@ type Request =
       readonly idmapped: boolean;
       readonly overlay: boolean;
       readonly defaultProtection: boolean;
+      readonly init: boolean;
       readonly network: ResolvedNetwork;
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
@@ -68,6 +69,7 @@ type Reply =
   | { readonly type: "output"; readonly process: number; readonly stream: "stdout" | "stderr" }
   | { readonly type: "taken"; readonly process: number }
   | { readonly type: "exited"; readonly process: number; readonly code: number | null; readonly signal: number | null }
+  | { readonly type: "oom"; readonly process: number }
   | { readonly type: "done"; readonly request: number; readonly stats?: Readonly<Record<string, unknown>> }
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
@@ -89,6 +91,8 @@ export class Served implements GuestProcess {
   freezes = false;
   /** What the container, whose first process this is, has got of the network. */
   network: Given | undefined;
+  /** The container, whose first process this is, has run out of memory. */
+  readonly ooms = new Emitter<void>();
   readonly starting = Promise.withResolvers<void>();
   readonly output: Output;
   readonly #helper: Helper;
@@ -251,6 +255,9 @@ export class Helper {
         break;
       case "taken":
         process.take();
+        break;
+      case "oom":
+        process.ooms.emit();
         break;
       case "exited":
         this.#forget(process);

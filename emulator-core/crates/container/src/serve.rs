@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::namespaces::IdMapper;
@@ -47,6 +47,8 @@ enum Ready {
     Process(u32, Source),
     /// Of a container's network.
     Network(u32, Token),
+    /// A container's memory.
+    Oom(u32),
 }
 
 /// A container that runs.
@@ -55,6 +57,8 @@ struct Running {
     cgroup: Cgroup,
     filter: Option<Filter>,
     network: Attachment,
+    /// News of memory, where that is limited.
+    oom: Option<OomWatch>,
 }
 
 #[derive(Default)]
@@ -77,6 +81,7 @@ impl Helper {
                 match ready {
                     Ready::Process(number, source) => self.handle(number, source),
                     Ready::Network(number, token) => self.handle_network(number, token),
+                    Ready::Oom(number) => self.handle_oom(number),
                 }
             }
             self.containers.values_mut().for_each(|container| container.network.tick());
@@ -113,6 +118,10 @@ impl Helper {
             }
         }
         for (number, container) in &self.containers {
+            if let Some(watch) = &container.oom {
+                polled.push(PollFd::new(watch, PollFlags::IN));
+                sources.push(Ready::Oom(*number));
+            }
             for (token, fd, flags) in container.network.sources() {
                 polled.push(PollFd::from_borrowed_fd(fd, flags));
                 sources.push(Ready::Network(*number, token));
@@ -140,6 +149,13 @@ impl Helper {
     fn handle_network(&mut self, number: u32, token: Token) {
         if let Some(container) = self.containers.get_mut(&number) {
             container.network.handle(token);
+        }
+    }
+
+    fn handle_oom(&mut self, number: u32) {
+        let watch = self.containers.get_mut(&number).and_then(|container| container.oom.as_mut());
+        if watch.is_some_and(OomWatch::take) {
+            self.outbox.send(&Reply::Oom { process: number }, &[]);
         }
     }
 

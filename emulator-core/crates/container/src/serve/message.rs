@@ -46,6 +46,8 @@ pub struct Boot {
     pub overlay: bool,
     /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
     pub default_protection: bool,
+    /// Whether a process of this runtime is the first, and the program its child.
+    pub init: bool,
     pub network: Wanted,
 }
 
@@ -63,6 +65,8 @@ pub enum Reply<'a> {
     Taken { process: u32 },
     /// It has ended. Of a container: nothing is left of it.
     Exited { process: u32, code: Option<i32>, signal: Option<i32> },
+    /// The container has run out of memory.
+    Oom { process: u32 },
     /// A request has been done.
     Done {
         request: u32,
