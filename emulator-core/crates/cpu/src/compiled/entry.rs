@@ -30,7 +30,7 @@ impl Exec<'_> {
         }
         let page = linear & PAGE_MASK;
         self.rely_on(page, self.cpu.tlb.is_global_code(page), &mut global);
-        if self.cpu.blocks.block(block).second_page.is_some() {
+        if self.cpu.blocks.origin(block).second_page.is_some() {
             let second = self.wrap(page.wrapping_add(PAGE_BYTES));
             self.rely_on(second, self.cpu.tlb.is_global_code(second), &mut global);
         }

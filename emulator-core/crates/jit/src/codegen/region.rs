@@ -1,9 +1,9 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
-use cpu::compiled::{Shared, jump_layout};
+use cpu::compiled::{RegionBlock, Shared, jump_layout};
 use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
-use x86::{Op, Width, seg};
+use x86::{Width, seg};
 
 use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
@@ -22,8 +22,8 @@ pub(crate) struct Source<'a> {
     /// Mode of the region.
     pub(crate) mode: Mode,
     pub(crate) blocks: &'a [Block],
-    /// The operations of each block, for the helper that interprets some.
-    pub(crate) ops: &'a [Vec<Op>],
+    /// What each block comes from.
+    pub(crate) sources: &'a [&'a RegionBlock],
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
@@ -135,8 +135,8 @@ impl Codegen<'_> {
         if source.mode.flat {
             return;
         }
-        let ends = source.blocks.iter().zip(source.ops).map(|(block, ops)| {
-            let last = &ops[block.instructions - 1];
+        let ends = source.blocks.iter().zip(source.sources).map(|(block, of)| {
+            let last = &of.ops[block.instructions - 1];
             block.start + last.next_offset() as i64
         });
         let lowest = source.blocks.iter().map(|block| block.start).min().unwrap_or(0);
@@ -321,7 +321,7 @@ impl Codegen<'_> {
             self.settle_left();
         }
         let pending = self.pending;
-        self.steps(&source.ops[id]);
+        self.steps(source.sources[id]);
         for stop in leaves {
             self.settle_for(stop);
         }
