@@ -17,6 +17,10 @@ test("a guest's code is compiled by another thread", async () => {
 
 test("whoever asks a thread that has died learns that it did, and that its jobs are lost", async () => {
   const aside = startAside(await WebAssembly.compile(await readFile(CORE)));
+  expect(aside.ready(), "no thread comes up at once").toBe(false);
+  await vi.waitFor(() => {
+    expect(aside.ready()).toBe(true);
+  });
   // No job at all: the other instance of the core panics over it.
   expect(aside.send(new Uint8Array(3))).toBe(true);
   await vi.waitFor(() => {

@@ -8,5 +8,6 @@ onmessage = ({ data }: MessageEvent<WebAssembly.Module | Uint8Array>) => {
   if (data instanceof WebAssembly.Module) {
     face.initSync({ module: data });
     worker = new AsideWorker(face);
+    postMessage("ready");
   } else if (worker !== undefined) postMessage(worker.answer(data));
 };

@@ -9,15 +9,17 @@ import { LOST, type Aside, type AsideAnswer } from "./aside.js";
 export function startAside(module: WebAssembly.Module): Aside {
   const worker = new Worker(new URL("./aside-browser-worker.js", import.meta.url), { type: "module" });
   const answers: AsideAnswer[] = [];
-  let died = false;
-  worker.onmessage = ({ data }: MessageEvent<AsideAnswer>) => {
-    answers.push(data);
+  let [ready, died] = [false, false];
+  worker.onmessage = ({ data }: MessageEvent<"ready" | AsideAnswer>) => {
+    if (data === "ready") ready = true;
+    else answers.push(data);
   };
   worker.onerror = () => {
     died = true;
   };
   worker.postMessage(module);
   return {
+    ready: () => ready,
     send: (job) => {
       if (!died) worker.postMessage(job, [job.buffer]);
       return !died;

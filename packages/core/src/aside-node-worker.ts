@@ -10,3 +10,4 @@ const worker = new AsideWorker(face);
 port.on("message", (job: Uint8Array) => {
   port.postMessage(worker.answer(job));
 });
+port.postMessage("ready");

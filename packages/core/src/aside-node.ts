@@ -9,12 +9,14 @@ export function startAside(module: WebAssembly.Module): Aside {
   const script = new URL("./aside-node-worker.js", import.meta.url);
   const worker = new Worker(script, { workerData: { module, port: port2 }, transferList: [port2] });
   worker.unref();
-  let died = false;
+  let [ready, died] = [false, false];
   const die = (): void => {
     died = true;
   };
   worker.once("error", die).once("exit", die);
   return {
+    // Its first message says so.
+    ready: () => (ready ||= receiveMessageOnPort(port1) !== undefined),
     send: (job) => {
       if (!died) port1.postMessage(job, [job.buffer]);
       return !died;

@@ -14,6 +14,8 @@ export interface AsideAnswer {
 
 /** A thread that does jobs in the order in which they come. */
 export interface Aside {
+  /** Whether the thread has come up. Before that it takes no jobs. */
+  ready(): boolean;
   /** Sends a job; false where the thread has died. */
   send(job: Uint8Array<ArrayBuffer>): boolean;
   /** The answer to the oldest job that has none yet, if it is there. */

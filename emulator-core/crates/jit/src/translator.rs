@@ -21,7 +21,7 @@ pub trait Linker {
     fn link(&mut self, module: &[u8]);
     /// Empties a slot.
     fn free(&mut self, slot: u32);
-    /// There is somebody who compiles aside.
+    /// There is somebody who compiles aside, and takes jobs.
     fn has_aside(&self) -> bool {
         false
     }

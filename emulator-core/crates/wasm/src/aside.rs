@@ -10,6 +10,8 @@ extern "C" {
     pub type Aside;
 
     #[wasm_bindgen(method)]
+    pub(crate) fn ready(this: &Aside) -> bool;
+    #[wasm_bindgen(method)]
     fn send(this: &Aside, job: Uint8Array) -> bool;
     #[wasm_bindgen(method)]
     pub(crate) fn receive(this: &Aside) -> Option<AsideAnswer>;

@@ -1,5 +1,7 @@
 //! Puts modules that the core has written beside it: into its memory and its function table.
 
+use core::cell::Cell;
+
 use cpu::compiled::{Enter, Shared};
 use jit::{Answer, Job, Linker};
 use js_sys::{Function, Object, Reflect, Uint8Array, WebAssembly};
@@ -20,6 +22,8 @@ pub struct WasmLinker {
     host: Object,
     free: Vec<u32>,
     aside: Option<Aside>,
+    /// It has come up.
+    ready: Cell<bool>,
 }
 
 impl WasmLinker {
@@ -29,7 +33,7 @@ impl WasmLinker {
         let table: WebAssembly::Table = wasm_bindgen::function_table().unchecked_into();
         set(&host, "memory", &wasm_bindgen::memory());
         set(&host, "table", &table);
-        WasmLinker { table, host, free: Vec::new(), aside }
+        WasmLinker { table, host, free: Vec::new(), aside, ready: Cell::new(false) }
     }
 
     fn function(&self, slot: usize) -> Function {
@@ -91,7 +95,11 @@ impl Linker for WasmLinker {
     }
 
     fn has_aside(&self) -> bool {
-        self.aside.is_some()
+        let Some(aside) = &self.aside else { return false };
+        if !self.ready.get() {
+            self.ready.set(aside.ready());
+        }
+        self.ready.get()
     }
 
     fn send(&mut self, job: &Job) -> bool {
