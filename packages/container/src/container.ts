@@ -1,5 +1,7 @@
 /** A running container. */
 
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import {
   MachineError,
   parseDuration,
@@ -17,7 +19,6 @@ import {
   Emitter,
   SerialConsole,
   SIGKILL,
-  SIGTERM,
   toWire,
   type GuestProcess,
   type Output,
@@ -28,6 +29,16 @@ import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf } from "./oci.js";
 
 let created = 0;
+
+/** What overlayfs wants for a writable layer. */
+async function makeLayer(directory: string): Promise<void> {
+  for (const name of ["upper", "work"]) {
+    await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+      const [operation, reason] = [`making ${directory}`, (error as Error).message];
+      throw new MachineError("SYSTEM", `The layer ${directory} cannot be made: ${reason}.`, { operation, reason });
+    });
+  }
+}
 
 /** What `stats()` of a container tells; what the host does not count is missing. */
 export interface ContainerStats {
@@ -71,14 +82,16 @@ export class Container implements Guest {
 
   /** Makes a container. For `boot()`. */
   static async start(helper: Helper, config: ResolvedConfig): Promise<Container> {
-    const overlay = config.writes === "memory";
     const beginning = {
       type: "boot",
       spec: specOf(config),
       idmapped: isRoot(),
-      overlay,
+      overlay: config.writes !== "directory" && (config.writes !== "none" || config.lowers.length > 0),
+      lowers: config.lowers.map((path) => resolve(path)),
+      writable: typeof config.writes === "object" ? resolve(config.writes.layer) : null,
       defaultSeccomp: true,
     } as const;
+    if (typeof config.writes === "object") await makeLayer(config.writes.layer);
     const starting = helper.start(beginning, (_, bytes) => {
       console.receive(bytes);
     });
@@ -170,14 +183,14 @@ export class Container implements Guest {
   }
 
   /**
-   * Ends the container. With `grace` its first process is asked first (SIGTERM), and killed when it has not ended after
+   * Ends the container. With `grace` its first process is asked first (SIGTERM, or what its image says), and killed when it has not ended after
    * that long; without, it is killed at once.
    */
   async stop(options: { readonly grace?: Duration } = {}): Promise<void> {
     const grace = options.grace === undefined ? 0 : parseDuration(options.grace, "grace");
     if (this.#exit !== undefined) return;
     this.#stopping = true;
-    if (grace > 0) this.#init.kill(SIGTERM);
+    if (grace > 0) this.#init.kill(this.#config.stopSignal);
     const timer = setTimeout(() => {
       this.#init.kill(SIGKILL);
     }, grace);

@@ -10,6 +10,7 @@ import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/mach
 import { signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import type { OciProcess, OciSpec } from "./oci.js";
+import type { Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
 
@@ -24,6 +25,8 @@ type Request =
       readonly spec: OciSpec;
       readonly idmapped: boolean;
       readonly overlay: boolean;
+      readonly lowers: readonly string[];
+      readonly writable: string | null;
       readonly defaultSeccomp: boolean;
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
@@ -35,6 +38,7 @@ type Request =
       readonly mode: number;
     }
   | { readonly type: "copyOut"; readonly container: number; readonly process: number; readonly path: string }
+  | { readonly type: "work"; readonly process: number; readonly work: Work }
   | { readonly type: "write" | "end"; readonly process: number }
   | { readonly type: "signal"; readonly process: number; readonly signal: number }
   | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
@@ -58,7 +62,10 @@ type Reply =
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
 /** Requests that start a process, but for its number. */
-type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" }>, "process">;
+type Beginning = DistributiveOmit<
+  Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" | "work" }>,
+  "process"
+>;
 
 /** Requests that are answered, but for their number. */
 type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;

@@ -17,5 +17,9 @@ export interface ContainerErrorDetails {
   readonly CONTROLLER_MISSING: { readonly controller: string; readonly neededFor: string };
   readonly CGROUP_REFUSED: { readonly path: string; readonly reason: string };
   readonly HOOK_FAILED: { readonly path: string; readonly reason: string };
+  readonly ARCHIVE_REFUSED: { readonly entry: string; readonly reason: string };
+  readonly ARCHIVE_TOO_LARGE: { readonly limit: string };
+  readonly ARCHIVE_DAMAGED: { readonly reason: string };
+  readonly USER_UNKNOWN: { readonly user: string };
   readonly SYSTEM: { readonly operation: string; readonly reason: string };
 }

@@ -5,6 +5,8 @@ mod frames;
 mod message;
 mod served;
 
+pub use message::Failure;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,6 +23,7 @@ use crate::mounts::Layout;
 use crate::namespaces::IdMapper;
 use crate::seccomp::{self, Filter};
 use crate::spec::{Process, Spec, check_process};
+use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use message::{Reply, Request};
 use served::{Ends, Served, Source};
@@ -128,8 +131,9 @@ impl Helper {
 
     fn obey(&mut self, request: Request, data: &[u8]) {
         match request {
-            Request::Boot { process, spec, idmapped, overlay, default_seccomp } => {
-                let booted = self.boot(process, spec, Layout { idmapped, overlay }, default_seccomp);
+            Request::Boot { process, spec, idmapped, overlay, lowers, writable, default_seccomp } => {
+                let layout = Layout { idmapped, overlay, lowers, writable };
+                let booted = self.boot(process, spec, layout, default_seccomp);
                 self.answer(process, booted);
             }
             Request::Exec { container, process, spec } => {
@@ -143,6 +147,10 @@ impl Helper {
             }
             Request::CopyOut { container, process, path } => {
                 let started = self.copy(container, process, Task::CopyOut { path: path.into() });
+                self.answer(process, started);
+            }
+            Request::Work { process, work } => {
+                let started = self.work(process, work);
                 self.answer(process, started);
             }
             Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
@@ -247,6 +255,14 @@ impl Helper {
             task,
         })?;
         let process = Served::start(number, launched, ends)?;
+        let pid = process.pid();
+        self.processes.insert(number, process);
+        Ok(pid)
+    }
+
+    fn work(&mut self, number: u32, work: Work) -> Result<Pid> {
+        let (streams, ends) = Ends::make(false)?;
+        let process = Served::start(number, work::launch(work, streams)?, ends)?;
         let pid = process.pid();
         self.processes.insert(number, process);
         Ok(pid)

@@ -1,11 +1,14 @@
 //! What Node and the helper say to each other. Processes are numbered by Node; a container has the number of its first one.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
 use crate::spec::{Process, Spec};
+use crate::work::Work;
 
 /// From Node.
 #[derive(Debug, Deserialize)]
@@ -17,8 +20,13 @@ pub enum Request {
         spec: Box<Spec>,
         /// Files of root on the host are those of root in the container.
         idmapped: bool,
-        /// What is written goes to memory.
+        /// What is written goes elsewhere than to the root.
         overlay: bool,
+        /// Directories below the root's, topmost first.
+        #[serde(default)]
+        lowers: Vec<PathBuf>,
+        /// Where what is written is kept; in memory without.
+        writable: Option<PathBuf>,
         /// Whether the profile of this runtime is used where the configuration has none.
         default_seccomp: bool,
     },
@@ -28,6 +36,8 @@ pub enum Request {
     CopyIn { container: u32, process: u32, path: String, mode: u32 },
     /// Copies a file of the container to the process's output.
     CopyOut { container: u32, process: u32, path: String },
+    /// Works on a store of images.
+    Work { process: u32, work: Work },
     /// The bytes behind are for its input.
     Write { process: u32 },
     /// Its input ends.
