@@ -310,10 +310,9 @@ impl Helper {
 
     /// Node is gone: nothing outlives it.
     fn take_down(&mut self) {
-        for number in self.containers.keys() {
-            if let Some(init) = self.processes.get(number) {
-                init.signal(Signal::KILL.as_raw(), false);
-            }
+        // Work on a store would wait for its input, whose other end is here.
+        for process in self.processes.values() {
+            process.signal(Signal::KILL.as_raw(), false);
         }
         for container in self.containers.values().filter(|container| container.cgroup.is_frozen()) {
             let _ = container.cgroup.freeze(false);

@@ -8,7 +8,7 @@ import { perform } from "../work.js";
 import { BlobDirectory, collect, one, onDisk, writeDurably } from "./blobs.js";
 import { compressionOf, decompressed } from "./compression.js";
 import { MEDIA, parseConfig, parseIndex, REF_NAME, type Descriptor } from "./format/documents.js";
-import { Fields, invalid, MAX_DOCUMENT_BYTES, parseJson } from "./format/json.js";
+import { invalid, MAX_DOCUMENT_BYTES, parseJson, type Fields } from "./format/json.js";
 import { partsOf } from "./format/digest.js";
 import type { Place } from "./format/reference.js";
 import type { OpenedImage } from "./image.js";

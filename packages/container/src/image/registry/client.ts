@@ -91,7 +91,7 @@ export class RegistryClient {
             clearTimeout(timer);
           });
         if (next.done) return;
-        yield next.value as Uint8Array;
+        yield next.value;
       }
     } finally {
       await reader.cancel().catch(() => undefined);
@@ -135,7 +135,7 @@ export class RegistryClient {
         signal: AbortSignal.any(signals),
         ...(bytes === undefined ? {} : { body: bytes instanceof Uint8Array ? bytes : ReadableStream.from(bytes) }),
         ...(bytes === undefined ? {} : { duplex: "half" }),
-      } as RequestInit);
+      });
     } catch (error) {
       throw this.#failure(error);
     }
@@ -199,7 +199,7 @@ export class RegistryClient {
   }
 
   #failure(error: unknown): MachineError {
-    if (error instanceof MachineError) return error;
+    if (error instanceof MachineError) return error as MachineError;
     if (this.#options.signal?.aborted === true) {
       const reason = String(this.#options.signal.reason);
       return new MachineError("ABORTED", `The transfer was called off: ${reason}.`, { reason });
