@@ -195,7 +195,8 @@ pub fn open_terminal(inside: &crate::inside::Inside<'_>, process: &Process, sock
     let (master, slave) = terminal::open(inside, process.console_size)?;
     if process.user.uid != 0 {
         let owner = Uid::from_raw(process.user.uid);
-        rustix::fs::fchown(&slave, Some(owner), None).during("giving the terminal to its user")?;
+        rustix::fs::fchown(&slave, Some(owner), None)
+            .map_err(|errno| crate::process::unmapped("user", process.user.uid, errno))?;
     }
     terminal::send(socket.as_fd(), &master)?;
     Ok(slave)

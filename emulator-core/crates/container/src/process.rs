@@ -134,7 +134,7 @@ fn change_user(process: &Process) -> Result<()> {
 }
 
 /// user_namespaces(7): an id that is not mapped is no valid one there.
-fn unmapped(kind: &str, id: u32, errno: Errno) -> Error {
+pub fn unmapped(kind: &str, id: u32, errno: Errno) -> Error {
     match errno {
         Errno::INVAL => Error::IdMappingRefused {
             reason: format!("the container has no {kind} {id}"),
