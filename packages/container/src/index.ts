@@ -7,7 +7,7 @@ import { helper } from "./helper.js";
 import { oci, prepare, type OciImage } from "./image/boot.js";
 
 export type { ContainerConfig, ContainerOptions, User, Volume, Writes } from "./config.js";
-export type { Container, ContainerStats } from "./container.js";
+export type { Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
 export { oci, type OciImage } from "./image/boot.js";
 export type { Collected } from "./image/collect.js";
 export type { HistoryEntry, ImageConfig, ImageDefaults, Platform } from "./image/format/documents.js";
@@ -22,6 +22,7 @@ export {
 } from "./image/images.js";
 export type { Credentials } from "./image/registry/client.js";
 export type { RegistryOptions } from "./image/registry/transfer.js";
+export { hasRegistry } from "./image/format/reference.js";
 export { defaultStore } from "./image/store.js";
 
 /**

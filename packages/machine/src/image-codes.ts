@@ -12,6 +12,8 @@ export interface OciErrorDetails {
   readonly BLOB_MISSING: { readonly digest: string };
   /** The image is not for the processor or system that is wanted. */
   readonly PLATFORM_MISSING: { readonly wanted: string; readonly available: string };
+  /** Containers have been made of the image. */
+  readonly IMAGE_IN_USE: { readonly image: string; readonly containers: string };
   /** The registry cannot be talked to. */
   readonly REGISTRY_UNREACHABLE: { readonly registry: string; readonly reason: string };
   /** The registry wants to know who asks, or does not let that user. */

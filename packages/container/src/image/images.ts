@@ -186,6 +186,11 @@ export class Images {
     });
   }
 
+  /** Removes the directory of a layer, whatever modes are in it. */
+  async removeLayer(layer: string): Promise<void> {
+    await perform({ kind: "remove", directory: layer });
+  }
+
   async #open(reference: string): Promise<OpenedImage> {
     const { descriptor } = await this.#store.find(reference);
     return await openImage(this.#store.blobs, descriptor, descriptor.platform ?? platformOf(process.arch));

@@ -84,7 +84,9 @@ export class Store {
   async find(reference: string): Promise<Entry> {
     const name = formatReference(parseReference(reference));
     const entries = await this.entries();
-    const found = entries.find((entry) => entry.name === name);
+    const { digest } = parseReference(reference);
+    const found =
+      entries.find((entry) => entry.name === name) ?? entries.find((entry) => entry.descriptor.digest === digest);
     if (found !== undefined) return found;
     const known = entries.map((entry) => entry.name).join(", ") || "none";
     const message = `There is no image ${name}: the images are ${known}.`;

@@ -66,6 +66,11 @@ export function parseReference(text: string): Reference {
   };
 }
 
+/** Whether `text` says from where an image is to be fetched. */
+export function hasRegistry(text: string): boolean {
+  return parsePlace(text) === undefined && parseReference(text).registry !== undefined;
+}
+
 /** The whole name, by which a store knows an image. */
 export function formatReference({ registry, repository, tag, digest }: Reference): string {
   const name = registry === undefined ? repository : `${registry}/${repository}`;

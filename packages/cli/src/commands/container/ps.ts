@@ -1,0 +1,34 @@
+/** `terrarium ps`: which containers there are. */
+
+import { Command } from "commander";
+import { pidOf } from "../../containers/client.js";
+import { endOf, records, type ContainerRecord } from "../../containers/place.js";
+import { age, table } from "../../containers/table.js";
+
+/** The command. */
+export function psCommand(): Command {
+  return new Command("ps")
+    .description("list containers that run")
+    .option("-a, --all", "those that have ended, too")
+    .option("-q, --quiet", "their ids alone")
+    .action(async ({ all, quiet }: { readonly all?: true; readonly quiet?: true }) => {
+      const rows: string[][] = [];
+      for (const record of await records()) {
+        const running = (await pidOf(record)) !== undefined;
+        if (!running && all !== true) continue;
+        const status = running ? "running" : await statusOf(record);
+        const command = record.options.command?.join(" ") ?? "";
+        rows.push([record.id, record.image, command.slice(0, 30), age(record.created), status, record.name]);
+      }
+      const heads = ["ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAME"];
+      process.stdout.write(quiet === true ? rows.map(([id]) => `${id ?? ""}\n`).join("") : table([heads, ...rows]));
+    });
+}
+
+/** How a container that does not run has ended. */
+export async function statusOf({ id }: ContainerRecord): Promise<string> {
+  const end = await endOf(id);
+  // Who held it was killed, and so was it.
+  if (end === undefined) return "killed";
+  return end.exitCode === null ? `ended by ${end.signal ?? "a signal"}` : `exited (${String(end.exitCode)})`;
+}
