@@ -90,9 +90,14 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
   test("gives it a terminal, with this one's size, and leaves this one as it was", async () => {
     const run = `'${process.execPath}' '${TERRARIUM}' run -it --rm ${usr.join(" ")} test:1 "sleep 0.3; stty size; tty; read line; echo got:\\$line"`;
     const session = `stty rows 33 cols 111; stty -a > ${store}/before; ${run}; echo "status $?"; stty -a > ${store}/after`;
-    const { stdout } = spawnSync("sh", ["-c", `(sleep 3; printf 'typed\\r') | script -qefc "$0" /dev/null`, session], {
-      encoding: "utf8",
+    // script(1), of every Debian, gives the session a terminal of its own.
+    const child = spawn("script", ["-qefc", session, "/dev/null"]);
+    let stdout = "";
+    child.stdout.on("data", (bytes: Buffer) => {
+      if (!stdout.includes("/dev/") && `${stdout}${bytes.toString()}`.includes("/dev/")) child.stdin.write("typed\r");
+      stdout += bytes.toString();
     });
+    await new Promise((resolve) => child.once("close", resolve));
     expect(stdout.replaceAll("\r", "")).toMatch(/^33 111\n\/dev\/(console|pts\/0)\n/m);
     expect(stdout).toContain("got:typed");
     expect(stdout).toContain("status 0");

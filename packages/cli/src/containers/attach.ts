@@ -34,15 +34,19 @@ export function checkTerminal({ interactive, tty }: AttachFlags): void {
   throw new MachineError("OPTIONS_CONFLICT", "There is no terminal here: leave --tty out.", { options });
 }
 
-/** Connects until the process ends; resolves with the exit status as a shell counts it. */
-export async function attach(session: Session, { interactive, tty }: AttachFlags): Promise<number> {
-  const undo = [
-    forwardSignals(session),
-    ...(interactive === true ? [forwardInput(session, tty === true)] : []),
-    ...(tty === true ? [forwardSize(session)] : []),
-  ];
-  if (interactive !== true && tty !== true) session.closeInput();
+/**
+ * Starts a process and connects to it until it ends; resolves with the exit status as a shell counts it. Signals are for
+ * the process from the beginning: nobody can know when it has begun.
+ */
+export async function attach(start: () => Promise<Session>, { interactive, tty }: AttachFlags): Promise<number> {
+  const starting = Promise.withResolvers<Session>();
+  const undo = [forwardSignals(starting.promise)];
   try {
+    const session = await start();
+    starting.resolve(session);
+    if (interactive === true) undo.push(forwardInput(session, tty === true));
+    if (tty === true) undo.push(forwardSize(session));
+    if (interactive !== true && tty !== true) session.closeInput();
     const { exitCode, signal } = await session.ended;
     return exitCode ?? 128 + (signalNumber(signal ?? "KILL") ?? 0);
   } finally {
@@ -67,9 +71,11 @@ function forwardInput(session: Session, tty: boolean): () => void {
   };
 }
 
-function forwardSignals(session: Session): () => void {
+function forwardSignals(starting: Promise<Session>): () => void {
   const forward = (signal: NodeJS.Signals): void => {
-    session.kill(signalNumber(signal) ?? 15);
+    void starting.then((session) => {
+      session.kill(signalNumber(signal) ?? 15);
+    });
   };
   for (const signal of SIGNALS) process.on(signal, forward);
   return () => {

@@ -32,6 +32,7 @@ export function execCommand(report: (status: number) => void): Command {
         ...(flags.workdir === undefined ? {} : { cwd: flags.workdir }),
         ...(flags.user === undefined ? {} : { user: userOf(flags.user) }),
       };
-      report(await attach(await exec(await findRecord(name), command, options, show), flags));
+      const record = await findRecord(name);
+      report(await attach(() => exec(record, command, options, show), flags));
     });
 }

@@ -3,7 +3,7 @@
 import { hasRegistry, type Images } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command, Option } from "commander";
-import { attach, checkTerminal, show } from "../../containers/attach.js";
+import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
 import { detach } from "../../containers/detach.js";
 import { Holder } from "../../containers/holder.js";
 import { createRecord, exactly, openImages } from "../../containers/place.js";
@@ -62,21 +62,23 @@ async function run(image: string, command: readonly string[], flags: RunFlags): 
     process.stdout.write(`${record.id}\n`);
     return 0;
   }
-  const { container, ended } = await Holder.start(record, show);
-  const session = {
+  return await attach(async () => sessionOf(await Holder.start(record, show)), flags);
+}
+
+function sessionOf({ container, ended }: Holder): Session {
+  return {
     ended,
-    write: (bytes: Uint8Array) => void container.console.write(bytes).catch(() => undefined),
+    write: (bytes) => void container.console.write(bytes).catch(() => undefined),
     closeInput: () => {
       container.closeInput();
     },
-    resize: (columns: number, rows: number) => {
+    resize: (columns, rows) => {
       container.resize(columns, rows);
     },
-    kill: (signal: number) => {
+    kill: (signal) => {
       container.kill(signal);
     },
   };
-  return await attach(session, flags);
 }
 
 /** The image by what it is, whatever its name comes to mean; fetched where it is not here and says from where. */
