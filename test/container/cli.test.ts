@@ -194,6 +194,20 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     await output("rmi", "weeded:3");
   });
 
+  test("makes an image of Debian packages, which runs by itself", { timeout: 240_000 }, async () => {
+    const command = ["/bin/busybox", "sh", "-c", "busybox id -u; busybox ls /"];
+    const made = await terrarium("make", "--packages", "busybox-static", "debian:12", ...command);
+    if (made.status !== 0 && /archive|mirror|apt/.test(made.stderr)) {
+      process.stderr.write(`Images of Debian packages are not tried: ${made.stderr}`);
+      return;
+    }
+    expect(made.stdout).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+    const { stdout } = await terrarium("run", "--rm", "debian:12");
+    expect(stdout).toMatch(/^0\nbin\n(.*\n)*usr\nvar\n$/);
+    expect(await output("rmi", "debian:12")).toBe("debian:12\n");
+    expect((await terrarium("make", "nothing:1")).stderr).toContain("OPTIONS_CONFLICT");
+  });
+
   test.skipIf(registryMissing !== undefined)(
     "sends images to a registry and fetches them when they are to be run",
     async () => {

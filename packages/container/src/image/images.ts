@@ -8,7 +8,8 @@ import { parsePlatformName, platformOf } from "./format/platform.js";
 import { formatReference, parsePlace, parseReference, wrong, type Place } from "./format/reference.js";
 import { copyImage, openImage, type CopyOptions, type OpenedImage } from "./image.js";
 import { unpackLayers } from "./layers.js";
-import { commitLayer, makeImage, type Authorship } from "./make.js";
+import { decompressed } from "./compression.js";
+import { commitLayer, makeImage, withArchiveOf, type Authorship } from "./make.js";
 import { pullImage, pushImage, type RegistryOptions } from "./registry/transfer.js";
 import { Store } from "./store.js";
 import { withImagesAt, writeTo } from "./transport.js";
@@ -158,12 +159,28 @@ export class Images {
 
   /** Makes an image of one layer from a directory. */
   async fromDirectory(directory: string, options: MakeOptions): Promise<ImageSummary> {
-    const called = nameFor(options.name, directory);
-    return await this.#store.use(async () => {
-      const descriptor = await makeImage(this.#store, directory, options.defaults ?? {}, options);
-      await this.#store.name(called, descriptor);
-      return await this.#summary(called);
-    });
+    return await this.#store.use(() =>
+      withArchiveOf(this.#store, directory, (archive) => this.#make(archive, { comment: "a directory", ...options })),
+    );
+  }
+
+  /** Makes an image of one layer from a tar archive, compressed or not. */
+  async fromArchive(archive: AsyncIterable<Uint8Array>, options: MakeOptions): Promise<ImageSummary> {
+    return await this.#store.use(() => this.#make(decompressed(archive), { comment: "an archive", ...options }));
+  }
+
+  async #make(archive: AsyncIterable<Uint8Array>, options: MakeOptions): Promise<ImageSummary> {
+    const called = nameFor(options.name, "an archive");
+    const descriptor = await makeImage(this.#store, archive, options.defaults ?? {}, options);
+    const named = await this.#store.name(called, descriptor);
+    try {
+      // Whether it is one, and harmless, is known when it is unpacked.
+      await unpackLayers(this.#store, await this.#open(called));
+    } catch (error) {
+      await this.#store.forget(named.name);
+      throw error;
+    }
+    return await this.#summary(called);
   }
 
   /** Makes an image from another and the differences in `layer`, as `writes: { layer }` of a container has kept them. */

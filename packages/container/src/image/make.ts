@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { perform } from "../work.js";
 import { Meter } from "./blobs.js";
 import { gzipped } from "./compression.js";
-import type { Digest } from "./format/digest.js";
 import { MEDIA, writeConfig, type Descriptor, type ImageConfig, type ImageDefaults } from "./format/documents.js";
 import { platformOf } from "./format/platform.js";
 import type { OpenedImage } from "./image.js";
@@ -31,10 +30,10 @@ const NO_DEFAULTS: ImageDefaults = {
   labels: {},
 };
 
-/** An image of one layer, the files below `directory`; devices and sockets among them are left out. */
+/** An image of one layer, the files in a tar archive. */
 export async function makeImage(
   store: Store,
-  directory: string,
+  archive: AsyncIterable<Uint8Array>,
   defaults: Partial<ImageDefaults>,
   authorship: Authorship,
 ): Promise<Descriptor> {
@@ -44,7 +43,7 @@ export async function makeImage(
     diffIds: [],
     history: [],
   };
-  return await addLayer(store, directory, { config, layers: [] }, { comment: "terrarium: a directory", ...authorship });
+  return await addLayer(store, archive, { config, layers: [] }, authorship);
 }
 
 /** `image` with what lies in `directory`, an overlay's writable layer, on top: only the differences are stored. */
@@ -58,27 +57,35 @@ export async function commitLayer(
   const config = { ...image.config, defaults: { ...image.config.defaults, ...defaults } };
   for (const layer of image.manifest.layers) await store.blobs.write(layer, image.source.read(layer));
   const base = { config, layers: image.manifest.layers };
-  return await addLayer(store, directory, base, { comment: "terrarium commit", ...authorship });
+  return await withArchiveOf(store, directory, (archive) => addLayer(store, archive, base, authorship));
+}
+
+/** Calls `use` with an archive of what is below `directory`; devices and sockets are left out. */
+export async function withArchiveOf<T>(
+  store: Store,
+  directory: string,
+  use: (archive: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  return await store.temporarily(async (temporary) => {
+    const file = join(temporary, "layer.tar");
+    await perform({ kind: "pack", directory, file });
+    return await use(createReadStream(file));
+  });
 }
 
 async function addLayer(
   store: Store,
-  directory: string,
+  archive: AsyncIterable<Uint8Array>,
   { config, layers }: { readonly config: ImageConfig; readonly layers: readonly Descriptor[] },
   { author, comment, created = new Date().toISOString() }: Authorship,
 ): Promise<Descriptor> {
-  const { layer, diffId } = await store.temporarily(async (temporary) => {
-    const file = join(temporary, "layer.tar");
-    await perform({ kind: "pack", directory, file });
-    const meter = new Meter();
-    const added = await store.blobs.add(MEDIA.gzipLayer, gzipped(meter.through(createReadStream(file))));
-    return { layer: added, diffId: meter.digest() };
-  });
+  const meter = new Meter();
+  const layer = await store.blobs.add(MEDIA.gzipLayer, gzipped(meter.through(archive)));
   const extended: ImageConfig = {
     ...config,
     created,
     ...(author === undefined ? {} : { author }),
-    diffIds: [...config.diffIds, diffId satisfies Digest],
+    diffIds: [...config.diffIds, meter.digest()],
     history: [
       ...config.history,
       { created, createdBy: "terrarium", ...(comment === undefined ? {} : { comment }), emptyLayer: false },

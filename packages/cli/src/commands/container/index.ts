@@ -5,6 +5,7 @@ import { execCommand } from "./exec.js";
 import { commitCommand, diffCommand, historyCommand, inspectCommand, statsCommand } from "./inspect.js";
 import { killCommand, pauseCommand, resumeCommand, rmCommand, stopCommand, waitCommand } from "./lifecycle.js";
 import { logsCommand } from "./logs.js";
+import { makeCommand } from "./make.js";
 import { psCommand } from "./ps.js";
 import { pullCommand, pushCommand } from "./pull.js";
 import { runCommand } from "./run.js";
@@ -33,6 +34,7 @@ export function containerCommands(report: (status: number) => void): Command[] {
     saveCommand(),
     loadCommand(),
     tagCommand(),
+    makeCommand(),
     rmiCommand(),
   ];
 }
