@@ -6,14 +6,20 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { boot } from "@terrarium/container";
+import { boot, type ContainerConfig } from "@terrarium/container";
 import { Series, type Benchmark } from "./benchmark.js";
+import { MANY, manyAtOnce, throughput } from "./many-containers.js";
 import { conditions, median, type Measurement } from "./measurement.js";
 
 const RUNTIME = fileURLToPath(new URL("../../packages/container/pkg/terrarium-container", import.meta.url));
 
 /** Every runtime does a container more than once a sample: a start is short, and a clock's reading is not. */
 const STARTS = 10;
+
+/** What is measured, by the words of `--only`. */
+const STARTS_WORKLOAD = "start";
+const MANY_WORKLOAD = "many";
+const NETWORK_WORKLOAD = "network";
 
 /** Ids of the host that the container's become, the same for everybody. */
 const IDS = [{ containerID: 0, hostID: 1_900_000_000, size: 65_536 }];
@@ -29,12 +35,15 @@ interface Runtime {
 
 export const container: Benchmark = {
   name: "container",
-  description: "wall time from start to exit of /bin/true with everything that isolates, beside runc, crun, bubblewrap",
+  description: "start to exit of /bin/true beside runc, crun, bubblewrap; a thousand at once; what networks carry",
 
-  async run({ samples, takesPart, progress }) {
+  async run({ samples, takesPart, only, progress }) {
     if (process.geteuid?.() !== 0) throw new Error("the runtimes can only be compared as root");
     const bundle = makeBundle();
+    const wanted = (workload: string): boolean => only?.includes(workload) ?? true;
     try {
+      const alone = takesPart("terrarium-api") ? await measureAlone(bundle, samples, wanted, progress) : [];
+      if (!wanted(STARTS_WORKLOAD)) return alone;
       const runtimes = [api(bundle), ...COMMANDS]
         .filter(({ name }) => takesPart(name))
         .filter((runtime) => {
@@ -53,16 +62,54 @@ export const container: Benchmark = {
           series.add(name, (performance.now() - begun) / STARTS);
         }
       }
-      return runtimes.map(({ name }): Measurement => {
-        const values = series.get(name);
-        const common = { benchmark: "container", workload: "start to exit", contender: name, unit: "ms" };
-        return { ...common, samples: values, median: median(values), conditions: conditions() };
-      });
+      const starts = runtimes.map(({ name }) => measured(STARTS_WORKLOAD, name, "ms", series.get(name)));
+      return [...starts, ...alone];
     } finally {
       rmSync(bundle, { recursive: true });
     }
   },
 };
+
+/** What only our own API has: a thousand at once, and networks. */
+async function measureAlone(
+  bundle: string,
+  samples: number,
+  wanted: (workload: string) => boolean,
+  progress: (text: string) => void,
+): Promise<Measurement[]> {
+  const series = new Series();
+  const config = apiConfig(bundle);
+  for (let sample = 1; sample <= Math.min(samples, 3); sample += 1) {
+    if (wanted(MANY_WORKLOAD)) {
+      progress(`${MANY} at once, ${sample}`);
+      const { startMs, memoryKib, stopMs } = await manyAtOnce(config);
+      series.add("start", startMs);
+      series.add("memory", memoryKib);
+      series.add("stop", stopMs);
+    }
+    if (wanted(NETWORK_WORKLOAD)) {
+      progress(`network, ${sample}`);
+      series.add("loopback", await throughput(config));
+      for (const network of ["bridge", "user"] as const) series.add(network, await throughput(config, network));
+    }
+  }
+  const rows = [
+    [MANY_WORKLOAD, "start", "ms each"],
+    [MANY_WORKLOAD, "memory", "KiB each"],
+    [MANY_WORKLOAD, "stop", "ms each"],
+    [NETWORK_WORKLOAD, "loopback", "Gbit/s"],
+    [NETWORK_WORKLOAD, "bridge", "Gbit/s"],
+    [NETWORK_WORKLOAD, "user", "Gbit/s"],
+  ] as const;
+  return rows
+    .filter(([, name]) => series.get(name).length > 0)
+    .map(([workload, name, unit]) => measured(workload, name, unit, series.get(name)));
+}
+
+function measured(workload: string, contender: string, unit: string, samples: readonly number[]): Measurement {
+  const common = { benchmark: "container", workload, contender, unit };
+  return { ...common, samples, median: median(samples), conditions: conditions() };
+}
 
 /** The host's /usr in a root of its own, with the configuration that every OCI runtime gets. */
 function makeBundle(): string {
@@ -95,13 +142,7 @@ function makeBundle(): string {
 
 /** The package's own boot(), with its defaults, which isolate as much. */
 function api(bundle: string): Runtime {
-  const config = {
-    rootfs: join(bundle, "rootfs"),
-    command: ["/bin/true"],
-    terminal: false,
-    writes: "none",
-    volumes: [{ source: "/usr", target: "/usr", readonly: true }],
-  } as const;
+  const config = apiConfig(bundle);
   return {
     name: "terrarium-api",
     unavailable: () => undefined,
@@ -110,6 +151,16 @@ function api(bundle: string): Runtime {
       const exit = await guest.exited;
       if (exit.reason !== "exited" || exit.exitCode !== 0) throw new Error(`it ended with ${JSON.stringify(exit)}`);
     },
+  };
+}
+
+function apiConfig(bundle: string): ContainerConfig {
+  return {
+    rootfs: join(bundle, "rootfs"),
+    command: ["/bin/true"],
+    terminal: false,
+    writes: "none",
+    volumes: [{ source: "/usr", target: "/usr", readonly: true }],
   };
 }
 

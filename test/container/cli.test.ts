@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TERRARIUM, terrarium as callTerrarium, type Outcome } from "../guest/terrarium.js";
@@ -141,6 +142,33 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     expect(existsSync(join(store, "containers", id))).toBe(false);
   });
 
+  test("leads ports of this machine into it", async () => {
+    const server = `use IO::Socket::INET; $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) or die;
+      $| = 1; print "up\\n"; while ($c = $s->accept) { print $c "grown here"; close $c }`;
+    const shared = ["--name", "stall", "-p", "127.0.0.1::80", "--entrypoint", "perl"];
+    const { status, stderr } = await terrarium("run", "-d", ...usr, ...shared, "test:1", "-e", server);
+    if (/NETWORK|NAMESPACE|UNSUPPORTED|SYSTEM/.test(stderr)) {
+      process.stderr.write(`Published ports are not tried: ${stderr}`);
+      return;
+    }
+    expect([stderr, status]).toEqual(["", 0]);
+    const [{ ports }] = JSON.parse(await output("inspect", "stall")) as [{ ports: { host: number }[] }];
+    const port = ports[0]?.host ?? 0;
+    expect(await output("ps")).toContain(`127.0.0.1:${String(port)}->80/tcp`);
+    await expect.poll(async () => (await terrarium("logs", "stall")).stdout, { timeout: 10_000 }).toBe("up\n");
+    const got = await new Promise<string>((resolve, reject) => {
+      const socket = connect(port, "127.0.0.1").on("error", reject);
+      let text = "";
+      socket
+        .on("data", (bytes) => (text += bytes.toString()))
+        .on("close", () => {
+          resolve(text);
+        });
+    });
+    expect(got).toBe("grown here");
+    await output("rm", "-f", "stall");
+  });
+
   test("kills, and knows of containers whose holder was killed", async () => {
     const id = (await output("run", "-d", "--name", "deaf", ...usr, "test:1", "sleep 1000")).trimEnd();
     await output("kill", "deaf");
@@ -227,6 +255,7 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     [["run", "-v", "nonsense", "test:1"], "OPTION_INVALID"],
     [["run", "--memory", "lots", "test:1"], "OPTION_INVALID"],
     [["run", "--cpus", "none", "test:1"], "OPTION_INVALID"],
+    [["run", "-p", "eighty", "test:1"], "OPTION_INVALID"],
     [["run", "--network", "carrier-pigeon", "test:1"], "OPTION_INVALID"],
     [["run", "--name", "a b", "test:1"], "OPTION_INVALID"],
     [["run", "--entrypoint", "/no/program", "test:1"], "PROGRAM_UNUSABLE"],

@@ -1,5 +1,6 @@
 /** What a caller may ask of a container. */
 
+import { isIPv4 } from "node:net";
 import { MachineError, parseBytes, type Bytes } from "@terrarium/machine";
 import { malformed, signalNumber } from "@terrarium/machine/guest-kit";
 
@@ -18,6 +19,24 @@ export type User = string | { readonly uid: number; readonly gid: number };
 
 /** What becomes of what is written. */
 export type Writes = "memory" | "directory" | "none" | { readonly layer: string };
+
+/**
+ * A container's network: a loopback device of its own (`"none"`), the host's (`"host"`), a private bridge behind the
+ * host's address (`"bridge"`, for the host's root), or one that the runtime makes up and carries on as connections of its
+ * own (`"user"`, for everybody). Containers at the bridge reach each other, unless they are isolated.
+ */
+export type Network = "none" | "host" | "bridge" | "user" | { readonly kind: "bridge"; readonly isolated?: boolean };
+
+/** A port of the host that leads to one of the container. */
+export interface Port {
+  /** Port in the container. */
+  readonly container: number;
+  /** Port of the host; whichever is free where nobody says. */
+  readonly host?: number;
+  /** Address of the host; `0.0.0.0`, which is any, where nobody says. */
+  readonly address?: string;
+  readonly protocol?: "tcp" | "udp";
+}
 
 /** Options of a container. */
 export interface ContainerOptions {
@@ -48,8 +67,12 @@ export interface ContainerOptions {
   readonly writes?: Writes;
   /** Directories of the host. */
   readonly volumes?: readonly Volume[];
-  /** Network: a loopback device of its own (`"none"`, the default), or the host's network (`"host"`). */
-  readonly network?: "none" | "host";
+  /** `"none"` where nobody says. There is IPv4 on a network; IPv6 only on loopback devices, and the host's. */
+  readonly network?: Network;
+  /** Ports of the host that lead into it. */
+  readonly ports?: readonly Port[];
+  /** Addresses of name servers; the host's where nobody says. */
+  readonly dns?: readonly string[];
   /** The most memory it may use. */
   readonly memory?: Bytes;
   /** How many processors' time it may use, such as 0.5. */
@@ -66,6 +89,14 @@ export interface ContainerConfig extends ContainerOptions {
   readonly lowers?: readonly string[];
 }
 
+/** A network in which everything is decided, as the helper takes it. */
+export interface ResolvedNetwork {
+  readonly kind: "none" | "host" | "bridge" | "user";
+  readonly isolated: boolean;
+  readonly ports: readonly Required<Port>[];
+  readonly dns: readonly string[];
+}
+
 /** A config in which everything is decided. */
 export interface ResolvedConfig {
   readonly rootfs: string;
@@ -80,7 +111,7 @@ export interface ResolvedConfig {
   readonly terminal: boolean;
   readonly writes: Writes;
   readonly volumes: readonly Volume[];
-  readonly network: "none" | "host";
+  readonly network: ResolvedNetwork;
   readonly memoryBytes: number | undefined;
   readonly cpus: number | undefined;
   readonly pidsLimit: number | undefined;
@@ -113,7 +144,7 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
       target: absolute("volumes", target),
       readonly: readonly ?? false,
     })),
-    network: oneOf("network", config.network ?? "none", ["none", "host"]),
+    network: networkOf(config),
     memoryBytes: config.memory === undefined ? undefined : parseBytes(config.memory, "memory"),
     cpus: config.cpus === undefined ? undefined : positive("cpus", config.cpus),
     pidsLimit: config.pidsLimit === undefined ? undefined : whole("pidsLimit", config.pidsLimit),
@@ -125,6 +156,32 @@ function writesOf({ writes = "memory", lowers = [] }: ContainerConfig): Writes {
   const one = oneOf("writes", writes, ["memory", "directory", "none"]);
   if (one !== "directory" || lowers.length === 0) return one;
   throw malformed("writes", one, `"memory", "none" or a layer for a root of several directories`);
+}
+
+function networkOf({ network = "none", ports = [], dns = [] }: ContainerConfig): ResolvedNetwork {
+  const { kind, isolated = false } = typeof network === "string" ? { kind: network } : network;
+  return {
+    kind: oneOf("network", kind, ["none", "host", "bridge", "user"]),
+    isolated,
+    ports: ports.map(({ container, host = 0, address = "0.0.0.0", protocol = "tcp" }) => ({
+      container: port(container, 1),
+      host: port(host, 0),
+      address: ipv4("ports", address),
+      protocol: oneOf("ports", protocol, ["tcp", "udp"]),
+    })),
+    dns: dns.map((server) => ipv4("dns", server)),
+  };
+}
+
+function port(value: unknown, least: number): number {
+  const number = whole("ports", value);
+  if (number >= least && number <= 65_535) return number;
+  throw malformed("ports", String(value), "numbers up to 65535");
+}
+
+function ipv4(option: string, value: unknown): string {
+  if (typeof value === "string" && isIPv4(value)) return value;
+  throw malformed(option, value, "addresses of IPv4");
 }
 
 function variables(env: Readonly<Record<string, unknown>>): Record<string, string> {

@@ -27,7 +27,7 @@ import {
   type ProcessEnd,
   type Start,
 } from "@terrarium/machine/guest-kit";
-import { absolute, type ResolvedConfig, type User } from "./config.js";
+import { absolute, type Port, type ResolvedConfig, type User } from "./config.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf } from "./oci.js";
 
@@ -140,7 +140,8 @@ export class Container implements Guest {
       overlay: config.writes !== "directory" && (config.writes !== "none" || config.lowers.length > 0),
       lowers: config.lowers.map((path) => resolve(path)),
       writable: typeof config.writes === "object" ? resolve(config.writes.layer) : null,
-      defaultSeccomp: true,
+      defaultProtection: true,
+      network: config.network,
     } as const;
     if (typeof config.writes === "object") await makeLayer(config.writes.layer);
     const outputs = new Emitter<Output>();
@@ -165,6 +166,16 @@ export class Container implements Guest {
   /** Number of the first process on the host. */
   get pid(): number {
     return this.#init.pid;
+  }
+
+  /** Its address on a network of its own. */
+  get address(): string | undefined {
+    return this.#init.network?.address;
+  }
+
+  /** The ports of the host that lead into it. */
+  get ports(): readonly Required<Port>[] {
+    return this.#init.network?.ports ?? [];
   }
 
   run(

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
 import { signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
+import type { Port, ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
 import type { Work } from "./work.js";
 
@@ -27,7 +28,8 @@ type Request =
       readonly overlay: boolean;
       readonly lowers: readonly string[];
       readonly writable: string | null;
-      readonly defaultSeccomp: boolean;
+      readonly defaultProtection: boolean;
+      readonly network: ResolvedNetwork;
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
   | {
@@ -52,8 +54,20 @@ interface Failure {
   readonly details: ErrorDetails[ErrorCode];
 }
 
+/** What a container has got of the network. */
+interface Given {
+  readonly address: string;
+  readonly ports: readonly Required<Port>[];
+}
+
 type Reply =
-  | { readonly type: "started"; readonly process: number; readonly pid: number; readonly freezes: boolean }
+  | {
+      readonly type: "started";
+      readonly process: number;
+      readonly pid: number;
+      readonly freezes: boolean;
+      readonly network: Given | null;
+    }
   | { readonly type: "failed"; readonly process: number; readonly error: Failure }
   | { readonly type: "output"; readonly process: number; readonly stream: "stdout" | "stderr" }
   | { readonly type: "taken"; readonly process: number }
@@ -80,6 +94,8 @@ export class Served implements GuestProcess {
   pid = 0;
   /** Whether the container, whose first process this is, can stand still. */
   freezes = false;
+  /** What the container, whose first process this is, has got of the network. */
+  network: Given | undefined;
   readonly starting = Promise.withResolvers<void>();
   readonly output: Output;
   readonly #helper: Helper;
@@ -230,6 +246,7 @@ export class Helper {
       case "started":
         process.pid = reply.pid;
         process.freezes = reply.freezes;
+        process.network = reply.network ?? undefined;
         process.starting.resolve();
         break;
       case "failed":

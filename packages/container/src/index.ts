@@ -6,7 +6,7 @@ import { Container } from "./container.js";
 import { helper } from "./helper.js";
 import { oci, prepare, type OciImage } from "./image/boot.js";
 
-export type { ContainerConfig, ContainerOptions, User, Volume, Writes } from "./config.js";
+export type { ContainerConfig, ContainerOptions, Network, Port, User, Volume, Writes } from "./config.js";
 export type { Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
 export { oci, type OciImage } from "./image/boot.js";
 export type { Collected } from "./image/collect.js";

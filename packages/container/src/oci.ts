@@ -46,25 +46,6 @@ const CAPABILITIES = [
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What tells of the host or changes it. */
-const MASKED_PATHS = [
-  "/proc/acpi",
-  "/proc/asound",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/sys/devices/virtual/powercap",
-  "/sys/firmware",
-];
-
-/** What may be looked at. */
-const READONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /** A process of the container: its first, or one of `run()`. */
 export function processOf(
   config: ResolvedConfig,
@@ -93,7 +74,7 @@ export function isRoot(): boolean {
 /** The whole configuration. */
 export function specOf(config: ResolvedConfig): OciSpec {
   const kinds = ["user", "pid", "mount", "ipc", "uts", "cgroup", "time"];
-  if (config.network === "none") kinds.push("network");
+  if (config.network.kind !== "host") kinds.push("network");
   return {
     ociVersion: "1.2.0",
     process: processOf(config, config.command, { terminal: config.terminal }),
@@ -105,8 +86,6 @@ export function specOf(config: ResolvedConfig): OciSpec {
       uidMappings: idsOf(process.geteuid?.()),
       gidMappings: idsOf(process.getegid?.()),
       resources: resourcesOf(config),
-      maskedPaths: MASKED_PATHS,
-      readonlyPaths: READONLY_PATHS,
     },
   };
 }
@@ -135,7 +114,7 @@ function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
   const group = isRoot() ? ["gid=5"] : [];
   // A new view of /sys shows the network namespace, and only its owner may have one.
   const sys =
-    network === "none"
+    network.kind !== "host"
       ? mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro")
       : { destination: "/sys", source: "/sys", options: ["rbind", "rro", "nosuid", "noexec", "nodev"] };
   return [

@@ -16,6 +16,8 @@ export interface ContainerErrorDetails {
   readonly MOUNT_FAILED: { readonly destination: string; readonly reason: string };
   readonly CONTROLLER_MISSING: { readonly controller: string; readonly neededFor: string };
   readonly CGROUP_REFUSED: { readonly path: string; readonly reason: string };
+  readonly NETWORK_REFUSED: { readonly network: string; readonly reason: string; readonly mend: string };
+  readonly PORT_UNAVAILABLE: { readonly port: string; readonly reason: string };
   readonly HOOK_FAILED: { readonly path: string; readonly reason: string };
   readonly ARCHIVE_REFUSED: { readonly entry: string; readonly reason: string };
   readonly ARCHIVE_TOO_LARGE: { readonly limit: string };

@@ -231,29 +231,36 @@ fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
 /// Makes a group and those above it. In version 2 each of those has to pass its controllers on, in cpuset of version 1 a
 /// new group can do nothing until it has processors and memory. Whether the group is new.
 fn make_directory(hierarchy: &Hierarchy, path: &Path) -> std::io::Result<bool> {
-    let mut directory = hierarchy.mount.clone();
-    let mut made = false;
-    for part in path.components() {
-        let parent = directory.clone();
-        if hierarchy.is_unified() {
-            delegate(&parent);
-        }
-        directory.push(part);
-        made = make_one(&directory)?;
-        if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
-            inherit(&hierarchy.mount, &directory);
-        }
+    let group = hierarchy.mount.join(path);
+    if hierarchy.is_unified() {
+        make_delegated(&hierarchy.mount, path)?;
+    }
+    let made = make_one(&group)?;
+    if hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|name| name == "cpuset")) {
+        inherit(&hierarchy.mount, &group);
     }
     Ok(made)
 }
 
-/// Makes a directory, where it is missing. The parent may be removed by whoever was the last to use it.
+/// The groups above that of `path`, each of which passes its controllers on.
+fn make_delegated(mount: &Path, path: &Path) -> std::io::Result<()> {
+    let mut directory = mount.to_owned();
+    delegate(&directory);
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        directory.push(part);
+        make_one(&directory)?;
+        delegate(&directory);
+    }
+    Ok(())
+}
+
+/// Makes a directory, where it is missing, and those above it. Those may be removed by whoever was the last to use them.
 fn make_one(directory: &Path) -> std::io::Result<bool> {
     for _ in 0..100 {
         match fs::create_dir(directory) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
             Err(error) if error.kind() == ErrorKind::NotFound => match directory.parent() {
-                Some(parent) => drop(fs::create_dir(parent)),
+                Some(parent) => drop(fs::create_dir_all(parent)),
                 None => return Err(error),
             },
             result => return result.map(|()| true),
@@ -273,19 +280,23 @@ fn delegate(parent: &Path) {
     }
 }
 
-/// Hands processors and memory down from the hierarchy's root to `directory`: groups between may have been removed and made anew by others, who have not
-/// come to that yet. As long as it is there, those stay.
+/// Hands processors and memory down from the hierarchy's root to `directory`: groups between may have been removed and made
+/// anew by others, who have not come to that yet. As long as it is there, those stay.
 fn inherit(root: &Path, directory: &Path) {
-    let groups: Vec<&Path> = directory.ancestors().take_while(|group| *group != root).collect();
-    for group in groups.into_iter().rev() {
-        let Some(parent) = group.parent() else { continue };
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            let is_empty = fs::read_to_string(group.join(file)).is_ok_and(|text| text.trim().is_empty());
-            if let (true, Ok(value)) = (is_empty, fs::read(parent.join(file))) {
-                let _ = fs::write(group.join(file), value);
-            }
-        }
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        hand_down(root, directory, file);
     }
+}
+
+/// What is in `file` of `directory`, where it is empty taken from the group above.
+fn hand_down(root: &Path, directory: &Path, file: &str) -> Option<Vec<u8>> {
+    let own = fs::read(directory.join(file)).ok()?;
+    if directory == root || !own.trim_ascii().is_empty() {
+        return Some(own);
+    }
+    let value = hand_down(root, directory.parent()?, file)?;
+    fs::write(directory.join(file), &value).ok()?;
+    Some(value)
 }
 
 fn visit(directory: &Path, action: &mut dyn FnMut(&Path)) {

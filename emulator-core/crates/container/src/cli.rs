@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::seal;
 use crate::state::Store;
 use args::{Args, Known, invalid};
 
@@ -50,13 +51,16 @@ pub fn main(words: Vec<String>) -> ExitCode {
 
 fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
     const GLOBAL: Known = Known {
-        values: &["root", "log", "log-format", "rootless", "criu"],
+        values: &["root", "log", "log-format", "rootless"],
         flags: &["debug", "help,h", "version,v", "systemd-cgroup"],
     };
     let args = Args::parse(words, &GLOBAL)?;
     log.configure(args.value("log").map(PathBuf::from), args.value("log-format"))?;
     if args.has("systemd-cgroup") {
         return Err(Error::unsupported("--systemd-cgroup", "let the caller use cgroupfs"));
+    }
+    if args.value("rootless").is_some_and(|value| value != "auto") {
+        return Err(Error::unsupported("--rootless", "leave it out: what this user may do is found out"));
     }
     let version = format!("terrarium-container {}\nspec: {}\n", env!("CARGO_PKG_VERSION"), crate::spec::OCI_VERSION);
     if args.has("version") {
@@ -65,6 +69,10 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
     let mut rest = args.rest.iter().cloned();
     let Some(command) = rest.next().filter(|_| !args.has("help")) else { return print(HELP) };
     let context = Context { store: Store::new(args.value("root").map(PathBuf::from)) };
+    if ["create", "run", "exec", "serve"].contains(&command.as_str()) {
+        // A copy of this process is going to be in a container.
+        seal::ensure()?;
+    }
     match command.as_str() {
         "create" => lifecycle::create(&context, rest, log),
         "start" => lifecycle::start(&context, rest),

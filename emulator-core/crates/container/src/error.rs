@@ -47,6 +47,12 @@ pub enum Error {
     /// The cgroup tree does not let this user in, or refuses a value.
     #[error("the cgroup {path} cannot be used: {reason}")]
     CgroupRefused { path: String, reason: String },
+    /// The host does not give a container the network it is to have.
+    #[error("there can be no network {network} here ({reason}): {mend}")]
+    NetworkRefused { network: String, reason: String, mend: String },
+    /// A port of the host cannot be forwarded.
+    #[error("the port {port} of the host cannot be forwarded ({reason}): choose another, or 0 for any")]
+    PortUnavailable { port: String, reason: String },
     /// A hook of the configuration failed.
     #[error("the hook {path} failed: {reason}")]
     HookFailed { path: String, reason: String },

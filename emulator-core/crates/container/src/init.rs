@@ -15,6 +15,7 @@ use crate::hooks;
 use crate::launch::{Order, Streams};
 use crate::mounts::{Sources, Tree, devices, filesystem, options::Options, protect};
 use crate::namespaces::{self, IdMapper};
+use crate::network;
 use crate::process::{self, Program};
 use crate::spec::{NamespaceKind, Personality, Process, Spec};
 use crate::sys;
@@ -64,6 +65,8 @@ fn make<'a>(
     name_host(spec)?;
     if spec.has_new(NamespaceKind::Network) {
         sys::loopback_up().during("switching the loopback device on")?;
+        let device = order.network.as_ref().and_then(|network| network.device.as_ref());
+        device.map_or(Ok(()), |(interface, cable)| network::set_up(interface, cable))?;
     }
     // Here paths still lead to the host.
     let null = protect::open_null()?;
@@ -73,7 +76,8 @@ fn make<'a>(
         Some(sources) => sources,
         None => Sources::open(spec, order.bundle, &order.layout, &mut IdMapper::default())?,
     };
-    let tree = Tree::build(spec, sources, &order.layout)?;
+    let names = order.network.as_ref().map(|network| &network.names);
+    let tree = Tree::build(spec, sources, &order.layout, names)?;
     devices::provide(&tree, spec, &nodes)?;
     let process = user::resolve(&tree.inside(), spec.process()?)?;
     connect(&tree, &process, &mut order)?;

@@ -15,6 +15,7 @@ use crate::hooks;
 use crate::init;
 use crate::mounts::{Layout, Sources};
 use crate::namespaces::{self, IdMapper};
+use crate::network::{Cable, Interface, files::Names};
 use crate::process;
 use crate::seccomp::Filter;
 use crate::spec::{NamespaceKind, Spec};
@@ -44,6 +45,24 @@ pub struct Order<'a> {
     pub preserve_fds: u32,
     /// Whether it is killed when the runtime ends.
     pub tied: bool,
+    pub network: Option<Network>,
+}
+
+/// What a container has of the network beyond its namespace.
+pub struct Network {
+    /// The device it sets up.
+    pub device: Option<(Interface, Cable)>,
+    pub names: Names,
+}
+
+/// What whoever makes a container does while that is being made.
+pub struct Callbacks<'a> {
+    /// The container's state, as hooks are told it.
+    pub state: &'a dyn Fn(Pid) -> String,
+    /// Gives the namespace of a process its network device.
+    pub connect: &'a mut dyn FnMut(Pid) -> Result<()>,
+    /// What there is to do while the process sets itself up.
+    pub meanwhile: &'a mut dyn FnMut(Pid) -> Result<()>,
 }
 
 /// A process of a container, made and not yet started.
@@ -53,9 +72,8 @@ pub struct Launched {
     channel: Channel,
 }
 
-/// Makes the container; its first process is ready to become the program. `state` is what hooks are told. Whatever
-/// fails, no process is left.
-pub fn launch(order: Order<'_>, mapper: &mut IdMapper, state: &dyn Fn(Pid) -> String) -> Result<Launched> {
+/// Makes the container; its first process is ready to become the program. Whatever fails, no process is left.
+pub fn launch(order: Order<'_>, mapper: &mut IdMapper, callbacks: Callbacks<'_>) -> Result<Launched> {
     let spec = order.spec;
     let sources = match may_mount() {
         true => Some(Sources::open(spec, order.bundle, &order.layout, mapper)?),
@@ -81,7 +99,7 @@ pub fn launch(order: Order<'_>, mapper: &mut IdMapper, state: &dyn Fn(Pid) -> St
     };
     drop(theirs);
     let launched = Launched { pid, pidfd, channel: ours };
-    match accompany(spec, &launched, state) {
+    match accompany(spec, &launched, callbacks) {
         Ok(()) => Ok(launched),
         Err(error) => {
             launched.abandon();
@@ -96,7 +114,7 @@ fn may_mount() -> bool {
 }
 
 /// Does for the first process what it cannot do itself, until it is ready.
-fn accompany(spec: &Spec, launched: &Launched, state: &dyn Fn(Pid) -> String) -> Result<()> {
+fn accompany(spec: &Spec, launched: &Launched, callbacks: Callbacks<'_>) -> Result<()> {
     let Launched { pid, channel, .. } = launched;
     if spec.has_new(NamespaceKind::User) {
         namespaces::map_ids(*pid, &spec.linux.uid_mappings, &spec.linux.gid_mappings)?;
@@ -104,11 +122,13 @@ fn accompany(spec: &Spec, launched: &Launched, state: &dyn Fn(Pid) -> String) ->
     let process = spec.process()?;
     process::adjust_oom(*pid, process.oom_score_adj)?;
     process::raise_limits(Some(*pid), &process.rlimits)?;
+    (callbacks.connect)(*pid)?;
     channel.send(&Go(String::new()))?;
+    (callbacks.meanwhile)(*pid)?;
     loop {
         match channel.receive()? {
             Some(Report::Hooks) => {
-                let state = state(*pid);
+                let state = (callbacks.state)(*pid);
                 hooks::run(&spec.hooks.prestart, &state)?;
                 hooks::run(&spec.hooks.create_runtime, &state)?;
                 channel.send(&Go(state))?;

@@ -17,6 +17,7 @@ mod inside;
 mod launch;
 mod mounts;
 mod namespaces;
+mod network;
 mod process;
 mod seal;
 mod seccomp;
@@ -31,11 +32,6 @@ mod work;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Err(error) = seal::ensure() {
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "terrarium-container: {error}");
-        return ExitCode::FAILURE;
-    }
     let words: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
     cli::main(words.unwrap_or_default())
 }

@@ -17,6 +17,7 @@ use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, Unmoun
 use crate::error::{During, Error, Result};
 use crate::inside::Inside;
 use crate::namespaces::IdMapper;
+use crate::network::files::{self, Names};
 use crate::spec::{Mount, NamespaceKind, Spec};
 use crate::sys::{self, MountAttributes};
 use options::{Bind, Options};
@@ -125,14 +126,18 @@ pub struct Tree {
 impl Tree {
     /// Mounts the root and everything the configuration lists, in this process's new mount namespace. The root covers
     /// the host's, which stays within reach of paths until [`Tree::enter`].
-    pub fn build(spec: &Spec, mut sources: Sources, layout: &Layout) -> Result<Self> {
+    pub fn build(spec: &Spec, mut sources: Sources, layout: &Layout, names: Option<&Names>) -> Result<Self> {
         isolate(spec)?;
+        let files = names.map(Names::make).transpose()?;
         let binds = std::mem::take(&mut sources.binds);
         let root = if layout.overlay { overlay(&sources)? } else { sources.root };
         attach(root.as_fd(), host_root()?.as_fd()).during("mounting the root file system")?;
         let tree = Self { root };
         for (mount, source) in spec.mounts.iter().zip(binds) {
             tree.mount(spec, mount, source)?;
+        }
+        for (path, file) in files.iter().flatten() {
+            files::lay(&tree.inside(), path, file)?;
         }
         Ok(tree)
     }
@@ -231,45 +236,52 @@ fn host_root() -> Result<OwnedFd> {
 /// A writable layer over the others (overlayfs.rst of the kernel's documents).
 fn overlay(sources: &Sources) -> Result<OwnedFd> {
     let failed = |reason: String| Error::mount("/", format!("overlay: {reason}"));
-    let scratch = filesystem::make("tmpfs", Path::new("tmpfs"), &data(&[("mode", "700")])).map_err(failed)?;
-    attach(scratch.as_fd(), host_root()?.as_fd()).during("mounting the writable layer")?;
-    let place = |name: &str| -> Result<OwnedFd> {
-        let inside = Inside::new(scratch.as_fd());
-        inside.make_dir(Path::new(name)).during("preparing the layers")
-    };
-    // By numbers: the kernel takes 255 bytes of names.
-    let layers = [&sources.root].into_iter().chain(&sources.lowers).enumerate();
-    let mut names = Vec::new();
-    for (number, layer) in layers {
-        let name = number.to_string();
-        attach(layer.as_fd(), place(&name)?.as_fd()).during("mounting a layer")?;
-        names.push(name);
-    }
-    let writable = place("writable")?;
-    match &sources.writable {
-        Some(directory) => attach(directory.as_fd(), writable.as_fd()).during("mounting the writable layer")?,
-        None => {
-            place("writable/upper")?;
-            place("writable/work")?;
+    with_scratch(&data(&[("mode", "700")]), |scratch| {
+        let place = |name: &str| Inside::new(scratch).make_dir(Path::new(name)).during("preparing the layers");
+        // By numbers: the kernel takes 255 bytes of names.
+        let layers = [&sources.root].into_iter().chain(&sources.lowers).enumerate();
+        let mut names = Vec::new();
+        for (number, layer) in layers {
+            let name = number.to_string();
+            attach(layer.as_fd(), place(&name)?.as_fd()).during("mounting a layer")?;
+            names.push(name);
         }
-    }
-    let names = names.join(":");
-    if names.len() > MAX_LAYER_NAMES_BYTES {
-        return Err(Error::unsupported("an image of over 88 layers", "make one layer of several"));
-    }
-    // Relative, because a path from the root would not see what covers the root.
-    rustix::process::fchdir(&scratch).during("preparing the writable layer")?;
-    let mut options = data(&[("lowerdir", &names), ("upperdir", "writable/upper"), ("workdir", "writable/work")]);
-    // Without rights on the host an overlay keeps its marks among the user's attributes.
-    options.data.push(("userxattr".to_owned(), None));
-    let made = filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)?;
-    // The overlay holds on to its layers. Left here, this mount would lie over the host's root and be the one that is let
-    // go of in its place.
-    rustix::mount::unmount(".", UnmountFlags::DETACH).during("letting go of the layers")?;
-    Ok(made)
+        let writable = place("writable")?;
+        match &sources.writable {
+            Some(directory) => attach(directory.as_fd(), writable.as_fd()).during("mounting the writable layer")?,
+            None => {
+                place("writable/upper")?;
+                place("writable/work")?;
+            }
+        }
+        let names = names.join(":");
+        if names.len() > MAX_LAYER_NAMES_BYTES {
+            return Err(Error::unsupported("an image of over 88 layers", "make one layer of several"));
+        }
+        // Relative, because a path from the root would not see what covers the root.
+        rustix::process::fchdir(scratch).during("preparing the layers")?;
+        let mut options = data(&[("lowerdir", &names), ("upperdir", "writable/upper"), ("workdir", "writable/work")]);
+        // Without rights on the host an overlay keeps its marks among the user's attributes.
+        options.data.push(("userxattr".to_owned(), None));
+        filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)
+    })
 }
 
-fn data(pairs: &[(&str, &str)]) -> Options {
+/// Does `work` in a new file system in memory. What mounts come of it hold on to that; nothing else does.
+pub fn with_scratch<T>(options: &Options, work: impl FnOnce(BorrowedFd<'_>) -> Result<T>) -> Result<T> {
+    let made = filesystem::make("tmpfs", Path::new("tmpfs"), options);
+    let scratch = made.map_err(|reason| Error::mount("/", reason))?;
+    // Only of what is mounted somewhere can parts be mounted elsewhere.
+    attach(scratch.as_fd(), host_root()?.as_fd()).during("mounting a file system in memory")?;
+    let result = work(scratch.as_fd())?;
+    // Left here, this mount would lie over the host's root and be the one that is let go of in its place.
+    rustix::process::fchdir(&scratch).during("letting go of a file system in memory")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).during("letting go of a file system in memory")?;
+    Ok(result)
+}
+
+/// Options that a file system itself is told.
+pub fn data(pairs: &[(&str, &str)]) -> Options {
     let data = pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())));
     Options { data: data.collect(), ..Default::default() }
 }

@@ -5,8 +5,6 @@ mod syscalls;
 
 pub use default::profile as default_profile;
 
-use std::collections::BTreeMap;
-
 use libc::sock_filter;
 
 use crate::error::{Error, Result};
@@ -36,6 +34,9 @@ const X32: u32 = 0x4000_0000;
 
 /// Most instructions the kernel takes.
 const MAX_INSTRUCTIONS: usize = 4096;
+
+/// More than there are numbers of system calls.
+const NUMBERS: usize = 512;
 
 /// Words of profiles that are known here.
 pub const ACTIONS: [&str; 8] = [
@@ -82,7 +83,7 @@ pub fn compile(profile: &Seccomp) -> Result<Filter> {
         };
     }
     let default = action(&profile.default_action, profile.default_errno_ret)?;
-    let mut code = Vec::new();
+    let mut code = vec![op(LOAD, ARCHITECTURE)];
     for (audit, column) in architectures(profile)? {
         let body = for_architecture(profile, default, column)?;
         // Jumps that tests can make are short ones.
@@ -92,7 +93,6 @@ pub fn compile(profile: &Seccomp) -> Result<Filter> {
     }
     // Programs of another architecture could call what the profile forbids by other numbers.
     code.push(op(RETURN, libc::SECCOMP_RET_KILL_PROCESS));
-    code.insert(0, op(LOAD, ARCHITECTURE));
     if code.len() > MAX_INSTRUCTIONS {
         return Err(Error::spec("linux.seccomp", format!("it takes {} instructions, the kernel 4096", code.len())));
     }
@@ -121,14 +121,14 @@ fn architectures(profile: &Seccomp) -> Result<Vec<(u32, usize)>> {
 }
 
 fn for_architecture(profile: &Seccomp, default: u32, column: usize) -> Result<Vec<sock_filter>> {
-    let mut verdicts: BTreeMap<u32, Verdict> = BTreeMap::new();
+    let mut verdicts: Vec<Verdict> = vec![Verdict::default(); NUMBERS];
     for rule in &profile.syscalls {
         let action = action(&rule.action, rule.errno_ret.or(profile.default_errno_ret))?;
         check(rule)?;
         for name in &rule.names {
             // Profiles name calls of every architecture and of newer kernels.
             let Some(number) = number_of(name, column) else { continue };
-            let verdict = verdicts.entry(number).or_default();
+            let verdict = &mut verdicts[number as usize];
             if rule.args.is_empty() {
                 verdict.otherwise.get_or_insert(action);
             } else {
@@ -136,12 +136,17 @@ fn for_architecture(profile: &Seccomp, default: u32, column: usize) -> Result<Ve
             }
         }
     }
-    let body = search(&intervals(verdicts, default), default);
-    let mut code = vec![op(LOAD, NUMBER)];
-    if column == 0 {
-        code.extend([jump(IF_AT_LEAST, X32, 0, 1), op(RETURN, default)]);
+    let mut code = Vec::with_capacity(MAX_INSTRUCTIONS / 4);
+    let none = Verdict { rules: Vec::new(), otherwise: Some(default) };
+    for verdict in &mut verdicts {
+        verdict.otherwise.get_or_insert(default);
     }
-    code.extend(body);
+    search(&intervals(&verdicts, &none), default, &mut code);
+    if column == 0 {
+        code.extend([op(RETURN, default), jump(IF_AT_LEAST, X32, 0, 1)]);
+    }
+    code.push(op(LOAD, NUMBER));
+    code.reverse();
     Ok(code)
 }
 
@@ -168,67 +173,50 @@ fn alternatives(rule: &SeccompRule) -> Vec<Vec<&SeccompArg>> {
     }
 }
 
-/// Where what becomes of a number changes: first numbers with their verdict, in order, from 0 on.
-fn intervals<'a>(verdicts: BTreeMap<u32, Verdict<'a>>, default: u32) -> Vec<(u32, Verdict<'a>)> {
-    let none = Verdict { rules: Vec::new(), otherwise: Some(default) };
-    let mut found: Vec<(u32, Verdict)> = vec![(0, none.clone())];
-    let mut next = 0;
-    for (number, mut verdict) in verdicts {
-        verdict.otherwise.get_or_insert(default);
-        if number > next {
-            found.push((next, none.clone()));
-        }
-        found.push((number, verdict));
-        next = number + 1;
-    }
-    found.push((next, none));
-    // Later entries of the same first number win, then neighbours that agree become one.
-    let mut merged: Vec<(u32, Verdict)> = Vec::new();
-    for (first, verdict) in found {
-        if merged.last().is_some_and(|(last, _)| *last == first) {
-            merged.pop();
-        }
-        if merged.last().is_none_or(|(_, last)| *last != verdict) {
-            merged.push((first, verdict));
+/// Where what becomes of a number changes: first numbers with their verdict, in order, from 0 on. `none` is for numbers
+/// that nobody knows.
+fn intervals<'a>(verdicts: &'a [Verdict<'a>], none: &'a Verdict<'a>) -> Vec<(u32, &'a Verdict<'a>)> {
+    let mut found: Vec<(u32, &Verdict)> = Vec::with_capacity(NUMBERS);
+    for (number, verdict) in verdicts.iter().chain([none]).enumerate() {
+        if found.last().is_none_or(|(_, last)| *last != verdict) {
+            found.push((number as u32, verdict));
         }
     }
-    merged
+    found
 }
 
-/// A binary search for the number in the accumulator.
-fn search(intervals: &[(u32, Verdict)], default: u32) -> Vec<sock_filter> {
+/// A binary search for the number in the accumulator. Jumps lead forward and need to know how far, so that the code is
+/// written from its end: `code` is the other way round.
+fn search(intervals: &[(u32, &Verdict)], default: u32, code: &mut Vec<sock_filter>) {
     match intervals {
-        [] => vec![op(RETURN, default)],
-        [(_, verdict)] => decide(verdict, default),
+        [] => code.push(op(RETURN, default)),
+        [(_, verdict)] => decide(verdict, default, code),
         _ => {
             let (below, above) = intervals.split_at(intervals.len() / 2);
-            let (first, left, right) = (above[0].0, search(below, default), search(above, default));
-            let mut code = match u8::try_from(left.len()) {
-                Ok(over) => vec![jump(IF_AT_LEAST, first, over, 0)],
-                Err(_) => vec![jump(IF_AT_LEAST, first, 0, 1), op(JUMP, left.len() as u32)],
-            };
-            code.extend(left);
-            code.extend(right);
-            code
+            search(above, default, code);
+            let start = code.len();
+            search(below, default, code);
+            match code.len() - start {
+                over @ 0..=255 => code.push(jump(IF_AT_LEAST, above[0].0, over as u8, 0)),
+                over => code.extend([op(JUMP, over as u32), jump(IF_AT_LEAST, above[0].0, 0, 1)]),
+            }
         }
     }
 }
 
-fn decide(verdict: &Verdict, default: u32) -> Vec<sock_filter> {
-    let mut code = Vec::new();
-    for (conditions, action) in &verdict.rules {
-        let mut rule = vec![op(RETURN, *action)];
+/// The same for what becomes of one number.
+fn decide(verdict: &Verdict, default: u32, code: &mut Vec<sock_filter>) {
+    code.push(op(RETURN, verdict.otherwise.unwrap_or(default)));
+    for (conditions, action) in verdict.rules.iter().rev() {
+        let start = code.len();
+        code.push(op(RETURN, *action));
         for arg in conditions.iter().rev() {
             // Checked before: the operator exists. Six conditions are far fewer than 255 instructions.
-            if let Ok(mut test) = condition(arg, rule.len() as u8) {
-                test.extend(rule);
-                rule = test;
+            if let Ok(test) = condition(arg, (code.len() - start) as u8) {
+                code.extend(test.into_iter().rev());
             }
         }
-        code.extend(rule);
     }
-    code.push(op(RETURN, verdict.otherwise.unwrap_or(default)));
-    code
 }
 
 /// Falls through where the condition holds, else jumps over `skip` instructions more. Arguments have 64 bits and the

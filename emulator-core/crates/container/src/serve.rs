@@ -1,6 +1,7 @@
 //! The helper that Node starts once: makes containers, carries their input, output and ends over one socket, and takes
 //! everything down when the socket closes, however Node has ended.
 
+mod boot;
 mod frames;
 mod message;
 mod served;
@@ -8,9 +9,9 @@ mod served;
 pub use message::Failure;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -18,10 +19,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
-use crate::launch::{self, Order};
-use crate::mounts::Layout;
 use crate::namespaces::IdMapper;
-use crate::seccomp::{self, Filter};
+use crate::network::{Attachment, Networks, user::Token};
+use crate::seccomp::Filter;
 use crate::spec::{Process, Spec, check_process};
 use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
@@ -45,11 +45,19 @@ pub fn main() -> bool {
     served.is_ok()
 }
 
+/// Something that can be done.
+enum Ready {
+    Process(u32, Source),
+    /// Of a container's network.
+    Network(u32, Token),
+}
+
 /// A container that runs.
 struct Running {
-    spec: Box<Spec>,
+    spec: Spec,
     cgroup: Cgroup,
     filter: Option<Filter>,
+    network: Attachment,
 }
 
 #[derive(Default)]
@@ -59,6 +67,7 @@ struct Helper {
     processes: BTreeMap<u32, Served>,
     containers: BTreeMap<u32, Running>,
     mapper: IdMapper,
+    networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
     default_filter: Option<Filter>,
 }
@@ -67,9 +76,13 @@ impl Helper {
     fn serve(&mut self) -> Result<()> {
         loop {
             let Some((requests, ready)) = self.wait() else { return Ok(()) };
-            for (number, source) in ready {
-                self.handle(number, source);
+            for ready in ready {
+                match ready {
+                    Ready::Process(number, source) => self.handle(number, source),
+                    Ready::Network(number, token) => self.handle_network(number, token),
+                }
             }
+            self.containers.values_mut().for_each(|container| container.network.tick());
             if requests {
                 if !self.inbox.fill(rustix::stdio::stdin()) {
                     return Ok(());
@@ -88,7 +101,7 @@ impl Helper {
 
     /// Sleeps until something can be done: whether requests wait, and which processes are ready for what. None when the
     /// socket is gone.
-    fn wait(&self) -> Option<(bool, Vec<(u32, Source)>)> {
+    fn wait(&self) -> Option<(bool, Vec<Ready>)> {
         let congested = self.outbox.is_congested();
         let writing = if self.outbox.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
         let mut polled = vec![
@@ -99,10 +112,16 @@ impl Helper {
         for process in self.processes.values() {
             for (source, fd, flags) in process.sources(congested) {
                 polled.push(PollFd::from_borrowed_fd(fd, flags));
-                sources.push((process.number, source));
+                sources.push(Ready::Process(process.number, source));
             }
         }
-        match rustix::event::poll(&mut polled, None) {
+        for (number, container) in &self.containers {
+            for (token, fd, flags) in container.network.sources() {
+                polled.push(PollFd::from_borrowed_fd(fd, flags));
+                sources.push(Ready::Network(*number, token));
+            }
+        }
+        match rustix::event::poll(&mut polled, self.patience().as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => return Some((false, Vec::new())),
             Err(_) => return None,
@@ -115,6 +134,18 @@ impl Helper {
         Some((!polled[0].revents().is_empty(), ready.map(|(source, _)| source).collect()))
     }
 
+    /// How long nothing may happen before something is due.
+    fn patience(&self) -> Option<Timespec> {
+        let deadline = self.containers.values().filter_map(|container| container.network.deadline()).min()?;
+        Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn handle_network(&mut self, number: u32, token: Token) {
+        if let Some(container) = self.containers.get_mut(&number) {
+            container.network.handle(token);
+        }
+    }
+
     fn handle(&mut self, number: u32, source: Source) {
         let Some(process) = self.processes.get_mut(&number) else { return };
         if !process.handle(source, &mut self.outbox) {
@@ -125,15 +156,16 @@ impl Helper {
         if let Some(container) = self.containers.remove(&number) {
             // Where the last process is slow to go, the kernel keeps the group; there is nobody left to be told.
             let _ = container.cgroup.remove();
+            self.networks.release(container.network);
         }
         self.outbox.send(&Reply::Exited { process: number, code, signal }, &[]);
     }
 
     fn obey(&mut self, request: Request, data: &[u8]) {
         match request {
-            Request::Boot { process, spec, idmapped, overlay, lowers, writable, default_seccomp } => {
-                let layout = Layout { idmapped, overlay, lowers, writable };
-                let booted = self.boot(process, spec, layout, default_seccomp);
+            Request::Boot(boot) => {
+                let process = boot.process;
+                let booted = self.boot(boot);
                 self.answer(process, booted);
             }
             Request::Exec { container, process, spec } => {
@@ -173,8 +205,10 @@ impl Helper {
     fn answer(&mut self, process: u32, started: Result<Pid>) {
         let reply = match started {
             Ok(pid) => {
-                let freezes = self.containers.get(&process).is_some_and(|container| container.cgroup.freezes());
-                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes }
+                let container = self.containers.get(&process);
+                let freezes = container.is_some_and(|container| container.cgroup.freezes());
+                let network = container.and_then(|container| container.network.given());
+                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes, network }
             }
             Err(error) => Reply::Failed { process, error: error.into() },
         };
@@ -187,48 +221,6 @@ impl Helper {
             Err(error) => Reply::Refused { request, error: error.into() },
         };
         self.outbox.send(&reply, &[]);
-    }
-
-    fn boot(&mut self, number: u32, spec: Box<Spec>, layout: Layout, default_seccomp: bool) -> Result<Pid> {
-        crate::spec::check(&spec)?;
-        let joins = spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some());
-        if joins {
-            // This process would join, too.
-            return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
-        }
-        let filter = match (&spec.linux.seccomp, default_seccomp) {
-            (Some(profile), _) => Some(seccomp::compile(profile)?),
-            (None, true) => Some(self.default_filter()?),
-            (None, false) => None,
-        };
-        let (streams, ends) = Ends::make(spec.process()?.terminal)?;
-        let id = format!("guest-{number}");
-        let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
-        let order = Order {
-            spec: &spec,
-            bundle: Path::new("/"),
-            layout,
-            cgroup: &cgroup,
-            filter: filter.as_ref(),
-            streams,
-            gate: None,
-            preserve_fds: 0,
-            tied: true,
-        };
-        let started = launch::launch(order, &mut self.mapper, &|_| String::new())
-            .and_then(|launched| Served::start(number, launched, ends));
-        let process = started.inspect_err(|_| drop(cgroup.remove()))?;
-        let pid = process.pid();
-        self.processes.insert(number, process);
-        self.containers.insert(number, Running { spec, cgroup, filter });
-        Ok(pid)
-    }
-
-    fn default_filter(&mut self) -> Result<Filter> {
-        if self.default_filter.is_none() {
-            self.default_filter = Some(seccomp::compile(&seccomp::default_profile())?);
-        }
-        self.default_filter.clone().ok_or_else(|| Error::Internal { reason: "there is no profile".into() })
     }
 
     fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<Pid> {

@@ -205,6 +205,32 @@ pub fn loopback_up() -> Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw mut request) }.into()).map(drop)
 }
 
+/// A socket for whole frames, at no device yet, that does not get what it sends itself (packet(7)).
+pub fn packet_socket() -> Result<OwnedFd> {
+    let flags = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes numbers. Protocol 0 receives nothing before the socket is bound.
+    let socket = owned_fd(check(unsafe { libc::socket(libc::AF_PACKET, flags, 0) }.into())?);
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    let option = (libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING);
+    // SAFETY: the kernel reads one integer, whose size it is told.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), option.0, option.1, (&raw const on).cast(), length) };
+    check(set.into())?;
+    Ok(socket)
+}
+
+/// Binds such a socket to device `index`, for frames of every kind.
+pub fn bind_packet_socket(socket: &OwnedFd, index: u32) -> Result<()> {
+    // SAFETY: all zero is a valid address, whose other fields the kernel ignores.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    address.sll_ifindex = index as i32;
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the kernel reads an address of that length, which outlives the call.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) }.into()).map(drop)
+}
+
 /// A child that has ended and that nobody has waited for yet (waitid(2)); it stays so.
 pub fn ended_child() -> Option<Pid> {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import type { ExecOptions, Output } from "@terrarium/container";
+import type { ExecOptions, Output, Port } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import type { Session } from "./attach.js";
 import { socketOf, type ContainerRecord } from "./place.js";
@@ -27,12 +27,24 @@ async function need(record: ContainerRecord): Promise<Socket> {
   throw new MachineError("CONTAINER_STATUS", `The container ${record.name} does not run.`, details);
 }
 
+/** What a container that runs tells of itself. */
+export interface Life {
+  /** Number of its first process. */
+  readonly pid: number;
+  /** Its address on a network of its own. */
+  readonly address: string | null;
+  readonly ports: readonly Required<Port>[];
+}
+
+/** What a container tells of itself; undefined where it does not run. */
+export async function lifeOf(record: ContainerRecord): Promise<Life | undefined> {
+  const socket = await reach(record);
+  return socket === undefined ? undefined : ((await exchange(socket, { type: "ping" })) as Life | undefined);
+}
+
 /** Whether a container runs, and the number of its first process. */
 export async function pidOf(record: ContainerRecord): Promise<number | undefined> {
-  const socket = await reach(record);
-  if (socket === undefined) return undefined;
-  const answer = (await exchange(socket, { type: "ping" })) as { readonly pid: number } | undefined;
-  return answer?.pid;
+  return (await lifeOf(record))?.pid;
 }
 
 /**

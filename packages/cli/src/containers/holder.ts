@@ -111,7 +111,7 @@ async function obey(
       send(socket, { done: await container.stats() });
       return;
     case "ping":
-      send(socket, { done: { pid: container.pid } });
+      send(socket, { done: { pid: container.pid, address: container.address ?? null, ports: container.ports } });
       return;
   }
   send(socket, { done: null });

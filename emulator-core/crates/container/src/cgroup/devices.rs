@@ -1,9 +1,13 @@
 //! Which devices a container may use: two files in version 1, a program for the kernel's own machine in version 2.
 
-use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
-use super::{Cgroup, missing, write};
+use rustix::fs::{Mode, OFlags};
+
+use super::{Cgroup, missing, refused};
 use crate::error::{During, Error, Result};
 use crate::spec::DeviceRule;
 use crate::sys;
@@ -42,7 +46,7 @@ pub fn apply(cgroup: &Cgroup, rules: &[DeviceRule]) -> Result<()> {
     }
     let rules: Vec<Rule> = rules.iter().map(rule_of).chain(ALWAYS.iter().map(always)).collect();
     if let Some((directory, false)) = cgroup.with("devices") {
-        return lines(&rules)?.iter().try_for_each(|(file, line)| write(&directory.join(file), line));
+        return write_lines(&directory, &lines(&rules)?);
     }
     match cgroup.unified() {
         Some(directory) => {
@@ -90,6 +94,18 @@ fn lines(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
     let line = |rule: &Rule| format!("{} {}:{} {}", rule.kind, number(rule.major), number(rule.minor), rule.access);
     let all = exceptions.iter().map(|rule| (file(rule.allow), line(rule)));
     Ok(std::iter::once((file(default), "a".to_owned())).chain(all).collect())
+}
+
+/// One write a line; the file of most of them is opened once.
+fn write_lines(directory: &Path, lines: &[(&'static str, String)]) -> Result<()> {
+    for same in lines.chunk_by(|one, other| one.0 == other.0) {
+        let path = directory.join(same[0].0);
+        let file = File::create(&path).map_err(|error| refused(&path, &error))?;
+        for (_, line) in same {
+            (&file).write_all(line.as_bytes()).map_err(|error| refused(&path, &format!("{line:?}: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// The kernel takes `a` for everything, whatever follows it.

@@ -1,6 +1,6 @@
 //! Limits of the OCI specification in the files of both versions (cgroup-v1/ and cgroup-v2.rst of the kernel's documents).
 
-use super::{Cgroup, missing, write};
+use super::{Cgroup, missing, refused, write};
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Resources, Throttle};
 
@@ -17,6 +17,9 @@ struct Limit {
 pub fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
     let mut limits = Vec::new();
     if let Some(memory) = &resources.memory {
+        if memory.check_before_update == Some(true) {
+            check_usage(cgroup, memory)?;
+        }
         self::memory(memory, &mut limits)?;
     }
     if let Some(cpu) = &resources.cpu {
@@ -40,6 +43,15 @@ pub fn apply(cgroup: &Cgroup, resources: &Resources) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A limit below what is in use would have the kernel kill at once.
+fn check_usage(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
+    let used = cgroup.stats().memory_bytes.unwrap_or_default();
+    match memory.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0 && *limit < used) {
+        Some(limit) => Err(refused(&cgroup.path, &format!("{used} bytes are in use, more than the limit of {limit}"))),
+        None => Ok(()),
+    }
 }
 
 fn set(cgroup: &Cgroup, limit: &Limit) -> Result<()> {
@@ -101,6 +113,10 @@ fn memory(memory: &Memory, limits: &mut Vec<Limit>) -> Result<()> {
     if let Some(swappiness) = memory.swappiness {
         let v1 = Some(("memory.swappiness", swappiness.to_string()));
         limits.push(Limit { controller: "memory", field: "memory.swappiness", v1, v2: None });
+    }
+    if memory.use_hierarchy == Some(false) {
+        let mend = "leave it out: the kernel counts what groups below use";
+        return Err(Error::unsupported("linux.resources.memory.useHierarchy false", mend));
     }
     if memory.disable_oom_killer == Some(true) {
         let v1 = Some(("memory.oom_control", "1".to_owned()));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Args, Known};
 use super::print;
 use crate::error::{During, Result};
+use crate::mounts::protect::{MASKED, READ_ONLY};
 use crate::seccomp;
 use crate::spec::OCI_VERSION;
 
@@ -70,25 +71,6 @@ pub fn document(rootless: bool) -> Value {
         "linux": linux,
     })
 }
-
-/// What tells of the host or changes it.
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// What may be looked at.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 fn mount(destination: &str, kind: &str, options: &[&str]) -> Value {
     let source = if kind == "tmpfs" && destination == "/dev/shm" { "shm" } else { kind };

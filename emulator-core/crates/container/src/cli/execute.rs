@@ -96,5 +96,9 @@ fn process_of(container: &Container, args: &Args, command: &[String]) -> Result<
         }
     }
     process.no_new_privileges |= args.has("no-new-privs");
+    // What is asked for here is refused like what the configuration asks for.
+    let label = |name: &str, own: Option<String>| args.value(name).map(str::to_owned).or(own);
+    process.apparmor_profile = label("apparmor", process.apparmor_profile);
+    process.selinux_label = label("process-label", process.selinux_label);
     Ok(process)
 }

@@ -15,7 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{During, Error, Result};
 use crate::gate::{self, Gate};
 use crate::hooks;
-use crate::launch::{self, Launched, Order, Streams};
+use crate::launch::{self, Callbacks, Launched, Order, Streams};
 use crate::mounts::Layout;
 use crate::namespaces::{IdMapper, start_time_of};
 use crate::seccomp;
@@ -49,8 +49,9 @@ pub fn create(context: &Context, words: impl Iterator<Item = String>, log: &Log)
             (true, None) => return Err(invalid("--console-socket", "given, since process.terminal is set")),
             (false, Some(_)) => return Err(invalid("--console-socket", "left out, since process.terminal is not set")),
         };
-        let launched = new.launch(&args, streams, Some(gate))?;
-        let made = new.record(&launched, &args).and_then(|_| launched.release());
+        let launched = new.launch(&args, streams, Some(gate), &mut |_| Ok(()))?;
+        // Only now: who sees it written down may start it.
+        let made = new.record(launched.pid, &args).and_then(|()| launched.release());
         made.inspect_err(|_| launched.abandon())
     })?;
     Ok(0)
@@ -65,10 +66,10 @@ pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) ->
     let signals = if detach { None } else { Some(relay::Signals::catch()?) };
     let (launched, terminal) = new.guard(|new| {
         let (streams, terminal) = relay::streams(new.spec.process()?.terminal, args.value("console-socket"), detach)?;
-        let launched = new.launch(&args, streams, None)?;
-        let started = new.record(&launched, &args).and_then(|record| {
-            launched.start()?;
-            hooks::run(&new.spec.hooks.poststart, &new.state(Status::Running, record.pid))
+        let launched = new.launch(&args, streams, None, &mut |pid| new.record(pid, &args))?;
+        let started = launched.start().and_then(|()| {
+            let pid = launched.pid.as_raw_nonzero().get();
+            hooks::run(&new.spec.hooks.poststart, &new.state(Status::Running, pid))
         });
         started.inspect_err(|_| launched.abandon())?;
         Ok((launched, terminal.map(Terminal::open).transpose()?))
@@ -87,6 +88,14 @@ pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) ->
 
 impl<'a> New<'a> {
     fn begin(context: &Context, args: &'a Args, log: &Log) -> Result<Self> {
+        for (option, mend) in [
+            ("no-pivot", "leave it out: a root in memory is no hindrance here"),
+            ("no-new-keyring", "leave it out: a container sees no keys of the host's"),
+        ] {
+            if args.has(option) {
+                return Err(Error::unsupported(format!("--{option}"), mend));
+            }
+        }
         let id = one_id(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).during(format!("finding the bundle {bundle}"))?;
@@ -123,7 +132,13 @@ impl<'a> New<'a> {
         state::document(self.id, name, pid, &self.bundle, &self.spec.annotations).to_string()
     }
 
-    fn launch(&self, args: &Args, streams: Streams, gate: Option<Gate>) -> Result<Launched> {
+    fn launch(
+        &self,
+        args: &Args,
+        streams: Streams,
+        gate: Option<Gate>,
+        meanwhile: &mut dyn FnMut(Pid) -> Result<()>,
+    ) -> Result<Launched> {
         let filter = self.spec.linux.seccomp.as_ref().map(seccomp::compile).transpose()?;
         let order = Order {
             spec: &self.spec,
@@ -135,25 +150,30 @@ impl<'a> New<'a> {
             gate,
             preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
             tied: false,
+            network: None,
         };
-        launch::launch(order, &mut IdMapper::default(), &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()))
+        let callbacks = Callbacks {
+            state: &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()),
+            connect: &mut |_| Ok(()),
+            meanwhile,
+        };
+        launch::launch(order, &mut IdMapper::default(), callbacks)
     }
 
     /// Writes down what there is now.
-    fn record(&self, launched: &Launched, args: &Args) -> Result<Record> {
+    fn record(&self, pid: Pid, args: &Args) -> Result<()> {
         let record = Record {
             id: self.id.to_owned(),
             bundle: self.bundle.clone(),
-            pid: launched.pid.as_raw_nonzero().get(),
-            start_time: start_time_of(launched.pid).unwrap_or_default(),
+            pid: pid.as_raw_nonzero().get(),
+            start_time: start_time_of(pid).unwrap_or_default(),
             cgroup: self.cgroup.clone(),
             created: state::now(),
             owner: rustix::process::geteuid().as_raw(),
             spec: self.spec.clone(),
         };
         record.save(&self.directory)?;
-        write_pid(args, launched.pid)?;
-        Ok(record)
+        write_pid(args, pid)
     }
 }
 

@@ -1,7 +1,9 @@
 //! `/sys/fs/cgroup` as the container sees it (config-linux.md, "cgroup mounts").
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::options::Options;
 use super::{Tree, attach, filesystem};
@@ -24,7 +26,8 @@ pub fn mount(tree: &Tree, spec: &Spec, mount: &Mount, options: &Options) -> Resu
     }
     let host = Hierarchies::detect()?;
     if let [Hierarchy { controllers: None, .. }] = &host.all[..] {
-        return one(tree, destination, "cgroup2", &[], options);
+        let target = tree.inside().make_dir(destination).map_err(|errno| failed(errno.to_string()))?;
+        return one(&target, "cgroup2", &[], options).map_err(failed);
     }
     let mode = vec![("mode".to_owned(), Some("755".to_owned()))];
     let attributes = Options { set: options.set & !libc::MOUNT_ATTR_RDONLY, data: mode, ..Default::default() };
@@ -36,7 +39,9 @@ pub fn mount(tree: &Tree, spec: &Spec, mount: &Mount, options: &Options) -> Resu
             Some(controllers) => ("cgroup", controllers.clone()),
             None => ("cgroup2", Vec::new()),
         };
-        one(tree, &destination.join(hierarchy.name()), kind, &words, options)?;
+        // Nobody else has this directory, so that there is nothing to be led astray by.
+        let target = make_directory(&directory, &hierarchy.name()).map_err(|errno| failed(errno.to_string()))?;
+        one(&target, kind, &words, options).map_err(failed)?;
         // /sys/fs/cgroup/cpu leads to cpu,cpuacct, as on the host.
         for controller in words.iter().filter(|_| words.len() > 1) {
             let _ = rustix::fs::symlinkat(hierarchy.name(), &directory, controller.as_str());
@@ -49,14 +54,18 @@ pub fn mount(tree: &Tree, spec: &Spec, mount: &Mount, options: &Options) -> Resu
     Ok(())
 }
 
-fn one(tree: &Tree, destination: &Path, kind: &str, words: &[String], options: &Options) -> Result<()> {
-    let failed = |reason: String| Error::mount(destination.display().to_string(), reason);
+fn make_directory(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+fn one(target: &OwnedFd, kind: &str, words: &[String], options: &Options) -> Result<(), String> {
     let data = words.iter().map(|word| match word.split_once('=') {
         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
         None => (word.clone(), None),
     });
     let options = Options { set: options.set, data: data.collect(), ..Default::default() };
-    let made = filesystem::make(kind, Path::new("cgroup"), &options).map_err(failed)?;
-    let target = tree.inside().make_dir(destination).map_err(|errno| failed(errno.to_string()))?;
-    attach(made.as_fd(), target.as_fd()).map_err(|errno| failed(errno.to_string()))
+    let made = filesystem::make(kind, Path::new("cgroup"), &options)?;
+    attach(made.as_fd(), target.as_fd()).map_err(|errno| errno.to_string())
 }

@@ -1,7 +1,7 @@
 //! Masked and read-only paths (config-linux.md).
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -11,6 +11,34 @@ use super::{Tree, attach, clone_handle, filesystem};
 use crate::error::{During, Error, Result};
 use crate::spec::Linux;
 use crate::sys::{self, MountAttributes};
+
+/// What tells of the host or changes it.
+pub const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// What may be looked at.
+pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Lists these paths where the configuration lists none.
+pub fn complete(linux: &mut Linux) {
+    for (paths, own) in [(&mut linux.masked_paths, &MASKED[..]), (&mut linux.readonly_paths, &READ_ONLY)] {
+        if paths.is_empty() {
+            *paths = own.iter().map(PathBuf::from).collect();
+        }
+    }
+}
 
 /// The host's `/dev/null`, opened while paths still lead to the host. A container that puts something else in its place
 /// must not be able to choose what its masked paths show.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
+use crate::network::{Given, Wanted};
 use crate::spec::{Process, Spec};
 use crate::work::Work;
 
@@ -15,21 +16,7 @@ use crate::work::Work;
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Makes a container and starts its program.
-    Boot {
-        process: u32,
-        spec: Box<Spec>,
-        /// Files of root on the host are those of root in the container.
-        idmapped: bool,
-        /// What is written goes elsewhere than to the root.
-        overlay: bool,
-        /// Directories below the root's, topmost first.
-        #[serde(default)]
-        lowers: Vec<PathBuf>,
-        /// Where what is written is kept; in memory without.
-        writable: Option<PathBuf>,
-        /// Whether the profile of this runtime is used where the configuration has none.
-        default_seccomp: bool,
-    },
+    Boot(Box<Boot>),
     /// Starts another process.
     Exec { container: u32, process: u32, spec: Box<Process> },
     /// Copies what comes on the process's input into a file of the container.
@@ -52,12 +39,32 @@ pub enum Request {
     Stats { container: u32, request: u32 },
 }
 
+/// A container to be made.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Boot {
+    pub process: u32,
+    pub spec: Spec,
+    /// Files of root on the host are those of root in the container.
+    pub idmapped: bool,
+    /// What is written goes elsewhere than to the root.
+    pub overlay: bool,
+    /// Directories below the root's, topmost first.
+    #[serde(default)]
+    pub lowers: Vec<PathBuf>,
+    /// Where what is written is kept; in memory without.
+    pub writable: Option<PathBuf>,
+    /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
+    pub default_protection: bool,
+    pub network: Wanted,
+}
+
 /// To Node.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
     /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
-    Started { process: u32, pid: i32, freezes: bool },
+    Started { process: u32, pid: i32, freezes: bool, network: Option<Given> },
     /// It could not be started.
     Failed { process: u32, error: Failure },
     /// The bytes behind are what it wrote, to `stdout` or `stderr`.

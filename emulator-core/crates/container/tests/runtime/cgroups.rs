@@ -37,6 +37,28 @@ fn memory_is_limited_by_killing() {
 }
 
 #[test]
+fn a_limit_below_what_is_used_is_refused_where_that_is_to_be_checked() {
+    as_root(|mut bundle| {
+        if !has("memory") {
+            return;
+        }
+        bundle.start("box", "a=$(head -c 8388608 /dev/zero | tr '\\0' x); echo > /dev/shm/full; sleep 1000");
+        while bundle.command(&["exec", "box", "test", "-e", "/dev/shm/full"]).code != 0 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let update = |memory: serde_json::Value| {
+            fs::write(bundle.path("limits"), json!({"memory": memory}).to_string()).expect("a file");
+            bundle.command(&["update", "--resources", "limits", "box"])
+        };
+        let refused = update(json!({"limit": 4 << 20, "checkBeforeUpdate": true}));
+        assert!(refused.stderr.contains("[CGROUP_REFUSED]"), "{refused:?}");
+        assert_eq!(update(json!({"limit": 256 << 20, "checkBeforeUpdate": true, "useHierarchy": true})).code, 0);
+        assert!(update(json!({"useHierarchy": false})).stderr.contains("[UNSUPPORTED]"));
+        assert_eq!(bundle.state("box")["status"], "running");
+    });
+}
+
+#[test]
 fn processes_are_limited_by_number() {
     as_root(|mut bundle| {
         if !has("pids") {

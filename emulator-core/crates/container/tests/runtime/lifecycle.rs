@@ -168,6 +168,24 @@ fn mistakes_have_codes_and_leave_nothing_behind() {
     });
 }
 
+#[test]
+fn options_that_cannot_be_heeded_are_refused_by_name() {
+    as_everybody(|mut bundle| {
+        bundle.start("box", "sleep 1000");
+        for words in [
+            &["--rootless", "true", "state", "box"][..],
+            &["run", "--no-pivot", "other"],
+            &["run", "--no-new-keyring", "other"],
+            &["exec", "--apparmor", "docker-default", "box", "true"],
+            &["exec", "--process-label", "system_u:x", "box", "true"],
+        ] {
+            let refused = bundle.command(words);
+            assert!(refused.code != 0 && refused.stderr.contains("[UNSUPPORTED]"), "{words:?}: {refused:?}");
+        }
+        assert_eq!(bundle.command(&["--rootless=auto", "state", "box"]).code, 0);
+    });
+}
+
 /// Mounts of this namespace.
 fn traces() -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("the mounts");

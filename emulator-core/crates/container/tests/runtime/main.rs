@@ -6,6 +6,8 @@
 mod bundle;
 mod cgroups;
 mod containerd;
+mod docker;
 mod escapes;
 mod isolation;
 mod lifecycle;
+mod podman;

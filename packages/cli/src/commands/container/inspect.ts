@@ -2,7 +2,7 @@
 
 import { MachineError } from "@terrarium/machine";
 import { Command } from "commander";
-import { ask, pidOf } from "../../containers/client.js";
+import { ask, lifeOf, pidOf } from "../../containers/client.js";
 import { endOf, findRecord, layerOf, openImages, records, type ContainerRecord } from "../../containers/place.js";
 import { size, table } from "../../containers/table.js";
 
@@ -20,8 +20,8 @@ export function inspectCommand(): Command {
 async function inspect(name: string): Promise<unknown> {
   const record = await findRecord(name).catch(() => undefined);
   if (record === undefined) return await (await openImages()).inspect(name);
-  const pid = await pidOf(record);
-  return { ...record, running: pid !== undefined, pid: pid ?? null, ended: (await endOf(record.id)) ?? null };
+  const life = await lifeOf(record);
+  return { ...record, running: life !== undefined, ...life, ended: (await endOf(record.id)) ?? null };
 }
 
 /** What containers use. */

@@ -2,7 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { ContainerOptions, User, Volume } from "@terrarium/container";
+import type { ContainerOptions, Network, Port, User, Volume } from "@terrarium/container";
 import { MachineError, type Bytes } from "@terrarium/machine";
 import { storeDirectory } from "../../containers/place.js";
 
@@ -22,6 +22,7 @@ export interface RunFlags {
   readonly cpus?: string;
   readonly pidsLimit?: string;
   readonly network?: string;
+  readonly publish?: readonly string[];
   readonly readOnly?: true;
   readonly entrypoint?: string;
   readonly stopSignal?: string;
@@ -49,10 +50,34 @@ export async function containerOptions(flags: RunFlags, command: readonly string
     ...(flags.memory === undefined ? {} : { memory: bytes(flags.memory) }),
     ...(flags.cpus === undefined ? {} : { cpus: Number(flags.cpus) }),
     ...(flags.pidsLimit === undefined ? {} : { pidsLimit: Number(flags.pidsLimit) }),
-    ...(flags.network === undefined ? {} : { network: flags.network as NonNullable<ContainerOptions["network"]> }),
+    ...networkOptions(flags),
     ...(flags.stopSignal === undefined ? {} : { stopSignal: flags.stopSignal }),
     ...(flags.readOnly === undefined ? {} : { writes: "none" }),
     ...(volumes.length === 0 ? {} : { volumes }),
+  };
+}
+
+/** Where ports are to lead in there has to be a network: the bridge for root, else the one for everybody. */
+function networkOptions({ network, publish = [] }: RunFlags): ContainerOptions {
+  const own = process.geteuid?.() === 0 ? "bridge" : "user";
+  const kind = network ?? (publish.length > 0 ? own : undefined);
+  return {
+    // The library checks the word; it is the same check for every caller.
+    ...(kind === undefined ? {} : { network: kind as Network }),
+    ...(publish.length === 0 ? {} : { ports: publish.map(port) }),
+  };
+}
+
+/** `[[ADDRESS:]HOST:]CONTAINER[/PROTOCOL]`. */
+function port(text: string): Port {
+  const match = /^(?:(?:([\d.]+):)?(\d*):)?(\d+)(?:\/(tcp|udp))?$/.exec(text);
+  if (match === null) throw invalid("publish", text, "as in 80, 8080:80, 127.0.0.1:8080:80 or 53:53/udp");
+  const [, address, host, container, protocol] = match;
+  return {
+    container: Number(container),
+    ...(host === undefined || host === "" ? {} : { host: Number(host) }),
+    ...(address === undefined ? {} : { address }),
+    ...(protocol === undefined ? {} : { protocol: protocol as "tcp" | "udp" }),
   };
 }
 

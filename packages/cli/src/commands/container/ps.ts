@@ -1,7 +1,7 @@
 /** `terrarium ps`: which containers there are. */
 
 import { Command } from "commander";
-import { pidOf } from "../../containers/client.js";
+import { lifeOf } from "../../containers/client.js";
 import { endOf, records, type ContainerRecord } from "../../containers/place.js";
 import { age, table } from "../../containers/table.js";
 
@@ -14,13 +14,24 @@ export function psCommand(): Command {
     .action(async ({ all, quiet }: { readonly all?: true; readonly quiet?: true }) => {
       const rows: string[][] = [];
       for (const record of await records()) {
-        const running = (await pidOf(record)) !== undefined;
-        if (!running && all !== true) continue;
-        const status = running ? "running" : await statusOf(record);
+        const life = await lifeOf(record);
+        if (life === undefined && all !== true) continue;
+        const status = life === undefined ? await statusOf(record) : "running";
+        const ports = (life?.ports ?? []).map(
+          (port) => `${port.address}:${port.host}->${port.container}/${port.protocol}`,
+        );
         const command = record.options.command?.join(" ") ?? "";
-        rows.push([record.id, record.image, command.slice(0, 30), age(record.created), status, record.name]);
+        rows.push([
+          record.id,
+          record.image,
+          command.slice(0, 30),
+          age(record.created),
+          status,
+          ports.join(", "),
+          record.name,
+        ]);
       }
-      const heads = ["ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAME"];
+      const heads = ["ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAME"];
       process.stdout.write(quiet === true ? rows.map(([id]) => `${id ?? ""}\n`).join("") : table([heads, ...rows]));
     });
 }
