@@ -40,6 +40,8 @@ export const ROOT: readonly Member[] = [
   ...["usr", "proc", "dev", "sys", "tmp", "etc", "root"].map((name): Member => [{ name, type: "directory" }]),
   ...["bin", "sbin", "lib", "lib64"].map((name): Member => [{ name, type: "symlink", linkname: `usr/${name}` }]),
   [{ name: "etc/passwd" }, "root:x:0:0::/root:/bin/sh\ngardener:x:1000:1001::/garden:/bin/sh\n"],
+  // Over these the runtime may lay its own.
+  ...["hostname", "hosts", "resolv.conf"].map((name): Member => [{ name: `etc/${name}` }, ""]),
   [{ name: "etc/group" }, "root:x:0:\nplants:x:1001:\nbeds:x:1002:gardener\n"],
 ];
 
