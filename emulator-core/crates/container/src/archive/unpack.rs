@@ -15,6 +15,12 @@ use crate::archive::place::{self, Layer, Meaning, Name};
 use crate::archive::{IDS, OVERLAY_ATTRIBUTES};
 use crate::error::{During, Error, Result};
 
+/// What may follow the end of an archive: tar pads to whole records, of which the largest known has a mebibyte.
+const MAX_PADDING_BYTES: u64 = 16 << 20;
+
+/// The paths of directories are kept to the end; those of a whole system take a few million bytes.
+const MAX_PATHS_BYTES: usize = 256 << 20;
+
 /// How much an archive may become.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Limits {
@@ -44,14 +50,24 @@ pub struct Unpacked {
 /// Unpacks `input` to the empty directory `root`.
 pub fn unpack(input: impl Read, root: OwnedFd, limits: Limits, owners: Owners) -> Result<Unpacked> {
     let mut archive = tar::Archive::new(input);
-    let mut unpacker =
-        Unpacker { layer: Layer::new(root), limits, owners, done: Unpacked::default(), times: Vec::new() };
+    let mut unpacker = Unpacker {
+        layer: Layer::new(root),
+        limits,
+        owners,
+        done: Unpacked::default(),
+        times: Vec::new(),
+        path_bytes: 0,
+    };
     let mut entries = archive.entries().map_err(damaged)?.raw(true);
     while let Some(member) = members::next(&mut entries)? {
         unpacker.add(member)?;
     }
     // Whoever sends it counts on all of it being taken.
-    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
+    let rest =
+        std::io::copy(&mut archive.into_inner().take(MAX_PADDING_BYTES), &mut std::io::sink()).map_err(damaged)?;
+    if rest == MAX_PADDING_BYTES {
+        return Err(Error::ArchiveTooLarge { limit: format!("{rest} bytes behind its end") });
+    }
     unpacker.finish()
 }
 
@@ -62,6 +78,8 @@ struct Unpacker {
     done: Unpacked,
     /// Of directories, whose times change with what is put into them.
     times: Vec<(Vec<u8>, i64)>,
+    /// How much memory their paths take.
+    path_bytes: usize,
 }
 
 impl Unpacker {
@@ -122,7 +140,12 @@ impl Unpacker {
         place::make_directory(parent, place).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(parent, place, flags, Mode::empty()).map_err(failed)?;
-        self.times.push((name.path(), member.modified));
+        let path = name.path();
+        self.path_bytes += path.len();
+        if self.path_bytes > MAX_PATHS_BYTES {
+            return Err(Error::ArchiveTooLarge { limit: format!("{MAX_PATHS_BYTES} bytes of directories' paths") });
+        }
+        self.times.push((path, member.modified));
         self.adorn(directory.as_fd(), member)
     }
 
@@ -237,5 +260,46 @@ fn failed(path: &[u8], errno: Errno) -> Error {
         errno => {
             Error::System { operation: format!("making {}", String::from_utf8_lossy(path)), reason: errno.to_string() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Unpacks `files` members of ten bytes and `trailing` zeros to a directory that is removed again.
+    fn unpacked(files: usize, trailing: usize, limits: Limits) -> Result<Unpacked> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for number in 0..files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(10);
+            header.set_mode(0o644);
+            header.set_mtime(1);
+            header.set_uid(0);
+            header.set_gid(0);
+            builder.append_data(&mut header, number.to_string(), &[7; 10][..]).expect("a member");
+        }
+        let mut archive = builder.into_inner().expect("an archive");
+        archive.resize(archive.len() + trailing, 0);
+        let directory =
+            std::env::temp_dir().join(format!("terrarium-unpack-{}-{files}-{trailing}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let root = File::open(&directory).expect("the directory");
+        let owners = if rustix::process::geteuid().is_root() { Owners::Kept } else { Owners::Root };
+        let result = unpack(&archive[..], root.into(), limits, owners);
+        std::fs::remove_dir_all(&directory).expect("removed");
+        result
+    }
+
+    #[test]
+    fn an_archive_becomes_no_more_than_the_caller_allows() {
+        let limits = Limits { bytes: 30, entries: 3 };
+        assert_eq!(unpacked(3, 0, limits), Ok(Unpacked { entries: 3, bytes: 30, opaque: false }));
+        let refused = |result: Result<Unpacked>| matches!(result, Err(Error::ArchiveTooLarge { .. }));
+        assert!(refused(unpacked(4, 0, Limits { entries: 3, bytes: 40 })), "members");
+        assert!(refused(unpacked(3, 0, Limits { entries: 3, bytes: 29 })), "bytes");
+        // Behind the end of an archive may stand zeros, but not without end.
+        assert!(unpacked(1, 1 << 20, limits).is_ok());
+        assert!(refused(unpacked(1, 17 << 20, limits)), "what follows");
     }
 }

@@ -127,12 +127,12 @@ export class RegistryClient {
     const bytes = body?.();
     // What the registry lets somebody else store is not told who asks.
     const known = url.origin === this.#base.origin ? this.#authorization : undefined;
-    const signals = [AbortSignal.timeout(24 * 3_600_000), ...(this.#options.signal ? [this.#options.signal] : [])];
+    const { signal } = this.#options;
     try {
       return await fetch(url, {
         method,
         headers: { ...headers, ...(known === undefined ? {} : { authorization: known }) },
-        signal: AbortSignal.any(signals),
+        ...(signal === undefined ? {} : { signal }),
         ...(bytes === undefined ? {} : { body: bytes instanceof Uint8Array ? bytes : ReadableStream.from(bytes) }),
         ...(bytes === undefined ? {} : { duplex: "half" }),
       });
