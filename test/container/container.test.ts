@@ -156,6 +156,48 @@ describe.skipIf(forbidden !== undefined)("a container", () => {
     await container.stop();
   });
 
+  test("tells when it has run out of memory", async () => {
+    const container = await startContainer({ memory: "32MiB" }).catch((error: unknown) => {
+      process.stderr.write(`Running out of memory is not tried: ${(error as Error).message}\n`);
+      return undefined;
+    });
+    if (container === undefined) return;
+    let times = 0;
+    const listening = container.onOom(() => (times += 1));
+    await container.run("true");
+    expect(times).toBe(0);
+    await container.run("a=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#a}");
+    await expect.poll(() => times, { timeout: 5_000 }).toBeGreaterThan(0);
+    listening[Symbol.dispose]();
+    await container.stop();
+  });
+
+  test("has a small first process where that is asked for, which reaps and hands signals on", async () => {
+    const handlers = "trap 'echo told; exit 7' TERM; echo up; while :; do sleep 0.05; done";
+    const container = await startContainer({ init: true, command: ["sh", "-c", handlers], terminal: false });
+    await container.console.waitFor("up", { timeout: "10s" });
+    // A process whose parent has gone, and which then ends.
+    await container.run("sh -c '(sleep 0.2; exit 3) &'");
+    const zombies = async (): Promise<string> => (await container.run("cat /proc/[0-9]*/stat | grep -c ' Z '")).stdout;
+    await expect.poll(zombies, { timeout: 5_000 }).toBe("0\n");
+    expect((await container.run("readlink /proc/1/exe; tr '\\0' ' ' < /proc/2/cmdline")).stdout).toBe(
+      `sh -c ${handlers} `,
+    );
+    const goodbye = container.console.waitFor("told", { timeout: "10s" });
+    process.kill(container.pid, "SIGTERM");
+    await goodbye;
+    expect(await container.exited).toMatchObject({ exitCode: 7 });
+    // At a terminal the program alone is in the foreground.
+    await using shell = await startContainer({ init: true, command: ["sh", "-c", "cat; echo status $?; read x"] });
+    await shell.console.write("heard\n");
+    await shell.console.waitFor("heard\r\nheard", { timeout: "10s" });
+    await shell.console.write("\x03");
+    expect(await shell.exited).toMatchObject({ exitCode: 130 });
+    await expect(startContainer({ init: true, command: ["/no/program"] })).rejects.toMatchObject({
+      code: "PROGRAM_UNUSABLE",
+    });
+  });
+
   test.each([
     [{ rootfs: "/no/where" }, "ROOTFS_UNUSABLE"],
     [{ rootfs: "" }, "OPTION_INVALID"],

@@ -18,6 +18,11 @@ const bridgeless: string | undefined = ((): string | undefined => {
 
 if (bridgeless !== undefined) process.stderr.write(`Networks with a bridge are not tried: ${bridgeless}\n`);
 
+/** Whether another program's rules let this host forward nothing, which no table of ours can change. */
+const forwardsNothing = /^-P FORWARD DROP$/m.test(String(spawnSync("iptables", ["-S", "FORWARD"]).stdout));
+if (forwardsNothing)
+  process.stderr.write("The way beyond the host is not tried: its iptables drop what is forwarded\n");
+
 const ours = (): string[] => readdirSync("/sys/class/net").filter((name) => name.startsWith("terrarium"));
 
 describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a container at a bridge", () => {
@@ -81,7 +86,7 @@ describe.skipIf(forbidden !== undefined || bridgeless !== undefined)("a containe
     expect(await askFrom(other, gateway, alone.ports[0]?.host ?? 0)).toBe(gateway);
   });
 
-  test("hides behind the host's address, and cannot be reached past it", async () => {
+  test.skipIf(forwardsNothing)("hides behind the host's address, and cannot be reached past it", async () => {
     await using outside = makeOutside();
     await using container = await startServer("bridge", { ports: [{ container: 80 }] });
     const answers = outside.serve();

@@ -42,6 +42,10 @@ describe.skipIf(!installed)("the page", () => {
     const page = await browser.newPage();
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(error.message));
+    const served: string[] = [];
+    page.context().on("response", (response) => {
+      if (response.ok()) served.push(new URL(response.url()).pathname);
+    });
     await page.goto(site.url);
     const screen = page.locator(".xterm-rows");
     await screen.getByText(prompt).first().waitFor({ timeout: 240_000 });
@@ -50,6 +54,7 @@ describe.skipIf(!installed)("the page", () => {
     await page.keyboard.type("poweroff\n");
     await page.getByText("The guest has ended: powered-off.").waitFor({ timeout: 30_000 });
     expect(problems).toEqual([]);
+    expect(served, "the machine's worker starts one that compiles").toContain("/aside-browser-worker.js");
     await page.close();
   });
 

@@ -46,6 +46,11 @@ export interface ContainerOptions {
   readonly entrypoint?: readonly string[];
   /** The signal by which it is asked to end; `"SIGTERM"` where nobody says. */
   readonly stopSignal?: string;
+  /**
+   * Whether the first process is a small one of the runtime's, which starts the program, hands signals on to it and waits
+   * for processes that have lost their parent. Without, the program is the first process itself.
+   */
+  readonly init?: boolean;
   /** Environment variables to add. */
   readonly env?: Readonly<Record<string, string>>;
   /** Directory to run in; `/` where nobody says. */
@@ -104,6 +109,7 @@ export interface ResolvedConfig {
   readonly lowers: readonly string[];
   readonly command: readonly string[];
   readonly stopSignal: number;
+  readonly init: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly user: User;
@@ -131,6 +137,7 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
     rootfs: text("rootfs", config.rootfs),
     command: command.map((word) => text("command", word, true)),
     stopSignal,
+    init: config.init ?? false,
     env: variables(config.env ?? {}),
     cwd: absolute("cwd", config.cwd ?? "/"),
     user:

@@ -141,6 +141,7 @@ export class Container implements Guest {
       lowers: config.lowers.map((path) => resolve(path)),
       writable: typeof config.writes === "object" ? resolve(config.writes.layer) : null,
       defaultProtection: true,
+      init: config.init,
       network: config.network,
     } as const;
     if (typeof config.writes === "object") await makeLayer(config.writes.layer);
@@ -318,6 +319,11 @@ export class Container implements Guest {
 
   onExit(listener: (exit: Exit) => void): Disposable {
     return this.#exits.on(listener);
+  }
+
+  /** Calls `listener` whenever the container has run out of the memory it was given. */
+  onOom(listener: () => void): Disposable {
+    return this.#init.ooms.on(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,10 +7,11 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
-import { signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
+import { Emitter, signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import type { Port, ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
+import type { IdMapping } from "./ids.js";
 import type { Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
@@ -29,6 +30,7 @@ type Request =
       readonly lowers: readonly string[];
       readonly writable: string | null;
       readonly defaultProtection: boolean;
+      readonly init: boolean;
       readonly network: ResolvedNetwork;
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
@@ -40,7 +42,13 @@ type Request =
       readonly mode: number;
     }
   | { readonly type: "copyOut"; readonly container: number; readonly process: number; readonly path: string }
-  | { readonly type: "work"; readonly process: number; readonly work: Work }
+  | {
+      readonly type: "work";
+      readonly process: number;
+      readonly work: Work;
+      readonly uidMappings: readonly IdMapping[];
+      readonly gidMappings: readonly IdMapping[];
+    }
   | { readonly type: "write" | "end"; readonly process: number }
   | { readonly type: "signal"; readonly process: number; readonly signal: number }
   | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
@@ -72,6 +80,7 @@ type Reply =
   | { readonly type: "output"; readonly process: number; readonly stream: "stdout" | "stderr" }
   | { readonly type: "taken"; readonly process: number }
   | { readonly type: "exited"; readonly process: number; readonly code: number | null; readonly signal: number | null }
+  | { readonly type: "oom"; readonly process: number }
   | { readonly type: "done"; readonly request: number; readonly stats?: Readonly<Record<string, unknown>> }
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
@@ -96,6 +105,8 @@ export class Served implements GuestProcess {
   freezes = false;
   /** What the container, whose first process this is, has got of the network. */
   network: Given | undefined;
+  /** The container, whose first process this is, has run out of memory. */
+  readonly ooms = new Emitter<void>();
   readonly starting = Promise.withResolvers<void>();
   readonly output: Output;
   readonly #helper: Helper;
@@ -258,6 +269,9 @@ export class Helper {
         break;
       case "taken":
         process.take();
+        break;
+      case "oom":
+        process.ooms.emit();
         break;
       case "exited":
         this.#forget(process);

@@ -2,6 +2,9 @@
 
 import { resolve } from "node:path";
 import type { ResolvedConfig } from "./config.js";
+import { isRoot, mappings } from "./ids.js";
+
+export { isRoot };
 
 /** A process of `config.json`. */
 export interface OciProcess {
@@ -19,13 +22,6 @@ export interface OciSpec {
   readonly process: OciProcess;
   readonly [field: string]: unknown;
 }
-
-/**
- * Ids of the host that a container's ids become where there is a choice: a range beyond what useradd gives away, so that
- * they belong to nobody.
- */
-const FIRST_HOST_ID = 1_900_000_000;
-const IDS = 65_536;
 
 /** What root in the container may do there: what installing and running services takes. */
 const CAPABILITIES = [
@@ -66,15 +62,11 @@ export function processOf(
   };
 }
 
-/** Whether this process may choose which ids of the host a container gets. */
-export function isRoot(): boolean {
-  return process.geteuid?.() === 0;
-}
-
 /** The whole configuration. */
 export function specOf(config: ResolvedConfig): OciSpec {
   const kinds = ["user", "pid", "mount", "ipc", "uts", "cgroup", "time"];
   if (config.network.kind !== "host") kinds.push("network");
+  const { uids, gids } = mappings();
   return {
     ociVersion: "1.2.0",
     process: processOf(config, config.command, { terminal: config.terminal }),
@@ -83,24 +75,17 @@ export function specOf(config: ResolvedConfig): OciSpec {
     mounts: mountsOf(config),
     linux: {
       namespaces: kinds.map((type) => ({ type })),
-      uidMappings: idsOf(process.geteuid?.()),
-      gidMappings: idsOf(process.getegid?.()),
+      uidMappings: uids,
+      gidMappings: gids,
       resources: resourcesOf(config),
     },
   };
 }
 
-/** Which ids of the host the container's are: a range, or one's own alone. */
-function idsOf(own: number | undefined): readonly unknown[] {
-  return isRoot()
-    ? [{ containerID: 0, hostID: FIRST_HOST_ID, size: IDS }]
-    : [{ containerID: 0, hostID: own ?? 0, size: 1 }];
-}
-
 /** What makes files of the host's root files of the container's, where the two are not the same anyway. */
 function sameOwners(): { readonly options: readonly string[]; readonly [mapping: string]: unknown } {
-  const ids = idsOf(undefined);
-  return isRoot() ? { options: ["ridmap"], uidMappings: ids, gidMappings: ids } : { options: [] };
+  const { uids, gids } = mappings();
+  return isRoot() ? { options: ["ridmap"], uidMappings: uids, gidMappings: gids } : { options: [] };
 }
 
 function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
@@ -111,7 +96,7 @@ function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
     options,
   });
   // Group 5 is tty's, where it is mapped.
-  const group = isRoot() ? ["gid=5"] : [];
+  const group = mappings().gids.some(({ containerID, size }) => containerID <= 5 && size > 5) ? ["gid=5"] : [];
   // A new view of /sys shows the network namespace, and only its owner may have one.
   const sys =
     network.kind !== "host"

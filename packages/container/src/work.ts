@@ -2,6 +2,7 @@
 
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
 import { helper, type Served } from "./helper.js";
+import { mappings } from "./ids.js";
 
 /** How much an archive may become. */
 export interface ArchiveLimits {
@@ -63,11 +64,15 @@ interface Running {
 
 async function start(work: Work): Promise<Running> {
   const parts: { stdout: Uint8Array[]; stderr: Uint8Array[] } = { stdout: [], stderr: [] };
+  const { uids, gids } = mappings();
   const heard = Promise.withResolvers<void>();
-  const process = await helper().start({ type: "work", work }, (stream, bytes) => {
-    parts[stream].push(bytes);
-    heard.resolve();
-  });
+  const process = await helper().start(
+    { type: "work", work, uidMappings: uids, gidMappings: gids },
+    (stream, bytes) => {
+      parts[stream].push(bytes);
+      heard.resolve();
+    },
+  );
   let ended = false;
   const result = process.ended.then(({ exitCode, signal }) => {
     ended = true;

@@ -47,6 +47,8 @@ export interface CoreStats {
   readonly compileNs: number;
   /** The longest it waited at a time. */
   readonly longestCompileNs: number;
+  /** Nanoseconds compiling took in another thread, while the guest ran on. */
+  readonly asideCompileNs: number;
   /** Guest time, in nanoseconds. */
   readonly guestNs: number;
   /** Times the processor came back to the board. */

@@ -12,19 +12,23 @@ import type {
   LockstepProgress,
   RunOutcome,
 } from "./core.js";
+import type { Aside } from "./aside.js";
 import { canCompile } from "./features.js";
 import type { HotRegion } from "./profile.js";
 import type { CoreStats } from "./stats.js";
 
-/** A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory. */
-export function wasmCore(face: typeof Face, memory: WebAssembly.Memory): Core {
+/**
+ * A {@link Core} over a module of wasm-pack's that is initialised already and has that linear memory; `startAside` starts who compiles
+ * for a machine.
+ */
+export function wasmCore(face: typeof Face, memory: WebAssembly.Memory, startAside: () => Aside): Core {
   return {
     face: "wasm",
     createMachine: (config, source) =>
-      wasmMachine(face.Machine.create(config satisfies CoreConfig, source satisfies BootSource), memory),
+      wasmMachine(face.Machine.create(config satisfies CoreConfig, source satisfies BootSource), memory, startAside),
     createLockstep: (config, source, hot) =>
       wasmLockstep(face.Lockstep.create(config satisfies CoreConfig, source satisfies BootSource, hot)),
-    restoreMachine: (snapshot) => wasmMachine(face.Machine.restore(snapshot), memory),
+    restoreMachine: (snapshot) => wasmMachine(face.Machine.restore(snapshot), memory, startAside),
     errorTable: () => face.error_table() as CoreErrorRow[],
     raise: (error) => {
       face.raise(error);
@@ -40,12 +44,15 @@ function wasmLockstep(pair: Face.Lockstep): CoreLockstep {
   };
 }
 
-function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMachine {
+function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory, startAside: () => Aside): CoreMachine {
   let engine: CoreStats["engine"] = "interpreter";
+  let aside: Aside | undefined;
   return {
     compile: (profile) => {
       if (!canCompile()) return;
-      machine.compile(profile);
+      // What counts is read where it was compiled.
+      aside = profile ? undefined : startAside();
+      machine.compile(profile, aside);
       engine = "jit";
     },
     profile: () => machine.profile() as HotRegion[],
@@ -70,6 +77,7 @@ function wasmMachine(machine: Face.Machine, memory: WebAssembly.Memory): CoreMac
       return { postCodes: Uint8Array.from(postCodes), console: Uint8Array.from(console) };
     },
     free: () => {
+      aside?.close();
       machine.free();
     },
   };

@@ -15,6 +15,8 @@ export async function buildSite(): Promise<void> {
       page: fileURLToPath(new URL("./page.js", import.meta.url)),
       // The machine package starts its worker by this name, beside its own script.
       "browser-worker": fileURLToPath(import.meta.resolve("@terrarium/machine/browser-worker")),
+      // And the core one of its own beside that.
+      "aside-browser-worker": fileURLToPath(import.meta.resolve("@terrarium/core/aside-browser-worker")),
     },
     outdir: SITE,
     bundle: true,

@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod hierarchies;
 mod limits;
+pub mod oom;
 pub mod stats;
 
 use std::fs;
@@ -30,6 +31,9 @@ pub struct Cgroup {
     /// The path below each hierarchy's root.
     path: PathBuf,
     members: Vec<Hierarchy>,
+    /// How many of the groups above were made for it, in every hierarchy.
+    #[serde(default)]
+    made_above: usize,
 }
 
 /// Open files by which a process gets into a container's groups: it is born into that of version 2 and moves itself into
@@ -50,7 +54,7 @@ impl Entrance {
 impl Cgroup {
     /// Makes the groups and limits them. Where the caller may make none, and no limit needs one, there is none.
     pub fn create(id: &str, configured: Option<&Path>, resources: &Resources) -> Result<Self> {
-        let mut cgroup = Self { path: path_for(id, configured)?, members: Vec::new() };
+        let mut cgroup = Self { path: path_for(id, configured)?, ..Self::default() };
         let made = cgroup.make_all(configured.is_some()).and_then(|()| cgroup.apply(resources));
         match made {
             Ok(()) => Ok(cgroup),
@@ -63,12 +67,15 @@ impl Cgroup {
 
     fn make_all(&mut self, must: bool) -> Result<()> {
         let root = rustix::process::geteuid().is_root();
-        let mut found = false;
+        let (mut found, mut made_above) = (false, usize::MAX);
         for hierarchy in Hierarchies::detect()?.all {
+            let missing = missing_above(&hierarchy.mount, &self.path);
             match make_directory(&hierarchy, &self.path) {
                 Ok(made) => {
                     found |= !made;
+                    made_above = made_above.min(missing);
                     self.members.push(hierarchy);
+                    self.made_above = made_above;
                 }
                 Err(_) if !root && !must => {}
                 Err(error) => return Err(refused(&hierarchy.mount.join(&self.path), &error)),
@@ -190,6 +197,10 @@ impl Cgroup {
             },
             "processes in it do not end",
         )?;
+        for above in self.path.ancestors().skip(1).take(self.made_above) {
+            // Whoever has come to be in it meanwhile keeps it.
+            self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(above))));
+        }
         if self.path.starts_with(DEFAULT_PARENT) {
             // The last one out; where others are left the directory is not empty.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
@@ -226,6 +237,12 @@ fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
         true => Err(Error::spec("linux.cgroupsPath", "it is the root, which is everybody's")),
         false => Ok(path),
     }
+}
+
+/// How many of the groups above that of `path` there are not yet.
+fn missing_above(mount: &Path, path: &Path) -> usize {
+    let above = path.ancestors().skip(1).filter(|group| !group.as_os_str().is_empty());
+    above.take_while(|group| !mount.join(group).exists()).count()
 }
 
 /// Makes a group and those above it. In version 2 each of those has to pass its controllers on, in cpuset of version 1 a

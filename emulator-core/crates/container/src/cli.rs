@@ -28,7 +28,8 @@ terrarium-container [--root DIR] [--log FILE] [--log-format text|json] COMMAND
          [--console-socket S] ID PROGRAM ...
   kill [--all] ID [SIGNAL]      state ID          list [--format table|json] [--quiet]
   delete [--force] ID           pause ID          resume ID
-  ps [--format table|json] ID   events --stats ID update --resources F ID
+  ps [--format table|json] ID   events [--stats | --interval 5s] ID
+  update --resources F ID
   spec [--rootless] [--bundle DIR]                features
 ";
 

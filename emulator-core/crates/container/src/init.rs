@@ -17,6 +17,7 @@ use crate::mounts::{Sources, Tree, devices, filesystem, options::Options, protec
 use crate::namespaces::{self, IdMapper};
 use crate::network;
 use crate::process::{self, Program};
+use crate::reaper;
 use crate::spec::{NamespaceKind, Personality, Process, Spec};
 use crate::sys;
 use crate::terminal;
@@ -117,6 +118,7 @@ fn start(program: Program, order: &Order<'_>, state: &str) -> Error {
         spec.process()
     };
     match begin() {
+        Ok(process) if order.reaper => reaper::run(program, process, order.filter),
         Ok(process) => program.run(process, order.filter),
         Err(error) => error,
     }

@@ -45,6 +45,8 @@ pub struct Order<'a> {
     pub preserve_fds: u32,
     /// Whether it is killed when the runtime ends.
     pub tied: bool,
+    /// Whether a process of ours is the first, and the program its child.
+    pub reaper: bool,
     pub network: Option<Network>,
 }
 

@@ -19,6 +19,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod process;
+mod reaper;
 mod seal;
 mod seccomp;
 mod serve;

@@ -16,13 +16,13 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::namespaces::IdMapper;
 use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
-use crate::spec::{Process, Spec, check_process};
+use crate::spec::{IdMapping, Process, Spec, check_process};
 use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use message::{Reply, Request};
@@ -50,6 +50,8 @@ enum Ready {
     Process(u32, Source),
     /// Of a container's network.
     Network(u32, Token),
+    /// A container's memory.
+    Oom(u32),
 }
 
 /// A container that runs.
@@ -58,6 +60,8 @@ struct Running {
     cgroup: Cgroup,
     filter: Option<Filter>,
     network: Attachment,
+    /// News of memory, where that is limited.
+    oom: Option<OomWatch>,
 }
 
 #[derive(Default)]
@@ -80,6 +84,7 @@ impl Helper {
                 match ready {
                     Ready::Process(number, source) => self.handle(number, source),
                     Ready::Network(number, token) => self.handle_network(number, token),
+                    Ready::Oom(number) => self.handle_oom(number),
                 }
             }
             self.containers.values_mut().for_each(|container| container.network.tick());
@@ -116,6 +121,10 @@ impl Helper {
             }
         }
         for (number, container) in &self.containers {
+            if let Some(watch) = &container.oom {
+                polled.push(PollFd::new(watch, PollFlags::IN));
+                sources.push(Ready::Oom(*number));
+            }
             for (token, fd, flags) in container.network.sources() {
                 polled.push(PollFd::from_borrowed_fd(fd, flags));
                 sources.push(Ready::Network(*number, token));
@@ -143,6 +152,13 @@ impl Helper {
     fn handle_network(&mut self, number: u32, token: Token) {
         if let Some(container) = self.containers.get_mut(&number) {
             container.network.handle(token);
+        }
+    }
+
+    fn handle_oom(&mut self, number: u32) {
+        let watch = self.containers.get_mut(&number).and_then(|container| container.oom.as_mut());
+        if watch.is_some_and(OomWatch::take) {
+            self.outbox.send(&Reply::Oom { process: number }, &[]);
         }
     }
 
@@ -181,8 +197,8 @@ impl Helper {
                 let started = self.copy(container, process, Task::CopyOut { path: path.into() });
                 self.answer(process, started);
             }
-            Request::Work { process, work } => {
-                let started = self.work(process, work);
+            Request::Work { process, work, uid_mappings, gid_mappings } => {
+                let started = self.work(process, work, &uid_mappings, &gid_mappings);
                 self.answer(process, started);
             }
             Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
@@ -252,9 +268,9 @@ impl Helper {
         Ok(pid)
     }
 
-    fn work(&mut self, number: u32, work: Work) -> Result<Pid> {
+    fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<Pid> {
         let (streams, ends) = Ends::make(false)?;
-        let process = Served::start(number, work::launch(work, streams)?, ends)?;
+        let process = Served::start(number, work::launch(work, uids, gids, streams)?, ends)?;
         let pid = process.pid();
         self.processes.insert(number, process);
         Ok(pid)

@@ -187,6 +187,14 @@ pub fn catch_signals() -> Result<OwnedFd> {
     check(result.into()).map(owned_fd)
 }
 
+/// The next signal that waits at such a descriptor; none where none does.
+pub fn read_signal(signals: &OwnedFd) -> Option<i32> {
+    // struct signalfd_siginfo begins with the signal's number.
+    let mut record = [0; 128];
+    let length = rustix::io::read(signals, &mut record).ok()?;
+    (length == record.len()).then(|| i32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
+}
+
 /// Switches the loopback device of this network namespace on (netdevice(7)).
 pub fn loopback_up() -> Result<()> {
     let socket = rustix::net::socket_with(

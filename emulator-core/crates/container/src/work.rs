@@ -36,11 +36,11 @@ pub enum Work {
 }
 
 /// A process that does `work` once it is let go on. Its output is the result; an error is JSON on its standard error.
-pub fn launch(work: Work, streams: Streams) -> Result<Launched> {
-    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-    // Who is not root is root over the own files in a user namespace of one id.
-    let flags = if uid.is_root() { 0 } else { NamespaceKind::User.flag() };
-    let owners = if uid.is_root() { unpack::Owners::Kept } else { unpack::Owners::Root };
+pub fn launch(work: Work, uids: &[IdMapping], gids: &[IdMapping], streams: Streams) -> Result<Launched> {
+    // Who is not root is root over the own files in a user namespace, that of the containers.
+    let needs_rights = !rustix::process::geteuid().is_root() && !matches!(work, Work::Lock { .. });
+    let flags = if needs_rights { NamespaceKind::User.flag() } else { 0 };
+    let owners = if needs_rights && uids.len() < 2 { unpack::Owners::Root } else { unpack::Owners::Kept };
     let (ours, theirs) = Channel::pair()?;
     let cloned = sys::clone3(flags, None).map_err(|errno| namespaces::refused(flags, errno))?;
     let Some(Cloned { pid, pidfd }) = cloned else {
@@ -50,8 +50,7 @@ pub fn launch(work: Work, streams: Streams) -> Result<Launched> {
     drop(theirs);
     let launched = Launched::new(pid, pidfd, ours);
     if flags != 0 {
-        let only = |host_id| [IdMapping { container_id: 0, host_id, size: 1 }];
-        namespaces::map_ids(pid, &only(uid.as_raw()), &only(gid.as_raw())).inspect_err(|_| launched.abandon())?;
+        namespaces::map_ids(pid, uids, gids).inspect_err(|_| launched.abandon())?;
     }
     Ok(launched)
 }

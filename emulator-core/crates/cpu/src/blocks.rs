@@ -3,17 +3,21 @@
 //! A block never leaves its page, but for a last instruction that crosses into the next one; such an instruction is a block of its
 //! own, valid only while the second page is where it was. Stores to pages that hold code come here ([`BlockCache::invalidate`]).
 
+mod jumps;
+
 use core::hash::{Hash, Hasher};
 
 use rustc_hash::FxHashSet;
 use x86::instructions::integer::Int;
 use x86::{Op, Sem};
 
-use crate::compiled::{Code, CodeCache, Entry, Part, RegionPage, Targets, Translation};
-use crate::mode::USER;
+use crate::compiled::{CodeCache, Entry, Footing, Part, Targets, Translation};
 use crate::pages::Pages;
+use crate::spaces::Spaces;
 use crate::state::Mode;
-use crate::tlb::{LARGE_SHIFT, PAGE_BYTES};
+use crate::tlb::PAGE_BYTES;
+pub(crate) use jumps::{JUMP_SHIFT, JUMPS, Jump};
+use jumps::{KeptJumps, jump_index};
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
@@ -21,10 +25,6 @@ const CAPACITY: usize = 1 << 17;
 const CAPACITY_TO_COMPILE: usize = 1 << 20;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
-/// Entries of the jump cache.
-pub(crate) const JUMPS: usize = 1 << 15;
-/// How far apart the bits of an address are that its place in the jump cache comes from.
-pub(crate) const JUMP_SHIFT: u32 = 15;
 /// Most operations compiled together.
 pub const MAX_REGION_OPS: usize = 400;
 /// The slot of a block that is not compiled. No function has it: it is the null pointer.
@@ -51,7 +51,7 @@ impl Hash for Key {
     }
 }
 
-/// A decoded block.
+/// A decoded block, as far as it is looked at whenever it is interpreted: forty bytes, of which there are some hundred thousand.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     /// Its first operation in [`BlockCache::ops`].
@@ -60,39 +60,32 @@ pub(crate) struct Block {
     pub(crate) count: u16,
     /// Length in bytes.
     pub(crate) bytes: u16,
-    /// Physical page its last instruction crosses into.
-    pub(crate) second_page: Option<u64>,
-    pub(crate) key: Key,
+    /// The linear address that led here last.
+    linear: u64,
+    /// The jump cache's tag when it did; 0 where it does no more.
+    tag: u64,
+    /// The blocks that were interpreted after it last: the one behind it, and another.
+    followers: [u32; 2],
     /// How often it has been interpreted.
     heat: u32,
     /// A compiled region may be entered here.
     compiled: bool,
-    /// The linear address that led here last.
-    linear: u64,
-    /// It ends with a jump or call without a fixed target.
+    /// A region that it belongs to is being compiled.
+    under_way: bool,
+    /// It ends with a jump or call without a fixed target, and where that goes is worth knowing.
     indirect: bool,
 }
 
-/// Where a linear address leads to.
+/// Where a block comes from.
 #[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Jump {
-    pub(crate) linear: u64,
-    pub(crate) tag: u64,
-    pub(crate) code: u32,
-    pub(crate) place: u32,
-    block: u32,
+pub(crate) struct Origin {
+    pub(crate) key: Key,
+    /// Physical page its last instruction crosses into.
+    pub(crate) second_page: Option<u64>,
 }
 
-/// Instructions to be run one after the other, a block or its beginning: what of a [`Block`] is looked at every time.
-#[derive(Clone, Copy)]
-pub(crate) struct Run {
-    first: u32,
-    /// Number of operations.
-    pub(crate) count: u16,
-    /// Length in bytes.
-    pub(crate) bytes: u16,
-}
+/// No block.
+const NO_BLOCK: u32 = u32::MAX;
 
 impl Block {
     /// How often it has been interpreted.
@@ -105,31 +98,57 @@ impl Block {
         self.linear
     }
 
-    /// Physical addresses and lengths of its bytes, by page.
-    fn ranges(&self) -> impl Iterator<Item = (u64, u16)> + use<> {
-        let phys = self.key.phys;
-        let in_first = self.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
-        let rest = self.bytes - in_first;
-        core::iter::once((phys, in_first)).chain(self.second_page.map(|second| (second, rest)))
+    /// Which of its followers is at `linear`.
+    #[inline(always)]
+    fn way_to(&self, linear: u64) -> usize {
+        usize::from(linear != self.linear.wrapping_add(u64::from(self.bytes)))
     }
+
+    /// Physical addresses and lengths of its bytes, which come from `origin`, by page.
+    fn ranges(&self, origin: Origin) -> impl Iterator<Item = (u64, u16)> + use<> {
+        let phys = origin.key.phys;
+        let in_first = origin.second_page.map_or(self.bytes, |_| (PAGE_BYTES - phys % PAGE_BYTES) as u16);
+        let rest = self.bytes - in_first;
+        core::iter::once((phys, in_first)).chain(origin.second_page.map(|second| (second, rest)))
+    }
+}
+
+/// Instructions to be run one after the other: a block or its beginning.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    first: u32,
+    /// Number of operations.
+    pub(crate) count: u16,
+    /// Length in bytes.
+    pub(crate) bytes: u16,
 }
 
 /// See the module.
 pub(crate) struct BlockCache {
     ops: Vec<Op>,
     blocks: Vec<Block>,
+    /// By the number of the block.
+    origins: Vec<Origin>,
+    /// The block that has been interpreted last, if what comes now follows from that.
+    last: u32,
     pages: Pages,
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
     /// How often a block is interpreted before it is worth compiling; 0 is never.
     pub(crate) hot_at: u32,
+    /// How often all blocks were dropped: their numbers begin again.
+    pub(crate) epoch: u64,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
     /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
     generations: [u64; 2],
-    /// Places in the jump cache of supervisor code in pages that are not global.
-    transient: Vec<u16>,
+    /// Supervisor code in pages that are not global: places in the jump cache, and blocks.
+    transient: Vec<(u16, u32)>,
+    /// Places of compiled user code, none of which is in a global page; past [`MOST_KEPT`] of them there may be more.
+    user: Vec<u16>,
+    /// The jumps of other address spaces.
+    spaces: Spaces<KeptJumps>,
     /// How often some of those were forgotten.
     transients_forgotten: u64,
     /// Numbers of the pages that the jump cache relies on, as the generations. A page too many would cost all jumps whenever the guest invalidates it.
@@ -148,32 +167,23 @@ impl BlockCache {
         BlockCache {
             ops: Vec::with_capacity(CAPACITY),
             blocks: Vec::new(),
+            origins: Vec::new(),
+            last: NO_BLOCK,
             pages: Pages::default(),
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
+            epoch: 0,
             targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
+            user: Vec::new(),
+            spaces: Spaces::new(),
             transients_forgotten: 0,
             jump_pages: [FxHashSet::default(), FxHashSet::default()],
             decoded: 0,
             invalidated: 0,
         }
-    }
-
-    /// The block at a linear address, if it was found there since the last change of mappings.
-    #[inline(always)]
-    pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
-        let jump = &self.jumps[jump_index(linear)];
-        (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
-    }
-
-    /// Where compiled code is entered at a linear address that [`BlockCache::jump`] knows.
-    #[inline(always)]
-    pub(crate) fn entry(&self, linear: u64) -> Option<Entry> {
-        let jump = &self.jumps[jump_index(linear)];
-        (jump.code != NO_CODE).then_some(Entry { code: Code(jump.code), place: jump.place })
     }
 
     /// Blocks are compiled once they have been interpreted `hot_at` times. Before the first block.
@@ -183,30 +193,10 @@ impl BlockCache {
         self.ops = Vec::with_capacity(CAPACITY_TO_COMPILE);
     }
 
-    /// Remembers that `linear` leads to `block`, and where compiled code is entered there. `pages` are those that this relies on, and `global` says
-    /// that they are the same in all address spaces.
-    pub(crate) fn remember_jump(
-        &mut self,
-        linear: u64,
-        mode: u16,
-        block: u32,
-        entry: Option<Entry>,
-        pages: &[u64],
-        global: bool,
-    ) {
-        self.jump_pages[side(mode)].extend(pages.iter().map(|page| page >> PAGE_SHIFT));
-        if !global && mode & USER == 0 {
-            self.transient.push(jump_index(linear) as u16);
-        }
-        self.blocks[block as usize].linear = linear;
-        let (code, place) = entry.map_or((NO_CODE, 0), |entry| (entry.code.0, entry.place));
-        self.jumps[jump_index(linear)] = Jump { linear, tag: self.tag(mode), code, place, block };
-    }
-
     /// Where compiled code can be entered at `linear`, which leads to `block`, if its pages lie where they should.
     pub(crate) fn entry_at(&self, block: u32, linear: u64) -> Option<Entry> {
-        let block = &self.blocks[block as usize];
-        if block.compiled && far_from_canonical_hole(linear) { self.code.find(&block.key) } else { None }
+        let is_compiled = self.blocks[block as usize].compiled;
+        if is_compiled && far_from_canonical_hole(linear) { self.code.find(&self.origin(block).key) } else { None }
     }
 
     /// There is no code for `block`: if there was, it may become hot again.
@@ -217,13 +207,32 @@ impl BlockCache {
         }
     }
 
-    pub(crate) fn jumps_address(&self) -> usize {
-        self.jumps.as_ptr() as usize
+    /// The block at a linear address, where it is one that has followed the block interpreted last before, and is not compiled.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, linear: u64, mode: u16) -> Option<u32> {
+        let last = self.blocks.get(self.last as usize)?;
+        if last.indirect {
+            self.targets.note(self.last, linear);
+        }
+        let index = last.followers[last.way_to(linear)];
+        let next = self.blocks.get(index as usize)?;
+        if next.linear != linear || next.tag != self.tag(mode) || next.compiled {
+            return None;
+        }
+        self.last = index;
+        Some(index)
     }
 
-    /// Changes whenever compiled or decoded code, or what addresses lead to it in `mode`, has changed.
-    pub(crate) fn generation(&self, mode: u16) -> u64 {
-        self.generations[side(mode)] + self.transients_forgotten
+    /// Block `index`, which the jump cache knows to be at `linear`, is interpreted now.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, index: u32, linear: u64, mode: u16) {
+        if let Some(last) = self.blocks.get_mut(self.last as usize) {
+            last.followers[last.way_to(linear)] = index;
+        }
+        self.last = index;
+        let tag = self.tag(mode);
+        let block = &mut self.blocks[index as usize];
+        (block.linear, block.tag) = (linear, tag);
     }
 
     /// Counts that block `index` is interpreted; true when that makes it worth compiling.
@@ -233,25 +242,14 @@ impl BlockCache {
             return false;
         }
         let block = &mut self.blocks[index as usize];
-        if block.indirect {
-            self.targets.expect(index);
-        }
         let before = block.heat;
         block.heat = before.wrapping_add(1);
         before < self.hot_at && block.heat >= self.hot_at
     }
 
-    /// Where the block that has been interpreted last went, if that is worth knowing.
-    #[inline(always)]
-    pub(crate) fn note_target(&mut self, linear: u64) {
-        if self.targets.is_expected() {
-            self.targets.note(linear);
-        }
-    }
-
     /// What is interpreted next does not follow from what was interpreted last.
-    pub(crate) fn expect_no_target(&mut self) {
-        self.targets.expect_none();
+    pub(crate) fn forget_last(&mut self) {
+        self.last = NO_BLOCK;
     }
 
     /// Linear addresses where block `index`, which ends with a jump or call without a fixed target, went most often, the most frequent first.
@@ -261,20 +259,48 @@ impl BlockCache {
 
     /// Block `index` has not been dropped.
     pub(crate) fn is_alive(&self, index: u32) -> bool {
-        self.blocks.get(index as usize).is_some_and(|block| block.key.phys != Key::DROPPED)
+        self.origins.get(index as usize).is_some_and(|origin| origin.key.phys != Key::DROPPED)
     }
 
     pub(crate) fn ops_of(&self, block: Block) -> &[Op] {
         &self.ops[block.first as usize..][..usize::from(block.count)]
     }
 
-    /// `blocks`, with their offsets from the first, the entry, have been compiled; they lie in `pages`.
-    pub(crate) fn add_code(&mut self, translation: &Translation, blocks: &[(u32, i64)], pages: Vec<RegionPage>) {
-        let entry = |&place: &usize| (self.block(blocks[place].0).key, blocks[place].1);
+    /// How often a block has been interpreted.
+    pub(crate) fn heat(&self, block: u32) -> u32 {
+        self.blocks.get(block as usize).map_or(0, Block::heat)
+    }
+
+    /// A region that `block` belongs to is being compiled: it becomes hot once more if it is still interpreted then.
+    pub(crate) fn postpone(&mut self, block: u32) -> bool {
+        let hot_at = self.hot_at;
+        let Some(block) = self.blocks.get_mut(block as usize).filter(|block| block.under_way) else { return false };
+        block.heat = hot_at / 2;
+        true
+    }
+
+    /// A region of these blocks is being compiled, or no more.
+    pub(crate) fn set_under_way(&mut self, footing: &Footing, under_way: bool) {
+        if footing.epoch == self.epoch {
+            for &(block, _) in &footing.members {
+                self.blocks[block as usize].under_way = under_way;
+            }
+        }
+    }
+
+    /// Nothing of what a region is made of has been dropped since it was formed.
+    pub(crate) fn stands(&self, footing: &Footing) -> bool {
+        footing.epoch == self.epoch && footing.members.iter().all(|&(block, _)| self.is_alive(block))
+    }
+
+    /// A region of `footing`, which stands, has been compiled.
+    pub(crate) fn add_code(&mut self, translation: &Translation, footing: Footing) {
+        let Footing { members, pages, .. } = footing;
+        let entry = |&place: &usize| (self.origin(members[place].0).key, members[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
-        self.code.insert(translation.code, &entries, pages, self.parts(blocks));
+        self.code.insert(translation.code, &entries, pages, self.parts(&members));
         for &place in &translation.entries {
-            let index = blocks[place].0;
+            let index = members[place].0;
             let block = &mut self.blocks[index as usize];
             block.compiled = true;
             // Its code will be found when it is looked for again.
@@ -288,10 +314,10 @@ impl BlockCache {
     /// What `blocks`, the entry first, are made of. A function that is called from several places is there once.
     fn parts(&self, blocks: &[(u32, i64)]) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
-        for &(block, _) in blocks {
-            let block = self.block(block);
+        for &(index, _) in blocks {
+            let block = self.block(index);
             let mut linear = block.linear();
-            for (phys, bytes) in block.ranges() {
+            for (phys, bytes) in block.ranges(self.origin(index)) {
                 let part = Part { linear, phys, bytes };
                 if !parts.contains(&part) {
                     parts.push(part);
@@ -303,43 +329,13 @@ impl BlockCache {
     }
 
     #[inline(always)]
-    pub(crate) fn tag(&self, mode: u16) -> u64 {
-        self.generations[side(mode)] << 16 | u64::from(mode)
-    }
-
-    /// Forgets which block a linear address leads to; the blocks stay.
-    pub(crate) fn forget_jumps(&mut self) {
-        self.generations = self.generations.map(|generation| generation + 1);
-        self.transient.clear();
-        self.jump_pages.iter_mut().for_each(FxHashSet::clear);
-    }
-
-    /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
-    pub(crate) fn forget_local_jumps(&mut self) {
-        self.generations[0] += 1;
-        self.jump_pages[0].clear();
-        self.transients_forgotten += u64::from(!self.transient.is_empty());
-        for at in self.transient.drain(..) {
-            self.jumps[usize::from(at)].tag = 0;
-        }
-    }
-
-    /// The same for addresses in the page of `linear`, which may be a `large` one.
-    pub(crate) fn forget_page_jumps(&mut self, linear: u64, large: bool) {
-        const SHIFT_IN_PAGES: u32 = LARGE_SHIFT - PAGE_SHIFT;
-        let page = linear >> PAGE_SHIFT;
-        for (pages, generation) in self.jump_pages.iter_mut().zip(&mut self.generations) {
-            let is_near = |other: &u64| other >> SHIFT_IN_PAGES == page >> SHIFT_IN_PAGES;
-            if pages.contains(&page) || large && pages.iter().any(is_near) {
-                *generation += 1;
-                pages.clear();
-            }
-        }
-    }
-
-    #[inline(always)]
     pub(crate) fn block(&self, index: u32) -> Block {
         self.blocks[index as usize]
+    }
+
+    /// Where a block comes from.
+    pub(crate) fn origin(&self, index: u32) -> Origin {
+        self.origins[index as usize]
     }
 
     #[inline(always)]
@@ -371,7 +367,7 @@ impl BlockCache {
     /// The same for code at `linear`: mostly the block that was there before mappings changed.
     pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
         let jump = &self.jumps[jump_index(linear)];
-        let is_it = self.blocks.get(jump.block as usize).is_some_and(|block| block.key == *key);
+        let is_it = self.origins.get(jump.block as usize).is_some_and(|origin| origin.key == *key);
         if is_it { Some(jump.block) } else { self.find(key) }
     }
 
@@ -390,17 +386,21 @@ impl BlockCache {
             first,
             count,
             bytes,
-            second_page,
-            key,
+            linear: 0,
+            tag: 0,
+            followers: [NO_BLOCK; 2],
             heat: 0,
             compiled: self.code.find(&key).is_some(),
-            linear: 0,
-            indirect: ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
+            under_way: false,
+            indirect: self.hot_at > 0
+                && ops.last().is_some_and(|op| matches!(op.sem, Sem::Int(Int::JmpIndirect | Int::CallIndirect))),
         });
+        self.origins.push(Origin { key, second_page });
         self.decoded += 1;
         let is_new_page = core::iter::once(key.phys).chain(second_page).any(|phys| !self.holds_code(phys));
         if let Some(other) = self.pages.insert(&key, index) {
-            self.blocks[other as usize].key.phys = Key::DROPPED;
+            self.origins[other as usize].key.phys = Key::DROPPED;
+            self.blocks[other as usize].tag = 0;
         }
         if let Some(phys) = second_page {
             self.pages.insert_crossing(phys, index);
@@ -419,9 +419,9 @@ impl BlockCache {
         let mut dropped = self.code.invalidate(phys, bytes);
         let mut page = self.pages.take(phys);
         page.begin.retain(|&(_, index)| {
-            let block = &self.blocks[index as usize];
-            let hit = block.second_page.is_some()
-                || (block.key.phys < phys + bytes && phys < block.key.phys + u64::from(block.bytes));
+            let Origin { key, second_page } = self.origins[index as usize];
+            let end = key.phys + u64::from(self.blocks[index as usize].bytes);
+            let hit = second_page.is_some() || (key.phys < phys + bytes && phys < end);
             dropped |= hit && self.drop_block(index);
             !hit
         });
@@ -436,13 +436,13 @@ impl BlockCache {
 
     /// Drops a block, but for its place in a page that has been taken; false where it had been dropped.
     fn drop_block(&mut self, index: u32) -> bool {
-        let Block { key, first, count, .. } = self.block(index);
+        let (Block { first, count, .. }, Origin { key, .. }) = (self.block(index), self.origin(index));
         if key.phys == Key::DROPPED {
             return false;
         }
         self.invalidated += 1;
         self.pages.remove(&key);
-        self.blocks[index as usize].key.phys = Key::DROPPED;
+        self.origins[index as usize].key.phys = Key::DROPPED;
         for op in &self.ops[first as usize..][..usize::from(count)] {
             op.code.set(LEAVE);
         }
@@ -457,25 +457,15 @@ impl BlockCache {
 
     /// Drops all blocks.
     fn clear(&mut self) {
+        self.epoch += 1;
         self.ops.clear();
         self.blocks.clear();
+        self.origins.clear();
+        self.last = NO_BLOCK;
         self.pages.clear();
         self.targets = Targets::default();
         self.forget_jumps();
     }
-}
-
-const PAGE_SHIFT: u32 = 12;
-
-/// Which of two lists is that of user mode, and which that of supervisor mode.
-#[inline(always)]
-fn side(mode: u16) -> usize {
-    usize::from(mode & USER == 0)
-}
-
-#[inline(always)]
-fn jump_index(linear: u64) -> usize {
-    (linear ^ linear >> JUMP_SHIFT) as usize & (JUMPS - 1)
 }
 
 /// No relative branch leads from a region entered at `linear` to an address that is not canonical: compiled code checks none.

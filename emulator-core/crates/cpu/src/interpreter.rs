@@ -106,20 +106,23 @@ impl Exec<'_> {
     fn run_some(&mut self, limit: u64) -> Result<(), Exception> {
         let mut rip = self.cpu.state.rip;
         let mut linear = self.code_linear(rip);
-        self.cpu.blocks.note_target(linear);
-        let mut found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+        let mut found = self.cpu.blocks.follow(linear, self.cpu.mode_bits);
+        let follows = found.is_some();
         let mut has_left_code = false;
-        if found.is_some()
-            && let Some(entry) = self.cpu.blocks.entry(linear)
-        {
-            if !self.try_code(entry, limit)? {
-                return Ok(());
-            }
-            has_left_code = true;
-            // Code may have gone on to another mode.
-            rip = self.cpu.state.rip;
-            linear = self.code_linear(rip);
+        if !follows {
             found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+            if found.is_some()
+                && let Some(entry) = self.cpu.blocks.entry(linear)
+            {
+                if !self.try_code(entry, limit)? {
+                    return Ok(());
+                }
+                has_left_code = true;
+                // Code may have gone on to another mode.
+                rip = self.cpu.state.rip;
+                linear = self.code_linear(rip);
+                found = self.cpu.blocks.jump(linear, self.cpu.mode_bits);
+            }
         }
         let shadow = if self.cpu.mode.single { Some(self.before_single(rip)?) } else { None };
         let index = match found {
@@ -133,6 +136,9 @@ impl Exec<'_> {
                 index
             }
         };
+        if !follows {
+            self.cpu.blocks.begin(index, linear, self.cpu.mode_bits);
+        }
         // What code has left is interpreted now, whatever waits: its flags may only be right further on.
         if !has_left_code && self.cpu.blocks.warm_up(index) && self.block_is_hot(index) && shadow.is_none() {
             return Ok(());
@@ -240,7 +246,7 @@ impl Exec<'_> {
     }
 
     fn second_page_unchanged(&mut self, index: u32, linear: u64) -> Result<bool, Exception> {
-        let Some(second) = self.cpu.blocks.block(index).second_page else { return Ok(true) };
+        let Some(second) = self.cpu.blocks.origin(index).second_page else { return Ok(true) };
         let next_page = (linear | (PAGE_BYTES - 1)).wrapping_add(1);
         Ok(self.fetch_page(next_page)?.phys.0 == second)
     }

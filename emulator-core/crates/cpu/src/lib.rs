@@ -19,6 +19,7 @@ mod msr;
 mod pages;
 mod reset;
 mod segments;
+mod spaces;
 mod state;
 mod stats;
 mod system;
@@ -198,6 +199,7 @@ impl Cpu {
             held_module_bytes: translator.held_module_bytes,
             compile_ns: translator.compile_ns,
             longest_compile_ns: translator.longest_compile_ns,
+            aside_compile_ns: translator.aside_ns,
         }
     }
 

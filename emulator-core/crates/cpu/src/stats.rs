@@ -46,6 +46,8 @@ pub struct CpuStats {
     pub compile_ns: u64,
     /// The longest it waited at a time.
     pub longest_compile_ns: u64,
+    /// Nanoseconds compiling took in another thread, while the guest ran on.
+    pub aside_compile_ns: u64,
 }
 
 /// How often compiled code was left, by reason.

@@ -13,6 +13,8 @@ use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 
 use platform::PhysAddr;
 
+use crate::spaces::Spaces;
+
 /// Entries in each table.
 pub const ENTRIES: usize = 8192;
 /// Bytes of a page.
@@ -84,7 +86,21 @@ pub struct Tlb {
     structures: [(PhysAddr, usize); STRUCTURES],
     /// Hashed set of 4 MiB regions in which some entry comes from a large page.
     large: [u64; LARGE_BITS / 64],
+    /// Entries of other address spaces.
+    spaces: Spaces<Vec<Kept>>,
 }
+
+/// An entry that is not in force.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// As in [`Tlb::filled`].
+    place: u32,
+    entry: Entry,
+    code_page: PhysAddr,
+}
+
+/// Entries kept of an address space that is not in force: those that were filled last.
+const MOST_KEPT: usize = 512;
 
 /// Bits in the set of regions with large pages.
 const LARGE_BITS: usize = 1024;
@@ -101,6 +117,13 @@ const EMPTY: Entry = Entry { tag: INVALID, addend: 0 };
 #[inline(always)]
 fn index(linear: u64) -> usize {
     (linear >> 12) as usize & (ENTRIES - 1)
+}
+
+/// View, use and index of an entry, see [`Tlb::filled`].
+#[inline(always)]
+fn parts(place: u32) -> (usize, usize, usize) {
+    let place = place as usize;
+    (place >> 20, place >> 16 & 3, place & 0xffff)
 }
 
 #[inline(always)]
@@ -138,6 +161,7 @@ impl Tlb {
             filled: [Vec::new(), Vec::new()],
             structures: [NO_PAGE; STRUCTURES],
             large: [0; LARGE_BITS / 64],
+            spaces: Spaces::new(),
         };
         // SAFETY: allocated above, and nobody else's; zero is a value of every number in there.
         let all = unsafe { tlb.tables.as_mut() };
@@ -155,8 +179,17 @@ impl Tlb {
     #[inline(always)]
     pub fn select(&mut self, view: View) {
         self.view = view as usize;
+        self.selected = self.tables_of(view);
+    }
+
+    fn tables_of(&self, view: View) -> NonNull<Tables> {
         // SAFETY: `View` is below VIEWS, so the pointer stays inside the allocation.
-        self.selected = unsafe { self.tables.cast::<Tables>().add(view as usize) };
+        unsafe { self.tables.cast::<Tables>().add(view as usize) }
+    }
+
+    /// Address of the tables of `view`.
+    pub fn address(&self, view: View) -> usize {
+        self.tables_of(view).as_ptr() as usize
     }
 
     /// Address of the tables of the selected view.
@@ -232,6 +265,56 @@ impl Tlb {
         }
     }
 
+    /// The address space `to` takes the place of `from`; both are PCIDs. With `keep` the translations of `to` are still good.
+    pub fn switch(&mut self, from: u16, to: u16, keep: bool) {
+        if from == to && keep {
+            return;
+        }
+        let kept = self.keep();
+        self.flush(true);
+        self.spaces.put(from, kept);
+        let kept = self.spaces.take(to).filter(|_| keep).unwrap_or_default();
+        for Kept { place, entry, code_page } in kept.into_iter().rev() {
+            let (view, usage, slot) = parts(place);
+            let tables = &mut self.tables()[view];
+            tables.entries[usage][slot] = entry;
+            tables.global[usage][slot / 64] &= !(1 << (slot % 64));
+            if usage == Use::Execute as usize {
+                tables.code_pages[slot] = code_page;
+            }
+            self.filled[0].push(place);
+        }
+    }
+
+    /// The entries of the address space in force that are to be kept, the one filled last first.
+    fn keep(&mut self) -> Vec<Kept> {
+        // SAFETY: the allocation is this value's own.
+        let views = unsafe { self.tables.as_ref() };
+        let mut kept: Vec<Kept> = Vec::new();
+        for &place in self.filled[0].iter().rev() {
+            let (view, usage, slot) = parts(place);
+            let (entry, code_page) = (views[view].entries[usage][slot], views[view].code_pages[slot]);
+            let global = views[view].global[usage][slot / 64] >> (slot % 64) & 1 != 0;
+            if entry.tag != INVALID && !global {
+                kept.push(Kept { place, entry, code_page });
+            }
+            if kept.len() == MOST_KEPT {
+                break;
+            }
+        }
+        kept
+    }
+
+    /// Drops what is kept of the address space `pcid`, which is not in force.
+    pub fn forget_space(&mut self, pcid: u16) {
+        self.spaces.take(pcid);
+    }
+
+    /// Drops what is kept of all address spaces that are not in force.
+    pub fn forget_spaces(&mut self) {
+        self.spaces.clear();
+    }
+
     /// Host address of the page of RAM with paging structures at `page`, if it has been remembered.
     #[inline(always)]
     pub fn structure(&self, page: PhysAddr) -> Option<usize> {
@@ -250,6 +333,7 @@ impl Tlb {
             // Also when the board's memory map has changed.
             self.structures = [NO_PAGE; STRUCTURES];
             self.large = [0; LARGE_BITS / 64];
+            self.spaces.clear();
         }
         self.flush_filled(keep_global, false);
         if !keep_global {
@@ -271,7 +355,7 @@ impl Tlb {
             let all = (0..VIEWS).flat_map(|view| (0..USES).map(move |usage| (view, usage)));
             all.for_each(|(view, usage)| (0..ENTRIES).for_each(|slot| drop_entry(view, usage, slot)));
         } else {
-            filled.iter().map(|&entry| entry as usize).for_each(|e| drop_entry(e >> 20, e >> 16 & 3, e & 0xffff));
+            filled.iter().map(|&place| parts(place)).for_each(|(view, usage, slot)| drop_entry(view, usage, slot));
         }
         filled.clear();
         self.filled[usize::from(global)] = filled;
@@ -311,12 +395,16 @@ impl Tlb {
 
     /// Drops every write translation that leads to the host page at `host_page`: code has been decoded from it.
     pub fn protect_host_page(&mut self, host_page: usize) {
+        let leads_there = |entry: &Entry| entry.tag.wrapping_add(entry.addend) as usize == host_page;
         for tables in self.tables().iter_mut() {
             for entry in &mut tables.entries[Use::Write as usize] {
-                if entry.tag != INVALID && entry.tag.wrapping_add(entry.addend) as usize == host_page {
+                if entry.tag != INVALID && leads_there(entry) {
                     entry.tag = INVALID;
                 }
             }
+        }
+        for kept in self.spaces.iter_mut() {
+            kept.retain(|kept| parts(kept.place).1 != Use::Write as usize || !leads_there(&kept.entry));
         }
     }
 }

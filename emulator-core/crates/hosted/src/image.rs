@@ -18,7 +18,7 @@ const ENTRY_BYTES: usize = size_of::<Entry>();
 impl Layout {
     pub(crate) const CONTEXT: usize = 0x100;
     pub(crate) const STATE: usize = 0x1000;
-    const TLB: usize = 0x4000;
+    pub(crate) const TLB: usize = 0x4000;
     pub(crate) const JUMPS: usize = 0x5_0000;
     const PAGES: usize = Self::JUMPS + jump_layout::ENTRIES * jump_layout::BYTES;
     /// All of linear memory: as many pages as the TLB can lead to.
@@ -45,6 +45,7 @@ fn state_fields() -> Vec<(usize, usize)> {
         (offset_of!(State, mxcsr), 4),
         (offset_of!(State, interrupt_shadow), 1),
         (offset_of!(State, msrs) + offset_of!(Msrs, kernel_gs_base), 8),
+        (offset_of!(State, msrs) + offset_of!(Msrs, tsc_offset), 8),
     ];
     fields.extend((0..6).flat_map(|number| [(segment(number), 8), (selector(number), 2)]));
     let x87 = |field: usize| offset_of!(State, x87) + field;
@@ -66,7 +67,7 @@ fn state_fields() -> Vec<(usize, usize)> {
 }
 
 /// The same of the context.
-const CONTEXT_FIELDS: [(usize, usize); 9] = [
+const CONTEXT_FIELDS: [(usize, usize); 10] = [
     (offset_of!(Context, answers), 16),
     (offset_of!(Context, left), 8),
     (offset_of!(Context, flag_kind), 8),
@@ -75,6 +76,7 @@ const CONTEXT_FIELDS: [(usize, usize); 9] = [
     (offset_of!(Context, exit), 4),
     (offset_of!(Context, waiting), 4),
     (offset_of!(Context, raised), 4),
+    (offset_of!(Context, time), 24),
     (offset_of!(Context, ends), size_of::<SegmentEnds>()),
 ];
 

@@ -4,6 +4,7 @@
 //! whenever it is entered, and gives it back when it leaves or calls a helper: the registers, the context, and the pages that the TLB leads to. The
 //! jump cache is empty there: code never goes on to other code by itself.
 
+mod aside;
 mod image;
 mod run;
 
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use cpu::compiled::{Code, Enter, Region, Shared, Translation, Translator, TranslatorStats};
 use jit::Jit;
 
+use aside::Aside;
 use image::Layout;
 use run::HostLinker;
 
@@ -30,6 +32,13 @@ impl HostedJit {
         let linker = HostLinker::default();
         HostedJit { serves: Rc::clone(&linker.serves), jit: Jit::new(linker, false) }
     }
+
+    /// One that compiles aside: each batch is there when it has been asked for `patience` times. After so many `jobs` nobody is aside any more.
+    #[must_use]
+    pub fn aside(patience: u32, jobs: u32) -> HostedJit {
+        let linker = HostLinker { aside: Some(Aside::new(patience, jobs)), ..HostLinker::default() };
+        HostedJit { serves: Rc::clone(&linker.serves), jit: Jit::new(linker, false) }
+    }
 }
 
 impl Default for HostedJit {
@@ -42,15 +51,29 @@ impl Translator for HostedJit {
     fn prepare(&mut self, shared: &Shared) -> Enter {
         self.serves.set(Some(*shared));
         // Code is made for where the copies are.
-        let copies = Shared { state: Layout::STATE, context: Layout::CONTEXT, jumps: Layout::JUMPS, ..*shared };
+        let copies = Shared {
+            state: Layout::STATE,
+            context: Layout::CONTEXT,
+            jumps: Layout::JUMPS,
+            user_tlb: Layout::TLB,
+            ..*shared
+        };
         self.jit.prepare(&copies)
     }
 
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>> {
+    fn begin(&mut self, regions: Vec<Region>) {
         for op in regions.iter().flat_map(|region| &region.blocks).flat_map(|block| &block.ops) {
             run::remember(op);
         }
-        self.jit.translate(regions)
+        self.jit.begin(regions);
+    }
+
+    fn finished(&mut self) -> Option<Vec<Option<Translation>>> {
+        self.jit.finished()
+    }
+
+    fn works_aside(&self) -> bool {
+        self.jit.works_aside()
     }
 
     fn release(&mut self, code: Code) {

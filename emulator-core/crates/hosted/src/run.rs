@@ -4,7 +4,7 @@ use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cpu::compiled::{Context, Enter, Helpers, Shared};
-use jit::Linker;
+use jit::{Answer, Job, Linker};
 use rustc_hash::FxHashMap;
 use wasmi::{
     Caller, Engine, Extern, Func, Memory, MemoryType, Module, Nullable, Ref, RefType, Store, Table, TableType,
@@ -12,6 +12,7 @@ use wasmi::{
 };
 use x86::Op;
 
+use crate::aside::Aside;
 use crate::image::{Layout, Pages, copy_in, copy_out};
 
 const WASM_PAGE_BYTES: usize = 65536;
@@ -75,12 +76,13 @@ impl Machinery {
                 });
             linker.define(HOST, name, function).expect("a name of its own");
         }
-        let named: [(&str, Extern); 5] = [
+        let named: [(&str, Extern); 6] = [
             ("memory", memory.into()),
             ("table", table.into()),
             ("interpret", Func::wrap(&mut store, interpret).into()),
             ("transfer", Func::wrap(&mut store, transfer).into()),
             ("divide_wide", Func::wrap(&mut store, divide_wide).into()),
+            ("select_view", Func::wrap(&mut store, select_view).into()),
         ];
         for (name, item) in named {
             linker.define(HOST, name, item).expect("a name of its own");
@@ -137,6 +139,15 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
     })
 }
 
+fn select_view(caller: Caller<'_, Running>, _: u32) {
+    beside(caller, |shared| {
+        // SAFETY: as in `run_operation`.
+        let helper: unsafe extern "C" fn(*mut Context) = unsafe { core::mem::transmute(shared.helpers.select_view) };
+        // SAFETY: as in `run_operation`.
+        unsafe { helper(shared.context as *mut Context) }
+    });
+}
+
 fn run_x87(caller: Caller<'_, Running>, [a, b, rest]: [u64; 3], helper: Address) -> u64 {
     beside(caller, |shared| {
         // SAFETY: as in `run_operation`.
@@ -163,6 +174,7 @@ fn beside<T>(mut caller: Caller<'_, Running>, helper: impl FnOnce(&Shared) -> T)
 pub(crate) struct HostLinker {
     /// The processor it compiles for.
     pub(crate) serves: Rc<Cell<Option<Shared>>>,
+    pub(crate) aside: Option<Aside>,
 }
 
 impl Linker for HostLinker {
@@ -200,6 +212,27 @@ impl Linker for HostLinker {
             table.set(store, u64::from(slot), Ref::Func(Nullable::Null)).expect("a slot of the table");
             free.push(slot);
         });
+    }
+
+    fn has_aside(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    fn send(&mut self, job: &Job) -> bool {
+        let sent = self.aside.as_mut().is_some_and(|aside| aside.send(job));
+        if !sent {
+            self.aside = None;
+        }
+        sent
+    }
+
+    fn receive(&mut self) -> Option<Answer> {
+        let Some(aside) = &mut self.aside else { return Some(Answer::default()) };
+        let (answer, module) = aside.receive()?;
+        if !module.is_empty() {
+            self.link(&module);
+        }
+        Some(answer)
     }
 
     fn now(&self) -> u64 {

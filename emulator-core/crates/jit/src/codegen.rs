@@ -5,6 +5,7 @@
 
 mod access;
 mod block;
+mod float;
 mod narrow;
 mod region;
 mod strings;
@@ -52,10 +53,8 @@ enum Label {
     /// The guest goes back to the start of the block at work, to be interpreted from there: 0 for the reason of [`Label::Access`], 1 for that
     /// of [`Label::Operands`].
     Restart(usize),
-    /// The start of a block of the region.
+    /// The start of a block of the region, or of a gate.
     Block(usize),
-    /// Behind the dispatch at the head of a loop.
-    Dispatched(usize),
 }
 
 /// What locals are for.
@@ -63,18 +62,27 @@ enum Label {
 enum Pool {
     Number,
     Vector,
+    Single,
+    Double,
     /// Addresses in the host's memory.
     Host,
 }
 
 impl Pool {
     fn of(node: Node) -> Pool {
-        if node.is_vector() { Pool::Vector } else { Pool::Number }
+        match node {
+            Node::Float(_, lanes, _) if lanes.is_single() => Pool::Single,
+            Node::Float(..) => Pool::Double,
+            _ if node.is_vector() => Pool::Vector,
+            _ => Pool::Number,
+        }
     }
 
     fn of_type(ty: ValType) -> Pool {
         match ty {
             ValType::V128 => Pool::Vector,
+            ValType::F32 => Pool::Single,
+            ValType::F64 => Pool::Double,
             ValType::I32 => Pool::Host,
             _ => Pool::Number,
         }
@@ -84,6 +92,8 @@ impl Pool {
         match self {
             Pool::Number => ValType::I64,
             Pool::Vector => ValType::V128,
+            Pool::Single => ValType::F32,
+            Pool::Double => ValType::F64,
             Pool::Host => ValType::I32,
         }
     }
@@ -96,7 +106,7 @@ struct Codegen<'a> {
     /// Types of the locals for values.
     value_types: Vec<ValType>,
     /// Those locals that are free, by [`Pool`].
-    free: [Vec<u32>; 3],
+    free: [Vec<u32>; 5],
     /// How the step at work finds its memory.
     way: Way,
     /// For each group of accesses in the block how many are still to come, and the local that holds where it begins in the host's memory.
@@ -109,6 +119,12 @@ struct Codegen<'a> {
     block: &'a Block,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
+    /// Vectors that the function puts into locals where it begins: V8 makes each anew, by three instructions, wherever it stands.
+    constants: Vec<(u128, u32)>,
+    /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
+    pending: i64,
+    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at on the way here.
+    enabled: u32,
     /// A stop is being written.
     in_stop: bool,
     /// How often that asks for each value, and which values are asked for; zero and none otherwise.
@@ -171,10 +187,12 @@ impl Codegen<'_> {
 
     /// A local that is free.
     fn take_local(&mut self, pool: Pool) -> u32 {
-        self.free[pool as usize].pop().unwrap_or_else(|| {
-            self.value_types.push(pool.ty());
-            self.first_value() + self.value_types.len() as u32 - 1
-        })
+        self.free[pool as usize].pop().unwrap_or_else(|| self.new_local(pool))
+    }
+
+    fn new_local(&mut self, pool: Pool) -> u32 {
+        self.value_types.push(pool.ty());
+        self.first_value() + self.value_types.len() as u32 - 1
     }
 
     /// The first local behind those of XMM registers.
@@ -260,11 +278,10 @@ impl Codegen<'_> {
             Node::Input(cell) => {
                 self.sink().local_get(local_of(cell));
             }
-            Node::VectorConst(constant) => {
-                self.sink().v128_const(constant as i128);
-            }
+            Node::VectorConst(constant) => self.vector_constant(constant),
             Node::Vector(vector, operands) => self.vector(vector, operands),
             Node::Scalar(scalar, operands) => self.scalar(scalar, operands),
+            Node::Float(float, lanes, operands) => self.float(float, lanes.is_single(), operands),
             Node::SegmentBase(segment, _) => {
                 self.sink().i32_const(0).i64_load(at(state + segment_base_offset(segment)));
             }

@@ -3,6 +3,7 @@
 mod engine;
 mod float;
 mod fused;
+mod look;
 mod range;
 mod shuffle;
 mod strings;
@@ -16,21 +17,22 @@ use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
 use x86::{Exception, Op, Rep, Sem, Width, seg};
 
+use look::Look;
 use range::Range;
 use x87::Stack;
 
 use crate::effects::{CellSet, Role, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, RCX, RIP, Step,
-    Stop, StopId, Value, XMM,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Node, RCX, RIP,
+    Scalar, Step, Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
 pub(crate) struct Block {
     pub(crate) graph: Graph,
     pub(crate) steps: Vec<Step>,
-    /// What guest state each stop leaves behind. The last two are [`Block::end`] and [`Block::budget`].
+    /// What guest state each stop leaves behind. The last are [`Block::end`], [`Block::budget`] and both of [`Block::edge`].
     pub(crate) stops: Vec<Stop>,
     pub(crate) end: End,
     /// Offset of the block from the region's entry.
@@ -42,12 +44,17 @@ pub(crate) struct Block {
 impl Block {
     /// The end of the block, with cell [`RIP`] as the region has it.
     pub(crate) fn end(&self) -> StopId {
-        self.stops.len() - 2
+        self.stops.len() - 4
     }
 
     /// The same place for one who leaves the region there: with the address where the guest goes on.
     pub(crate) fn budget(&self) -> StopId {
-        self.stops.len() - 1
+        self.stops.len() - 3
+    }
+
+    /// The same for one who leaves because the block goes on elsewhere by its first or second way, unless it is [`End::Dynamic`].
+    pub(crate) fn edge(&self, which: usize) -> StopId {
+        self.stops.len() - 2 + which
     }
 }
 
@@ -93,6 +100,8 @@ pub(crate) struct Emitter {
     required_by: Option<usize>,
     /// EFLAGS.DF has been looked at.
     upwards: bool,
+    /// What has to be looked at before the block goes on to anything that could not be done again.
+    look: Option<Look>,
     /// What is known of lanes of vectors.
     ranges: Vec<(Value, Lanes, Range)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
@@ -132,6 +141,7 @@ impl Emitter {
             required: 0,
             required_by: None,
             upwards: false,
+            look: None,
             ranges: Vec::new(),
             highs: [None; 16],
             stack: None,
@@ -155,7 +165,7 @@ impl Emitter {
             }
         } else {
             if in_shadow {
-                self.steps.push(Step::ForgetShadow);
+                self.push(Step::EndShadow);
             }
             self.interpret(number, op);
         }
@@ -175,12 +185,16 @@ impl Emitter {
             }
             Sem::Simd(simd) => simd,
             Sem::Sys(sys) => {
-                return self.string_element(op, sys) || self.selector(op, sys) || self.privileged(sys, followed);
+                return self.string_element(op, sys)
+                    || self.selector(op, sys)
+                    || self.flags(op, sys)
+                    || self.time(sys)
+                    || self.privileged(sys, followed);
             }
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
         let before = (self.stops.len(), self.ranges.len());
-        let required = (self.required, self.required_by);
+        let (required, look) = ((self.required, self.required_by), self.look);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
             self.forget_overwritten_highs();
@@ -190,7 +204,7 @@ impl Emitter {
         self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
         self.ranges.truncate(before.1);
-        (self.required, self.required_by) = required;
+        ((self.required, self.required_by), self.look) = (required, look);
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
     }
@@ -236,7 +250,7 @@ impl Emitter {
         let loaded = loaded.into_iter().map(|(cell, value)| (cell, before[cell], value)).collect();
         let op = number;
         let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
-        self.steps.push(Step::Interpret(Box::new(interpreted)));
+        self.push(Step::Interpret(Box::new(interpreted)));
     }
 
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
@@ -262,12 +276,19 @@ impl Emitter {
     }
 
     pub(crate) fn finish(mut self) -> Block {
+        self.take_look();
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
         let cells = self.with_lazy_flags(self.cells, self.sum);
-        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
-        let mut cells = cells;
-        cells[RIP] = self.address_behind(end);
-        self.stops.push(Stop { cells, retired: 0, raised: None, restarts: false, doubt: None });
+        let goes_on_at = self.address_behind(end);
+        let [taken, next] = match end {
+            End::Branch(_, targets) => targets.map(|offset| self.region_address(offset)),
+            _ => [goes_on_at; 2],
+        };
+        for address in [cells[RIP], goes_on_at, taken, next] {
+            let mut cells = cells;
+            cells[RIP] = address;
+            self.stops.push(Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None });
+        }
         let Emitter { graph, steps, stops, start, .. } = self;
         Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
     }
@@ -304,6 +325,9 @@ impl Emitter {
 
     /// The stop behind the instruction at work; its state is known when that is complete.
     fn stop_after(&mut self) -> StopId {
+        if let Some(after) = self.after {
+            return after;
+        }
         let after = self.stop(None, false);
         self.after = Some(after);
         after
@@ -379,7 +403,7 @@ impl Emitter {
             return;
         }
         let stop = self.stop_before(Some(exception));
-        self.steps.push(Step::Guard { condition, stop });
+        self.push(Step::Guard { condition, stop });
     }
 
     /// The address `offset` bytes behind the region's entry, in the code segment's width.
@@ -481,7 +505,7 @@ impl Emitter {
         let behind = self.graph.binary(Binary::Add, offset, bytes);
         let beyond = self.graph.binary(Binary::Below, end, behind);
         let stop = self.stop_before(None);
-        self.steps.push(Step::Guard { condition: beyond, stop });
+        self.push(Step::Guard { condition: beyond, stop });
         let base = self.graph.segment_base(segment, self.systems);
         let linear = self.graph.binary(Binary::Add, base, offset);
         self.graph.truncate(Width::W32, linear)
@@ -490,20 +514,26 @@ impl Emitter {
     fn load_access(&mut self, access: Access) -> Value {
         let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
-        self.steps.push(Step::Load { access, value, fault });
+        self.push(Step::Load { access, value, fault });
         value
     }
 
     fn load_for_write(&mut self, access: Access) -> (Value, Access) {
         let fault = self.stop_before(None);
         let value = self.graph.product(access.width.mask());
-        self.steps.push(Step::LoadForWrite { access, value, fault });
+        self.push(Step::LoadForWrite { access, value, fault });
         (value, access)
     }
 
     fn store_access(&mut self, access: Access, value: Value) {
+        let value = match self.graph.node(value) {
+            Node::Scalar(Scalar::Quadword(0), [vector, ..]) if access.width == Width::W32 => {
+                self.graph.doubleword(vector)
+            }
+            _ => value,
+        };
         let fault = self.stop_before(None);
-        self.steps.push(Step::Store { access, value, fault });
+        self.push(Step::Store { access, value, fault });
     }
 
     /// The dividend `high:low` of a division narrower than 64 bits, or of a 64-bit one whose high half only extends the
@@ -529,7 +559,7 @@ impl Emitter {
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3]) -> (Value, Value) {
         let fault = self.stop_before(Some(Exception::DivideError));
         let (quotient, remainder) = (self.graph.product(u64::MAX), self.graph.product(u64::MAX));
-        self.steps.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
+        self.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
         (quotient, remainder)
     }
 }

@@ -10,15 +10,17 @@ const BOTH: Flags = 3;
 const RESULT: Flags = 1;
 const CARRIES: Flags = 2;
 
-/// For every block the flags that somebody behind its end may read.
+/// For every block the flags that a block of the region may read behind its end; one that leaves there puts its flags in order by itself.
 pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flags> {
     let uses: Vec<Uses> = blocks.iter().map(Uses::of).collect();
     let mut behind = vec![0; blocks.len()];
     let mut changed = true;
     while changed {
         changed = false;
-        for &block in structure.order.iter().rev().filter(|&&block| block != structure.root()) {
-            let needed = behind_one(block, blocks, structure, |next| uses[next].before(behind[next]));
+        for &block in structure.order.iter().rev().filter(|&&block| structure.is_block(block)) {
+            let needed = behind_one(block, blocks, structure, |next| {
+                uses[next].before(if may_leave(structure, next) { BOTH } else { behind[next] })
+            });
             changed |= needed != behind[block];
             behind[block] = needed;
         }
@@ -27,10 +29,15 @@ pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flag
 }
 
 fn behind_one(block: BlockId, blocks: &[Block], structure: &Structure, before: impl Fn(BlockId) -> Flags) -> Flags {
-    if blocks[block].end == End::Dynamic || structure.edges(block).any(|edge| edge == Edge::Leaves) {
+    if blocks[block].end == End::Dynamic {
         return BOTH;
     }
     structure.successors(block).map(before).fold(0, |all, flags| all | flags)
+}
+
+/// Whether the region may be left at the end of `block`: before a way back too, when the slice ends.
+fn may_leave(structure: &Structure, block: BlockId) -> bool {
+    structure.edges(block).any(|edge| matches!(edge, Edge::Leaves | Edge::Back(_) | Edge::Enters(..)))
 }
 
 /// Which flags a block reads of those it finds.

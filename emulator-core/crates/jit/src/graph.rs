@@ -159,10 +159,11 @@ impl Graph {
             Node::Const(constant) => constant,
             Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => u64::MAX,
             Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
-            Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => u64::MAX,
+            Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct | Node::Float(..) => u64::MAX,
             Node::Scalar(scalar, _) => match scalar {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,
-                Scalar::Doubleword => Width::W32.mask(),
+                Scalar::Bits(lanes) if !lanes.is_single() => u64::MAX,
+                Scalar::Doubleword | Scalar::Bits(_) => Width::W32.mask(),
                 Scalar::Signs(bits) => (1 << (128 / u32::from(bits))) - 1,
                 Scalar::Holds(..) | Scalar::Any => 1,
             },

@@ -111,13 +111,15 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::LoadField { .. }
             | Step::StoreField { .. }
             | Step::X87 { .. }
+            | Step::ReadTime { .. }
             | Step::LoadHigh { .. }
             | Step::StoreHigh { .. }
             | Step::DivideWide { .. }
             | Step::SetFlags { .. }
             | Step::SwapGs
             | Step::BeginShadow
-            | Step::EndShadow { .. }
+            | Step::EndShadow
+            | Step::LetInterrupt { .. }
     )
 }
 

@@ -63,6 +63,8 @@ pub(crate) enum Node {
     Vector(Vector, [Value; 3]),
     /// A number from vectors.
     Scalar(Scalar, [Value; 3]),
+    /// A floating-point number of the format of these lanes, which are scalar, by itself.
+    Float(Float, Lanes, [Value; 2]),
     /// A vector that a step makes.
     VectorProduct,
 }
@@ -82,14 +84,13 @@ pub(crate) enum Vector {
     Join,
     /// The first with one quadword, 0 or 1, replaced by the second, a number.
     Replace(u8),
+    /// The first with its lowest lane replaced by the second, a floating-point number.
+    Insert(Lanes),
     /// The upper lanes of the first operand stay in scalar forms.
     Float(FpOp, Lanes),
     /// All ones where the relation holds; as above.
     Compare(Relation, Lanes),
-    /// The first operand's upper part stays in scalar forms.
     Convert(ConvertOp),
-    /// The first with its lowest lane replaced by the second, a signed number.
-    FromInteger(Lanes),
     /// All ones where the exponent, biased, of a lane of the first is below the first of these, or not below the second.
     Outside(u16, u16, Lanes),
 }
@@ -103,12 +104,27 @@ pub(crate) enum Scalar {
     Doubleword,
     /// The sign bits of lanes of this width.
     Signs(u8),
-    /// 1 where the relation holds between the lowest lanes.
+    /// The bits of a floating-point number.
+    Bits(Lanes),
+    /// 1 where the relation holds between two floating-point numbers.
     Holds(Relation, Lanes),
-    /// The lowest lane as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
+    /// One as a 64-bit integer, truncated or rounded to the nearest even; within range, or anything.
     ToInteger(Lanes, bool),
     /// 1 where some bit is one.
     Any,
+}
+
+/// What a floating-point number is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Float {
+    /// The lowest lane of a vector.
+    Lowest,
+    /// Two floating-point numbers; a square root has one.
+    Operation(FpOp),
+    /// One of the other format.
+    Converted,
+    /// A signed number.
+    FromInteger,
 }
 
 /// A relation of floating-point numbers.
@@ -258,6 +274,10 @@ pub(crate) enum Step {
         field: Field,
         value: Value,
     },
+    /// Guest time when the block began.
+    ReadTime {
+        value: Value,
+    },
     /// Arithmetic of the x87, by a helper without effects: see [`cpu::compiled::x87`].
     X87 {
         operation: X87Operation,
@@ -287,12 +307,14 @@ pub(crate) enum Step {
     SwapGs,
     /// Begins the interrupt shadow of an STI, if IF is clear.
     BeginShadow,
-    /// Ends it, before an instruction that a helper runs; that sees whether an interrupt waits.
-    ForgetShadow,
-    /// Ends it; leaves where an interrupt waits.
-    EndShadow {
+    /// Ends it.
+    EndShadow,
+    /// Leaves where an interrupt waits and may come.
+    LetInterrupt {
         after: StopId,
     },
+    /// The TLB's tables are others, as EFLAGS.AC wants.
+    SelectView,
     /// An instruction that is not compiled, run by a helper.
     Interpret(Box<Interpreted>),
 }
@@ -378,13 +400,13 @@ impl Step {
             Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
                 Again::Same
             }
-            Step::DivideWide { .. } | Step::X87 { .. } => Again::Same,
+            Step::DivideWide { .. } | Step::X87 { .. } | Step::ReadTime { .. } => Again::Same,
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
             Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
             Step::SetFlags { .. } | Step::SwapGs => Again::Never,
-            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => Again::Never,
+            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => Again::Never,
             Step::Interpret(_) => Again::Never,
         }
     }
@@ -402,8 +424,8 @@ impl Step {
             Step::StoreBack { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
-            Step::SetFlags { .. } | Step::SwapGs => [None; 3],
-            Step::BeginShadow | Step::ForgetShadow | Step::EndShadow { .. } => [None; 3],
+            Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
+            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => [None; 3],
             Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
@@ -443,9 +465,9 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } => None,
-            Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::ForgetShadow => None,
-            Step::EndShadow { after } => Some(after),
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } | Step::ReadTime { .. } => None,
+            Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
+            Step::LetInterrupt { after } => Some(after),
             Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
             // What it leaves with, an instruction may have made.
             Step::Interpret(_) => None,
@@ -462,6 +484,7 @@ impl Node {
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
+            Node::Float(float, _, [a, b]) => used([a, b, b], float.operands()),
             Node::Unary(_, a) => [Some(a), None, None],
             Node::Binary(_, a, b) => [Some(a), Some(b), None],
             Node::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
@@ -480,6 +503,15 @@ impl Vector {
             Vector::Shift(..) | Vector::Outside(..) => 1,
             Vector::BitSelect => 3,
             _ => 2,
+        }
+    }
+}
+
+impl Float {
+    fn operands(self) -> usize {
+        match self {
+            Float::Operation(op) if op != FpOp::Sqrt => 2,
+            _ => 1,
         }
     }
 }

@@ -37,6 +37,9 @@ pub(crate) const INTERRUPT_SHADOW: u64 = offset_of!(State, interrupt_shadow) as 
 /// Byte offset of what SWAPGS exchanges GS's base with.
 pub(crate) const KERNEL_GS_BASE: u64 = (offset_of!(State, msrs) + offset_of!(Msrs, kernel_gs_base)) as u64;
 
+/// Byte offset of what the time-stamp counter is ahead of guest time.
+pub(crate) const TSC_OFFSET: u64 = (offset_of!(State, msrs) + offset_of!(Msrs, tsc_offset)) as u64;
+
 /// Byte offset of a segment's base from the address of [`State`].
 pub(crate) fn segment_base_offset(segment: u8) -> u64 {
     (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, base)) as u64
@@ -81,4 +84,5 @@ pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
 pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
 pub(crate) const ENDS: u64 = offset_of!(Context, ends) as u64;
 pub(crate) const WAITING: u64 = offset_of!(Context, waiting) as u64;
+pub(crate) const TIME: u64 = offset_of!(Context, time) as u64;
 pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

@@ -16,6 +16,7 @@ mod flags;
 mod graph;
 mod groups;
 mod ir;
+mod job;
 mod layout;
 mod liveness;
 mod module;
@@ -25,17 +26,18 @@ mod translator;
 use cpu::Mode;
 use cpu::compiled::{Region, RegionBlock, Shared};
 use wasm_encoder::Function;
+use x86::Sem;
 use x86::instructions::integer::Int;
-use x86::{Op, Sem};
 
 use effects::Role;
 use emitter::Block;
-use ir::End;
+use ir::{End, Step};
 use structure::{BlockId, Flow, Structure};
 
 pub use counters::Counters;
+pub use job::{Job, Work, job, work};
 pub use module::{RegionCode, named_module, region_module, stub_module};
-pub use translator::{Jit, Linker};
+pub use translator::{Answer, Jit, Linker};
 
 /// Whether there is code for anything in `mode`: not where alignment is checked, or where instructions run one by one.
 #[must_use]
@@ -46,8 +48,8 @@ pub fn compilable(mode: Mode) -> bool {
 /// A compiled region.
 pub struct Compiled {
     pub(crate) function: Function,
-    /// The operations that helpers are given, at the addresses that the code has.
-    pub(crate) ops: Vec<Vec<Op>>,
+    /// Places of blocks in the region of which operations are given to helpers: they have to stay at their [`RegionBlock::home`].
+    pub(crate) homes: Vec<usize>,
     /// Instructions compiled, those that a helper runs among them.
     pub instructions: usize,
     /// Where it can be entered, by the number of the entry: places of blocks in the region.
@@ -67,7 +69,7 @@ impl Compiled {
 /// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
 /// left of the slice; then, an i32, the number of the entry. With `counters` it counts there. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
 #[must_use]
-pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> Option<Compiled> {
+pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) -> Option<Compiled> {
     if !compilable(region.mode) {
         return None;
     }
@@ -92,22 +94,22 @@ pub fn compile(region: Region, shared: &Shared, counters: Option<&Counters>) -> 
         blocks.iter().zip(&places).map(|(block, &place)| flow(block, &region.blocks[place], &kept)).collect();
     let structure = Structure::of(&flows);
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
-    let apart = region.apart;
-    let all = region.blocks.into_iter().enumerate();
-    let ops: Vec<_> = all.filter(|(place, _)| kept[*place].is_some()).map(|(_, block)| block.ops).collect();
+    let sources: Vec<&RegionBlock> = places.iter().map(|&place| &region.blocks[place]).collect();
     let source = codegen::Source {
         shared,
         mode: region.mode,
         blocks: &blocks,
-        ops: &ops,
+        sources: &sources,
         structure: &structure,
         vectors,
-        apart,
+        apart: region.apart,
         counters: counters.map(Counters::address),
     };
     let function = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
-    Some(Compiled { function, ops, instructions, entries })
+    let is_named = |block: &Block| block.steps.iter().any(|step| matches!(step, Step::Interpret(_)));
+    let homes = blocks.iter().zip(&places).filter(|(block, _)| is_named(block)).map(|(_, &place)| place).collect();
+    Some(Compiled { function, homes, instructions, entries })
 }
 
 /// Where `block`, compiled from `source`, goes on. `kept` says where the region's blocks are.

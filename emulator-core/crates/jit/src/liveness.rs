@@ -6,7 +6,7 @@
 
 use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
-use crate::ir::{Cell, End, Node, Stop, StopId, Value};
+use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value};
 
 /// See the module.
 pub(crate) struct Liveness {
@@ -20,8 +20,8 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// With `budget`, the block may leave at [`Block::budget`].
-    pub(crate) fn of(block: &Block, needed: Flags, budget: bool) -> Liveness {
+    /// `leaves` are those stops of the block's end that it may leave at.
+    pub(crate) fn of(block: &Block, needed: Flags, leaves: &[StopId]) -> Liveness {
         let count = block.graph.len();
         let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count], needed, frontiers: Vec::new() };
         for root in block.steps.iter().flat_map(|step| step.operands()) {
@@ -39,16 +39,16 @@ impl Liveness {
                 block.graph.node(Value(index as u32)).operands().for_each(|operand| liveness.ask(operand));
             }
         }
-        liveness.find_frontiers(block, budget);
+        liveness.find_frontiers(block, leaves);
         liveness
     }
 
-    fn find_frontiers(&mut self, block: &Block, budget: bool) {
+    fn find_frontiers(&mut self, block: &Block, leaves: &[StopId]) {
         // The last stop that has seen each value: one list serves all of them.
         let mut seen = vec![usize::MAX; block.graph.len()];
         for stop in 0..block.stops.len() {
-            let leaves = stop < block.end() || budget && stop == block.budget();
-            let frontier = if leaves { self.find_frontier(block, stop, &mut seen) } else { Vec::new() };
+            let is_left = stop < block.end() || leaves.contains(&stop);
+            let frontier = if is_left { self.find_frontier(block, stop, &mut seen) } else { Vec::new() };
             for value in &frontier {
                 self.uses[value.index()] += 1;
             }
@@ -67,6 +67,10 @@ impl Liveness {
                 Node::Const(_) | Node::VectorConst(_) | Node::Input(_) => {}
                 Node::SegmentBase(..) | Node::SegmentEnd(..) => {}
                 Node::Product | Node::VectorProduct => found.push(value),
+                // A branch by it wants it as a condition, not as a number.
+                Node::Binary(op, a, b) if op.is_comparison() => pending.extend([a, b]),
+                // One instruction, and a place in another kind of register.
+                Node::Scalar(Scalar::Bits(_), [float, ..]) => pending.push(float),
                 _ if self.hot[value.index()] => found.push(value),
                 node => pending.extend(node.operands()),
             }

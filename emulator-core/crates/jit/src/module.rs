@@ -24,11 +24,12 @@ pub(crate) enum Callee {
     X87Sum,
     X87Product,
     X87Double,
+    SelectView,
     MulHighUnsigned,
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 8] = [
+const IMPORTS: [(&str, Type); 9] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
@@ -37,6 +38,7 @@ const IMPORTS: [(&str, Type); 8] = [
     ("x87_sum", Type::X87),
     ("x87_product", Type::X87),
     ("x87_double", Type::X87),
+    ("select_view", Type::SelectView),
 ];
 const OWN: [Type; 2] = [Type::MulHigh, Type::MulHigh];
 /// Index of the first region's function.
@@ -52,6 +54,7 @@ enum Type {
     Region,
     Enter,
     X87,
+    SelectView,
 }
 
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
@@ -69,6 +72,7 @@ fn types() -> TypeSection {
     types.ty().function(parameters, []);
     types.ty().function([I32, I32, I64], []);
     types.ty().function([I32, I64, I64, I64], [I64]);
+    types.ty().function([I32], []);
     types
 }
 

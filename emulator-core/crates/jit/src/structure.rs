@@ -2,12 +2,13 @@
 //!
 //! WebAssembly has structured control flow. A region is written along its dominator tree (Ramsey, "Beyond Relooper", 2022): a block that several
 //! others go on to comes behind a `block` around them, a block that is gone back to starts a `loop`. What does not fit (a jump into
-//! a loop, past its head) leaves the region and comes back by the jump cache.
+//! a loop, past its head) goes in as from outside, where there is an entry, or leaves the region and comes back by the jump cache.
 //!
-//! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so an entry inside
-//! is reached by its head, which looks which entry was meant: the head *dispatches* to it.
+//! A region is entered at its first block, at the heads of its loops and behind its calls. Into a loop there is only one way, so where an entry lies
+//! inside there is a *gate* before the head, which looks which entry was meant. Ways round the loop that nobody takes who came in further inside lead to the head
+//! itself: in an inner loop that begins as the outer one does, nothing is looked at.
 
-/// Number of a block in its region. The one behind the last is the *root*, where the function starts.
+/// Number of a block in its region. The one behind the last is the *root*, where the function starts; then come gates.
 pub(crate) type BlockId = usize;
 
 /// What a block goes on to. Others are named by their number.
@@ -31,13 +32,18 @@ pub(crate) struct Structure {
     pub(crate) order: Vec<BlockId>,
     /// Blocks the function can be entered at, by the number of the entry.
     pub(crate) entries: Vec<BlockId>,
-    /// Blocks that a branch goes back to.
+    /// Blocks and gates that a branch goes back to.
     pub(crate) is_loop: Vec<bool>,
-    /// Blocks that have a label of their own: more than one branch goes forward to them, or somebody dispatches to them.
+    /// Blocks and gates that have a label of their own: more than one branch goes forward to them, or a gate or the root leads to them.
     is_join: Vec<bool>,
     tree: Tree,
-    /// For every block where it goes on inside the region, first where its branch is taken.
+    /// For every block where it goes on, first where its branch is taken.
     targets: Vec<Vec<Option<BlockId>>>,
+    /// Offsets of the blocks from the region's first byte.
+    starts: Vec<i64>,
+    /// Branches back into the middle of a loop: from where to where.
+    irregular: Vec<(BlockId, BlockId)>,
+    gates: Gates,
     /// For every block the head of the innermost loop around it (of a head: around its loop), or the root.
     around: Vec<BlockId>,
 }
@@ -53,6 +59,8 @@ pub(crate) enum Edge {
     Joins(BlockId),
     /// To a block that only this branch goes on to.
     Continues(BlockId),
+    /// Back to a gate around, to be led to the entry of this number.
+    Enters(BlockId, usize),
 }
 
 impl Structure {
@@ -64,48 +72,75 @@ impl Structure {
         for (block, flow) in flows.iter().enumerate() {
             successors[block].extend(flow.resumes);
         }
-        let loops = Loops::of(root, &successors, &mut targets);
-        let is_loop: Vec<bool> = loops.bodies.iter().map(|body| !body.is_empty()).collect();
+        let loops = Loops::of(root, &successors);
         let mut entries = vec![0];
         let places = flows.iter().filter_map(|flow| flow.resumes);
-        let is_entry = |block: &BlockId| flows[*block].entered || is_loop[*block] && !flows[*block].called;
+        let is_head = |block: BlockId| !loops.bodies[block].is_empty();
+        let is_entry = |block: &BlockId| flows[*block].entered || is_head(*block) && !flows[*block].called;
         for entry in places.chain((0..root).filter(is_entry)) {
             let is_new = entries.iter().all(|&other: &BlockId| flows[other].start != flows[entry].start);
             if is_new && loops.tree.place[entry].is_some() {
                 entries.push(entry);
             }
         }
-        Structure::with_dispatch(entries, is_loop, loops.around, targets)
+        let starts = flows.iter().map(|flow| flow.start).collect();
+        Structure::with_gates(entries, loops, targets, starts)
     }
 
-    /// With branches from loop heads, and the root, to the entries that they dispatch to, instead of calls that come back.
-    fn with_dispatch(
+    /// With gates, and their ways, instead of calls that come back.
+    fn with_gates(
         entries: Vec<BlockId>,
-        is_loop: Vec<bool>,
-        around: Vec<BlockId>,
+        loops: Loops,
         targets: Vec<Vec<Option<BlockId>>>,
+        starts: Vec<i64>,
     ) -> Structure {
         let root = targets.len() - 1;
-        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
-        let mut is_join = vec![false; targets.len()];
+        let Loops { around, irregular, .. } = loops;
+        let gates = Gates::of(root, &entries, &around);
+        let regular = |(block, targets): (BlockId, &Vec<Option<BlockId>>)| {
+            let regular = targets.iter().flatten().filter(|&&to| !irregular.contains(&(block, to)));
+            regular.map(|&to| gates.arrival(to)).collect()
+        };
+        let mut successors: Vec<Vec<BlockId>> = targets.iter().enumerate().map(regular).collect();
+        successors.resize(root + 1 + gates.heads.len(), Vec::new());
+        let mut is_join = vec![false; successors.len()];
+        for (gate, &head) in gates.heads.iter().enumerate() {
+            successors[root + 1 + gate].push(head);
+            is_join[head] = true;
+        }
         for &entry in &entries {
             let mut target = entry;
             while target != root {
-                is_join[target] = true;
-                successors[around[target]].push(target);
+                let arrival = gates.arrival(target);
+                is_join[arrival] = true;
+                successors[gates.arrival(around[target])].push(arrival);
                 target = around[target];
             }
         }
         let tree = Tree::of(root, &successors);
-        let mut forward = vec![0; targets.len()];
-        for (block, targets) in targets.iter().enumerate().filter(|&(block, _)| tree.place[block].is_some()) {
-            for &target in targets.iter().flatten().filter(|&&target| tree.place[target] > tree.place[block]) {
-                forward[target] += 1;
-                is_join[target] |= forward[target] > 1;
+        let (order, is_loop) = (tree.order.clone(), vec![false; successors.len()]);
+        let mut structure =
+            Structure { order, entries, is_loop, is_join, tree, targets, starts, irregular, gates, around };
+        structure.find_loops_and_joins();
+        structure
+    }
+
+    /// Those that branches go back to, and those with more than one branch forward to them.
+    fn find_loops_and_joins(&mut self) {
+        let mut forward = vec![0; self.is_join.len()];
+        let root = self.root();
+        for block in self.order.clone().into_iter().filter(|&block| block <= root) {
+            for which in 0..self.targets[block].len() {
+                match self.edge(block, which) {
+                    Edge::Leaves => {}
+                    Edge::Back(head) | Edge::Enters(head, _) => self.is_loop[head] = true,
+                    Edge::Joins(next) | Edge::Continues(next) => {
+                        forward[next] += 1;
+                        self.is_join[next] |= forward[next] > 1;
+                    }
+                }
             }
         }
-        let order = tree.order.clone();
-        Structure { order, entries, is_loop, is_join, tree, targets, around }
     }
 
     /// The root.
@@ -113,20 +148,44 @@ impl Structure {
         self.targets.len() - 1
     }
 
+    /// Whether it is a block, not a gate or the root.
+    pub(crate) fn is_block(&self, block: BlockId) -> bool {
+        block < self.root()
+    }
+
+    /// The target `which` of `block`.
+    pub(crate) fn target(&self, block: BlockId, which: usize) -> Option<BlockId> {
+        self.targets[block][which]
+    }
+
     /// How `block` goes on to its target `which`.
     pub(crate) fn edge(&self, block: BlockId, which: usize) -> Edge {
-        match self.targets[block][which] {
-            None => Edge::Leaves,
-            Some(target) if self.tree.place[target] <= self.tree.place[block] => {
-                if self.is_loop[target] && self.tree.dominates(target, block) {
-                    Edge::Back(target)
-                } else {
-                    Edge::Leaves
-                }
-            }
-            Some(target) if self.is_join[target] => Edge::Joins(target),
-            Some(target) => Edge::Continues(target),
+        let Some(target) = self.target(block, which) else { return Edge::Leaves };
+        let arrival = self.gates.arrival(target);
+        if self.irregular.contains(&(block, target)) {
+            return self.entering(block, target);
         }
+        match [target, arrival].into_iter().find(|&head| self.tree.dominates(head, block)) {
+            Some(head) => Edge::Back(head),
+            None if self.tree.place[arrival] <= self.tree.place[block] => self.entering(block, target),
+            None if self.is_join[arrival] => Edge::Joins(arrival),
+            None => Edge::Continues(arrival),
+        }
+    }
+
+    /// From `block` to the entry that begins as `target`, by the nearest gate on its way there that is around `block` as well.
+    fn entering(&self, block: BlockId, target: BlockId) -> Edge {
+        let number = self.entries.iter().position(|&entry| self.starts[entry] == self.starts[target]);
+        let Some(number) = number else { return Edge::Leaves };
+        let mut head = self.around[self.entries[number]];
+        while head != self.root() {
+            let gate = self.gates.arrival(head);
+            if self.tree.dominates(gate, block) {
+                return Edge::Enters(gate, number);
+            }
+            head = self.around[head];
+        }
+        Edge::Leaves
     }
 
     /// How `block` goes on, in the order of its targets.
@@ -136,7 +195,12 @@ impl Structure {
 
     /// Where `block` goes on inside the region.
     pub(crate) fn successors(&self, block: BlockId) -> impl Iterator<Item = BlockId> {
-        self.targets[block].iter().copied().flatten()
+        let inside = move |which: usize| match self.edge(block, which) {
+            Edge::Leaves => None,
+            Edge::Enters(_, number) => Some(self.entries[number]),
+            Edge::Back(_) | Edge::Joins(_) | Edge::Continues(_) => self.target(block, which),
+        };
+        (0..self.targets[block].len()).filter_map(inside)
     }
 
     /// The blocks with labels of their own that `block` dominates immediately, in order.
@@ -145,23 +209,57 @@ impl Structure {
         self.order.iter().copied().filter(under).collect()
     }
 
-    /// For every entry, by number, the block that `head`, the head of a loop or the root, goes to for it: the entry, or the head of the next
-    /// loop on the way there; none where the entry is not inside, and `head` itself where it is that.
-    pub(crate) fn dispatch(&self, head: BlockId) -> Vec<Option<BlockId>> {
+    /// For every entry, by number, what `gate`, a gate or the root, leads to for it: the entry, or the gate of the next
+    /// loop on the way there, and its own loop's head where the entry is not inside.
+    pub(crate) fn dispatch(&self, gate: BlockId) -> Vec<BlockId> {
+        let head = self.gates.head(gate);
         let towards = |&entry: &BlockId| {
-            if entry == head {
-                return Some(head);
-            }
             let mut target = entry;
-            while target != self.root() {
+            while target != self.root() && target != head {
                 if self.around[target] == head {
-                    return Some(target);
+                    return self.gates.arrival(target);
                 }
                 target = self.around[target];
             }
-            None
+            head
         };
         self.entries.iter().map(towards).collect()
+    }
+}
+
+/// The gates of a region.
+struct Gates {
+    root: BlockId,
+    /// For every gate the head of its loop.
+    heads: Vec<BlockId>,
+    /// For every block, and the root, its gate if it has one.
+    of: Vec<Option<BlockId>>,
+}
+
+impl Gates {
+    fn of(root: BlockId, entries: &[BlockId], around: &[BlockId]) -> Gates {
+        let mut gates = Gates { root, heads: Vec::new(), of: vec![None; root + 1] };
+        for &entry in entries {
+            let mut head = around[entry];
+            while head != root {
+                if gates.of[head].is_none() {
+                    gates.heads.push(head);
+                    gates.of[head] = Some(root + gates.heads.len());
+                }
+                head = around[head];
+            }
+        }
+        gates
+    }
+
+    /// Where somebody who goes to `block` from outside of its loop arrives.
+    fn arrival(&self, block: BlockId) -> BlockId {
+        self.of[block].unwrap_or(block)
+    }
+
+    /// The head behind `gate`; the root, which is a gate too, has none but itself.
+    fn head(&self, gate: BlockId) -> BlockId {
+        if gate == self.root { gate } else { self.heads[gate - self.root - 1] }
     }
 }
 
@@ -236,14 +334,15 @@ struct Loops {
     /// For every head of a loop the blocks in it.
     bodies: Vec<Vec<BlockId>>,
     around: Vec<BlockId>,
+    /// Branches back into the middle of a loop.
+    irregular: Vec<(BlockId, BlockId)>,
 }
 
 impl Loops {
-    /// Takes branches back into the middle of a loop out of `targets`.
-    fn of(root: BlockId, successors: &[Vec<BlockId>], targets: &mut [Vec<Option<BlockId>>]) -> Loops {
+    fn of(root: BlockId, successors: &[Vec<BlockId>]) -> Loops {
         let tree = Tree::of(root, successors);
         let mut predecessors = vec![Vec::new(); successors.len()];
-        let mut latches = vec![Vec::new(); successors.len()];
+        let (mut latches, mut irregular) = (vec![Vec::new(); successors.len()], Vec::new());
         for &block in &tree.order {
             for &next in &successors[block] {
                 if tree.place[next] > tree.place[block] {
@@ -252,24 +351,24 @@ impl Loops {
                     predecessors[next].push(block);
                     latches[next].push(block);
                 } else {
-                    let back = targets[block].iter_mut().filter(|target| **target == Some(next));
-                    back.for_each(|target| *target = None);
+                    predecessors[next].push(block);
+                    irregular.push((block, next));
                 }
             }
         }
         let bodies: Vec<_> =
-            latches.into_iter().enumerate().map(|(head, latches)| body(head, latches, &predecessors)).collect();
+            latches.into_iter().enumerate().map(|(head, latches)| body(head, latches, &predecessors, &tree)).collect();
         let mut around = vec![root; successors.len()];
         for (block, around) in around.iter_mut().enumerate().take(root) {
             let inside = (0..root).filter(|&head| head != block && bodies[head].contains(&block));
             *around = inside.min_by_key(|&head| bodies[head].len()).unwrap_or(root);
         }
-        Loops { tree, bodies, around }
+        Loops { tree, bodies, around, irregular }
     }
 }
 
 /// The blocks from which a latch is reached without passing `head`, and `head`; none where there is no latch.
-fn body(head: BlockId, latches: Vec<BlockId>, predecessors: &[Vec<BlockId>]) -> Vec<BlockId> {
+fn body(head: BlockId, latches: Vec<BlockId>, predecessors: &[Vec<BlockId>], tree: &Tree) -> Vec<BlockId> {
     if latches.is_empty() {
         return Vec::new();
     }
@@ -278,7 +377,8 @@ fn body(head: BlockId, latches: Vec<BlockId>, predecessors: &[Vec<BlockId>]) -> 
     while let Some(block) = pending.pop() {
         if !body.contains(&block) {
             body.push(block);
-            pending.extend(&predecessors[block]);
+            // Some come from outside, past the head.
+            pending.extend(predecessors[block].iter().filter(|&&before| tree.dominates(head, before)));
         }
     }
     body

@@ -252,6 +252,39 @@ fn programs_with_loops_do_the_same_compiled_and_interpreted_however_they_are_sli
 }
 
 #[test]
+fn a_function_that_calls_itself_does_the_same_compiled_and_interpreted_however_it_is_sliced() {
+    const RSP: usize = 4;
+    let mut random = Random::new(0xf1b0_0acc);
+    // MOV EDI, 12; CALL f; HLT, where f gives 1 below 2, else the sum of what it gives for EDI - 1 and EDI - 2:
+    // CMP EDI, 2; JB; PUSH RBX; PUSH RDI; LEA EDI, [RDI-1]; CALL f; MOV EBX, EAX; POP RDI; LEA EDI, [RDI-2]; CALL f; ADD EAX, EBX; POP RBX; RET; MOV EAX, 1; RET
+    let code: &[&[u8]] = &[
+        &[0xbf, 12, 0, 0, 0, 0xe8, 1, 0, 0, 0, HLT, 0x83, 0xff, 2, 0x72, 0x19, 0x53, 0x57, 0x8d, 0x7f, 0xff],
+        &[0xe8, 0xf1, 0xff, 0xff, 0xff, 0x89, 0xc3, 0x5f, 0x8d, 0x7f, 0xfe, 0xe8, 0xe6, 0xff, 0xff, 0xff],
+        &[0x01, 0xd8, 0x5b, 0xc3, 0xb8, 1, 0, 0, 0, 0xc3],
+    ];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        for _ in 0..20 {
+            let mut case = generate::case(&mut random, code.concat(), mode);
+            case.registers[RSP] = DATA + 0x1000 + 8 * random.below(64);
+            pair.interpreting.begin(&case);
+            pair.compiling.begin(&case);
+            let mut result = 0;
+            for _ in 0..200 {
+                let budget = random.pick(&[1, 50, 399, 400, 500, 900]) + random.below(64);
+                let outcome = pair.go_on(budget, &case).unwrap_or_else(|report| panic!("{report}"));
+                result = outcome.state.regs.get(0);
+                if outcome.exit != platform::VcpuExit::Yield {
+                    break;
+                }
+            }
+            assert_eq!(result, 233, "the thirteenth of Fibonacci's numbers");
+        }
+        assert!(pair.compiling.compiled() > 20_000, "compiled code runs: {}", pair.compiling.compiled());
+    }
+}
+
+#[test]
 fn a_store_that_hits_the_code_at_work_is_seen_by_the_next_instruction() {
     const RDI: usize = 7;
     let mut pair = Pair::new(Width::W64);

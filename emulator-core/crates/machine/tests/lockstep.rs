@@ -26,14 +26,18 @@ impl Translator for Liar {
         self.jit.prepare(shared)
     }
 
-    fn translate(&mut self, mut regions: Vec<Region>) -> Vec<Option<Translation>> {
+    fn begin(&mut self, mut regions: Vec<Region>) {
         // The BIOS before the kernel, which starts in real mode, is told the truth.
         let kernel = regions.iter_mut().filter(|region| region.mode.code == Width::W32 && region.mode.flat);
         let blocks = kernel.flat_map(|region| &mut region.blocks);
         for op in blocks.flat_map(|block| &mut block.ops).filter(|op| (self.lies_about)(op)) {
             op.imm += 1;
         }
-        self.jit.translate(regions)
+        self.jit.begin(regions);
+    }
+
+    fn finished(&mut self) -> Option<Vec<Option<Translation>>> {
+        self.jit.finished()
     }
 
     fn release(&mut self, code: Code) {

@@ -2,11 +2,13 @@
 //!
 //! One instance of this module serves one machine in one worker: a panic (a bug of ours) poisons that instance alone.
 
+mod aside;
 mod linker;
 mod lockstep;
 mod source;
 mod words;
 
+use aside::Aside;
 use cpu::compiled::HOT;
 use linker::WasmLinker;
 use machine::{Boot, Machine as Board, MachineError};
@@ -57,9 +59,9 @@ impl Machine {
         Ok(Machine { board })
     }
 
-    /// Compiles what runs often, from now on; with `profile` to code that counts what it does.
-    pub fn compile(&mut self, profile: bool) {
-        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(), profile)), HOT);
+    /// Compiles what runs often, from now on; with `profile` to code that counts what it does. `aside` is who does it, without a profile.
+    pub fn compile(&mut self, profile: bool, aside: Option<Aside>) {
+        self.board.set_translator(Box::new(jit::Jit::new(WasmLinker::new(aside), profile)), HOT);
     }
 
     /// The regions that count, `HotRegion[]` of packages/core/src/profile.ts.

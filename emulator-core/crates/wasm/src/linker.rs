@@ -1,10 +1,12 @@
 //! Puts modules that the core has written beside it: into its memory and its function table.
 
 use cpu::compiled::{Enter, Shared};
-use jit::Linker;
+use jit::{Answer, Job, Linker};
 use js_sys::{Function, Object, Reflect, Uint8Array, WebAssembly};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen::throw_val;
+
+use crate::aside::Aside;
 
 /// What every module imports from.
 const HOST: &str = "terrarium";
@@ -17,28 +19,33 @@ pub struct WasmLinker {
     /// What modules import, by name.
     host: Object,
     free: Vec<u32>,
+    aside: Option<Aside>,
 }
 
 impl WasmLinker {
-    /// A linker that has linked nothing.
-    pub fn new() -> WasmLinker {
+    /// A linker that has linked nothing; `aside` compiles for it.
+    pub fn new(aside: Option<Aside>) -> WasmLinker {
         let host = Object::new();
         let table: WebAssembly::Table = wasm_bindgen::function_table().unchecked_into();
         set(&host, "memory", &wasm_bindgen::memory());
         set(&host, "table", &table);
-        WasmLinker { table, host, free: Vec::new() }
+        WasmLinker { table, host, free: Vec::new(), aside }
     }
 
     fn function(&self, slot: usize) -> Function {
         self.table.get(slot as u32).unwrap_throw()
     }
 
-    fn instantiate(&self, module: &[u8]) -> Object {
-        let imports = Object::new();
-        set(&imports, HOST, &self.host);
+    fn compile_and_instantiate(&self, module: &[u8]) -> Object {
         // The engine copies the bytes before anything else runs.
         let module = WebAssembly::Module::new(&Uint8Array::from(module)).unwrap_or_else(|error| throw_val(error));
-        let instance = WebAssembly::Instance::new(&module, &imports).unwrap_or_else(|error| throw_val(error));
+        self.instantiate(&module)
+    }
+
+    fn instantiate(&self, module: &WebAssembly::Module) -> Object {
+        let imports = Object::new();
+        set(&imports, HOST, &self.host);
+        let instance = WebAssembly::Instance::new(module, &imports).unwrap_or_else(|error| throw_val(error));
         instance.exports()
     }
 }
@@ -58,10 +65,11 @@ impl Linker for WasmLinker {
             ("x87_sum", helpers.x87_sum),
             ("x87_product", helpers.x87_product),
             ("x87_double", helpers.x87_double),
+            ("select_view", helpers.select_view),
         ] {
             set(&self.host, name, &self.function(slot));
         }
-        let exports = self.instantiate(module);
+        let exports = self.compile_and_instantiate(module);
         let export = |name: &str| Reflect::get(&exports, &name.into()).unwrap_throw();
         set(&self.host, "leave", &export("leave"));
         let slot = self.allocate();
@@ -79,7 +87,30 @@ impl Linker for WasmLinker {
     }
 
     fn link(&mut self, module: &[u8]) {
-        self.instantiate(module);
+        self.compile_and_instantiate(module);
+    }
+
+    fn has_aside(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    fn send(&mut self, job: &Job) -> bool {
+        let sent = self.aside.as_ref().is_some_and(|aside| aside.send_job(job));
+        if !sent {
+            self.aside = None;
+        }
+        sent
+    }
+
+    fn receive(&mut self) -> Option<Answer> {
+        // Who has sent a job and has nobody aside any more will not get an answer.
+        let Some(aside) = &self.aside else { return Some(Answer::default()) };
+        let answer = aside.receive()?;
+        if let Some(module) = answer.module() {
+            self.instantiate(&module);
+        }
+        let (module_bytes, took_ns) = (answer.module_bytes() as u64, answer.took_ns() as u64);
+        Some(Answer { places: answer.places(), module_bytes, took_ns })
     }
 
     fn free(&mut self, slot: u32) {

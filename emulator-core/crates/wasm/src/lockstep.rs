@@ -37,7 +37,7 @@ impl Lockstep {
     pub fn create(config: JsValue, source: &BootSource, hot: u32) -> Result<Lockstep, JsValue> {
         let config: Config = serde_wasm_bindgen::from_value(config)?;
         let config = config.try_into().map_err(|error| thrown(&error))?;
-        let translator = Box::new(|| Box::new(Jit::new(WasmLinker::new(), false)) as _);
+        let translator = Box::new(|| Box::new(Jit::new(WasmLinker::new(None), false)) as _);
         let pair = Pair::new(config, boot(source)?, translator, hot).map_err(|error| thrown(&error))?;
         Ok(Lockstep { pair })
     }

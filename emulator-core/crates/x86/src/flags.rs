@@ -245,6 +245,18 @@ pub fn auxiliary<E: Engine>(e: &mut E) -> E::V {
     e.and(moved, one)
 }
 
+/// All six status flags in their EFLAGS positions.
+pub fn status<E: Engine>(e: &mut E) -> E::V {
+    let mut all = carry(e);
+    let others = [(parity(e), 2), (auxiliary(e), 4), (zero(e), 6), (sign(e), 7), (overflow(e), 11)];
+    for (flag, place) in others {
+        let place = e.imm(place);
+        let moved = e.shl(Width::W64, flag, place);
+        all = e.or(all, moved);
+    }
+    all
+}
+
 /// Sets all six status flags from their EFLAGS positions.
 pub fn set_status<E: Engine>(e: &mut E, eflags: E::V) {
     let bit = |e: &mut E, number: u64| {
@@ -253,16 +265,19 @@ pub fn set_status<E: Engine>(e: &mut E, eflags: E::V) {
         let one = e.imm(1);
         e.and(moved, one)
     };
-    let (carry, parity, zero) = (bit(e, 0), bit(e, 2), bit(e, 6));
+    let (carry, parity, auxiliary, zero) = (bit(e, 0), bit(e, 2), bit(e, 4), bit(e, 6));
     let (sign, overflow) = (bit(e, 7), bit(e, 11));
     let one = e.imm(1);
     // A result of 0 or 1: its sign is clear, its parity even exactly when it is zero. Bits 0 and 1 of the carries invert those.
     let result = e.xor(zero, one);
     let inverted = e.xor(parity, zero);
     let inverted = e.shl(Width::W64, inverted, one);
+    let three = e.imm(3);
+    let auxiliary = e.shl(Width::W64, auxiliary, three);
     let carries = carries_from(e, carry, overflow);
     let carries = e.or(carries, sign);
     let carries = e.or(carries, inverted);
+    let carries = e.or(carries, auxiliary);
     e.set_flags(result, carries);
 }
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde_json::{Value, json};
 
 use super::args::{Args, Known, invalid};
 use super::{Context, one_id, print};
+use crate::cgroup::oom::OomWatch;
 use crate::error::{During, Error, Result};
 use crate::spec::Resources;
 use crate::state::{Container, Status};
@@ -83,21 +85,46 @@ pub fn ps(context: &Context, words: impl Iterator<Item = String>) -> Result<u8> 
     }
 }
 
-/// Prints what a container has used.
+/// Prints what a container has used: once with --stats, else every few seconds until it ends, and when it has run out of
+/// memory.
 pub fn events(context: &Context, words: impl Iterator<Item = String>) -> Result<u8> {
     let args = Args::parse(words, &Known { values: &["interval"], flags: &["stats"] })?;
-    if !args.has("stats") {
-        return Err(Error::unsupported("events without --stats", "ask again from time to time"));
-    }
     let container = context.store.open(one_id(&args)?)?;
     container.require(&[Status::Created, Status::Running, Status::Paused])?;
+    print_stats(&container)?;
+    if args.has("stats") {
+        return Ok(0);
+    }
+    let interval = args.value("interval").unwrap_or("5s");
+    let seconds = interval.strip_suffix('s').and_then(|seconds| seconds.parse().ok()).filter(|seconds| *seconds > 0);
+    let tv_sec = seconds.ok_or_else(|| invalid("--interval", "a number of seconds, such as 5s"))?;
+    let Some((_, pidfd)) = container.record.process() else { return Ok(0) };
+    let mut watch = container.record.cgroup.watch_oom();
+    loop {
+        let mut polled = vec![PollFd::new(&pidfd, PollFlags::IN)];
+        polled.extend(watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
+        let ready = rustix::event::poll(&mut polled, Some(&Timespec { tv_sec, tv_nsec: 0 })).during("waiting")?;
+        // The group's end is news, too, and none of memory.
+        if !polled[0].revents().is_empty() {
+            return Ok(0);
+        }
+        if watch.as_mut().is_some_and(OomWatch::take) {
+            print(&format!("{}\n", json!({"type": "oom", "id": container.record.id})))?;
+        } else if ready == 0 {
+            print_stats(&container)?;
+        }
+    }
+}
+
+/// One line.
+fn print_stats(container: &Container) -> Result<u8> {
     let stats = container.record.cgroup.stats();
     let data = json!({
         "cpu": {"usage": {"total": stats.cpu_nanoseconds}},
         "memory": {"usage": {"usage": stats.memory_bytes}, "oomKills": stats.oom_kills},
         "pids": {"current": stats.tasks},
     });
-    print_json(&json!({"type": "stats", "id": container.record.id, "data": data}))
+    print(&format!("{}\n", json!({"type": "stats", "id": container.record.id, "data": data})))
 }
 
 /// Changes a container's limits.

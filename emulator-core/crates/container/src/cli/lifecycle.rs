@@ -150,6 +150,7 @@ impl<'a> New<'a> {
             gate,
             preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
             tied: false,
+            reaper: false,
             network: None,
         };
         let callbacks = Callbacks {

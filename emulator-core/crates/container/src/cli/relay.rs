@@ -15,9 +15,6 @@ use crate::launch::{Launched, Streams};
 use crate::sys;
 use crate::terminal;
 
-/// Size of `struct signalfd_siginfo`, which begins with the signal's number.
-const SIGNAL_BYTES: usize = 128;
-
 /// Signals that are for the container.
 pub struct Signals(OwnedFd);
 
@@ -28,9 +25,7 @@ impl Signals {
     }
 
     fn next(&self) -> Option<i32> {
-        let mut record = [0; SIGNAL_BYTES];
-        let length = rustix::io::read(&self.0, &mut record).ok()?;
-        (length == SIGNAL_BYTES).then(|| i32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
+        sys::read_signal(&self.0)
     }
 }
 

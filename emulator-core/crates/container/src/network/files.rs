@@ -53,10 +53,10 @@ impl Names {
     }
 }
 
-/// Lays a file over the image's. What an image on a root that cannot be written has no place for is left out.
+/// Lays a file over the image's. What an image has no place for, where this user can make none, is left out.
 pub fn lay(inside: &Inside<'_>, path: &Path, file: &OwnedFd) -> Result<()> {
     let target = match inside.make_file(path) {
-        Err(Errno::ROFS) => return Ok(()),
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::OVERFLOW) => return Ok(()),
         target => target,
     };
     target

@@ -36,7 +36,9 @@ impl Helper {
             Ok((process, cgroup)) => {
                 let pid = process.pid();
                 self.processes.insert(boot.process, process);
-                let running = Running { spec: boot.spec, cgroup, filter, network: attachment };
+                let limited = boot.spec.linux.resources.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
+                let oom = if limited { cgroup.watch_oom() } else { None };
+                let running = Running { spec: boot.spec, cgroup, filter, network: attachment, oom };
                 self.containers.insert(boot.process, running);
                 Ok(pid)
             }
@@ -69,6 +71,7 @@ impl Helper {
             gate: None,
             preserve_fds: 0,
             tied: true,
+            reaper: boot.init,
             network: Some(Network {
                 device: interface.map(|interface| (interface, cable)),
                 names: boot.network.names(spec.hostname.as_deref(), interface),

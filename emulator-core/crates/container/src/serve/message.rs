@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
 use crate::network::{Given, Wanted};
-use crate::spec::{Process, Spec};
+use crate::spec::{IdMapping, Process, Spec};
 use crate::work::Work;
 
 /// From Node.
@@ -24,7 +24,7 @@ pub enum Request {
     /// Copies a file of the container to the process's output.
     CopyOut { container: u32, process: u32, path: String },
     /// Works on a store of images.
-    Work { process: u32, work: Work },
+    Work { process: u32, work: Work, uid_mappings: Vec<IdMapping>, gid_mappings: Vec<IdMapping> },
     /// The bytes behind are for its input.
     Write { process: u32 },
     /// Its input ends.
@@ -56,6 +56,8 @@ pub struct Boot {
     pub writable: Option<PathBuf>,
     /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
     pub default_protection: bool,
+    /// Whether a process of this runtime is the first, and the program its child.
+    pub init: bool,
     pub network: Wanted,
 }
 
@@ -73,6 +75,8 @@ pub enum Reply<'a> {
     Taken { process: u32 },
     /// It has ended. Of a container: nothing is left of it.
     Exited { process: u32, code: Option<i32>, signal: Option<i32> },
+    /// The container has run out of memory.
+    Oom { process: u32 },
     /// A request has been done.
     Done {
         request: u32,

@@ -37,6 +37,55 @@ fn memory_is_limited_by_killing() {
 }
 
 #[test]
+fn groups_above_go_with_the_container_they_were_made_for() {
+    as_root(|mut bundle| {
+        if !has("pids") {
+            return;
+        }
+        let find = |name: &str| {
+            let found = outcome(Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "3", "-name", name]));
+            found.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let name = format!("test-{}", std::process::id());
+        bundle.config["linux"]["cgroupsPath"] = format!("/{name}/deep/box").into();
+        assert!(bundle.output("cat /proc/self/cgroup").contains(":/"));
+        assert_eq!(find(&name), Vec::<String>::new());
+        // What was there before stays.
+        let parents: Vec<_> =
+            find("cgroup.procs").into_iter().map(|file| file.replace("cgroup.procs", &name)).collect();
+        let made: Vec<_> =
+            parents.iter().filter(|path| path.matches('/').count() <= 5 && fs::create_dir(path).is_ok()).collect();
+        bundle.output("true");
+        let left = find(&name);
+        assert!(
+            !left.is_empty() && left.iter().all(|path| !std::path::Path::new(path).join("deep").exists()),
+            "{left:?}"
+        );
+        made.iter().for_each(|path| drop(fs::remove_dir(path)));
+    });
+}
+
+#[test]
+fn events_tell_of_memory_that_has_run_out() {
+    as_root(|mut bundle| {
+        if !has("memory") {
+            return;
+        }
+        bundle.config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20});
+        bundle.start("box", "sleep 0.5; a=$(head -c 67108864 /dev/zero | tr '\\0' x); sleep 1");
+        let events = bundle.command(&["events", "--interval", "1s", "box"]);
+        assert_eq!(events.code, 0, "it ends with the container: {events:?}");
+        let kinds: Vec<_> = events
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["type"].clone())
+            .collect();
+        assert_eq!(kinds[0], "stats");
+        assert!(kinds.contains(&json!("oom")), "{kinds:?}");
+    });
+}
+
+#[test]
 fn a_limit_below_what_is_used_is_refused_where_that_is_to_be_checked() {
     as_root(|mut bundle| {
         if !has("memory") {

@@ -3,12 +3,13 @@
 //! Statuses: [`DONE`], [`FAULT`] (nothing is done; the context has the exception), [`LEAVE`] (done, but code, lines or mappings may have
 //! changed: leave after the instruction at work).
 
-use x86::{Engine, Op, Width};
+use x86::instructions::system::Sys;
+use x86::{Engine, Op, Sem, Width};
 
 use super::Context;
-use crate::Exit;
 use crate::exec::Exec;
 use crate::state::eflags;
+use crate::{Cpu, Exit};
 
 const DONE: u32 = 0;
 const FAULT: u32 = 1;
@@ -31,6 +32,8 @@ pub struct Helpers {
     pub x87_product: usize,
     /// See there.
     pub x87_double: usize,
+    /// `(context)`: EFLAGS.AC has changed at privilege level 0, and with it the TLB's tables.
+    pub select_view: usize,
 }
 
 impl Helpers {
@@ -43,6 +46,7 @@ impl Helpers {
             x87_sum: super::x87::sum as *const () as usize,
             x87_product: super::x87::product as *const () as usize,
             x87_double: super::x87::double as *const () as usize,
+            select_view: select_view as *const () as usize,
         }
     }
 }
@@ -76,8 +80,23 @@ unsafe fn run(context: *mut Context, op: *const Op, left: i64, transfers: bool) 
         exec.cpu.context.exit = if changed { Exit::Changed } else { Exit::Event } as u32;
         return LEAVE;
     }
-    exec.cpu.refresh_context();
+    if !exec.cpu.keeps_context(op) {
+        exec.cpu.refresh_context();
+    }
     DONE
+}
+
+impl Cpu {
+    /// Whether what [`Cpu::refresh_context`] tells is as it was behind `op`, which has changed neither mode nor code.
+    fn keeps_context(&self, op: &Op) -> bool {
+        use Sys::{Cmps, Cmpxchg8b, Cmpxchg16b, LoadSegment, Lods, Movs, PopSegment, Rdmsr, Rdtsc, Rdtscp, Scas, Stos};
+        match op.sem {
+            Sem::Int(_) => true,
+            Sem::Sys(Movs | Stos | Lods | Cmps | Scas | Rdtsc | Rdtscp | Rdmsr | Cmpxchg8b | Cmpxchg16b) => true,
+            Sem::Sys(LoadSegment | PopSegment) => !self.context.ends_changed,
+            _ => false,
+        }
+    }
 }
 
 impl Exec<'_> {
@@ -100,6 +119,14 @@ unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, div
     let Ok((quotient, remainder)) = divided else { return FAULT };
     exec.cpu.context.answers = [quotient, remainder];
     DONE
+}
+
+unsafe extern "C" fn select_view(context: *mut Context) {
+    // SAFETY: called by compiled code with its context, see `run`.
+    let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
+    let view = exec.cpu.state.view_at(exec.cpu.state.cpl);
+    exec.cpu.tlb.select(view);
+    exec.cpu.context.tlb = exec.cpu.tlb.selected_address();
 }
 
 unsafe extern "C" fn interpret(context: *mut Context, op: *const Op, left: i64) -> u32 {

@@ -15,14 +15,17 @@ mod straddle;
 mod targets;
 pub mod x87;
 
+use std::collections::VecDeque;
+
 use x86::{Exception, Width};
 
 pub(crate) use cache::CodeCache;
 pub use cache::Part;
+pub(crate) use entry::GlobalPages;
 pub use flags::FlagKind;
 pub use helpers::Helpers;
 pub use profile::{RegionCounts, RegionProfile};
-pub(crate) use region::{Formed, RegionPage};
+pub(crate) use region::{Footing, Formed};
 pub use region::{Region, RegionBlock};
 use segments::segment_ends;
 pub use segments::{SEGMENT_ENDS, SegmentEnds, end_of_code, end_of_data};
@@ -34,7 +37,7 @@ pub use crate::system::FEW_ELEMENTS;
 use crate::blocks::{JUMPS, Jump, MAX_REGION_OPS};
 use crate::exec::Exec;
 use crate::state::control;
-use crate::tlb::PAGE_MASK;
+use crate::tlb::{PAGE_MASK, View};
 use crate::x87::xsave::{XCR0_AVX, XCR0_SSE};
 use crate::{Cpu, Exit, InterruptShadow, State};
 
@@ -43,10 +46,22 @@ use crate::{Cpu, Exit, InterruptShadow, State};
 pub const HOT: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
-/// Regions that wait for their compilation, at most.
-const BATCH: usize = 32;
-/// Instructions for which they wait at most, if there are fewer.
-const PATIENCE: u64 = 200_000;
+/// How regions wait for their compilation.
+struct Waiting {
+    /// So many are compiled together,
+    batch: usize,
+    /// or fewer, after so many instructions.
+    patience: u64,
+}
+
+/// Where the guest waits for the translator, the sum counts,
+const HERE: Waiting = Waiting { batch: 32, patience: 200_000 };
+/// and where it does not, how soon there is something.
+const ASIDE: Waiting = Waiting { batch: 8, patience: 50_000 };
+/// Where blocks are compiled before they run for the first time, none waits.
+const NOT: Waiting = Waiting { batch: 1, patience: 0 };
+/// Batches under way at most in a translator that works aside: one more than it works at, so that it always has something to do.
+const UNDER_WAY: usize = 2;
 
 /// A compiled region, as a slot of the function table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,8 +104,15 @@ pub type Enter = unsafe extern "C" fn(u32, u32, i64);
 pub trait Translator {
     /// Makes what all regions share: how they are entered and left.
     fn prepare(&mut self, shared: &Shared) -> Enter;
-    /// Compiles `regions`; none for one that cannot be.
-    fn translate(&mut self, regions: Vec<Region>) -> Vec<Option<Translation>>;
+    /// Begins to compile `regions`.
+    fn begin(&mut self, regions: Vec<Region>);
+    /// What has become of the regions that were begun first and not told of yet; none while they are being compiled. A region that cannot be
+    /// has no translation.
+    fn finished(&mut self) -> Option<Vec<Option<Translation>>>;
+    /// It compiles while the guest runs on; otherwise what was begun is finished.
+    fn works_aside(&self) -> bool {
+        false
+    }
     /// Forgets a region that nothing enters any more.
     fn release(&mut self, code: Code);
     /// What it has done.
@@ -118,6 +140,8 @@ pub struct TranslatorStats {
     pub compile_ns: u64,
     /// The most of it at a time.
     pub longest_compile_ns: u64,
+    /// Nanoseconds compiling took aside, while the guest ran on.
+    pub aside_ns: u64,
     /// Regions that can be entered now.
     pub regions: u64,
 }
@@ -131,6 +155,8 @@ pub struct Shared {
     pub context: usize,
     /// Of the jump cache: [`JUMPS`] entries.
     pub jumps: usize,
+    /// Of the TLB's tables for user mode.
+    pub user_tlb: usize,
     /// Functions.
     pub helpers: Helpers,
 }
@@ -157,6 +183,9 @@ pub struct Context {
     pub waiting: u32,
     /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
     pub raised: u32,
+    /// Guest time: the first is when the run began, from where as many instructions as the second have passed when nothing is left of the slice, a thousand of
+    /// them in as many nanoseconds as the third.
+    pub time: [u64; 3],
     /// See [`SegmentEnds`]; as they are now, outside 64-bit mode.
     pub ends: SegmentEnds,
     /// `ends` may have changed.
@@ -182,6 +211,7 @@ impl Context {
             exit: 0,
             waiting: 0,
             raised: 0,
+            time: [0; 3],
             ends: [0; SEGMENT_ENDS],
             ends_changed: true,
             fault: None,
@@ -200,11 +230,29 @@ pub(crate) struct Compiler {
     hot: Vec<u32>,
     /// [`Cpu::retired`] when the first of them did.
     hot_since: u64,
+    /// What regions that are being compiled are made of, batch by batch, the oldest first.
+    under_way: VecDeque<Vec<Footing>>,
+    /// Every block is compiled before it runs.
+    forced: bool,
     /// Compiled code is entered once a run, for the length of one region.
     pub(crate) brief: bool,
 }
 
 impl Compiler {
+    fn waiting(&self) -> Waiting {
+        match self.translator.works_aside() {
+            _ if self.forced => NOT,
+            true => ASIDE,
+            false => HERE,
+        }
+    }
+
+    /// Enough regions wait, or they have waited long enough by `now`.
+    fn has_waited(&self, now: u64) -> bool {
+        let Waiting { batch, patience } = self.waiting();
+        self.hot.len() >= batch || !self.hot.is_empty() && now - self.hot_since >= patience
+    }
+
     pub(crate) fn translator_stats(&self) -> TranslatorStats {
         self.translator.stats()
     }
@@ -214,8 +262,16 @@ impl Cpu {
     /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
-        self.compiler =
-            Some(Box::new(Compiler { translator, ready: None, hot: Vec::new(), hot_since: 0, brief: false }));
+        let (hot_blocks, under_way) = (Vec::new(), VecDeque::new());
+        self.compiler = Some(Box::new(Compiler {
+            translator,
+            ready: None,
+            hot: hot_blocks,
+            hot_since: 0,
+            under_way,
+            forced: hot == FORCED,
+            brief: false,
+        }));
     }
 
     /// With `brief`, compiled code is entered once a run and leaves after a region: for those who look for a mistake in it.
@@ -231,7 +287,7 @@ impl Cpu {
         self.context.tlb = self.tlb.selected_address();
         self.context.enabled = enabled(&self.state);
         if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
-            self.context.ends = segment_ends(&self.state);
+            self.context.ends = segment_ends(&self.state, self.mode.flat);
         }
     }
 
@@ -252,16 +308,20 @@ impl Cpu {
             state: core::ptr::from_ref::<State>(&self.state) as usize,
             context: core::ptr::from_ref::<Context>(&self.context) as usize,
             jumps: self.blocks.jumps_address(),
+            user_tlb: self.tlb.address(View::User),
             helpers: Helpers::addresses(),
         }
     }
 
     /// Compiled code holds addresses: it is made for the place where the processor is, and again if that has changed.
     pub(crate) fn settle_compiler(&mut self) {
+        if self.compiler.is_none() {
+            return;
+        }
         let shared = self.shared();
         let Some(compiler) = &mut self.compiler else { return };
         if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
-            if !compiler.hot.is_empty() && self.retired - compiler.hot_since >= PATIENCE {
+            if compiler.has_waited(self.retired) || !compiler.under_way.is_empty() {
                 self.compile_hot();
             }
             return;
@@ -273,17 +333,30 @@ impl Cpu {
         compiler.ready = Some((shared, compiler.translator.prepare(&shared)));
     }
 
-    /// Compiles what waits. Only between blocks: no compiled code runs.
+    /// Has what waits compiled, and takes what has been. Only between blocks: no compiled code runs.
     #[cold]
     #[inline(never)]
     pub(crate) fn compile_hot(&mut self) {
+        self.take_finished();
         let Some(compiler) = &mut self.compiler else { return };
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
+        let now = self.retired;
+        if !compiler.has_waited(now) || compiler.under_way.len() >= UNDER_WAY {
+            return;
+        }
+        let mut hot = core::mem::take(&mut compiler.hot);
+        let batch = compiler.waiting().batch;
+        if hot.len() > batch {
+            // The others wait: what becomes hot meanwhile may be hotter.
+            hot.sort_by_key(|&block| core::cmp::Reverse(self.blocks.heat(block)));
+            compiler.hot = hot.split_off(batch);
+            compiler.hot_since = now;
+        }
         let mut formed: Vec<Formed> = Vec::new();
-        for block in core::mem::take(&mut compiler.hot) {
-            if !formed.iter_mut().any(|formed| formed.enter_at(block)) {
+        for block in hot {
+            if !self.blocks.postpone(block) && !formed.iter_mut().any(|formed| formed.enter_at(block)) {
                 formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
@@ -291,10 +364,26 @@ impl Cpu {
             return;
         }
         let (regions, footing): (Vec<_>, Vec<_>) =
-            formed.into_iter().map(|formed| (formed.region, (formed.members, formed.pages))).unzip();
-        for (translation, (blocks, pages)) in compiler.translator.translate(regions).into_iter().zip(footing) {
-            if let Some(translation) = translation {
-                self.blocks.add_code(&translation, &blocks, pages);
+            formed.into_iter().map(|formed| (formed.region, formed.footing)).unzip();
+        footing.iter().for_each(|footing| self.blocks.set_under_way(footing, true));
+        compiler.under_way.push_back(footing);
+        compiler.translator.begin(regions);
+        self.take_finished();
+    }
+
+    /// From now on what has been compiled may be entered.
+    fn take_finished(&mut self) {
+        let Some(compiler) = &mut self.compiler else { return };
+        while let Some(translations) = compiler.translator.finished() {
+            for (translation, footing) in
+                translations.into_iter().zip(compiler.under_way.pop_front().unwrap_or_default())
+            {
+                self.blocks.set_under_way(&footing, false);
+                match translation {
+                    Some(translation) if self.blocks.stands(&footing) => self.blocks.add_code(&translation, footing),
+                    Some(translation) => compiler.translator.release(translation.code),
+                    None => (),
+                }
             }
         }
         if self.blocks.code.trim() {
@@ -313,8 +402,8 @@ impl Exec<'_> {
             compiler.hot_since = self.cpu.retired;
         }
         compiler.hot.push(block);
-        let forced = self.cpu.blocks.hot_at == FORCED;
-        if forced || compiler.hot.len() >= BATCH {
+        let forced = compiler.forced;
+        if compiler.has_waited(self.cpu.retired) {
             self.cpu.compile_hot();
         }
         forced
@@ -335,11 +424,12 @@ impl Exec<'_> {
         let cpu = &mut *self.cpu;
         let Some(compiler) = &mut cpu.compiler else { return Ok(true) };
         let Some((_, enter)) = compiler.ready else { return Ok(true) };
-        cpu.blocks.expect_no_target();
+        cpu.blocks.forget_last();
         let before = cpu.retired;
         let limit = if compiler.brief { before + MAX_REGION_OPS as u64 } else { limit };
         let context = &mut cpu.context;
         context.limit = limit;
+        context.time = cpu.clock.before(limit);
         context.exec = this;
         context.waiting = u32::from(self.bus.interrupt_asserted());
         cpu.refresh_context();
@@ -404,6 +494,9 @@ pub const ENABLED_USUAL_ROUNDING: u32 = 8;
 /// The privilege level is 0: CLI and the like do what they are for.
 pub const ENABLED_PRIVILEGED: u32 = 16;
 
+/// RDTSC is for this privilege level.
+pub const ENABLED_TIME: u32 = 32;
+
 /// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
     const X87_MASKS: u16 = 0x3f;
@@ -424,6 +517,7 @@ fn enabled(state: &State) -> u32 {
         | bit(unit && quiet, ENABLED_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
         | bit(state.cpl == 0, ENABLED_PRIVILEGED)
+        | bit(state.cpl == 0 || state.cr4 & control::CR4_TSD == 0, ENABLED_TIME)
 }
 
 /// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.

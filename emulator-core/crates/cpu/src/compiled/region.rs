@@ -1,13 +1,14 @@
 //! Which blocks are compiled together: those that direct branches lead to from a hot one, and the functions it calls.
 //!
-//! A called function gets blocks of its own for every call, so that it is known where it comes back to; the code is a tree of calls then.
+//! A called function gets blocks of its own for every call, so that it is known where it comes back to; the code is a tree of calls then. One that calls itself does not:
+//! where it comes back to is one of the places behind those calls.
 
 use rustc_hash::FxHashMap;
 use x86::instructions::integer::Int;
 use x86::instructions::system::Sys;
 use x86::{Op, RIP_SLOT, Sem, Width, seg};
 
-use crate::blocks::{Block, BlockCache, Key, MAX_REGION_OPS};
+use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
 use crate::state::Mode;
 use crate::tlb::PAGE_BYTES;
 
@@ -39,6 +40,8 @@ pub struct RegionBlock {
     pub start: i64,
     /// Its instructions; offsets in them are relative to the block.
     pub ops: Vec<Op>,
+    /// Where those lie in the memory of the processor's, one after the other: compiled code names them by their address.
+    pub home: usize,
     /// The block behind its last instruction, where execution may go on there now or, behind a call, later.
     pub next: Option<usize>,
     /// Blocks its branch leads to: the one at a fixed target, or those where one without a fixed target is expected to go, the likeliest first.
@@ -61,16 +64,23 @@ pub(crate) struct RegionPage {
 /// A region, and what it is made of.
 pub(crate) struct Formed {
     pub(crate) region: Region,
+    pub(crate) footing: Footing,
+}
+
+/// What a region is made of.
+pub(crate) struct Footing {
     /// Numbers of the blocks and their offsets from the entry, in the region's order; behind those, blocks that are parts of them.
     pub(crate) members: Vec<(u32, i64)>,
     /// The entry's first.
     pub(crate) pages: Vec<RegionPage>,
+    /// [`BlockCache::epoch`] when it was formed.
+    pub(crate) epoch: u64,
 }
 
 impl Formed {
     /// Has it entered at `block` as well, if that belongs to it; false where it does not.
     pub(crate) fn enter_at(&mut self, block: u32) -> bool {
-        let members = self.members.iter().zip(&mut self.region.blocks);
+        let members = self.footing.members.iter().zip(&mut self.region.blocks);
         let own = members.filter(|((member, _), own)| *member == block && !own.called).map(|(_, own)| own).next();
         own.map(|own| own.entered = true).is_some()
     }
@@ -83,16 +93,16 @@ impl BlockCache {
         if !self.is_alive(entry) {
             return None;
         }
-        let first = self.block(entry);
-        if self.code.find(&first.key).is_some() {
+        let (first, key) = (self.block(entry), self.origin(entry).key);
+        if self.code.find(&key).is_some() {
             return None;
         }
         let page = |address: u64| address & !(PAGE_BYTES - 1);
-        let own = RegionPage { offset: 0, phys: page(first.key.phys) };
+        let own = RegionPage { offset: 0, phys: page(key.phys) };
         let mut forming = Forming {
             cache: self,
             page_at: &page_at,
-            mode: first.key.mode,
+            mode: key.mode,
             entry: first.linear(),
             knows_others: page_at(first.linear()) == Some(own.phys),
             pages: vec![own],
@@ -183,11 +193,11 @@ impl Forming<'_> {
         let block = self.cache.find(&Key { phys, mode: self.mode })?;
         let found = self.cache.block(block);
         let is_entry = self.members.is_empty();
-        let crossed = match found.second_page {
+        let crossed = match self.cache.origin(block).second_page {
             Some(second) => Some(self.page(self.behind(linear, PAGE_BYTES)).filter(|page| page.phys == second)?),
             None => None,
         };
-        let shadowed = self.shadowed(found);
+        let shadowed = self.shadowed(block);
         let ops = usize::from(found.count) + usize::from(shadowed.is_some());
         let fits = self.ops + ops <= MAX_REGION_OPS;
         let is_warm = found.heat() >= self.cache.hot_at / WARM;
@@ -215,9 +225,10 @@ impl Forming<'_> {
 
     /// The block that has been interpreted in the shadow of `sti`, if it is one: a single instruction ([`Mode::single`]). Only of those that compiled code does
     /// completely or leaves before they have done anything: it must not have ended the shadow when it leaves.
-    fn shadowed(&self, sti: Block) -> Option<u32> {
+    fn shadowed(&self, sti: u32) -> Option<u32> {
+        let (sti, origin) = (self.cache.block(sti), self.cache.origin(sti));
         let [op] = self.cache.ops_of(sti) else { return None };
-        let phys = sti.key.phys + u64::from(sti.bytes);
+        let phys = origin.key.phys + u64::from(sti.bytes);
         if op.sem != Sem::Sys(Sys::Sti) || phys.is_multiple_of(PAGE_BYTES) {
             return None;
         }
@@ -229,7 +240,7 @@ impl Forming<'_> {
             Sem::Sys(sys) => matches!(sys, Sys::Sysexit | Sys::Sysret),
             _ => false,
         };
-        (fits && found.second_page.is_none()).then_some(block)
+        (fits && self.cache.origin(block).second_page.is_none()).then_some(block)
     }
 
     /// Goes into the functions that members call, breadth first.
@@ -243,11 +254,25 @@ impl Forming<'_> {
             {
                 let call = Some(Call { depth, comes_back_to });
                 for function in self.calls(member) {
-                    let called = self.function(function, call);
+                    let is_own = depth == 1 && function == self.entry;
+                    let called = if is_own { Some(0) } else { self.function(function, call) };
                     self.members[at].targets.extend(called);
                 }
             }
             at += 1;
+        }
+        self.return_from_own_calls();
+    }
+
+    /// Returns of the function that the region begins with are expected to lead to where it has called itself.
+    fn return_from_own_calls(&mut self) {
+        let calls_itself = |member: &&Member| member.depth == 0 && self.calls(member).contains(&self.entry);
+        let places: Vec<usize> = self.members.iter().filter(calls_itself).filter_map(|member| member.next).collect();
+        for at in 0..self.members.len() {
+            let member = &self.members[at];
+            if member.depth == 0 && self.last_op(member).is_some_and(is_return) {
+                self.members[at].targets.extend(&places);
+            }
         }
     }
 
@@ -339,23 +364,24 @@ impl Forming<'_> {
     }
 
     fn finish(self) -> Formed {
-        let block = |member: &Member| RegionBlock {
-            start: member.start,
-            ops: self.ops(member),
-            next: member.next,
-            targets: member.targets.clone(),
-            called: member.depth > 0,
-            entered: false,
+        let block = |member: &Member| {
+            let ops = self.ops(member);
+            RegionBlock {
+                start: member.start,
+                home: ops.as_ptr() as usize,
+                ops,
+                next: member.next,
+                targets: member.targets.clone(),
+                called: member.depth > 0,
+                entered: false,
+            }
         };
-        let entry = self.members.first().map(|member| self.cache.block(member.block).key);
+        let entry = self.members.first().map(|member| self.cache.origin(member.block).key);
         let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
         let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
-        Formed {
-            region,
-            members: self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect(),
-            pages: self.pages,
-        }
+        let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
+        Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }
     }
 }
 

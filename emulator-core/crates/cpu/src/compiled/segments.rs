@@ -26,10 +26,12 @@ pub const fn end_of_code() -> usize {
 /// Where the limit is the whole address space, offsets wrap: every access lies before this.
 const WHOLE: u64 = 1 << 33;
 
-pub(super) fn segment_ends(state: &State) -> SegmentEnds {
+/// In `flat` modes only those that compiled code asks for, which are few.
+pub(super) fn segment_ends(state: &State, flat: bool) -> SegmentEnds {
     let mut ends = [0; SEGMENT_ENDS];
     let protected = state.protected();
-    for (number, segment) in (0..6).zip(&state.segs) {
+    let asked_for = |number| !flat || matches!(number, seg::CS | seg::FS | seg::GS);
+    for (number, segment) in (0..6).zip(&state.segs).filter(|&(number, _)| asked_for(number)) {
         for write in [false, true] {
             let allowed = !segment.access.expand_down() && segment_allows(segment, 0, 1, write, protected);
             let end = if segment.limit == u32::MAX { WHOLE } else { u64::from(segment.limit) + 1 };

@@ -12,30 +12,13 @@ const LIKELY: u32 = 16;
 pub(crate) struct Targets {
     /// By block: linear addresses, and how often each was gone to.
     of_block: FxHashMap<u32, Vec<(u64, u32)>>,
-    /// The block that has been interpreted last, if its target is to be noted.
-    expected: Option<u32>,
 }
 
 impl Targets {
-    /// Block `block` is about to be interpreted.
-    pub(crate) fn expect(&mut self, block: u32) {
-        self.expected = Some(block);
-    }
-
-    pub(crate) fn expect_none(&mut self) {
-        self.expected = None;
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_expected(&self) -> bool {
-        self.expected.is_some()
-    }
-
-    /// The block that was expected to has gone to `linear`.
+    /// Block `block` has gone to `linear`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn note(&mut self, linear: u64) {
-        let Some(block) = self.expected.take() else { return };
+    pub(crate) fn note(&mut self, block: u32, linear: u64) {
         let targets = self.of_block.entry(block).or_default();
         if let Some((_, count)) = targets.iter_mut().find(|(target, _)| *target == linear) {
             *count += 1;
@@ -64,11 +47,9 @@ mod tests {
         let mut targets = Targets::default();
         for (target, count) in [(0x10, 3), (0x20, 70), (0x30, 27)] {
             for _ in 0..count {
-                targets.expect(5);
-                targets.note(target);
+                targets.note(5, target);
             }
         }
-        targets.note(0x40);
         assert_eq!(targets.likely(5), [0x20, 0x30]);
         assert!(targets.likely(6).is_empty());
     }

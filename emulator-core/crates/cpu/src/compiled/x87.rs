@@ -114,14 +114,17 @@ unsafe fn answer_nearest(
         // SAFETY: as the caller's.
         return unsafe { answer(context, value, precision | if up { C1 } else { 0 }) };
     }
+    let [a, b, rest] = request;
     // SAFETY: as the caller's.
-    unsafe { answer_exactly(context, request) }
+    unsafe { answer_exactly(context, a, b, rest) }
 }
 
+/// Its operands are three by themselves: an array would go through memory, before anybody knows that it is wanted.
+///
 /// # Safety
 /// As of [`answer_nearest`].
 #[inline(never)]
-unsafe fn answer_exactly(context: *mut Context, [a, b, rest]: [u64; 3]) -> u64 {
+unsafe fn answer_exactly(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
     let [first, second] = operands(a, b, rest);
     let mut environment = Environment::x87((rest >> CONTROL_SHIFT) as u16);
     let (result, codes) = perform(operation(rest), first, second, &mut environment);

@@ -287,6 +287,24 @@ impl Exec<'_> {
         if self.cpu.state.long_mode() { linear } else { Width::W32.truncate(linear) }
     }
 
+    /// Another address space has been loaded: those it takes turns with are named by PCIDs. With `keep` its translations are still good.
+    pub(crate) fn switch_space(&mut self, from: u16, to: u16, keep: bool) {
+        self.cpu.tlb.switch(from, to, keep);
+        self.cpu.blocks.switch_space(from, to, keep);
+    }
+
+    /// Drops the translations of an address space that is not in force.
+    pub(crate) fn forget_space(&mut self, pcid: u16) {
+        self.cpu.tlb.forget_space(pcid);
+        self.cpu.blocks.forget_space(pcid);
+    }
+
+    /// Drops those of all of them.
+    pub(crate) fn forget_spaces(&mut self) {
+        self.cpu.tlb.forget_spaces();
+        self.cpu.blocks.forget_spaces();
+    }
+
     /// Drops translations; with `keep_global`, all but those of global pages.
     pub(crate) fn flush_translations(&mut self, keep_global: bool) {
         self.cpu.tlb.flush(keep_global);

@@ -79,8 +79,11 @@ impl Exec<'_> {
         } else {
             self.data_segment(selector, Exception::GeneralProtection, 0)?
         };
-        self.cpu.state.segs[usize::from(register)] = segment;
-        self.cpu.state_changed();
+        // Kernels load what is there already at every turn.
+        let before = core::mem::replace(&mut self.cpu.state.segs[usize::from(register)], segment);
+        if before != segment {
+            self.cpu.state_changed();
+        }
         Ok(())
     }
 

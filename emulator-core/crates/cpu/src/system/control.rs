@@ -133,16 +133,21 @@ impl Exec<'_> {
         let state = &self.cpu.state;
         let (cr0, cr4) = (state.cr0, state.cr4);
         let mut value = value;
-        if cr4 & CR4_PCIDE != 0 {
+        let has_pcids = cr4 & CR4_PCIDE != 0;
+        let keep = has_pcids && value & CR3_KEEP != 0;
+        if has_pcids {
             value &= !CR3_KEEP;
         }
         if state.long_mode() && value >> PHYSICAL_BITS != 0 {
             return Err(Exception::GeneralProtection(0));
         }
         self.load_pdptes(cr0, value, cr4)?;
-        self.cpu.state.cr3 = value;
-        // Translations are not tagged with their PCID: whatever bit 63 says, those of the old one go.
-        self.flush_translations(true);
+        let before = core::mem::replace(&mut self.cpu.state.cr3, value);
+        if has_pcids {
+            self.switch_space((before & PCID) as u16, (value & PCID) as u16, keep);
+        } else {
+            self.flush_translations(true);
+        }
         Ok(())
     }
 
@@ -214,13 +219,18 @@ impl Exec<'_> {
         let offset = self.effective_address(op);
         let linear = self.wrap(self.cpu.state.segs[usize::from(op.seg)].base.wrapping_add(offset));
         if canonical(linear) {
-            let large = self.cpu.tlb.flush_page(linear);
-            self.cpu.blocks.forget_page_jumps(linear, large);
+            self.invalidate_page(linear);
         }
         Ok(())
     }
 
-    /// Translations are not tagged with their PCID: whichever are named, those of every PCID go (SDM vol. 2, INVPCID).
+    /// Drops the translations of a page: of the address space in force, and global ones.
+    fn invalidate_page(&mut self, linear: u64) {
+        let large = self.cpu.tlb.flush_page(linear);
+        self.cpu.blocks.forget_page_jumps(linear, large);
+    }
+
+    /// SDM vol. 2, INVPCID. Of an address space that is not in force, more goes than has to: all of it.
     pub(super) fn invpcid(&mut self, op: &Op) -> Result<(), Exception> {
         self.require_privilege(0)?;
         let kind = self.register(op.width, op.dst);
@@ -236,8 +246,19 @@ impl Exec<'_> {
         if impossible {
             return Err(Exception::GeneralProtection(0));
         }
+        const ONE_PCID: u64 = 1;
         const ALL_WITH_GLOBAL: u64 = 2;
-        self.flush_translations(kind != ALL_WITH_GLOBAL);
+        let in_force = if without_pcids { 0 } else { self.cpu.state.cr3 & PCID };
+        match kind {
+            0 | ONE_PCID if pcid != in_force => self.forget_space(pcid as u16),
+            0 => self.invalidate_page(linear),
+            ONE_PCID => self.flush_translations(true),
+            ALL_WITH_GLOBAL => self.flush_translations(false),
+            _ => {
+                self.forget_spaces();
+                self.flush_translations(true);
+            }
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! String instructions (Intel SDM vol. 1, 7.3.9).
 //!
-//! A repeated instruction does at most about a page of work and then, if it is not finished, stays at its own
+//! A repeated instruction does at most some pages of work and then, if it is not finished, stays at its own
 //! address with the registers telling how far it came: interrupts and budgets are looked at in between.
 
 use x86::instructions::system::Sys;
@@ -12,10 +12,12 @@ use crate::mmu::Target;
 use crate::state::eflags;
 use crate::tlb::{PAGE_BYTES, Use};
 
-/// Elements done one by one before interrupts are looked at again.
+/// Elements done one by one at a time.
 const MOST_ELEMENTS: u64 = 1024;
 /// So few are done in one step wherever they lie: compiled code does them in place.
 pub const FEW_ELEMENTS: u64 = 16;
+/// So much work, in bytes that are moved at once, is done before interrupts are looked at again: some microseconds'.
+const MOST_WORK: u64 = MOST_ELEMENTS * WORK_BYTES;
 /// Bytes that are moved in a run before the board has its turn.
 const MUCH_BYTES: u64 = 1 << 18;
 /// Bytes that are moved at once in the time of an instruction.
@@ -36,6 +38,14 @@ struct Job {
     /// Segments or alignment are checked.
     checked: bool,
     down: bool,
+}
+
+/// Some elements of a repeated instruction.
+#[derive(Clone, Copy)]
+struct Part {
+    elements: u64,
+    /// The time they take, in bytes that are moved at once: whether they are depends on how memory is reached, the time must not.
+    work: u64,
 }
 
 impl Exec<'_> {
@@ -83,40 +93,52 @@ impl Exec<'_> {
         if job.sys == Sys::Movs {
             self.advance(job, RSI, 0);
         }
-        if count == 0 {
-            return Ok(true);
+        let (mut left, mut work) = (count, 0);
+        while left > 0 {
+            let part = self.string_part(job, left);
+            let (done, finished) = self.repeat_part(job, rep, left, part)?;
+            left -= done;
+            work += part.work;
+            if finished {
+                return Ok(true);
+            }
+            if work >= MOST_WORK || self.cpu.leave || self.cpu.mode.single {
+                break;
+            }
         }
-        let most = self.string_step(job, count);
-        // Whether it is done at once depends on how memory is reached; the time it takes must not.
-        let at_once = most <= self.elements_in_pages(job);
-        let bytes = most * if at_once { job.w.bytes() } else { WORK_BYTES };
-        if self.string_bulk(job, most)? {
-            self.set_string_register(job, RCX, count - most);
-            self.take_time(count, bytes);
-            return Ok(count == most);
+        Ok(left == 0)
+    }
+
+    /// Does `part` of what is `left` of a repeated instruction: how many elements it did, and whether a comparison has ended it.
+    fn repeat_part(&mut self, job: Job, rep: Rep, left: u64, part: Part) -> Result<(u64, bool), Exception> {
+        let Part { elements, work } = part;
+        if self.string_bulk(job, elements)? {
+            self.set_string_register(job, RCX, left - elements);
+            self.take_time(left, work);
+            return Ok((elements, false));
         }
-        for done in 1..=most {
+        for done in 1..=elements {
             self.string_element(job)?;
-            self.set_string_register(job, RCX, count - done);
+            self.set_string_register(job, RCX, left - done);
             if matches!(job.sys, Sys::Cmps | Sys::Scas) {
                 let equal = flags::zero(self) != 0;
                 if equal != (rep == Rep::Rep) {
-                    return Ok(true);
+                    return Ok((done, true));
                 }
             }
             if self.cpu.leave {
-                return Ok(done == count);
+                return Ok((done, false));
             }
         }
-        self.take_time(count, bytes);
-        Ok(most == count)
+        self.take_time(left, work);
+        Ok((elements, false))
     }
 
-    /// A step of an instruction with `count` elements to do moves as much as `bytes`, which is the work of more than one instruction: the board has its turn
-    /// when that has become much. Few elements are not counted, since compiled code does them in place.
-    fn take_time(&mut self, count: u64, bytes: u64) {
-        if count > FEW_ELEMENTS {
-            self.cpu.moved += bytes;
+    /// A part of an instruction with `left` elements to do was `work` of more than one instruction: the board has its turn when that has become much.
+    /// Few elements are not counted, since compiled code does them in place.
+    fn take_time(&mut self, left: u64, work: u64) {
+        if left > FEW_ELEMENTS {
+            self.cpu.moved += work;
             self.cpu.leave |= self.cpu.moved - self.cpu.moved_at_start >= MUCH_BYTES;
         }
     }
@@ -231,22 +253,26 @@ impl Exec<'_> {
         self.set_string_register(job, register, value);
     }
 
-    /// Elements of `count` to be done in one step. Addresses alone say so, not how memory is reached there: a step is an instruction,
+    /// What is done next of `left` elements. Addresses alone say so, not how memory is reached there: a step is an instruction,
     /// and how many have retired must not depend on what has been translated or decoded before.
-    fn string_step(&self, job: Job, count: u64) -> u64 {
-        if self.cpu.mode.single {
-            return 1;
-        }
-        if count <= FEW_ELEMENTS {
-            return count;
-        }
+    fn string_part(&self, job: Job, left: u64) -> Part {
         let in_pages = self.elements_in_pages(job);
-        count.min(if in_pages == 0 { MOST_ELEMENTS } else { in_pages })
+        let most = match in_pages {
+            _ if self.cpu.mode.single => 1,
+            _ if left <= FEW_ELEMENTS => left,
+            // One that lies in two pages.
+            Some(0) => 1,
+            Some(in_pages) => in_pages,
+            None => MOST_ELEMENTS,
+        };
+        let elements = left.min(most);
+        let at_once = in_pages.is_some_and(|in_pages| elements <= in_pages);
+        Part { elements, work: elements * if at_once { job.w.bytes() } else { WORK_BYTES } }
     }
 
     /// `REP MOVS` and `REP STOS` upwards within a page: does all `elements` at once where host memory is at both ends, else none.
     fn string_bulk(&mut self, job: Job, elements: u64) -> Result<bool, Exception> {
-        if self.cpu.mode.aligned || elements < 2 || elements > self.elements_in_pages(job) {
+        if self.cpu.mode.aligned || elements < 2 || self.elements_in_pages(job).is_none_or(|most| elements > most) {
             return Ok(false);
         }
         let bytes = elements * job.w.bytes();
@@ -273,15 +299,15 @@ impl Exec<'_> {
     }
 
     /// Elements that `MOVS` and `STOS` can do upwards before one of their pages ends; none for others.
-    fn elements_in_pages(&self, job: Job) -> u64 {
+    fn elements_in_pages(&self, job: Job) -> Option<u64> {
         match job.sys {
-            _ if job.down => 0,
-            Sys::Stos => self.elements_in_page(job, job.destination, RDI),
+            _ if job.down => None,
+            Sys::Stos => Some(self.elements_in_page(job, job.destination, RDI)),
             Sys::Movs => {
                 let source = self.elements_in_page(job, job.source, RSI);
-                source.min(self.elements_in_page(job, job.destination, RDI))
+                Some(source.min(self.elements_in_page(job, job.destination, RDI)))
             }
-            _ => 0,
+            _ => None,
         }
     }
 

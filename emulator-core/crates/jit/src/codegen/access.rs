@@ -38,11 +38,16 @@ impl Codegen<'_> {
     }
 
     pub(super) fn store(&mut self, access: Access, value: Value, fault: StopId) {
-        self.settle(value);
+        let float = self.stored_float(access.width, value);
+        self.settle(float.map_or(value, |(_, float)| float));
         self.check(access, Use::Write, fault);
         let offset = self.push_host(access.address, Use::Write);
-        self.value(value);
-        self.store_host(access.width, offset);
+        if let Some(float) = float {
+            self.store_float(value, float, offset);
+        } else {
+            self.value(value);
+            self.store_host(access.width, offset);
+        }
         self.leave_group();
     }
 
@@ -163,9 +168,13 @@ impl Codegen<'_> {
         if before > 0 {
             self.sink().i64_const(before as i64).i64_sub();
         }
-        self.sink().i64_const(i64::from(PAGE_SHIFT - ENTRY_SHIFT)).i64_shr_u().i32_wrap_i64();
-        self.sink().i32_const(index_mask).i32_and().local_get(TLB).i32_add().local_tee(ENTRY);
-        self.sink().i64_load(at(tlb_offset(usage)));
+        self.sink().i32_wrap_i64().i32_const((PAGE_SHIFT - ENTRY_SHIFT) as i32).i32_shr_u();
+        self.sink().i32_const(index_mask).i32_and();
+        if !self.source.mode.user {
+            self.sink().local_get(TLB).i32_add();
+        }
+        let tag = at(self.tables() + tlb_offset(usage));
+        self.sink().local_tee(ENTRY).i64_load(tag);
         self.value(address);
         let last = bytes as i64 - 1 - before as i64;
         if last != 0 {
@@ -176,9 +185,14 @@ impl Codegen<'_> {
 
     /// Pushes the host address: linear memory has 32-bit addresses, so the low half of the addend is enough.
     pub(super) fn host_address(&mut self, address: Value, usage: Use) {
+        let addend = at(self.tables() + tlb_offset(usage) + 8);
         self.value(address);
-        self.sink().i32_wrap_i64().local_get(ENTRY);
-        self.sink().i32_load(at(tlb_offset(usage) + 8)).i32_add();
+        self.sink().i32_wrap_i64().local_get(ENTRY).i32_load(addend).i32_add();
+    }
+
+    /// What [`ENTRY`] is relative to: in user mode the TLB's tables, which are always the same there.
+    fn tables(&self) -> u64 {
+        if self.source.mode.user { self.source.shared.user_tlb as u64 } else { 0 }
     }
 
     pub(super) fn load_host(&mut self, w: Width, offset: u64) {

@@ -9,11 +9,12 @@ use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM}
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
+use cpu::compiled::RegionBlock;
 use cpu::compiled::x87::X87Operation;
 use cpu::eflags;
 
 impl Codegen<'_> {
-    pub(super) fn steps(&mut self, ops: &[Op]) {
+    pub(super) fn steps(&mut self, source: &RegionBlock) {
         let (ways, counts) =
             if self.source.apart { alone(self.block) } else { group(self.block, self.source.mode.code) };
         self.groups = counts.into_iter().map(|count| (count, 0)).collect();
@@ -24,7 +25,7 @@ impl Codegen<'_> {
                     self.settle_for(stop);
                 }
             }
-            self.step(step, ops);
+            self.step(step, source);
             self.consumed.extend(step.operands());
             for stop in step.all_stops() {
                 self.consumed.extend(self.liveness.frontier(stop));
@@ -33,7 +34,7 @@ impl Codegen<'_> {
         }
     }
 
-    fn step(&mut self, step: &Step, ops: &[Op]) {
+    fn step(&mut self, step: &Step, source: &RegionBlock) {
         match *step {
             Step::Load { access, value, fault } => self.load(access, value, fault),
             Step::LoadForWrite { access, value, fault } => self.load_for_write(access, value, fault),
@@ -77,9 +78,12 @@ impl Codegen<'_> {
             Step::SetFlags { clear, set } => self.set_flags(clear, set),
             Step::SwapGs => self.swap_gs(),
             Step::BeginShadow => self.begin_shadow(),
-            Step::ForgetShadow => self.forget_shadow(),
-            Step::EndShadow { after } => self.end_shadow(after),
-            Step::Interpret(ref interpreted) => self.interpret(interpreted, &ops[interpreted.op]),
+            Step::EndShadow => self.end_shadow(),
+            Step::LetInterrupt { after } => self.let_interrupt(after),
+            Step::SelectView => self.select_view(),
+            Step::ReadTime { value } if self.liveness.uses(value) > 0 => self.read_time(value),
+            Step::ReadTime { .. } => {}
+            Step::Interpret(ref interpreted) => self.interpret(interpreted, source),
         }
     }
 
@@ -105,23 +109,20 @@ impl Codegen<'_> {
     }
 
     fn require(&mut self, enabled: u32, stop: StopId) {
+        if self.enabled & enabled == enabled {
+            return;
+        }
+        self.enabled |= enabled;
         let context = self.source.shared.context as u64;
         self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
         self.sink().i32_const(enabled as i32).i32_ne();
-        self.leave_slowly_if(stop);
+        self.leave_if(Label::Operands, stop);
     }
 
     fn require_upwards(&mut self, stop: StopId) {
         self.push_flags(eflags::DF);
         self.sink().i64_eqz().i32_eqz();
-        self.leave_slowly_if(stop);
-    }
-
-    /// Leaves the next instruction to the interpreter where the top of the stack is not zero.
-    fn leave_slowly_if(&mut self, stop: StopId) {
-        self.open_if(BlockType::Empty);
-        self.leave_by(Label::Operands, stop);
-        self.close();
+        self.leave_if(Label::Operands, stop);
     }
 
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3], answers: [Value; 2], fault: StopId) {
@@ -174,8 +175,9 @@ impl Codegen<'_> {
     }
 
     /// Runs an instruction by its helper, on the cells it may look at in memory.
-    fn interpret(&mut self, interpreted: &Interpreted, op: &Op) {
+    fn interpret(&mut self, interpreted: &Interpreted, source: &RegionBlock) {
         let Interpreted { helper, stored, count, loaded, fault, after, .. } = interpreted;
+        self.enabled = 0;
         // They are asked for again below, and what is computed behind a condition is not there after it.
         for &(_, value) in stored {
             self.settle(value);
@@ -191,7 +193,7 @@ impl Codegen<'_> {
         }
         let now = |cell: Cell| loaded.iter().find(|&&(other, ..)| other == cell).map(|&(_, _, value)| value);
         if let Some(count) = count.and(now(RCX)) {
-            self.few_elements(op, interpreted);
+            self.few_elements(&source.ops[interpreted.op], interpreted);
             self.value(count);
             self.sink().i64_eqz().i32_eqz();
             self.open_if(BlockType::Empty);
@@ -201,7 +203,7 @@ impl Codegen<'_> {
             self.value(now(cell).filter(|_| count.is_some()).unwrap_or(value));
             self.store_cell(cell);
         }
-        self.call_interpreter(*helper, op);
+        self.call_interpreter(*helper, source.home + interpreted.op * size_of::<Op>());
         for &&(cell, _, value) in &wanted {
             self.load_cell(cell);
             let local = self.locals[value.index()].expect("given above");
@@ -216,15 +218,14 @@ impl Codegen<'_> {
         }
     }
 
-    /// Leaves the helper's status in [`HOST`].
-    fn call_interpreter(&mut self, helper: Helper, op: &Op) {
+    /// Has the operation at an address run, and leaves the helper's status in [`HOST`].
+    fn call_interpreter(&mut self, helper: Helper, op: usize) {
         let state = self.source.shared.state as u64;
         let start = self.block.start;
         self.sink().i32_const(0).local_get(crate::ir::RIP as u32).i64_const(start).i64_add();
         self.sink().i64_store(at(state + BLOCK_ADDRESS));
         self.push_context();
         let callee = if helper == Helper::Transfer { Callee::Transfer } else { Callee::Interpret };
-        let op = core::ptr::from_ref(op) as usize;
         self.sink().i32_const(op as i32).local_get(LEFT).call(callee as u32).local_set(HOST);
     }
 
@@ -343,9 +344,9 @@ impl Codegen<'_> {
     fn leave_with(&mut self, label: Label, stop: StopId) {
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
-        let retired = self.block.stops[stop].retired;
+        let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
-            self.sink().local_get(LEFT).i64_const(i64::from(retired)).i64_sub().local_set(LEFT);
+            self.sink().local_get(LEFT).i64_const(retired).i64_sub().local_set(LEFT);
         }
         if let Some(exception) = self.block.stops[stop].raised {
             debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");

@@ -1,16 +1,16 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
-use cpu::compiled::{Shared, jump_layout};
+use cpu::compiled::{RegionBlock, Shared, jump_layout};
 use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
-use x86::{Op, Width, seg};
+use x86::{Width, seg};
 
 use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
 use crate::effects::CellSet;
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::Way;
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Value};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -22,8 +22,8 @@ pub(crate) struct Source<'a> {
     /// Mode of the region.
     pub(crate) mode: Mode,
     pub(crate) blocks: &'a [Block],
-    /// The operations of each block, for the helper that interprets some.
-    pub(crate) ops: &'a [Vec<Op>],
+    /// What each block comes from.
+    pub(crate) sources: &'a [&'a RegionBlock],
     pub(crate) structure: &'a Structure,
     /// XMM registers that are kept in locals, a bit each.
     pub(crate) vectors: u16,
@@ -50,7 +50,10 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
-        liveness: Liveness::of(entry, needed[0], false),
+        liveness: Liveness::of(entry, needed[0], &[]),
+        constants: Vec::new(),
+        pending: 0,
+        enabled: 0,
         locals: Vec::new(),
         in_stop: false,
         stop_uses: Vec::new(),
@@ -82,7 +85,9 @@ impl Codegen<'_> {
             self.sink().local_set(local_of(cell));
         }
         self.check_place(plan);
+        let begin = self.code.len();
         self.blocks_under(plan, plan.structure.root());
+        self.set_constants(begin);
         self.close();
         self.store_vectors();
         self.chain();
@@ -97,6 +102,15 @@ impl Codegen<'_> {
         self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+    }
+
+    /// Puts the constants that have been asked for into their locals, at `place` in the code.
+    fn set_constants(&mut self, place: usize) {
+        let behind = self.code.split_off(place);
+        for (constant, local) in core::mem::take(&mut self.constants) {
+            self.sink().v128_const(constant as i128).local_set(local);
+        }
+        self.code.extend(behind);
     }
 
     /// Where regions count: what is left of the slice counts from here on.
@@ -121,8 +135,8 @@ impl Codegen<'_> {
         if source.mode.flat {
             return;
         }
-        let ends = source.blocks.iter().zip(source.ops).map(|(block, ops)| {
-            let last = &ops[block.instructions - 1];
+        let ends = source.blocks.iter().zip(source.sources).map(|(block, of)| {
+            let last = &of.ops[block.instructions - 1];
             block.start + last.next_offset() as i64
         });
         let lowest = source.blocks.iter().map(|block| block.start).min().unwrap_or(0);
@@ -150,6 +164,9 @@ impl Codegen<'_> {
 
     /// Looks where the TLB's tables for the view in force are.
     pub(super) fn load_tlb(&mut self) {
+        if self.source.mode.user {
+            return;
+        }
         let tlb = self.source.shared.context as u64 + layout::TLB;
         self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
     }
@@ -239,19 +256,20 @@ impl Codegen<'_> {
         let is_loop = plan.structure.is_loop[block];
         if is_loop {
             self.open_loop(Label::Block(block));
+            self.enabled = 0;
         }
         let joins = plan.structure.joins_under(block);
         for &join in joins.iter().rev() {
             self.open_block(Label::Block(join));
         }
-        if is_loop || block == plan.structure.root() {
-            self.dispatch(plan, block);
-        }
-        if block != plan.structure.root() {
+        if plan.structure.is_block(block) {
             self.one_block(plan, block);
+        } else {
+            self.dispatch(plan, block);
         }
         for &join in &joins {
             self.close();
+            (self.pending, self.enabled) = (0, 0);
             self.blocks_under(plan, join);
         }
         if is_loop {
@@ -260,37 +278,28 @@ impl Codegen<'_> {
         }
     }
 
-    /// Goes on to the entry that was meant, if it lies behind `head` and is not reached yet.
-    fn dispatch(&mut self, plan: &Plan<'_>, head: BlockId) {
-        let ways = plan.structure.dispatch(head);
-        let is_root = head == plan.structure.root();
-        if !is_root && ways.iter().all(|way| way.is_none_or(|way| way == head)) {
-            return;
-        }
-        self.open_block(Label::Dispatched(head));
-        if !is_root {
-            let here = self.depth(Label::Dispatched(head));
-            self.sink().local_get(ENTERED).i32_eqz().br_if(here);
-        }
-        let depth = |way: Option<BlockId>| match way {
-            Some(way) if way != head => self.depth(Label::Block(way)),
-            _ => self.depth(Label::Dispatched(head)),
-        };
-        let depths: Vec<u32> = ways.iter().map(|&way| depth(way)).collect();
+    /// Goes on to the entry that was meant, if it lies behind `gate` and is not reached yet.
+    fn dispatch(&mut self, plan: &Plan<'_>, gate: BlockId) {
+        let ways = plan.structure.dispatch(gate);
+        let depths: Vec<u32> = ways.iter().map(|&way| self.depth(Label::Block(way))).collect();
         let first = depths[0];
-        self.sink().local_get(ENTERED).br_table(depths, first);
-        self.close();
-        if is_root {
-            self.sink().unreachable();
+        if gate != plan.structure.root() {
+            self.sink().local_get(ENTERED).i32_eqz().br_if(first);
         }
+        self.sink().local_get(ENTERED).br_table(depths, first);
     }
 
     fn one_block(&mut self, plan: &Plan<'_>, id: BlockId) {
         let first = self.first_value();
-        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_)));
+        let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_) | Edge::Enters(..)));
         let source = self.source;
         self.block = &source.blocks[id];
-        self.liveness = Liveness::of(self.block, plan.needed[id], goes_back);
+        let mut leaves: Vec<_> = goes_back.then_some(self.block.budget()).into_iter().collect();
+        if self.block.end != End::Dynamic {
+            let edges = plan.structure.edges(id).enumerate();
+            leaves.extend(edges.filter(|&(_, edge)| edge == Edge::Leaves).map(|(which, _)| self.block.edge(which)));
+        }
+        self.liveness = Liveness::of(self.block, plan.needed[id], &leaves);
         for local in self.locals.drain(..).flatten() {
             let pool = Pool::of_type(self.value_types[(local - first) as usize]);
             self.free[pool as usize].push(local);
@@ -308,13 +317,19 @@ impl Codegen<'_> {
             self.open_block(Label::Restart(1));
             self.open_block(Label::Restart(0));
         }
-        self.steps(&source.ops[id]);
-        if goes_back {
-            self.settle_for(self.block.budget());
+        if self.block.steps.iter().any(|step| matches!(step, Step::Interpret(_))) {
+            self.settle_left();
         }
-        let instructions = self.block.instructions as i64;
-        self.sink().local_get(LEFT).i64_const(instructions).i64_sub().local_set(LEFT);
+        let pending = self.pending;
+        self.steps(source.sources[id]);
+        for stop in leaves {
+            self.settle_for(stop);
+        }
         if goes_back {
+            let instructions = self.block.instructions as i64;
+            self.pending += instructions;
+            self.settle_left();
+            self.pending = -instructions;
             self.check_budget(self.instructions());
             self.open_if(BlockType::Empty);
             self.leave_at(self.block.budget());
@@ -326,6 +341,8 @@ impl Codegen<'_> {
             for (is_used, label) in restarted.into_iter().zip([Label::Access, Label::Operands]) {
                 self.close();
                 if is_used {
+                    self.pending = pending;
+                    self.settle_left();
                     self.set_address(source.blocks[id].start);
                     self.branch(label);
                 } else {
@@ -341,30 +358,77 @@ impl Codegen<'_> {
         self.sink().local_set(RIP as u32);
     }
 
+    /// Takes what is pending off what is left of the slice.
+    fn settle_left(&mut self) {
+        let pending = core::mem::take(&mut self.pending);
+        if pending > 0 {
+            self.sink().local_get(LEFT).i64_const(pending).i64_sub().local_set(LEFT);
+        }
+    }
+
     fn end(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let stays = |which: usize| plan.structure.edge(id, which) != Edge::Leaves;
         match self.block.end {
             End::Dynamic => self.dynamic_end(plan, id),
-            End::Goto(target) => {
+            End::Goto(_) if stays(0) => {
                 self.put_cells_at_end();
-                self.go(plan, id, 0, target);
+                self.pending += self.block.instructions as i64;
+                self.go(plan, id, 0);
             }
-            End::Branch(condition, [taken, next]) => {
+            End::Goto(_) => self.leave_by(Label::Chain, self.block.edge(0)),
+            End::Branch(condition, _) => {
                 self.condition(condition);
-                self.put_cells_at_end();
-                self.open_if(BlockType::Empty);
-                self.go(plan, id, 0, taken);
-                self.sink().else_();
-                self.go(plan, id, 1, next);
-                self.close();
-                self.sink().unreachable();
+                match [stays(0), stays(1)] {
+                    [true, true] => self.both_stay(plan, id),
+                    [true, false] => {
+                        self.sink().i32_eqz();
+                        self.one_leaves(plan, id, 1);
+                    }
+                    [false, true] => self.one_leaves(plan, id, 0),
+                    [false, false] => {
+                        self.leave_where(0);
+                        self.leave_by(Label::Chain, self.block.edge(1));
+                    }
+                }
             }
         }
+    }
+
+    /// By the first way where the top of the stack is not zero, else by the second.
+    fn both_stay(&mut self, plan: &Plan<'_>, id: BlockId) {
+        let (pending, enabled) = (self.pending + self.block.instructions as i64, self.enabled);
+        self.put_cells_at_end();
+        self.open_if(BlockType::Empty);
+        self.pending = pending;
+        self.go(plan, id, 0);
+        self.sink().else_();
+        (self.pending, self.enabled) = (pending, enabled);
+        self.go(plan, id, 1);
+        self.close();
+        self.sink().unreachable();
+    }
+
+    /// Leaves by the way `which` where the top of the stack is not zero, and goes on by the other.
+    fn one_leaves(&mut self, plan: &Plan<'_>, id: BlockId, which: usize) {
+        self.leave_where(which);
+        self.put_cells_at_end();
+        self.pending += self.block.instructions as i64;
+        self.go(plan, id, 1 - which);
+    }
+
+    /// Leaves by the way `which` where the top of the stack is not zero.
+    fn leave_where(&mut self, which: usize) {
+        self.open_if(BlockType::Empty);
+        self.leave_by(Label::Chain, self.block.edge(which));
+        self.close();
     }
 
     /// To the block that is expected, or by the jump cache.
     fn dynamic_end(&mut self, plan: &Plan<'_>, id: BlockId) {
         let expected: Vec<_> = plan.structure.edges(id).enumerate().filter(|&(_, edge)| edge != Edge::Leaves).collect();
         let cells = self.liveness.at_end(self.block);
+        self.pending += self.block.instructions as i64;
+        self.settle_left();
         if expected.is_empty() {
             self.put_cells(&cells);
             self.branch(Label::Chain);
@@ -376,14 +440,16 @@ impl Codegen<'_> {
         self.value(target);
         self.sink().local_set(TARGET);
         self.put_cells(&others);
-        for (which, edge) in expected {
-            let (Edge::Back(block) | Edge::Joins(block) | Edge::Continues(block)) = edge else { continue };
-            let start = self.source.blocks[block].start;
+        let enabled = self.enabled;
+        for (which, _) in expected {
+            let Some(target) = plan.structure.target(id, which) else { continue };
+            let start = self.source.blocks[target].start;
             self.sink().local_get(TARGET);
             self.region_address(start);
             self.sink().i64_eq();
             self.open_if(BlockType::Empty);
-            self.go(plan, id, which, start);
+            (self.pending, self.enabled) = (0, enabled);
+            self.go(plan, id, which);
             self.close();
         }
         self.sink().local_get(TARGET).local_set(RIP as u32);
@@ -400,15 +466,25 @@ impl Codegen<'_> {
         };
     }
 
-    /// From the end of `id` to its successor `which`, `target` bytes from the entry.
-    fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize, target: i64) {
+    /// From the end of `id` to its successor `which`, in the region.
+    fn go(&mut self, plan: &Plan<'_>, id: BlockId, which: usize) {
         match plan.structure.edge(id, which) {
-            Edge::Leaves => {
-                self.set_address(target);
-                self.branch(Label::Chain);
+            Edge::Leaves => unreachable!("who leaves has the guest's state put in order"),
+            Edge::Back(target) | Edge::Joins(target) => {
+                self.settle_left();
+                self.branch(Label::Block(target));
             }
-            Edge::Back(target) | Edge::Joins(target) => self.branch(Label::Block(target)),
-            Edge::Continues(target) => self.blocks_under(plan, target),
+            Edge::Enters(gate, number) => {
+                self.settle_left();
+                self.sink().i32_const(number as i32).local_set(ENTERED);
+                self.branch(Label::Block(gate));
+            }
+            Edge::Continues(target) => {
+                if plan.structure.is_loop[target] || !plan.structure.is_block(target) {
+                    self.settle_left();
+                }
+                self.blocks_under(plan, target);
+            }
         }
     }
 }

@@ -14,11 +14,11 @@ use crate::ir::{Cell, Interpreted, RAX, RCX, RDI, RSI, Value};
 const FEW: i64 = FEW_ELEMENTS as i64;
 
 impl Codegen<'_> {
-    /// `REP MOVS` and `REP STOS` of few elements in 64-bit mode, upwards, as far as the TLB covers them: the locals of the registers, which hold what they
+    /// `REP MOVS` and `REP STOS` of few elements in flat modes, upwards, as far as the TLB covers them: the locals of the registers, which hold what they
     /// were before, tell how far it came.
     pub(super) fn few_elements(&mut self, op: &Op, interpreted: &Interpreted) {
         let Some(width) = Width::from_bytes(u64::from(op.memory_bytes)) else { return };
-        let plain = self.source.mode.code == Width::W64 && !op.checked && !matches!(op.seg, seg::FS | seg::GS);
+        let plain = !op.checked && !matches!(op.seg, seg::FS | seg::GS);
         let register = |cell: Cell| interpreted.loaded.iter().find(|&&(other, ..)| other == cell).map(|&(.., v)| v);
         let [count, source, destination] = [RCX, RSI, RDI].map(register);
         let (Some(count), Some(destination)) = (count, destination) else { return };
@@ -32,6 +32,11 @@ impl Codegen<'_> {
         self.is_upwards();
         self.value(count);
         self.sink().i64_const(1).i64_sub().i64_const(FEW).i64_lt_u().i32_and();
+        if self.source.mode.code == Width::W32 {
+            for address in [source, Some(destination)].into_iter().flatten() {
+                self.stays_below(address, FEW * Width::W64.bytes() as i64);
+            }
+        }
         self.open_if(BlockType::Empty);
         self.open_block(Label::None);
         self.open_loop(Label::None);
@@ -42,6 +47,12 @@ impl Codegen<'_> {
         self.close();
         self.close();
         self.close();
+    }
+
+    /// Whether the top of the stack holds, and `address` is one of 32 bits so many `bytes` further on too.
+    fn stays_below(&mut self, address: Value, bytes: i64) {
+        self.value(address);
+        self.sink().i64_const(bytes).i64_add().i64_const(32).i64_shr_u().i64_eqz().i32_and();
     }
 
     /// Pushes whether EFLAGS.DF is clear, and RF: a finished instruction clears it.

@@ -4,9 +4,10 @@ use cpu::{Exit, InterruptShadow, eflags};
 use wasm_encoder::BlockType;
 use x86::seg;
 
-use super::{Codegen, at};
-use crate::ir::StopId;
-use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, WAITING, segment_base_offset};
+use super::{Codegen, LEFT, at};
+use crate::ir::{StopId, Value};
+use crate::layout::{EXIT, INTERRUPT_SHADOW, KERNEL_GS_BASE, SYSTEM_FLAGS, TIME, WAITING, segment_base_offset};
+use crate::module::Callee;
 
 impl Codegen<'_> {
     /// Pushes which of the system flags in `mask` are set.
@@ -37,20 +38,38 @@ impl Codegen<'_> {
         self.sink().i64_eqz().i32_store8(at(shadow));
     }
 
-    pub(super) fn forget_shadow(&mut self) {
+    pub(super) fn end_shadow(&mut self) {
         let shadow = self.in_state(INTERRUPT_SHADOW);
         self.sink().i32_const(0).i32_const(0).i32_store8(at(shadow));
     }
 
-    pub(super) fn end_shadow(&mut self, after: StopId) {
-        let waiting = self.source.shared.context as u64 + WAITING;
-        self.forget_shadow();
-        self.sink().i32_const(0).i32_load(at(waiting));
+    pub(super) fn let_interrupt(&mut self, after: StopId) {
+        let [waiting, exit] = [WAITING, EXIT].map(|offset| at(self.source.shared.context as u64 + offset));
+        self.push_flags(eflags::IF);
+        self.sink().i64_const(0).i64_ne();
+        self.sink().i32_const(0).i32_load(waiting).i32_const(0).i32_ne().i32_and();
         self.open_if(BlockType::Empty);
-        let exit = self.source.shared.context as u64 + EXIT;
-        self.sink().i32_const(0).i32_const(Exit::Event as i32).i32_store(at(exit));
+        self.sink().i32_const(0).i32_const(Exit::Event as i32).i32_store(exit);
         self.leave_at(after);
         self.close();
+    }
+
+    pub(super) fn select_view(&mut self) {
+        self.push_context();
+        self.sink().call(Callee::SelectView as u32);
+        self.load_tlb();
+    }
+
+    /// As [`Context::time`](cpu::compiled::Context) says.
+    pub(super) fn read_time(&mut self, value: Value) {
+        const INSTRUCTIONS: i64 = 1000;
+        let [start, span, rate] = [0, 8, 16].map(|offset| TIME + offset);
+        self.load_context(start);
+        self.load_context(span);
+        self.sink().local_get(LEFT).i64_sub();
+        self.load_context(rate);
+        self.sink().i64_mul().i64_const(INSTRUCTIONS).i64_div_u().i64_add();
+        self.set_local(value);
     }
 
     fn in_state(&self, offset: u64) -> u64 {

@@ -3,7 +3,7 @@
 use wasm_encoder::{InstructionSink, Lane};
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 
-use super::{Codegen, at};
+use super::{Codegen, Pool, at};
 use crate::ir::{Relation, Scalar, Value, Vector};
 use crate::layout::xmm_offset;
 
@@ -120,66 +120,34 @@ impl Codegen<'_> {
                 self.value(b);
                 self.sink().i64x2_replace_lane(lane);
             }
-            Vector::Float(op, lanes) => self.float(op, lanes, a, b),
-            Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
-            Vector::Convert(op) => self.convert(op, a, b),
-            Vector::Outside(least, end, lanes) => self.outside(least, end, lanes, a),
-            Vector::FromInteger(lanes) => {
+            Vector::Insert(lanes) => {
                 self.value(a);
                 self.value(b);
                 if lanes.is_single() {
-                    self.sink().f32_convert_i64_s();
+                    self.sink().f32x4_replace_lane(0);
                 } else {
-                    self.sink().f64_convert_i64_s();
+                    self.sink().f64x2_replace_lane(0);
                 }
-                self.replace_lowest(lanes);
             }
+            Vector::Float(op, lanes) => self.vector_float(op, lanes, a, b),
+            Vector::Compare(relation, lanes) => self.compare_lanes(relation, lanes, a, b),
+            Vector::Convert(op) => self.convert(op, b),
+            Vector::Outside(least, end, lanes) => self.outside(least, end, lanes, a),
         }
     }
 
-    /// Puts the floating-point number on the stack into the vector below it.
-    fn replace_lowest(&mut self, lanes: Lanes) {
-        const LOWEST: Lane = 0;
-        if lanes.is_single() {
-            self.sink().f32x4_replace_lane(LOWEST);
-        } else {
-            self.sink().f64x2_replace_lane(LOWEST);
-        }
-    }
-
-    /// Pushes the lowest lane of `vector`.
-    fn lowest(&mut self, lanes: Lanes, vector: Value) {
-        const LOWEST: Lane = 0;
-        self.value(vector);
-        if lanes.is_single() {
-            self.sink().f32x4_extract_lane(LOWEST);
-        } else {
-            self.sink().f64x2_extract_lane(LOWEST);
-        }
-    }
-
-    fn float(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
-        // Scalar forms ask for it twice.
-        self.settle(a);
+    fn vector_float(&mut self, op: FpOp, lanes: Lanes, a: Value, b: Value) {
         if matches!(op, FpOp::Min | FpOp::Max) {
+            // Scalar forms ask for it twice.
+            self.settle(a);
             self.extreme(op, lanes, a, b);
             return;
         }
-        if !lanes.is_scalar() {
-            if op != FpOp::Sqrt {
-                self.value(a);
-            }
-            self.value(b);
-            packed_float(&mut self.sink(), op, lanes.is_single());
-            return;
-        }
-        self.value(a);
         if op != FpOp::Sqrt {
-            self.lowest(lanes, a);
+            self.value(a);
         }
-        self.lowest(lanes, b);
-        scalar_float(&mut self.sink(), op, lanes.is_single());
-        self.replace_lowest(lanes);
+        self.value(b);
+        packed_float(&mut self.sink(), op, lanes.is_single());
     }
 
     /// `MIN` is the first operand where that is less, else the second, which is WebAssembly's `pmin` with operands exchanged.
@@ -235,32 +203,16 @@ impl Codegen<'_> {
         }
     }
 
-    fn convert(&mut self, op: ConvertOp, a: Value, b: Value) {
+    fn convert(&mut self, op: ConvertOp, b: Value) {
+        self.value(b);
+        let mut sink = self.sink();
         match op {
-            ConvertOp::Cvtss2sd => {
-                self.value(a);
-                self.lowest(Lanes::Ss, b);
-                self.sink().f64_promote_f32();
-                self.replace_lowest(Lanes::Sd);
-            }
-            ConvertOp::Cvtsd2ss => {
-                self.value(a);
-                self.lowest(Lanes::Sd, b);
-                self.sink().f32_demote_f64();
-                self.replace_lowest(Lanes::Ss);
-            }
-            _ => {
-                self.value(b);
-                let mut sink = self.sink();
-                match op {
-                    ConvertOp::Cvtdq2ps => sink.f32x4_convert_i32x4_s(),
-                    ConvertOp::Cvtdq2pd => sink.f64x2_convert_low_i32x4_s(),
-                    ConvertOp::Cvtps2pd => sink.f64x2_promote_low_f32x4(),
-                    ConvertOp::Cvtpd2ps => sink.f32x4_demote_f64x2_zero(),
-                    _ => sink.i32x4_trunc_sat_f32x4_s(),
-                };
-            }
-        }
+            ConvertOp::Cvtdq2ps => sink.f32x4_convert_i32x4_s(),
+            ConvertOp::Cvtdq2pd => sink.f64x2_convert_low_i32x4_s(),
+            ConvertOp::Cvtps2pd => sink.f64x2_promote_low_f32x4(),
+            ConvertOp::Cvtpd2ps => sink.f32x4_demote_f64x2_zero(),
+            _ => sink.i32x4_trunc_sat_f32x4_s(),
+        };
     }
 
     /// Pushes a number, an i64.
@@ -285,9 +237,17 @@ impl Codegen<'_> {
                 };
                 sink.i64_extend_i32_u();
             }
+            Scalar::Bits(lanes) => {
+                self.value(a);
+                if lanes.is_single() {
+                    self.sink().i32_reinterpret_f32().i64_extend_i32_u();
+                } else {
+                    self.sink().i64_reinterpret_f64();
+                }
+            }
             Scalar::Holds(relation, lanes) => {
-                self.lowest(lanes, a);
-                self.lowest(lanes, b);
+                self.value(a);
+                self.value(b);
                 let mut sink = self.sink();
                 match (relation, lanes.is_single()) {
                     (Relation::Equal, true) => sink.f32_eq(),
@@ -298,7 +258,7 @@ impl Codegen<'_> {
                 sink.i64_extend_i32_u();
             }
             Scalar::ToInteger(lanes, truncate) => {
-                self.lowest(lanes, a);
+                self.value(a);
                 let mut sink = self.sink();
                 match (lanes.is_single(), truncate) {
                     (true, true) => sink.i64_trunc_sat_f32_s(),
@@ -321,15 +281,37 @@ impl Codegen<'_> {
             let [least, end] = [least, end].map(|exponent| u32::from(exponent) << 24);
             let moved = (1_u32 << 31).wrapping_sub(least);
             let greatest = (end - least - 1) ^ 1 << 31;
-            self.sink().i32_const(1).i32x4_shl().v128_const(splat(moved)).i32x4_add();
-            self.sink().v128_const(splat(greatest)).i32x4_gt_s();
+            self.sink().i32_const(1).i32x4_shl();
+            self.vector_constant(splat(moved));
+            self.sink().i32x4_add();
+            self.vector_constant(splat(greatest));
+            self.sink().i32x4_gt_s();
         } else {
             let [least, end] = [least, end].map(|exponent| u64::from(exponent) << 53);
             let moved = (1_u64 << 63).wrapping_sub(least);
             let greatest = (end - least - 1) ^ 1 << 63;
-            self.sink().i32_const(1).i64x2_shl().v128_const(splat64(moved)).i64x2_add();
-            self.sink().v128_const(splat64(greatest)).i64x2_gt_s();
+            self.sink().i32_const(1).i64x2_shl();
+            self.vector_constant(splat64(moved));
+            self.sink().i64x2_add();
+            self.vector_constant(splat64(greatest));
+            self.sink().i64x2_gt_s();
         }
+    }
+
+    /// Pushes a constant. On ways out it is written where it is used, and zero is one instruction anyway.
+    pub(super) fn vector_constant(&mut self, constant: u128) {
+        if constant == 0 || self.in_stop {
+            self.sink().v128_const(constant as i128);
+            return;
+        }
+        let known = self.constants.iter().find(|&&(other, _)| other == constant).map(|&(_, local)| local);
+        let local = known.unwrap_or_else(|| {
+            // Of its own: one that is free may be some block's again.
+            let local = self.new_local(Pool::Vector);
+            self.constants.push((constant, local));
+            local
+        });
+        self.sink().local_get(local);
     }
 
     /// Pushes the state's XMM register.
@@ -339,12 +321,12 @@ impl Codegen<'_> {
     }
 }
 
-fn splat(lane: u32) -> i128 {
+fn splat(lane: u32) -> u128 {
     splat64(u64::from(lane) << 32 | u64::from(lane))
 }
 
-fn splat64(lane: u64) -> i128 {
-    (u128::from(lane) << 64 | u128::from(lane)) as i128
+fn splat64(lane: u64) -> u128 {
+    u128::from(lane) << 64 | u128::from(lane)
 }
 
 fn packed_float(sink: &mut InstructionSink<'_>, op: FpOp, single: bool) {
@@ -359,20 +341,5 @@ fn packed_float(sink: &mut InstructionSink<'_>, op: FpOp, single: bool) {
         (FpOp::Div, false) => sink.f64x2_div(),
         (_, true) => sink.f32x4_sqrt(),
         (_, false) => sink.f64x2_sqrt(),
-    };
-}
-
-fn scalar_float(sink: &mut InstructionSink<'_>, op: FpOp, single: bool) {
-    match (op, single) {
-        (FpOp::Add, true) => sink.f32_add(),
-        (FpOp::Add, false) => sink.f64_add(),
-        (FpOp::Sub, true) => sink.f32_sub(),
-        (FpOp::Sub, false) => sink.f64_sub(),
-        (FpOp::Mul, true) => sink.f32_mul(),
-        (FpOp::Mul, false) => sink.f64_mul(),
-        (FpOp::Div, true) => sink.f32_div(),
-        (FpOp::Div, false) => sink.f64_div(),
-        (_, true) => sink.f32_sqrt(),
-        (_, false) => sink.f64_sqrt(),
     };
 }

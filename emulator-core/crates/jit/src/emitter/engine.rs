@@ -218,7 +218,7 @@ impl Engine for Emitter {
     }
 
     fn store_rw(&mut self, _w: Width, access: Access, value: Value) {
-        self.steps.push(Step::StoreBack { width: access.width, value });
+        self.push(Step::StoreBack { width: access.width, value });
     }
 
     fn load_rw_at(&mut self, w: Width, op: &Op, displacement: Value) -> Result<(Value, Access), Infallible> {
@@ -266,7 +266,7 @@ impl Engine for Emitter {
 
     fn set_direction(&mut self, down: bool) {
         let (clear, set) = if down { (0, eflags::DF) } else { (eflags::DF, 0) };
-        self.steps.push(Step::SetFlags { clear, set });
+        self.push(Step::SetFlags { clear, set });
         self.upwards = !down;
     }
 

@@ -9,8 +9,9 @@ use x86::Width;
 use x86::instructions::simd::{ConvertOp, FloatOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
+use super::look::Doubt;
 use super::range::Range;
-use crate::ir::{Binary, Node, Relation, Scalar, Step, Value, Vector};
+use crate::ir::{Binary, Float, Relation, Scalar, Step, Value, Vector};
 
 fn width(lanes: Lanes) -> Width {
     if lanes.is_single() { Width::W32 } else { Width::W64 }
@@ -41,7 +42,14 @@ impl Emitter {
         };
         let second = self.check_operand(lanes, wanted, b);
         let first = if op.op() == FpOp::Sqrt { second } else { self.check_operand(lanes, wanted, a) };
-        let value = self.graph.vector2(Vector::Float(op.op(), lanes), a, b);
+        let value = if lanes.is_scalar() && !matches!(op.op(), FpOp::Min | FpOp::Max) {
+            let operands = if op.op() == FpOp::Sqrt { [b, b] } else { [a, b] };
+            let operands = operands.map(|vector| self.graph.lowest(lanes, vector));
+            let float = self.graph.float(Float::Operation(op.op()), lanes, operands);
+            self.graph.insert(lanes, a, float)
+        } else {
+            self.graph.vector2(Vector::Float(op.op(), lanes), a, b)
+        };
         let (range, zero) = match op.op() {
             FpOp::Add | FpOp::Sub => {
                 // What is denormal is exact.
@@ -69,13 +77,13 @@ impl Emitter {
     pub(super) fn interpret_where(&mut self, condition: Value) {
         if self.graph.constant_of(condition) != Some(0) {
             let stop = self.stop_before(None);
-            self.steps.push(Step::Guard { condition, stop });
+            self.push(Step::Guard { condition, stop });
         }
     }
 
     /// The lowest lane.
     fn lowest(&mut self, lanes: Lanes, vector: Value) -> Value {
-        if lanes.is_single() { self.graph.scalar1(Scalar::Doubleword, vector) } else { self.graph.quadword(0, vector) }
+        if lanes.is_single() { self.graph.doubleword(vector) } else { self.graph.quadword(0, vector) }
     }
 
     /// A number without its sign, at the top of 64 bits.
@@ -85,7 +93,7 @@ impl Emitter {
     }
 
     /// 32 bits of a number, from the top of its exponent down.
-    fn exponent(&mut self, w: Width, bits: Value) -> Value {
+    pub(super) fn exponent(&mut self, w: Width, bits: Value) -> Value {
         let (moves, count) = if w == Width::W32 { (Binary::Shl, 1) } else { (Binary::ShrUnsigned, 31) };
         let count = self.graph.constant(count);
         let moved = self.number(moves, bits, count);
@@ -127,7 +135,11 @@ impl Emitter {
         if let Some(factors) = factors {
             number = self.number(Binary::Or, number, factors);
         }
-        self.interpret_where_both(outside, number);
+        let none = self.graph.constant(0);
+        let is_number = self.number(Binary::NotEqual, number, none);
+        let doubt = self.number(Binary::And, outside, is_number);
+        let doubt = Doubt { number: Some(doubt), vector: None };
+        if lanes.is_single() { self.look_at(lanes, value, doubt) } else { self.look_at_double(bits, doubt) }
     }
 
     fn lowest_magnitude(&mut self, lanes: Lanes, vector: Value) -> Value {
@@ -152,7 +164,7 @@ impl Emitter {
         }
         let stop = self.stop_before(None);
         self.stops[stop].doubt = Some(doubt);
-        self.steps.push(Step::Guard { condition: unusual, stop });
+        self.push(Step::Guard { condition: unusual, stop });
     }
 
     /// The same as [`Emitter::check_range`], of all lanes.
@@ -172,7 +184,8 @@ impl Emitter {
         if let Some(factors) = factors {
             doubt = self.packed_pair(PackedOp::Por, doubt, factors);
         }
-        self.check_where(outside, doubt);
+        let doubt = self.packed_pair(PackedOp::Pand, outside, doubt);
+        self.look_at(lanes, value, Doubt { vector: Some(doubt), number: None });
     }
 
     /// All ones in lanes that are not zero.
@@ -183,30 +196,6 @@ impl Emitter {
 
     pub(super) fn packed_pair(&mut self, op: PackedOp, a: Value, b: Value) -> Value {
         self.graph.vector2(Vector::Packed(op), a, b)
-    }
-
-    /// Leaves to the interpreter where a bit of `unusual` is one, and so it is of `doubt`, which is asked for only then. If nothing has happened since the last such
-    /// look, that one looks at both.
-    pub(super) fn check_where(&mut self, unusual: Value, doubt: Value) {
-        let doubt = self.packed_pair(PackedOp::Pand, unusual, doubt);
-        let any = |emitter: &mut Emitter, vector| emitter.graph.scalar1(Scalar::Any, vector);
-        if let Some(&Step::Guard { condition, stop }) = self.steps.last()
-            && let Node::Scalar(Scalar::Any, [others, ..]) = self.graph.node(condition)
-            && let Some(others_doubt) = self.stops[stop].doubt
-            && let Node::Scalar(Scalar::Any, [others_doubt, ..]) = self.graph.node(others_doubt)
-        {
-            let unusual = self.packed_pair(PackedOp::Por, others, unusual);
-            let doubt = self.packed_pair(PackedOp::Por, others_doubt, doubt);
-            self.stops[stop].doubt = Some(any(self, doubt));
-            let condition = any(self, unusual);
-            self.steps.pop();
-            self.steps.push(Step::Guard { condition, stop });
-            return;
-        }
-        let stop = self.stop_before(None);
-        self.stops[stop].doubt = Some(any(self, doubt));
-        let condition = any(self, unusual);
-        self.steps.push(Step::Guard { condition, stop });
     }
 
     /// 1 where the exponent is not in `range`.
@@ -225,6 +214,7 @@ impl Emitter {
     pub(super) fn compare_to_eflags(&mut self, lanes: Lanes, a: Value, b: Value) -> Value {
         self.check_operand(lanes, Range::normal(lanes), a);
         self.check_operand(lanes, Range::normal(lanes), b);
+        let [a, b] = [a, b].map(|vector| self.graph.lowest(lanes, vector));
         let equal = self.graph.scalar2(Scalar::Holds(Relation::Equal, lanes), a, b);
         let less = self.graph.scalar2(Scalar::Holds(Relation::Less, lanes), a, b);
         let zero_flag = self.graph.constant(6);
@@ -257,10 +247,13 @@ impl Emitter {
                 // NaNs, and what is 2^31 or more.
                 const END: u16 = 127 + 31;
                 let outside = self.graph.vector1(Vector::Outside(0, END, Lanes::Ps), b);
-                self.check_where(outside, outside);
+                self.look_for(outside, Doubt { vector: Some(outside), number: None });
             }
             ConvertOp::Cvtss2sd => {
                 self.check_operand(Lanes::Ss, Range::normal(Lanes::Ss), b);
+                let float = self.graph.lowest(Lanes::Ss, b);
+                let float = self.graph.float(Float::Converted, Lanes::Sd, [float; 2]);
+                return self.graph.insert(Lanes::Sd, a, float);
             }
             ConvertOp::Cvtsd2ss => return self.narrowed(a, b),
             _ => return self.unsupported(a),
@@ -270,7 +263,9 @@ impl Emitter {
 
     fn narrowed(&mut self, a: Value, b: Value) -> Value {
         self.require(ENABLED_USUAL_ROUNDING);
-        let value = self.graph.vector2(Vector::Convert(ConvertOp::Cvtsd2ss), a, b);
+        let float = self.graph.lowest(Lanes::Sd, b);
+        let float = self.graph.float(Float::Converted, Lanes::Ss, [float; 2]);
+        let value = self.graph.insert(Lanes::Ss, a, float);
         let [narrow, wide] = [(Lanes::Ss, value), (Lanes::Sd, b)].map(|(lanes, vector)| self.lowest(lanes, vector));
         let range = Range { low: Range::normal(Lanes::Ss).low + 1, ..Range::normal(Lanes::Ss) };
         let outside = self.is_outside(Width::W32, range, narrow);
@@ -291,7 +286,8 @@ impl Emitter {
         let limit = self.graph.constant((bias + exponent) << exponent_at);
         let too_large = self.number(Binary::BelowOrEqual, limit, magnitude);
         self.interpret_where(too_large);
-        let value = self.graph.scalar1(Scalar::ToInteger(lanes, truncate), a);
+        let float = self.graph.lowest(lanes, a);
+        let value = self.graph.scalar1(Scalar::ToInteger(lanes, truncate), float);
         self.graph.truncate(w, value)
     }
 }

@@ -4,6 +4,7 @@ use cpu::compiled::ENABLED_USUAL_ROUNDING;
 use x86::instructions::simd::{ConvertOp, FmaKind, FmaOp, FpOp, Lanes, PackedOp};
 
 use super::Emitter;
+use super::look::Doubt;
 use super::range::Range;
 use crate::ir::{Relation, Value, Vector};
 
@@ -76,7 +77,8 @@ impl Emitter {
     fn check_within(&mut self, [least, end]: [u16; 2], value: Value) {
         let outside = self.graph.vector1(Vector::Outside(least, end, Lanes::Pd), value);
         let not_zero = self.not_zero(Lanes::Pd, value);
-        self.check_where(outside, not_zero);
+        let doubt = self.packed_pair(PackedOp::Pand, outside, not_zero);
+        self.look_at(Lanes::Pd, value, Doubt { vector: Some(doubt), number: None });
     }
 
     /// In double precision products of singles are exact, so that sums are rounded once there and once more to singles. That is wrong only of a sum that the
@@ -87,26 +89,32 @@ impl Emitter {
         }
         let upper = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
         let high = operands.map(|operand| self.graph.vector2(Vector::Shuffle(upper), operand, operand));
-        let [low, high] = [operands, high].map(|half| self.fused_half(half));
+        let [(low, low_doubt), (high, high_doubt)] = [operands, high].map(|half| self.fused_half(half));
         let joined = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23];
         let value = self.graph.vector2(Vector::Shuffle(joined), low, high);
+        let doubt = self.packed_pair(PackedOp::Por, low_doubt, high_doubt);
+        self.look_at(Lanes::Ps, value, Doubt { vector: Some(doubt), number: None });
         self.ranges.push((value, Lanes::Ps, Range::normal(Lanes::Ps)));
         value
     }
 
-    fn fused_half(&mut self, operands: [Value; 3]) -> Value {
+    /// Two of them as singles, and what is in doubt where one of these is unusual.
+    fn fused_half(&mut self, operands: [Value; 3]) -> (Value, Value) {
         const BELOW_SINGLE: u64 = (1 << 29) - 1;
         const HALF_WAY: u64 = 1 << 28;
         let [a, b, c] =
             operands.map(|operand| self.graph.vector2(Vector::Convert(ConvertOp::Cvtps2pd), operand, operand));
         let product = self.doubles(FpOp::Mul, a, b);
         let sum = self.doubles(FpOp::Add, product, c);
-        self.check_within(NORMAL_SINGLE, sum);
+        let [least, end] = NORMAL_SINGLE;
+        let outside = self.graph.vector1(Vector::Outside(least, end, Lanes::Pd), sum);
+        let not_zero = self.not_zero(Lanes::Pd, sum);
+        let doubt = self.packed_pair(PackedOp::Pand, outside, not_zero);
         let [below, half_way] = [BELOW_SINGLE, HALF_WAY].map(|bits| self.graph.vector_constant(twice(bits)));
         let rest = self.packed_pair(PackedOp::Pand, sum, below);
         let in_doubt = self.packed_pair(PackedOp::Pcmpeqq, rest, half_way);
-        self.check_where(in_doubt, in_doubt);
-        self.graph.vector2(Vector::Convert(ConvertOp::Cvtpd2ps), sum, sum)
+        self.look_for(in_doubt, Doubt { vector: Some(in_doubt), number: None });
+        (self.graph.vector2(Vector::Convert(ConvertOp::Cvtpd2ps), sum, sum), doubt)
     }
 
     /// The product and its error by Dekker's and Veltkamp's algorithms ("A floating-point technique for extending the available precision", 1971), added to the

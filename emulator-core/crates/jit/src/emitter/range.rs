@@ -21,7 +21,7 @@ impl Range {
     /// What operands are looked for to be: sums of some singles are finite, and products of three doubles and their sums are normal. Others are left to the
     /// interpreter; programs that calculate with them for long would be slow.
     pub(super) fn moderate(lanes: Lanes) -> Range {
-        if lanes.is_single() { Range { low: -100, high: 120 } } else { Range { low: -250, high: 250 } }
+        if lanes.is_single() { Range { low: -100, high: 120 } } else { Range { low: -255, high: 256 } }
     }
 
     pub(super) fn union(self, other: Range) -> Range {

@@ -16,7 +16,7 @@ impl Emitter {
         }
         if !core::mem::replace(&mut self.upwards, true) {
             let stop = self.stop_before(None);
-            self.steps.push(Step::RequireUpwards { stop });
+            self.push(Step::RequireUpwards { stop });
         }
         let value = if sys == Sys::Stos {
             self.graph.truncate(width, self.cells[RAX])

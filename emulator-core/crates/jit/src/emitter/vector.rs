@@ -13,7 +13,7 @@ use super::Emitter;
 use super::range::Range;
 use super::shuffle::{by_immediate, interleaved};
 use crate::codegen::is_direct;
-use crate::ir::{Binary, Scalar, Step, Value, Vector, XMM};
+use crate::ir::{Binary, Float, Scalar, Step, Value, Vector, XMM};
 
 impl Emitter {
     /// The instruction cannot be compiled.
@@ -34,7 +34,7 @@ impl Emitter {
         }
         let stop = self.stop_before(None);
         self.required_by = Some(self.steps.len());
-        self.steps.push(Step::Require { enabled, stop });
+        self.push(Step::Require { enabled, stop });
     }
 
     /// Linear address of the memory operand, `displacement` behind its start.
@@ -47,14 +47,14 @@ impl Emitter {
         let address = self.linear(op, displacement);
         let fault = self.stop_before(None);
         let value = self.graph.vector_product();
-        self.steps.push(Step::LoadVector { address, bytes: 16, aligned, value, fault });
+        self.push(Step::LoadVector { address, bytes: 16, aligned, value, fault });
         value
     }
 
     fn store_16(&mut self, op: &Op, displacement: u64, aligned: bool, value: Value) {
         let address = self.linear(op, displacement);
         let fault = self.stop_before(None);
-        self.steps.push(Step::StoreVector { address, aligned, value, fault });
+        self.push(Step::StoreVector { address, aligned, value, fault });
     }
 
     /// Where the instruction at work has just loaded `low`, which nothing else has seen: the same into a vector.
@@ -66,7 +66,7 @@ impl Emitter {
         let vector = self.graph.vector_product();
         let (address, bytes) = (access.address, access.width.bytes());
         self.steps.pop();
-        self.steps.push(Step::LoadVector { address, bytes, aligned: false, value: vector, fault });
+        self.push(Step::LoadVector { address, bytes, aligned: false, value: vector, fault });
         Some(vector)
     }
 }
@@ -102,7 +102,7 @@ impl VectorEngine for Emitter {
             return value;
         }
         let value = self.graph.vector_product();
-        self.steps.push(Step::LoadHigh { register, value });
+        self.push(Step::LoadHigh { register, value });
         self.highs[usize::from(register)] = Some(value);
         value
     }
@@ -110,7 +110,7 @@ impl VectorEngine for Emitter {
     fn set_ymm_high(&mut self, register: u8, value: Value) {
         let register = register & 15;
         if self.highs[usize::from(register)].replace(value) != Some(value) {
-            self.steps.push(Step::StoreHigh { register, value });
+            self.push(Step::StoreHigh { register, value });
         }
     }
 
@@ -166,7 +166,7 @@ impl VectorEngine for Emitter {
         // Nothing is written where the second half faults.
         let address = self.linear(op, 16);
         let fault = self.stop_before(None);
-        self.steps.push(Step::ProbeVector { address, fault });
+        self.push(Step::ProbeVector { address, fault });
         self.store_16(op, 0, false, value[0]);
         self.store_16(op, 16, false, value[1]);
         Ok(())
@@ -305,7 +305,8 @@ impl VectorEngine for Emitter {
     fn integer_to_lane(&mut self, lanes: Lanes, w: Width, a: Value, integer: Value) -> Result<Value, Infallible> {
         self.require(ENABLED_USUAL_ROUNDING);
         let integer = self.graph.sign_extend(w, integer);
-        let value = self.graph.vector2(Vector::FromInteger(lanes), a, integer);
+        let float = self.graph.float(Float::FromInteger, lanes, [integer; 2]);
+        let value = self.graph.insert(lanes, a, float);
         self.ranges.push((value, lanes, Range { low: 0, high: 63 }));
         Ok(value)
     }

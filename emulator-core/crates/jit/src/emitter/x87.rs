@@ -271,7 +271,7 @@ impl Emitter {
         let request = self.x87_request(operation, a, b);
         let result = self.graph.product(u64::MAX);
         let rest = self.graph.product(Width::W32.mask());
-        self.steps.push(Step::X87 { operation, operands: [a.significand, b.significand, request], result, rest });
+        self.push(Step::X87 { operation, operands: [a.significand, b.significand, request], result, rest });
         (result, rest)
     }
 

@@ -66,9 +66,11 @@ fn flags_are_needed_where_the_next_block_reads_them() {
 
 #[test]
 fn flags_are_needed_where_the_region_is_left() {
-    // RET pops, and JMP to nowhere in the region.
+    // RET pops, and NOP and JMP go to nowhere in the region.
     assert_eq!(behind_the_first(&[&[0x29, 0xd8, 0xc3]]), BOTH);
-    assert_eq!(behind_the_first(&[&[0x29, 0xd8, 0xeb, 0x40]]), BOTH);
+    assert_eq!(behind_the_first(&[SETS, &[0x90, 0xeb, 0x40]]), BOTH);
+    // JNZ behind the SUB over a RET to a JMP back to it, where the slice may end.
+    assert_eq!(behind_the_first(&[&[0x29, 0xd8, 0x75, 0x01], &[0xc3], &[0xeb, 0xf9]]), BOTH);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use x86::Width;
 
 use super::Graph;
-use crate::ir::{Binary, Node, Unary, Value};
+use crate::ir::{Binary, Node, Scalar, Unary, Value};
 
 /// The width of which `mask` is all bits.
 fn width_of_mask(mask: u64) -> Option<Width> {
@@ -115,6 +115,11 @@ impl Graph {
             return self.constant(0);
         }
         let Some(mask) = self.constant_of(b) else { return self.intern(Node::Binary(Binary::And, a, b)) };
+        if let Node::Scalar(Scalar::Quadword(0), [vector, ..]) = self.node(a)
+            && mask == Width::W32.mask()
+        {
+            return self.doubleword(vector);
+        }
         if self.possible(a) & !mask == 0 {
             return a;
         }

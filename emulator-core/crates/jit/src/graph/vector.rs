@@ -1,7 +1,9 @@
 //! Vectors: what is put together of quadwords and taken apart again is seen through.
 
+use x86::instructions::simd::Lanes;
+
 use super::Graph;
-use crate::ir::{Node, Scalar, Value, Vector};
+use crate::ir::{Float, Node, Scalar, Value, Vector};
 
 impl Graph {
     pub(crate) fn vector_constant(&mut self, constant: u128) -> Value {
@@ -28,6 +30,35 @@ impl Graph {
         self.intern(Node::Scalar(scalar, [a, b, b]))
     }
 
+    /// The lowest lane of a vector, a floating-point number.
+    pub(crate) fn lowest(&mut self, lanes: Lanes, vector: Value) -> Value {
+        match self.node(vector) {
+            Node::Vector(Vector::Insert(inserted), [_, float, _]) if inserted == lanes => float,
+            _ => self.float(Float::Lowest, lanes, [vector; 2]),
+        }
+    }
+
+    pub(crate) fn float(&mut self, float: Float, lanes: Lanes, operands: [Value; 2]) -> Value {
+        self.intern(Node::Float(float, lanes, operands))
+    }
+
+    /// `vector` with its lowest lane replaced.
+    pub(crate) fn insert(&mut self, lanes: Lanes, vector: Value, float: Value) -> Value {
+        let whole = match self.node(vector) {
+            Node::Vector(Vector::Insert(inserted), [whole, ..]) if inserted == lanes => whole,
+            _ => vector,
+        };
+        self.vector2(Vector::Insert(lanes), whole, float)
+    }
+
+    /// The lowest doubleword of a vector.
+    pub(crate) fn doubleword(&mut self, vector: Value) -> Value {
+        match self.node(vector) {
+            Node::Vector(Vector::Insert(Lanes::Ss), [_, float, _]) => self.scalar1(Scalar::Bits(Lanes::Ss), float),
+            _ => self.scalar1(Scalar::Doubleword, vector),
+        }
+    }
+
     /// A vector of two quadwords.
     pub(crate) fn join(&mut self, low: Value, high: Value) -> Value {
         if let (Some(low), Some(high)) = (self.constant_of(low), self.constant_of(high)) {
@@ -52,6 +83,8 @@ impl Graph {
             Node::Vector(Vector::Join, operands) => operands[usize::from(number)],
             Node::Vector(Vector::Replace(replaced), [_, new, _]) if replaced == number => new,
             Node::Vector(Vector::Replace(_), [whole, ..]) => self.quadword(number, whole),
+            Node::Vector(Vector::Insert(_), [whole, ..]) if number == 1 => self.quadword(1, whole),
+            Node::Vector(Vector::Insert(Lanes::Sd), [_, float, _]) => self.scalar1(Scalar::Bits(Lanes::Sd), float),
             _ => self.scalar1(Scalar::Quadword(number), vector),
         }
     }

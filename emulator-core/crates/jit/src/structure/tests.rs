@@ -52,8 +52,31 @@ fn where_a_call_comes_back_inside_a_loop_is_reached_by_its_head() {
     flows[1].resumes = Some(2);
     let shape = Structure::of(&flows);
     let entry = shape.entries.iter().position(|&entry| entry == 2).expect("calls come back there");
-    assert!(shape.is_loop[1]);
-    assert_eq!((shape.dispatch(shape.root())[entry], shape.dispatch(1)[entry]), (Some(1), Some(2)));
+    let gate = shape.dispatch(shape.root())[entry];
+    assert!(!shape.is_block(gate) && shape.is_loop[gate]);
+    assert_eq!((shape.dispatch(gate)[entry], shape.dispatch(gate)[0]), (2, 1));
+    assert_eq!(shape.edge(2, 0), Edge::Back(gate));
+}
+
+#[test]
+fn an_inner_loop_that_begins_as_the_outer_one_does_is_gone_round_behind_the_gate() {
+    // 0 goes round by itself, and round through 1, which is a loop as well.
+    let shape = structure(&[&[0, 1], &[1, 0]]);
+    let gate = shape.dispatch(shape.root())[0];
+    assert_eq!(
+        (shape.edge(0, 0), shape.edge(1, 0), shape.edge(1, 1)),
+        (Edge::Back(0), Edge::Back(1), Edge::Back(gate))
+    );
+}
+
+#[test]
+fn a_function_that_calls_itself_comes_back_by_the_gate() {
+    // 0 calls itself, and comes back at 1, or goes on to 2, which returns to 1; so does 1.
+    let mut flows = region(&[&[0, 2], &[1], &[1]]);
+    flows[0].resumes = Some(1);
+    let shape = Structure::of(&flows);
+    assert_eq!((shape.edge(0, 0), shape.edge(1, 0)), (Edge::Back(shape.dispatch(shape.root())[0]), Edge::Back(1)));
+    assert!(matches!(shape.edge(2, 0), Edge::Joins(_) | Edge::Enters(..)), "{:?}", shape.edge(2, 0));
 }
 
 /// A xorshift generator (G. Marsaglia, "Xorshift RNGs", 2003).
@@ -71,19 +94,20 @@ impl Random {
 /// What is reached from the root by the ways that code takes, without passing `avoided`.
 fn reached(shape: &Structure, avoided: Option<BlockId>) -> Vec<bool> {
     let root = shape.root();
-    let mut seen = vec![false; root + 1];
+    let mut seen = vec![false; shape.is_loop.len()];
     let mut pending = vec![root];
     while let Some(block) = pending.pop() {
         if Some(block) == avoided || core::mem::replace(&mut seen[block], true) {
             continue;
         }
-        if block == root || shape.is_loop[block] {
-            pending.extend(shape.dispatch(block).into_iter().flatten());
+        if !shape.is_block(block) {
+            pending.extend(shape.dispatch(block));
+            continue;
         }
-        if block != root {
-            let stays = shape.edges(block).zip(&shape.targets[block]).filter(|&(edge, _)| edge != Edge::Leaves);
-            pending.extend(stays.filter_map(|(_, &target)| target));
-        }
+        pending.extend(shape.edges(block).filter_map(|edge| match edge {
+            Edge::Leaves => None,
+            Edge::Back(next) | Edge::Joins(next) | Edge::Continues(next) | Edge::Enters(next, _) => Some(next),
+        }));
     }
     seen
 }
@@ -110,7 +134,7 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
                 let place = |block: BlockId| shape.order.iter().position(|&other| other == block);
                 match edge {
                     Edge::Leaves => {}
-                    Edge::Back(head) => {
+                    Edge::Back(head) | Edge::Enters(head, _) => {
                         assert!(shape.is_loop[head], "{targets:?} {resumes:?}");
                         let around = reached(&shape, Some(head));
                         assert!(!around[block], "a way into the loop of {head} past it: {targets:?} {resumes:?}");
@@ -127,7 +151,8 @@ fn in_any_region_loops_are_entered_at_their_heads_and_every_entry_is_reached() {
         for (number, &entry) in shape.entries.iter().enumerate() {
             let mut at = shape.root();
             while at != entry {
-                at = shape.dispatch(at)[number].expect("somebody on the way knows the next step");
+                at = shape.dispatch(at)[number];
+                assert!(at == entry || !shape.is_block(at), "somebody on the way knows the next step");
             }
         }
     }

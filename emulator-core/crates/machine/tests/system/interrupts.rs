@@ -260,6 +260,29 @@ fn an_interrupt_waits_for_the_instruction_behind_sti_every_time_round() {
 }
 
 #[test]
+fn an_interrupt_comes_right_behind_the_popf_that_lets_it_every_time_round() {
+    // SDM vol. 2, POPF: nothing is in its shadow. In code that an engine knows; what leaves IF clear lets none in. Status flags are as in the image.
+    const IMAGES: [u64; 5] = [0x8d5, 0x10, 0x845, 0x80, 0];
+    let mut p = with_apic();
+    p.returns(IMAGES.len());
+    let [mut start, mut restore] = std::array::from_fn(|_| p.create_label());
+    asm!(p; jmp(start); set_label(&mut restore); mov(dword_ptr(esp + 4), ebx));
+    asm!(p; pop(edx); popfd(); mark("behind POPF"); pushfd(); cli(); pop(eax); jmp(edx); set_label(&mut start));
+    for image in IMAGES {
+        apic(&mut p, COMMAND, SELF | 0x40);
+        for flags in [image, image | IF] {
+            asm!(p; mov(ebx, flags as u32); push(0); call(restore); say_eax());
+        }
+        apic(&mut p, EOI, 0);
+    }
+    let rounds = IMAGES.map(|image| {
+        let [closed, open] = [image | 2, image | IF | 2].map(|image| format!("{image:#x}"));
+        [closed, "interrupt 0x40 at behind POPF".to_owned(), open]
+    });
+    p.expect(&rounds.as_flattened().iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_nmi_needs_no_if_and_the_next_waits_for_iret() {
     // 6.7.1.
     let mut p = with_apic();

@@ -342,6 +342,33 @@ fn invlpg_is_for_level_0_and_takes_any_address() {
 }
 
 #[test]
+fn what_another_address_space_has_invalidated_is_looked_up_again() {
+    // 4.10.4.1.
+    for way in ["cr3", "invlpg", "pge"] {
+        let p = Program::long();
+        let mut p = if way == "cr3" { p } else { p.not_judged_by_tcg("it takes bit 63 of CR3 for one of an address") };
+        p.page(0, FRAME | EVERYTHING);
+        p.write32(FRAME, 0x1111);
+        p.write32(OTHER_FRAME, 0x2222);
+        set_cr4(&mut p, CR4_PGE | CR4_PCIDE);
+        asm!(p;
+            mov(ebx, PAGE32); mov(eax, dword_ptr(rbx)); say_eax();
+            mov(eax, PML4 as u32 | 5); mov(cr3, rax); mov(ecx, dword_ptr(rbx));
+            mov(dword_ptr(PAGES), (OTHER_FRAME | EVERYTHING) as u32);
+        );
+        match way {
+            "cr3" => asm!(p; mov(eax, PML4 as u32); mov(cr3, rax)),
+            "invlpg" => asm!(p; mov(rax, PML4 | 1 << 63); mov(cr3, rax); invlpg(byte_ptr(rbx))),
+            _ => asm!(p;
+                mov(rax, cr4); xor(eax, CR4_PGE); mov(cr4, rax); mov(rax, PML4 | 1 << 63); mov(cr3, rax)
+            ),
+        }
+        asm!(p; mov(eax, dword_ptr(rbx)); say_eax());
+        p.expect(&["0x1111", "0x2222"]);
+    }
+}
+
+#[test]
 fn process_context_identifiers_are_switched_on_with_a_zero_one_and_keep_paging_on() {
     // 4.10.1; SDM vol. 2, MOV to control register.
     let mut p = Program::long().not_judged_by_tcg("it does not look at CR3");

@@ -6,6 +6,7 @@ mod far;
 mod flags;
 mod io;
 mod legacy;
+mod spaces;
 mod strings;
 mod syscall;
 mod task;

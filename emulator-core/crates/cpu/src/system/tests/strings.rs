@@ -1,6 +1,7 @@
 use super::*;
 use crate::state::eflags;
 use crate::testing::*;
+use platform::Vcpu;
 
 fn with_strings(mut machine: Machine, from: u64, to: u64, count: u64) -> Machine {
     machine.set_reg(RSI, from);
@@ -72,6 +73,27 @@ fn a_fault_in_the_middle_leaves_registers_at_the_element_that_faulted() {
     let frame = machine.reg(RSP);
     assert_eq!(machine.read64(frame + 8), PROGRAM, "the instruction runs again after the fault");
     assert_ne!(machine.read64(frame + 24) & eflags::RF, 0);
+}
+
+/// A repeated instruction goes over pages in one step, which takes the time of what it moves: 64 bytes that of an instruction.
+#[test]
+fn a_step_over_pages_takes_the_time_of_its_bytes() {
+    let mut machine = with_strings(Machine::long(&[0xf3, 0xa4, 0xf4]), 0x10_0ff3, 0x14_0123, 0x6000);
+    machine.run_to_halt();
+    assert_eq!((machine.cpu.instructions(), machine.cpu.work()), (2, 2 + 0x6000 / 64));
+    // Also where a later page faults: that and the handler's HLT count as instructions.
+    let mut machine = with_strings(Machine::long(&[0xf3, 0xaa]), 0, 0x20_0000 - 0x2800, 0x3000);
+    machine.write(PAGE_TABLES + 0x2008, &0u64.to_le_bytes());
+    assert_eq!(machine.run_to_vector(), 14);
+    assert_eq!((machine.reg(RDI), machine.reg(RCX)), (0x20_0000, 0x800));
+    assert_eq!((machine.cpu.instructions(), machine.cpu.work()), (2, 2 + 0x2800 / 64));
+}
+
+#[test]
+fn a_long_copy_goes_on_in_steps() {
+    let mut machine = with_strings(Machine::long(&[0xf3, 0xa4, 0xf4]), 0x10_0000, 0x20_0000, 0x10_0000);
+    machine.run(1);
+    assert!((1..0x10_0000).contains(&machine.reg(RCX)), "so that interrupts do not wait for long");
 }
 
 #[test]

@@ -80,12 +80,13 @@ fn word(offset: u64) -> Field {
 impl Emitter {
     pub(in crate::emitter) fn load_field(&mut self, field: Field) -> Value {
         let value = self.graph.product(field.width.mask());
-        self.steps.push(Step::LoadField { field, value });
+        self.push(Step::LoadField { field, value });
         value
     }
 
     /// What the field has been given before is of no use if nothing could have left in between.
     fn store_field(&mut self, field: Field, value: Value) {
+        self.take_look();
         for index in (0..self.steps.len()).rev() {
             match self.steps[index] {
                 Step::StoreField { field: other, .. } if other == field => {
@@ -97,7 +98,7 @@ impl Emitter {
                 _ => break,
             }
         }
-        self.steps.push(Step::StoreField { field, value });
+        self.push(Step::StoreField { field, value });
     }
 
     /// The registers, now if not before.

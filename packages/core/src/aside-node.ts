@@ -1,0 +1,32 @@
+/** A translator aside in Node: a worker thread. */
+
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { LOST, type Aside, type AsideAnswer } from "./aside.js";
+
+/** Starts one with the core's own module. It keeps no process alive. */
+export function startAside(module: WebAssembly.Module): Aside {
+  const { port1, port2 } = new MessageChannel();
+  const script = new URL("./aside-node-worker.js", import.meta.url);
+  const worker = new Worker(script, { workerData: { module, port: port2 }, transferList: [port2] });
+  worker.unref();
+  let died = false;
+  const die = (): void => {
+    died = true;
+  };
+  worker.once("error", die).once("exit", die);
+  return {
+    send: (job) => {
+      if (!died) port1.postMessage(job, [job.buffer]);
+      return !died;
+    },
+    receive: () => {
+      // Not by an event: the machine's thread may be in the midst of a slice.
+      const message = receiveMessageOnPort(port1) as { readonly message: AsideAnswer } | undefined;
+      return message?.message ?? (died ? LOST : undefined);
+    },
+    close: () => {
+      port1.close();
+      void worker.terminate();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+/** What the thread of an {@link Aside} does. */
+
+import type * as Face from "../pkg/terrarium.js";
+import type { AsideAnswer } from "./aside.js";
+
+/** One page: what functions are tried on. */
+const MEMORY_PAGES = 1;
+
+/** Does jobs with a core of its own. */
+export class AsideWorker {
+  readonly #face: typeof Face;
+  readonly #table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+  readonly #imports: WebAssembly.Imports;
+
+  constructor(face: typeof Face) {
+    this.#face = face;
+    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES });
+    const host: Record<string, WebAssembly.ImportValue> = { memory, table: this.#table };
+    // Whatever else a module imports is a function.
+    const imported = { get: (known: typeof host, name: string) => known[name] ?? (() => 0) };
+    this.#imports = { terrarium: new Proxy(host, imported) };
+  }
+
+  /** Does a job of {@link Aside.send}. */
+  answer(job: Uint8Array): AsideAnswer {
+    const start = performance.now();
+    const work = this.#face.work(job);
+    const { module: bytes, slots, places } = work;
+    work.free();
+    const module = bytes.length === 0 ? {} : { module: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>) };
+    if (module.module !== undefined) this.#tryOut(module.module, slots);
+    return { ...module, places, moduleBytes: bytes.length, tookNs: Math.round((performance.now() - start) * 1e6) };
+  }
+
+  /**
+   * Calls every function once with nothing to do: engines compile a function when it is first called, and what they have compiled
+   * goes with the module to the machine's thread. It runs no guest: nothing is left of its slice, and memory ends where the guest's state would begin.
+   */
+  #tryOut(module: WebAssembly.Module, slots: Uint32Array): void {
+    const most = Math.max(...slots);
+    if (this.#table.length <= most) this.#table.grow(most + 1 - this.#table.length);
+    new WebAssembly.Instance(module, this.#imports);
+    for (const slot of slots) {
+      const region = this.#table.get(slot) as (...parameters: (bigint | number)[]) => void;
+      try {
+        region(...NOTHING, 0);
+      } catch {
+        // Beyond its memory: it is compiled all the same.
+      }
+      this.#table.set(slot, null);
+    }
+  }
+}
+
+/** A region's parameters but for the last: registers, flags, address, and the instructions that are left. */
+const NOTHING = Array.from({ length: 21 }, () => 0n);
