@@ -7,6 +7,7 @@ import debianTools, { recipe as debianToolsRecipe } from "./debian-tools/image.j
 import debianXen, { recipe as debianXenRecipe } from "./debian-xen/image.js";
 import type { Recipe } from "./recipe.js";
 
+export { agentFile } from "./recipe.js";
 export type { Architecture, Recipe } from "./recipe.js";
 
 export const recipes: readonly Recipe[] = [

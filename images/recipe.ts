@@ -36,6 +36,11 @@ export function artefactDirectory(name: string): string {
   return `.cache/images/${name}`;
 }
 
+/** Where the guest's agent for an architecture lies, which `npm run build` makes. */
+export function agentFile(architecture: Architecture): URL {
+  return new URL(`../../.cache/agent/${architecture}`, import.meta.url);
+}
+
 export const HYPERVISOR_FILE = "xen";
 export const KERNEL_FILE = "vmlinuz";
 export const INITRD_FILE = "initrd.img";

@@ -11,23 +11,62 @@ const END = "TRAILER!!!";
 const HEADER_BYTES = MAGIC.length + 13 * 8;
 
 /** File type bits of `c_mode`, as in stat(2). */
-const TYPE = { directory: 0o040000, file: 0o100000, symlink: 0o120000, characterDevice: 0o020000 } as const;
+const TYPE = {
+  directory: 0o040000,
+  file: 0o100000,
+  symlink: 0o120000,
+  characterDevice: 0o020000,
+  blockDevice: 0o060000,
+  fifo: 0o010000,
+} as const;
 
-export type Entry = { readonly path: string; readonly mode?: number } & (
-  | { readonly type: "directory" }
-  | { readonly type: "file"; readonly data: Uint8Array }
+export type Entry = {
+  readonly path: string;
+  readonly mode?: number;
+  /** Root's where absent. */
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Seconds since 1970; then where absent. */
+  readonly modified?: number;
+} & (
+  | { readonly type: "directory" | "fifo" }
+  | {
+      readonly type: "file";
+      readonly data: Uint8Array;
+      /** More paths of the same file. */
+      readonly links?: readonly string[];
+    }
   | { readonly type: "symlink"; readonly target: string }
-  | { readonly type: "characterDevice"; readonly major: number; readonly minor: number }
+  | { readonly type: "characterDevice" | "blockDevice"; readonly major: number; readonly minor: number }
 );
 
 /** Permission bits where an entry names none. */
-const DEFAULT_MODE = { directory: 0o755, file: 0o644, symlink: 0o777, characterDevice: 0o600 } as const;
+const DEFAULT_MODE = {
+  directory: 0o755,
+  file: 0o644,
+  symlink: 0o777,
+  characterDevice: 0o600,
+  blockDevice: 0o600,
+  fifo: 0o600,
+} as const;
 
 /** Packs `entries` (paths without a leading slash) into one archive; parents sort before their children. */
 export function packCpio(entries: readonly Entry[]): Buffer {
-  const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-  const records = sorted.map((entry, index) => record(entry, index + 1));
-  return Buffer.concat([...records, trailer()]);
+  const named = entries.flatMap((entry) =>
+    [entry.path, ...linksOf(entry)].map((path, index) => ({ path, entry, isFirst: index === 0 })),
+  );
+  const sorted = named.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const inodes = new Map<Entry, number>();
+  const records = sorted.flatMap(({ path, entry, isFirst }, index) => {
+    const inode = inodes.get(entry) ?? index + 1;
+    inodes.set(entry, inode);
+    return record(path, entry, inode, isFirst);
+  });
+  return Buffer.concat([...records, ...trailer()]);
+}
+
+function linksOf(entry: Entry): readonly string[] {
+  return entry.type === "file" ? (entry.links ?? []) : [];
 }
 
 /** The entries of an archive that {@link packCpio} packed. */
@@ -62,15 +101,19 @@ function entryOf(path: string, typeAndMode: number, data: Buffer, [major, minor]
   }
 }
 
-function record(entry: Entry, inode: number): Buffer {
-  const data = contentOf(entry);
-  const [major, minor] = entry.type === "characterDevice" ? [entry.major, entry.minor] : [0, 0];
+/** The kernel takes a file's contents from any one of its names. */
+function record(path: string, entry: Entry, inode: number, withContent: boolean): Uint8Array[] {
+  const [major, minor] = "major" in entry ? [entry.major, entry.minor] : [0, 0];
   const mode = TYPE[entry.type] | (entry.mode ?? DEFAULT_MODE[entry.type]);
-  return serialize({ path: entry.path, inode, mode, links: entry.type === "directory" ? 2 : 1, major, minor, data });
+  const links = entry.type === "directory" ? 2 : 1 + linksOf(entry).length;
+  const { uid = 0, gid = 0, modified = 0 } = entry;
+  const data = withContent ? contentOf(entry) : new Uint8Array();
+  return serialize({ path, inode, mode, uid, gid, links, modified, major, minor, data });
 }
 
-function trailer(): Buffer {
-  return serialize({ path: END, inode: 0, mode: 0, links: 1, major: 0, minor: 0, data: new Uint8Array() });
+function trailer(): Uint8Array[] {
+  const none = { inode: 0, mode: 0, uid: 0, gid: 0, modified: 0, major: 0, minor: 0 };
+  return serialize({ ...none, path: END, links: 1, data: new Uint8Array() });
 }
 
 function contentOf(entry: Entry): Uint8Array {
@@ -83,23 +126,26 @@ interface Header {
   path: string;
   inode: number;
   mode: number;
+  uid: number;
+  gid: number;
   links: number;
+  modified: number;
   major: number;
   minor: number;
   data: Uint8Array;
 }
 
-function serialize({ path, inode, mode, links, major, minor, data }: Header): Buffer {
+/** Header with name, and data, are each padded to four bytes. */
+function serialize({ path, inode, mode, uid, gid, links, modified, major, minor, data }: Header): Uint8Array[] {
   const name = Buffer.from(`${path}\0`);
   // ino mode uid gid nlink mtime filesize maj min rmaj rmin namesize chksum
-  const fields = [inode, mode, 0, 0, links, 0, data.length, 0, 0, major, minor, name.length, 0];
+  const fields = [inode, mode, uid, gid, links, modified, data.length, 0, 0, major, minor, name.length, 0];
   const header = MAGIC + fields.map((value) => value.toString(16).padStart(8, "0")).join("");
-  return Buffer.concat([padded(Buffer.concat([Buffer.from(header), name])), padded(data)]);
+  return [Buffer.from(header), name, padding(HEADER_BYTES + name.length), data, padding(data.length)];
 }
 
-/** Header with name, and data, are each padded to four bytes. */
-function padded(bytes: Uint8Array): Buffer {
-  return Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
+function padding(bytes: number): Uint8Array {
+  return new Uint8Array(aligned(bytes) - bytes);
 }
 
 function aligned(bytes: number): number {

@@ -24,8 +24,8 @@ export function makeDirectory(): string {
 /** The host's programs, which containers of tests have instead of those of an image. */
 export const USR = { source: "/usr", target: "/usr", readonly: true };
 
-/** A member of an archive; a text is a file's contents. */
-export type Member = readonly [headers: Partial<Header> & { name: string }, contents?: string];
+/** A member of an archive, and a file's contents. */
+export type Member = readonly [headers: Partial<Header> & { name: string }, contents?: string | Buffer];
 
 /** A tar archive, written by a library that is not ours. */
 export async function archive(...members: readonly Member[]): Promise<Buffer> {

@@ -42,15 +42,22 @@ const CAPABILITIES = [
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** A process of the container: its first, or one of `run()`. */
-export function processOf(
-  config: ResolvedConfig,
-  args: readonly string[],
-  options: { terminal: boolean; cwd?: string | undefined; env?: Readonly<Record<string, string>> | undefined },
-): OciProcess {
-  // A user by name has the home that the container's /etc/passwd says.
+/** How a process is started. */
+interface ProcessOptions {
+  readonly terminal: boolean;
+  readonly cwd?: string | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The variables of a process. A user by name has the home that the image's own /etc/passwd says. */
+export function processEnvironment(config: ResolvedConfig, options: ProcessOptions): Record<string, string> {
   const home = typeof config.user === "string" ? {} : { HOME: "/root" };
-  const env = { PATH, ...home, ...(options.terminal ? { TERM: "xterm" } : {}), ...config.env, ...options.env };
+  return { PATH, ...home, ...(options.terminal ? { TERM: "xterm" } : {}), ...config.env, ...options.env };
+}
+
+/** A process of the container: its first, or one of `run()`. */
+export function processOf(config: ResolvedConfig, args: readonly string[], options: ProcessOptions): OciProcess {
+  const env = processEnvironment(config, options);
   return {
     terminal: options.terminal,
     cwd: options.cwd ?? config.cwd,

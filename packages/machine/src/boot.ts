@@ -32,8 +32,8 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
     throw malformed(given.join(", "), undefined, "left out: a snapshot brings its own configuration");
   }
   const engine = resolveEngine(options);
-  const { name, agent, bytes, startup } = snapshot;
-  return await Machine.start(connect(), { name, agent }, (server, events) =>
+  const { name, agent, reportsEnd = false, bytes, startup } = snapshot;
+  return await Machine.start(connect(), { name, agent, reportsEnd }, (server, events) =>
     server.restore({ bytes, startup }, engine, events),
   );
 }
@@ -41,6 +41,7 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
 async function fromParts(connect: Connect, source: Image | MachineConfig, options: BootOptions): Promise<Machine> {
   const config: MachineConfig = { ...source, ...options };
   const resolved = resolveConfig(config);
-  const identity = { name: config.name ?? "this guest", agent: config.agent ?? false };
+  const { name = "this guest", agent = false, reportsEnd = false } = config;
+  const identity = { name, agent, reportsEnd };
   return await Machine.start(connect(), identity, (server, events) => server.start(resolved, events));
 }

@@ -60,6 +60,8 @@ export interface MachineConfig extends BootOptions {
   readonly firmware?: FileSource;
   /** Whether the Terrarium agent listens on the second serial port. */
   readonly agent?: boolean;
+  /** Whether the guest's init writes its program's end to the `isa-debug-exit` port, in wait(2)'s form, for `exited` to tell. */
+  readonly reportsEnd?: boolean;
   /** Name of the image, for messages. */
   readonly name?: string;
 }

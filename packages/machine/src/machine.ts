@@ -4,6 +4,7 @@ import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrariu
 import { proxy, type Remote } from "comlink";
 import { CommandRunner } from "./agent.js";
 import { AgentClient } from "./agent/client.js";
+import { signalName } from "./agent/linux-names.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
@@ -24,6 +25,8 @@ export interface Identity {
   readonly name: string;
   /** Whether the Terrarium agent listens on its second serial port. */
   readonly agent: boolean;
+  /** Whether its init reports how its program ended. */
+  readonly reportsEnd: boolean;
 }
 
 /** What a machine counts. */
@@ -168,7 +171,7 @@ export class Machine implements Guest {
       },
       exited: (exit) => {
         // Events have a port of their own and may overtake answers; one more answer, and all earlier ones are here.
-        void this.#end(exit, this.#connection.server.stop());
+        void this.#end(this.#identity.reportsEnd ? asReported(exit) : exit, this.#connection.server.stop());
       },
     };
   }
@@ -200,6 +203,16 @@ export class Machine implements Guest {
     });
     return await Promise.race([answer, end]);
   }
+}
+
+/** The end of a guest's program, where its init has reported one; the port doubles what is written and adds one. */
+function asReported(exit: Exit): Exit {
+  if (exit.reason !== "debug-exit") return exit;
+  const status = Math.floor(exit.code / 2);
+  // wait(2): the low seven bits are the signal, the second byte is the exit code.
+  const signal = status & 0x7f;
+  if (signal !== 0) return { reason: "exited", exitCode: null, signal: signalName(signal) };
+  return { reason: "exited", exitCode: (status >> 8) & 0xff, signal: null };
 }
 
 /** The error for asking something of a guest that has ended. */

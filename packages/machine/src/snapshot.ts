@@ -8,6 +8,8 @@ export interface Snapshot extends MachineState {
   readonly kind: "terrarium-snapshot";
   /** Whether the guest has an agent. */
   readonly agent: boolean;
+  /** Whether its init reports how its program ended. */
+  readonly reportsEnd?: boolean;
   /** Name of the image it was booted from, for messages. */
   readonly name: string;
 }

@@ -2,11 +2,16 @@
 //!
 //! `terrarium-agent CHANNEL`, where CHANNEL is a device such as `/dev/ttyS1`, or `-` for standard input as a socket.
 //! One thread, one poll loop, nothing that blocks on a single process. `PROTOCOL.md` describes the channel.
+//!
+//! As a guest's first process, it is the init of an image that has none of its own: `init.rs`.
 
 mod channel;
+mod init;
 mod message;
 mod output;
 mod process;
+mod program;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -23,8 +28,18 @@ use process::{Process, Source};
 const MAX_PROCESSES: usize = 16;
 
 fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::run();
+    }
     let Some(path) = std::env::args().nth(1) else { return ExitCode::from(2) };
-    match Agent::open(&path).and_then(Agent::serve) {
+    if path == program::STEP {
+        return program::become_program(std::env::args_os().skip(2));
+    }
+    serve(&path)
+}
+
+fn serve(path: &str) -> ExitCode {
+    match Agent::open(path).and_then(Agent::serve) {
         // The host has let go of a socket.
         Err(Errno::PIPE) => ExitCode::SUCCESS,
         _ if path == "-" => ExitCode::FAILURE,

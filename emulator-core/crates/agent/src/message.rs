@@ -79,7 +79,8 @@ impl FromHost {
 }
 
 impl Start {
-    fn parse(mut rest: &[u8]) -> Option<Self> {
+    /// Reads what stands behind the process's number; `None` where it is cut short.
+    pub fn parse(mut rest: &[u8]) -> Option<Self> {
         let count = usize::from(u16::from_le_bytes(take(&mut rest)?));
         let mut strings =
             rest.strip_suffix(&[0])?.split(|&byte| byte == 0).map(|bytes| OsString::from_vec(bytes.to_vec()));

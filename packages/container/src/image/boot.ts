@@ -45,7 +45,12 @@ export async function prepare(source: OciImage, options: ContainerOptions): Prom
   );
 }
 
-async function withImage<T>(store: Store, source: OciImage, use: (image: OpenedImage) => Promise<T>): Promise<T> {
+/** Has `use` read the image. Call it while the store is in use. */
+export async function withImage<T>(
+  store: Store,
+  source: OciImage,
+  use: (image: OpenedImage) => Promise<T>,
+): Promise<T> {
   const wanted = source.platform === undefined ? platformOf(process.arch) : parsePlatformName(source.platform);
   const place = parsePlace(source.image);
   if (place === undefined) {

@@ -11,7 +11,7 @@ export type Exit =
   | { readonly reason: "powered-off" }
   /** The guest reset itself and `onReset` is `"stop"`. */
   | { readonly reason: "reset" }
-  /** The first process of a container has ended by itself: with an exit code, or by a signal such as `SIGKILL`. */
+  /** The program of a container, or of an image in a machine, has ended by itself: with an exit code, or by a signal such as `SIGKILL`. */
   | { readonly reason: "exited"; readonly exitCode: number | null; readonly signal: string | null }
   /** The caller called `stop()`. */
   | { readonly reason: "stopped" }

@@ -1,12 +1,13 @@
 /** `terrarium run`: a command in a container of an image. */
 
-import { hasRegistry, type Images } from "@terrarium/container";
+import { boot, hasRegistry, oci, type Images } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command, Option } from "commander";
 import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
 import { detach } from "../../containers/detach.js";
 import { Holder } from "../../containers/holder.js";
-import { createRecord, exactly, openImages } from "../../containers/place.js";
+import { sessionOfMachine } from "../../containers/machine.js";
+import { createRecord, exactly, openImages, storeDirectory } from "../../containers/place.js";
 import { containerOptions, repeated, type RunFlags } from "./options.js";
 import { pullShown } from "./pull.js";
 
@@ -49,10 +50,7 @@ export function runCommand(report: (status: number) => void): Command {
 }
 
 async function run(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
-  if (flags.isolation === "machine") {
-    const details = { feature: "an image as a machine", mend: "run it with --isolation container" };
-    throw new MachineError("UNSUPPORTED", `${details.feature} is not supported: ${details.mend}.`, details);
-  }
+  if (flags.isolation === "machine") return await runMachine(image, command, flags);
   if (flags.detach !== true) checkTerminal(flags);
   const reference = await ensureImage(await openImages(), image, flags);
   const options = await containerOptions(flags, command);
@@ -80,6 +78,26 @@ function sessionOf({ container, ended }: Holder): Session {
       container.kill(signal);
     },
   };
+}
+
+/** A machine leaves nothing behind and has no name: it is gone with this process. */
+async function runMachine(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
+  if (flags.detach === true) throw unsupported("a machine left running", "leave --detach out");
+  if (flags.name !== undefined) throw unsupported("a name for a machine", "leave --name out");
+  if (flags.interactive === true && flags.tty !== true) {
+    throw unsupported("input to a machine without a terminal", "add --tty, or leave --interactive out");
+  }
+  checkTerminal(flags);
+  const platform = flags.platform ?? "linux/amd64";
+  const reference = await ensureImage(await openImages(), image, { ...flags, platform });
+  const source = oci(reference, { store: storeDirectory(), platform });
+  const options = await containerOptions(flags, command);
+  return await attach(async () => sessionOfMachine(await boot(source, { ...options, isolation: "machine" })), flags);
+}
+
+function unsupported(feature: string, mend: string): MachineError<"UNSUPPORTED"> {
+  const message = `${feature.charAt(0).toUpperCase()}${feature.slice(1)} is not supported: ${mend}.`;
+  return new MachineError("UNSUPPORTED", message, { feature, mend });
 }
 
 /** The image by what it is, whatever its name comes to mean; fetched where it is not here and says from where. */

@@ -1,0 +1,158 @@
+/** An image's layers become one tree (OCI image specification, layer.md). */
+
+import { pipeline, Readable } from "node:stream";
+import { MachineError } from "@terrarium/machine";
+import { extract, type Header } from "tar-stream";
+import { corrupt, Meter } from "../blobs.js";
+import { decompressed } from "../compression.js";
+import type { OpenedImage } from "../image.js";
+import { partsOf, refused, Tree, type Attributes } from "./tree.js";
+
+/** What an image may become: it is held in memory, here and then in the guest's. */
+const MAX_BYTES = 2 ** 30;
+const MAX_ENTRIES = 500_000;
+
+const WHITEOUT = ".wh.";
+const OPAQUE = ".wh..wh..opq";
+const WHITEOUT_META = ".wh..wh.";
+
+/** What a name takes in a file system in memory, besides its contents: the rest of a page, and a page for the inode. */
+const ENTRY_BYTES = 8 << 10;
+
+/** A tree, and how much memory it takes, at most. */
+export interface Merged {
+  readonly tree: Tree;
+  readonly memoryBytes: number;
+}
+
+/**
+ * Reads all layers of an image.
+ * @throws MachineError `ARCHIVE_REFUSED`, `ARCHIVE_TOO_LARGE`, `ARCHIVE_DAMAGED`, `BLOB_CORRUPT`, `BLOB_MISSING`
+ */
+export async function mergeLayers({ source, manifest, config }: OpenedImage): Promise<Merged> {
+  const merger = new Merger();
+  for (const [index, layer] of manifest.layers.entries()) {
+    const meter = new Meter();
+    await merger.read(meter.through(merger.bounded(decompressed(source.read(layer)))), index);
+    const actual = meter.digest();
+    const wanted = config.diffIds[index] ?? "";
+    if (actual !== wanted) throw corrupt(layer.digest, `unpacked it hashes to ${actual}, not to ${wanted}`);
+  }
+  return { tree: merger.tree, memoryBytes: merger.memoryBytes };
+}
+
+type Member = ReturnType<typeof extract> extends AsyncIterable<infer Element> ? Element : never;
+
+class Merger {
+  readonly tree = new Tree();
+  /** Of files that are read, also of those that are hidden later. */
+  #bytes = 0;
+  #entries = 0;
+  #archived = 0;
+
+  get memoryBytes(): number {
+    return this.#bytes + ENTRY_BYTES * this.#entries;
+  }
+
+  /** Passes archives on, which are more than what is in them. */
+  async *bounded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+    for await (const chunk of chunks) {
+      this.#archived += chunk.length;
+      if (this.#archived > 2 * MAX_BYTES) throw tooLarge(`${2 * MAX_BYTES} bytes of archives`);
+      yield chunk;
+    }
+  }
+
+  /** Adds one layer. */
+  async read(archive: AsyncIterable<Uint8Array>, layer: number): Promise<void> {
+    const members = extract();
+    pipeline(Readable.from(archive, { objectMode: false }), members, () => undefined);
+    try {
+      for await (const member of members) {
+        await this.#add(member, layer);
+        member.resume();
+      }
+    } catch (error) {
+      if (error instanceof MachineError) throw error;
+      const reason = (error as Error).message;
+      throw new MachineError("ARCHIVE_DAMAGED", `The archive is damaged: ${reason}.`, { reason }, { cause: error });
+    }
+  }
+
+  async #add(member: Member, layer: number): Promise<void> {
+    const { header } = member;
+    this.#count(header);
+    const parts = partsOf(header.name);
+    const name = parts.at(-1) ?? "";
+    const inParent = (sibling: string): string => [...parts.slice(0, -1), sibling].join("/");
+    if (name === OPAQUE) this.tree.hideContents(inParent("."), layer);
+    else if (name.startsWith(WHITEOUT_META)) return;
+    else if (name.startsWith(WHITEOUT)) {
+      const hidden = name.slice(WHITEOUT.length);
+      if (["", ".", ".."].includes(hidden)) throw refused(header.name, "it hides nothing that has a name");
+      this.tree.hide(inParent(hidden), layer);
+    } else await this.#addNode(member, layer);
+  }
+
+  async #addNode(member: Member, layer: number): Promise<void> {
+    const { name: path, type, linkname, devmajor = 0, devminor = 0 } = member.header;
+    const attributes = attributesOf(member.header);
+    const target = linkname ?? "";
+    switch (type) {
+      case "directory":
+        this.tree.addDirectory(path, attributes, layer);
+        break;
+      case "file":
+      case "contiguous-file":
+        this.tree.add(path, { ...attributes, type: "file", data: await contentOf(member) }, layer);
+        break;
+      case "symlink":
+        if (target.includes("\0")) throw refused(path, "its target holds a zero byte");
+        this.tree.add(path, { ...attributes, mode: 0o777, type, target }, layer);
+        break;
+      case "link":
+        this.tree.link(path, target, layer);
+        break;
+      case "fifo":
+        this.tree.add(path, { ...attributes, type }, layer);
+        break;
+      case "character-device":
+        this.tree.add(path, { ...attributes, type: "characterDevice", major: devmajor, minor: devminor }, layer);
+        break;
+      case "block-device":
+        this.tree.add(path, { ...attributes, type: "blockDevice", major: devmajor, minor: devminor }, layer);
+        break;
+      default:
+        throw refused(path, "it is of a kind that layers have not");
+    }
+  }
+
+  #count({ size = 0 }: Header): void {
+    this.#entries += 1;
+    this.#bytes += size;
+    if (this.#bytes > MAX_BYTES) throw tooLarge(`${MAX_BYTES} bytes`);
+    if (this.#entries > MAX_ENTRIES) throw tooLarge(`${MAX_ENTRIES} members`);
+  }
+}
+
+async function contentOf(member: Member): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of member as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Ids and times that the guest's kernel would cut off are refused. */
+function attributesOf({ name, mode = 0o644, uid = 0, gid = 0, mtime }: Header): Attributes {
+  for (const id of [uid, gid]) {
+    if (!Number.isInteger(id) || id < 0 || id > 0xffff_fffe) throw refused(name, "its owner is beyond 32 bits");
+  }
+  const seconds = Math.floor((mtime?.getTime() ?? 0) / 1000);
+  const modified = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 0xffff_ffff) : 0;
+  return { mode: mode & 0o7777, uid, gid, modified };
+}
+
+function tooLarge(limit: string): MachineError<"ARCHIVE_TOO_LARGE"> {
+  return new MachineError("ARCHIVE_TOO_LARGE", `The image is refused as a machine: it is more than ${limit}.`, {
+    limit,
+  });
+}

@@ -1,0 +1,34 @@
+/** What of a container's options a machine has, too; the others are refused by name. */
+
+import { MachineError } from "@terrarium/machine";
+import type { ContainerOptions } from "../../config.js";
+
+/** What each option would take, where it is more than a machine has. */
+const MISSING: readonly (readonly [name: keyof ContainerOptions, feature: string])[] = [
+  ["volumes", "a volume of a machine"],
+  ["ports", "a port of a machine"],
+  ["dns", "a name server of a machine"],
+  ["cpus", "a share of a processor for a machine"],
+  ["pidsLimit", "a limit of processes for a machine"],
+  ["stopSignal", "a signal that asks a machine to end"],
+];
+
+/** @throws MachineError `UNSUPPORTED` */
+export function checkOptions(options: ContainerOptions): void {
+  for (const [name, feature] of MISSING) {
+    const value = options[name];
+    if (value !== undefined && !(Array.isArray(value) && value.length === 0)) throw unsupported(feature);
+  }
+  if ((options.network ?? "none") !== "none") throw unsupported("a network of a machine");
+  if ((options.writes ?? "memory") !== "memory") throw unsupported("keeping or refusing what a machine writes");
+}
+
+/** The error for what only containers have. */
+export function unsupported(feature: string): MachineError<"UNSUPPORTED"> {
+  const mend = 'leave it out, or take the isolation "container"';
+  return new MachineError("UNSUPPORTED", `${upper(feature)} is not supported: ${mend}.`, { feature, mend });
+}
+
+function upper(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}

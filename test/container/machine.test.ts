@@ -1,0 +1,254 @@
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { boot, Images, oci, type ContainerOptions } from "@terrarium/container";
+import { agentFile } from "@terrarium/images";
+import { unpackCpio } from "@terrarium/images/cpio";
+import cloud from "@terrarium/images/debian-cloud";
+import { boot as restore, type Exit, type Guest, type MachineError } from "@terrarium/machine";
+import { beforeAll, describe, expect, test } from "vitest";
+import { terrarium } from "../guest/terrarium.js";
+import { forbidden } from "./containers.js";
+import { archive, makeDirectory, writeLayout, type Handmade, type Member } from "./images.js";
+
+/** Debian's static busybox, out of the guest image that the machine's kernel is of; undefined where there is none. */
+const busybox = ((): Buffer | undefined => {
+  try {
+    readFileSync(agentFile("amd64"));
+    const entries = unpackCpio(gunzipSync(readFileSync(fileURLToPath(cloud.initrd ?? ""))));
+    const found = entries.find(({ path }) => path === "usr/bin/busybox");
+    return found?.type === "file" ? Buffer.from(found.data) : undefined;
+  } catch (error) {
+    process.stderr.write(`Tests of images as machines are skipped: ${(error as Error).message}\n`);
+    return undefined;
+  }
+})();
+
+const PASSWD = "root:x:0:0::/root:/bin/sh\ngardener:x:1000:1001::/garden:/bin/sh\n";
+const GROUP = "root:x:0:\nplants:x:1001:\nbeds:x:1002:gardener\n";
+const KINDS = ["container", "machine"] as const;
+const MINUTES = 60_000;
+
+const ROOT: readonly Member[] = [
+  [{ name: "bin", type: "directory" }],
+  [{ name: "bin/busybox", mode: 0o755 }, busybox ?? ""],
+  ...["sh", "ls", "cat", "id", "stat", "find", "sleep", "sort"].map((name): Member => [
+    { name: `bin/${name}`, type: "symlink", linkname: "busybox" },
+  ]),
+  [{ name: "etc", type: "directory" }],
+  [{ name: "etc/passwd" }, PASSWD],
+  [{ name: "etc/group" }, GROUP],
+];
+
+/** A layout of these layers, as a source for `boot()`. */
+async function image(layers: readonly (readonly Member[])[], rest: Partial<Handmade> = {}): Promise<string> {
+  const packed = await Promise.all(layers.map((members) => archive(...members)));
+  return `oci:${writeLayout({ layers: packed, ...rest })}`;
+}
+
+/** What the program of a guest writes, and how it ends. */
+async function outcome(guest: Guest): Promise<{ text: string; exit: Exit }> {
+  let text = "";
+  guest.console.onData((bytes) => (text += Buffer.from(bytes).toString()));
+  return { exit: await guest.exited, text };
+}
+
+describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a machine", () => {
+  let store: string;
+
+  beforeAll(async () => {
+    store = makeDirectory();
+    const root = makeDirectory();
+    for (const name of ["bin", "etc"]) mkdirSync(join(root, name));
+    writeFileSync(join(root, "bin/busybox"), busybox ?? "", { mode: 0o755 });
+    symlinkSync("busybox", join(root, "bin/sh"));
+    writeFileSync(join(root, "etc/passwd"), PASSWD);
+    writeFileSync(join(root, "etc/group"), GROUP);
+    const defaults = { entrypoint: ["/bin/sh", "-c"], env: { SEED: "pea" }, workingDirectory: "/beds" };
+    await (await Images.open(store)).fromDirectory(root, { name: "garden:1", defaults });
+    process.env["TERRARIUM_STORE"] = store;
+  });
+
+  async function bothWays(options: ContainerOptions): Promise<{ text: string; exit: Exit }[]> {
+    const outcomes = [];
+    for (const isolation of KINDS) {
+      await using guest = await boot(oci("garden:1", { store }), { ...options, isolation });
+      outcomes.push(await outcome(guest));
+    }
+    return outcomes;
+  }
+
+  test(
+    "runs the same command as in a container, with the same output and end",
+    async () => {
+      const script = "echo $SEED $HOME $PATH; busybox pwd; busybox hostname; busybox tty; cat nothing; exit 7";
+      for (const terminal of [true, false]) {
+        const command = [script.replace("cat", "busybox cat").replace(terminal ? "busybox tty; " : "none", "")];
+        const [container, machine] = await bothWays({ command, terminal, hostname: "plot" });
+        expect(machine).toEqual(container);
+        expect(machine?.exit).toEqual({ reason: "exited", exitCode: 7, signal: null });
+        const end = terminal ? "\r\n" : "\n";
+        const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        const lines = [`pea /root ${path}`, "/beds", "plot", ...(terminal ? [] : ["not a tty"])];
+        const error = "cat: can't open 'nothing': No such file or directory";
+        expect(machine?.text).toBe([...lines, error].map((line) => `${line}${end}`).join(""));
+      }
+    },
+    2 * MINUTES,
+  );
+
+  test(
+    "tells of the signal that ended its program, and loses nothing of what that wrote",
+    async () => {
+      const command = ["busybox seq 1 3000; kill -9 $$"];
+      const [container, machine] = await bothWays({ command, init: true });
+      // The first process of a container with one counts the signal to an exit code.
+      expect(container?.exit).toEqual({ reason: "exited", exitCode: 137, signal: null });
+      expect(machine?.exit).toEqual({ reason: "exited", exitCode: null, signal: "SIGKILL" });
+      expect(machine?.text).toBe(container?.text);
+      expect(machine?.text.split("\r\n").slice(-2)).toEqual(["3000", ""]);
+    },
+    MINUTES,
+  );
+
+  test(
+    "has the files that its layers leave, with their owners and modes",
+    async () => {
+      const owner = { uid: 1000, gid: 1001 };
+      const below: Member[] = [
+        [{ name: "etc/gone" }, "below\n"],
+        [{ name: "etc/replaced" }, "below\n"],
+        [{ name: "beds", type: "directory", mode: 0o750, ...owner }],
+        [{ name: "beds/weeds" }, "below\n"],
+        [{ name: "plot/old" }, "below\n"],
+        [{ name: "tool", type: "directory" }],
+        [{ name: "tree/branch/leaf" }, "below\n"],
+      ];
+      const above: Member[] = [
+        [{ name: "etc/.wh.gone" }],
+        [{ name: "etc/replaced", mode: 0o4711, ...owner }, "above\n"],
+        [{ name: "beds", type: "directory", mode: 0o2750, ...owner }],
+        [{ name: "beds/flowers" }, "above\n"],
+        [{ name: "beds/.wh..wh..opq" }],
+        [{ name: "beds/link", type: "link", linkname: "beds/flowers" }],
+        [{ name: ".wh.plot" }],
+        [{ name: "plot/new", type: "symlink", linkname: "../beds/flowers" }],
+        [{ name: "tree/branch", type: "directory" }],
+        [{ name: "tree/.wh.branch" }],
+        // What was a directory is a file now.
+        [{ name: ".wh.tool" }],
+        [{ name: "tool" }, "spade\n"],
+      ];
+      const source = await image([[...ROOT, ...below], above]);
+      const paths = "/etc/replaced /tool /beds /beds/flowers /plot /plot/new /tree /tree/branch";
+      const script = `find /beds /plot /tree /tool /etc | sort | busybox grep -v 'etc/[hr]e\\?[os][s]'; stat -c '%a %u:%g %h %F %n' ${paths.replace(/\/(beds|plot|tree) /g, "")}; stat -c '%a %u:%g %n' /beds; cat /plot/new /tool`;
+      for (const isolation of KINDS) {
+        const command = ["sh", "-c", script];
+        await using guest = await boot(oci(source, { store: makeDirectory() }), {
+          command,
+          terminal: false,
+          isolation,
+        });
+        const { text } = await outcome(guest);
+        expect(text.replace(/^\/etc\/(hostname|hosts)\n/gm, ""), isolation).toBe(
+          "/beds\n/beds/flowers\n/beds/link\n/etc\n/etc/group\n/etc/passwd\n/etc/replaced\n/plot\n/plot/new\n/tool\n" +
+            "/tree\n/tree/branch\n" +
+            "4711 1000:1001 1 regular file /etc/replaced\n644 0:0 1 regular file /tool\n" +
+            "644 0:0 2 regular file /beds/flowers\n777 0:0 1 symbolic link /plot/new\n" +
+            "755 0:0 2 directory /tree/branch\n2750 1000:1001 /beds\nabove\nspade\n",
+        );
+      }
+    },
+    2 * MINUTES,
+  );
+
+  test(
+    "runs commands beside its program, as the image's user, where and with what the program runs",
+    async () => {
+      const config = { User: "gardener", WorkingDir: "/beds", Env: ["SEED=pea"], Cmd: ["sleep"] };
+      const source = await image([[...ROOT, [{ name: "plot", type: "character-device", devmajor: 1, devminor: 3 }]]], {
+        config,
+      });
+      await using guest = await boot(oci(source, { store: makeDirectory() }), {
+        isolation: "machine",
+        command: ["sleep", "1000"],
+      });
+      const commands = "id -u; id -g; id -G; busybox pwd; echo $SEED $HOME; stat -c '%F %t:%T' /plot; ls -a /";
+      const { stdout } = await guest.run(commands);
+      // The kernel has /root in itself.
+      const names = [".", "..", "beds", "bin", "dev", "etc", "plot", "proc", "root", "sys"];
+      const files = ["character special file 1:3", ...names].map((line) => `${line}\n`).join("");
+      expect(stdout).toBe(`1000\n1001\n1001 1002\n/beds\npea /garden\n${files}`);
+      const snapshot = await guest.snapshot();
+      await guest.stop();
+      expect(await guest.exited).toEqual({ reason: "stopped" });
+      await using again = await restore(snapshot);
+      await again.run("busybox pkill sleep").catch(() => undefined);
+      expect(await again.exited).toEqual({ reason: "exited", exitCode: null, signal: "SIGTERM" });
+    },
+    MINUTES,
+  );
+
+  test("refuses by name what a machine does not have, and what is wrong with the image", async () => {
+    const refusal = async (options: ContainerOptions, source = "garden:1"): Promise<unknown> => {
+      const booting = boot(oci(source, { store }), { command: ["true"], ...options, isolation: "machine" });
+      const error = await booting.then(
+        () => undefined,
+        (thrown: unknown) => thrown as MachineError,
+      );
+      return error?.code;
+    };
+    const missing: ContainerOptions[] = [
+      { volumes: [{ source: "/tmp", target: "/tmp" }] },
+      { ports: [{ container: 80 }] },
+      { network: "bridge" },
+      { dns: ["10.0.0.1"] },
+      { cpus: 1 },
+      { pidsLimit: 5 },
+      { stopSignal: "SIGINT" },
+      { writes: "none" },
+      { writes: { layer: "/nowhere" } },
+    ];
+    for (const options of missing) expect(await refusal(options), JSON.stringify(options)).toBe("UNSUPPORTED");
+    const directory = boot({ rootfs: "/" }, { isolation: "machine" as "container" });
+    await expect(directory).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    expect(await refusal({ entrypoint: ["/bin/nothing"] })).toBe("PROGRAM_UNUSABLE");
+    expect(await refusal({ entrypoint: ["/etc/passwd"] })).toBe("PROGRAM_UNUSABLE");
+    expect(await refusal({ user: "nobody" })).toBe("USER_UNKNOWN");
+    expect(await refusal({ memory: "16MiB" })).toBe("MEMORY_TOO_SMALL");
+    expect(await refusal({}, "weeds:1")).toBe("IMAGE_UNKNOWN");
+    const refused = async (...members: readonly Member[]): Promise<unknown> =>
+      await refusal({}, await image([members]));
+    expect(await refused([{ name: "../up" }, ""])).toBe("ARCHIVE_REFUSED");
+    expect(await refused([{ name: "a" }, "1"], [{ name: "a" }, "2"])).toBe("ARCHIVE_REFUSED");
+    expect(await refused([{ name: "a", type: "symlink", linkname: "/" }], [{ name: "a/b" }, ""])).toBe(
+      "ARCHIVE_REFUSED",
+    );
+    expect(await refused([{ name: "a", type: "link", linkname: "b" }])).toBe("ARCHIVE_REFUSED");
+    const cut = (await archive([{ name: "a" }, "x".repeat(5_000)])).subarray(0, 2_000);
+    expect(await refusal({}, `oci:${writeLayout({ layers: [cut] })}`)).toBe("ARCHIVE_DAMAGED");
+    const other = (await archive([{ name: "b" }, ""])).toString("hex");
+    const swapped = await image([[[{ name: "a" }, ""]]], {
+      alter: ({ config }) => (config["rootfs"] = { type: "layers", diff_ids: [`sha256:${other.slice(0, 64)}`] }),
+    });
+    expect(await refusal({}, swapped)).toBe("BLOB_CORRUPT");
+  });
+
+  test(
+    "runs from the command line, one option from a container",
+    async () => {
+      for (const kind of KINDS) {
+        const args = ["run", "--rm", "--isolation", kind, "-e", "A=b", "-w", "/etc", "garden:1"];
+        const { stdout, status } = await terrarium([...args, "echo $SEED $A; busybox pwd; exit 3"]);
+        expect({ stdout, status }, kind).toEqual({ stdout: "pea b\n/etc\n", status: 3 });
+      }
+      const run = ["run", "--isolation", "machine"];
+      for (const flags of [["-d"], ["-i"], ["--name", "bed"], ["-v", "/tmp:/tmp"], ["-p", "80"], ["--read-only"]]) {
+        const { stderr, status } = await terrarium([...run, ...flags, "garden:1", "true"]);
+        expect([status, stderr], flags.join(" ")).toEqual([2, expect.stringContaining("UNSUPPORTED")]);
+      }
+    },
+    2 * MINUTES,
+  );
+});
