@@ -184,7 +184,7 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
       await guest.stop();
       expect(await guest.exited).toEqual({ reason: "stopped" });
       await using again = await restore(snapshot);
-      await again.run("busybox pkill sleep").catch(() => undefined);
+      await again.run("kill $(busybox pidof sleep)").catch(() => undefined);
       expect(await again.exited).toEqual({ reason: "exited", exitCode: null, signal: "SIGTERM" });
     },
     MINUTES,

@@ -95,9 +95,10 @@ class Merger {
   }
 
   async #addNode(member: Member, layer: number): Promise<void> {
-    const { name: path, type, linkname, devmajor = 0, devminor = 0 } = member.header;
+    const { name: path, type, devmajor, devminor } = member.header;
+    // Whatever its types say, the library has no text for an empty one.
+    const target = (member.header.linkname as string | null) ?? "";
     const attributes = attributesOf(member.header);
-    const target = linkname ?? "";
     switch (type) {
       case "directory":
         this.tree.addDirectory(path, attributes, layer);
@@ -107,7 +108,7 @@ class Merger {
         this.tree.add(path, { ...attributes, type: "file", data: await contentOf(member) }, layer);
         break;
       case "symlink":
-        if (target.includes("\0")) throw refused(path, "its target holds a zero byte");
+        if (target === "" || target.includes("\0")) throw refused(path, "it leads nowhere");
         this.tree.add(path, { ...attributes, mode: 0o777, type, target }, layer);
         break;
       case "link":
@@ -127,7 +128,7 @@ class Merger {
     }
   }
 
-  #count({ size = 0 }: Header): void {
+  #count({ size }: Header): void {
     this.#entries += 1;
     this.#bytes += size;
     if (this.#bytes > MAX_BYTES) throw tooLarge(`${MAX_BYTES} bytes`);
@@ -142,11 +143,11 @@ async function contentOf(member: Member): Promise<Uint8Array> {
 }
 
 /** Ids and times that the guest's kernel would cut off are refused. */
-function attributesOf({ name, mode = 0o644, uid = 0, gid = 0, mtime }: Header): Attributes {
+function attributesOf({ name, mode, uid, gid, mtime }: Header): Attributes {
   for (const id of [uid, gid]) {
     if (!Number.isInteger(id) || id < 0 || id > 0xffff_fffe) throw refused(name, "its owner is beyond 32 bits");
   }
-  const seconds = Math.floor((mtime?.getTime() ?? 0) / 1000);
+  const seconds = Math.floor((mtime.getTime()) / 1000);
   const modified = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 0xffff_ffff) : 0;
   return { mode: mode & 0o7777, uid, gid, modified };
 }
