@@ -263,7 +263,7 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     [["run", "--entrypoint", "/no/program", "test:1"], "PROGRAM_UNUSABLE"],
     [["run", "-d", "--entrypoint", "/no/program", "test:1"], "PROGRAM_UNUSABLE"],
     [["run", "-u", "nobody-here", "test:1"], "USER_UNKNOWN"],
-    [["run", "--isolation", "machine", "test:1"], "UNSUPPORTED"],
+    [["run", "--isolation", "machine", "--cpus", "1", "test:1"], "UNSUPPORTED"],
     [["exec", "no-such", "true"], "CONTAINER_UNKNOWN"],
     [["stop", "no-such"], "CONTAINER_UNKNOWN"],
     [["pull", "no-registry"], "REFERENCE_INVALID"],

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +9,8 @@ import { unpackCpio } from "@terrarium/images/cpio";
 import cloud from "@terrarium/images/debian-cloud";
 import { boot as restore, type Exit, type Guest, type MachineError } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
+import { runContract } from "../contract/run.js";
+import { standContract } from "../contract/stand.js";
 import { terrarium } from "../guest/terrarium.js";
 import { forbidden } from "./containers.js";
 import { archive, makeDirectory, writeLayout, type Handmade, type Member } from "./images.js";
@@ -251,4 +254,26 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
     },
     2 * MINUTES,
   );
+
+  describe("that has all of busybox", () => {
+    let source: string;
+    beforeAll(async () => {
+      const file = join(makeDirectory(), "busybox");
+      writeFileSync(file, busybox ?? "", { mode: 0o755 });
+      const applets = spawnSync(file, ["--list"], { encoding: "utf8" }).stdout.trimEnd().split("\n");
+      const others = applets.filter((name) => name !== "busybox");
+      const links = others.map((name): Member => [
+        { name: `usr/bin/${name}`, type: "symlink", linkname: "/bin/busybox" },
+      ]);
+      source = await image([
+        [...ROOT.slice(0, 2), [{ name: "bin/sh", type: "symlink", linkname: "busybox" }], ...links],
+      ]);
+    });
+    const start = async (): Promise<Guest> => {
+      const options = { isolation: "machine", command: ["sleep", "99999"] } as const;
+      return await boot(oci(source, { store: makeDirectory() }), options);
+    };
+    runContract(start);
+    standContract(start);
+  });
 });

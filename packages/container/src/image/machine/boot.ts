@@ -20,6 +20,8 @@ const KERNEL_BYTES = 96 << 20;
 const PROGRAM_BYTES = 128 << 20;
 /** The archive is in memory once; what is unpacked of it may take half of the rest (tmpfs(5)). */
 const COPIES = 3;
+/** Of a file besides: twice the rest of its last page, and its inode. The kernel has one of those for two pages of memory. */
+const ENTRY_BYTES = 12 << 10;
 
 /** The kernel keeps its messages from the console unless it dies of them. */
 const COMMAND_LINE = `console=ttyS0 quiet loglevel=1 panic=-1 rdinit=${INIT}`;
@@ -52,8 +54,8 @@ async function pack(
 ): Promise<{ initrd: Uint8Array; memory: Bytes }> {
   const defaults = defaultsFor(image.config.defaults, options);
   const config = resolveConfig({ ...options, ...defaults, rootfs: "/" });
-  const { tree, memoryBytes } = await mergeLayers(image);
-  const memory = memoryFor(KERNEL_BYTES + COPIES * memoryBytes, options.memory);
+  const { tree, bytes, entries } = await mergeLayers(image);
+  const memory = memoryFor(KERNEL_BYTES + COPIES * bytes + ENTRY_BYTES * entries, options.memory);
   const account = accountOf(tree, config.user);
   const env = environment(config, account);
   checkProgram(tree, config, env["PATH"] ?? "");

@@ -16,13 +16,12 @@ const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const WHITEOUT_META = ".wh..wh.";
 
-/** What a name takes in a file system in memory, besides its contents: the rest of a page, and a page for the inode. */
-const ENTRY_BYTES = 8 << 10;
-
-/** A tree, and how much memory it takes, at most. */
+/** A tree, and how much it is at most: of what lower layers have, some may be hidden. */
 export interface Merged {
   readonly tree: Tree;
-  readonly memoryBytes: number;
+  /** Of its files. */
+  readonly bytes: number;
+  readonly entries: number;
 }
 
 /**
@@ -38,21 +37,17 @@ export async function mergeLayers({ source, manifest, config }: OpenedImage): Pr
     const wanted = config.diffIds[index] ?? "";
     if (actual !== wanted) throw corrupt(layer.digest, `unpacked it hashes to ${actual}, not to ${wanted}`);
   }
-  return { tree: merger.tree, memoryBytes: merger.memoryBytes };
+  const { tree, bytes, entries } = merger;
+  return { tree, bytes, entries };
 }
 
 type Member = ReturnType<typeof extract> extends AsyncIterable<infer Element> ? Element : never;
 
 class Merger {
   readonly tree = new Tree();
-  /** Of files that are read, also of those that are hidden later. */
-  #bytes = 0;
-  #entries = 0;
+  bytes = 0;
+  entries = 0;
   #archived = 0;
-
-  get memoryBytes(): number {
-    return this.#bytes + ENTRY_BYTES * this.#entries;
-  }
 
   /** Passes archives on, which are more than what is in them. */
   async *bounded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
@@ -129,10 +124,10 @@ class Merger {
   }
 
   #count({ size }: Header): void {
-    this.#entries += 1;
-    this.#bytes += size;
-    if (this.#bytes > MAX_BYTES) throw tooLarge(`${MAX_BYTES} bytes`);
-    if (this.#entries > MAX_ENTRIES) throw tooLarge(`${MAX_ENTRIES} members`);
+    this.entries += 1;
+    this.bytes += size;
+    if (this.bytes > MAX_BYTES) throw tooLarge(`${MAX_BYTES} bytes`);
+    if (this.entries > MAX_ENTRIES) throw tooLarge(`${MAX_ENTRIES} members`);
   }
 }
 
@@ -147,7 +142,7 @@ function attributesOf({ name, mode, uid, gid, mtime }: Header): Attributes {
   for (const id of [uid, gid]) {
     if (!Number.isInteger(id) || id < 0 || id > 0xffff_fffe) throw refused(name, "its owner is beyond 32 bits");
   }
-  const seconds = Math.floor((mtime.getTime()) / 1000);
+  const seconds = Math.floor(mtime.getTime() / 1000);
   const modified = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 0xffff_ffff) : 0;
   return { mode: mode & 0o7777, uid, gid, modified };
 }
