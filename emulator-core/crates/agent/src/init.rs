@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -17,7 +18,7 @@ use rustix::termios::OptionalActions;
 use crate::message::Start;
 use crate::{program, verdict};
 
-/// Where this program and what it is to do are; it is gone when the image's program starts.
+/// Where this program and what it is to do are; gone before the image's program starts.
 const DIRECTORY: &str = "/.terrarium";
 const CONSOLE: &str = "/dev/ttyS0";
 const CHANNEL: &str = "/dev/ttyS1";
@@ -66,8 +67,8 @@ impl Plan {
 
     /// A process of the image's user that becomes `words`.
     fn command(&self, terminal: bool, words: &[OsString]) -> Command {
-        let mut command = Command::new(format!("{DIRECTORY}/init"));
-        command.arg(program::STEP).arg(if terminal { "shared" } else { program::OWN_SESSION });
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("terrarium-agent").arg(program::STEP).arg(if terminal { "shared" } else { program::OWN_SESSION });
         command.args([&self.uid, &self.gid, &self.groups, &self.start.directory]).args(words);
         command.env_clear().envs(self.start.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -79,6 +80,8 @@ fn boot() -> std::io::Result<u32> {
     let plan = std::fs::read(format!("{DIRECTORY}/plan"))?;
     let plan = Plan::parse(&plan).ok_or_else(|| std::io::Error::other("the plan is damaged"))?;
     mount_all()?;
+    // What runs goes on without its file, and proc(5) still leads to it.
+    std::fs::remove_dir_all(DIRECTORY)?;
     rustix::system::sethostname(plan.hostname.as_encoded_bytes())?;
     // IFF_UP (netdevice(7)). A kernel without a network has no such file.
     let _ = std::fs::write("/sys/class/net/lo/flags", "0x1");
@@ -89,15 +92,14 @@ fn boot() -> std::io::Result<u32> {
         plan.command(false, &["-".into()]).stdin(channel).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     }
     let (child, output) = start(&plan, &console)?;
-    // What runs has been executed, and goes on without its file.
-    std::fs::remove_dir_all(DIRECTORY)?;
     let status = wait_for(child.id())?;
     // SAFETY: kill(2) takes two numbers. -1 is everybody but process 1, which this is: a container's end is no other.
     unsafe { libc::kill(-1, libc::SIGKILL) };
     if let Some(output) = output {
         let _ = output.join();
     }
-    rustix::termios::tcdrain(&console)?;
+    // Fails where the program itself has had the line hung up.
+    let _ = rustix::termios::tcdrain(&console);
     Ok(status)
 }
 

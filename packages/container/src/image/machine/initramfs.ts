@@ -1,10 +1,14 @@
 /** A tree, and what starts a program in it, as an archive that the kernel unpacks into its root. */
 
 import { packCpio, type Entry } from "@terrarium/images/cpio";
+import { malformed } from "@terrarium/machine/guest-kit";
 import type { Directory, Leaf, Tree } from "./tree.js";
 
 /** Where emulator-core/crates/agent/src/init.rs looks. */
 const DIRECTORY = ".terrarium";
+
+/** Their number has two bytes. */
+const MAX_WORDS = 0xffff;
 
 /** The kernel's word for where its first process is. */
 export const INIT = `/${DIRECTORY}/init`;
@@ -39,6 +43,7 @@ export function packMachine(tree: Tree, agent: Uint8Array, plan: Plan): Uint8Arr
 /** Five texts, then arguments and variables as a START message of the agent's has them (its PROTOCOL.md). */
 function planBytes({ hostname, terminal, uid, gid, groups, cwd, command, env }: Plan): Uint8Array {
   const texts = (all: readonly (string | number)[]): Buffer => Buffer.from(all.map((text) => `${text}\0`).join(""));
+  if (command.length > MAX_WORDS) throw malformed("command", `${command.length} words`, `at most ${MAX_WORDS} words`);
   const count = Buffer.alloc(2);
   count.writeUInt16LE(command.length);
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);

@@ -6,7 +6,7 @@ import { extract, type Header } from "tar-stream";
 import { corrupt, Meter } from "../blobs.js";
 import { decompressed } from "../compression.js";
 import type { OpenedImage } from "../image.js";
-import { partsOf, refused, Tree, type Attributes } from "./tree.js";
+import { checkLength, partsOf, refused, Tree, type Attributes } from "./tree.js";
 
 /** What an image may become: it is held in memory, here and then in the guest's. */
 const MAX_BYTES = 2 ** 30;
@@ -104,6 +104,7 @@ class Merger {
         break;
       case "symlink":
         if (target === "" || target.includes("\0")) throw refused(path, "it leads nowhere");
+        checkLength(target);
         this.tree.add(path, { ...attributes, mode: 0o777, type, target }, layer);
         break;
       case "link":

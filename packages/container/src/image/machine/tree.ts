@@ -2,8 +2,8 @@
 
 import { MachineError } from "@terrarium/machine";
 
-/** The longest path the kernel takes (PATH_MAX). */
-const MAX_PATH_BYTES = 4_096;
+/** The longest path the kernel takes (PATH_MAX, with the zero behind it); one that is longer it leaves out unsaid. */
+const MAX_PATH_BYTES = 4_095;
 /** Links that lead to links; the kernel gives up behind as many (path_resolution(7)). */
 const MAX_LINKS = 40;
 
@@ -45,9 +45,14 @@ export function refused(entry: string, reason: string): MachineError<"ARCHIVE_RE
   return new MachineError("ARCHIVE_REFUSED", message, { entry, reason });
 }
 
+/** @throws MachineError `ARCHIVE_REFUSED` where the kernel does not take so long a path */
+export function checkLength(path: string): void {
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refused(path.slice(0, 100), "its path is too long");
+}
+
 /** The parts of a path of an archive, from the root. */
 export function partsOf(path: string): string[] {
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refused(path.slice(0, 100), "its path is too long");
+  checkLength(path);
   if (path.startsWith("/")) throw refused(path, "its path is absolute");
   if (path.includes("\0")) throw refused(path, "its path holds a zero byte");
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
