@@ -21,7 +21,8 @@ export default defineConfig(
   },
   {
     // The machine package runs in Node and in browsers: what only one of them has stays in hosts/.
-    files: ["packages/machine/src/**/*.ts"],
+    // So does what reads an image's documents.
+    files: ["packages/machine/src/**/*.ts", "packages/container/src/image/format/**/*.ts"],
     ignores: ["packages/machine/src/hosts/**"],
     rules: {
       "no-restricted-imports": ["error", { patterns: ["node:*"] }],

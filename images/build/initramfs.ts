@@ -21,7 +21,7 @@ export interface RootParts {
 }
 
 /** Directories of the root that are links into /usr. */
-const MERGED = ["bin", "lib", "lib64", "sbin"];
+export const MERGED = ["bin", "lib", "lib64", "sbin"];
 
 const DIRECTORIES = [
   ...["dev", "etc", "etc/init.d", "proc", "root", "run", "sys", "tmp", "usr", "var"],
@@ -54,13 +54,13 @@ export async function packInitramfs(parts: RootParts): Promise<Buffer> {
 }
 
 /** Where a package file lies once /bin and its like are links into /usr: usrmerge, which Debian 12 requires. */
-function merged(entry: Entry): Entry {
+export function merged(entry: Entry): Entry {
   const isMerged = MERGED.some((name) => entry.path === name || entry.path.startsWith(`${name}/`));
   return isMerged ? { ...entry, path: `usr/${entry.path}` } : entry;
 }
 
 /** Of several entries with one path the last. */
-function onePerPath(entries: readonly Entry[]): Entry[] {
+export function onePerPath(entries: readonly Entry[]): Entry[] {
   return [...new Map(entries.map((entry) => [entry.path, entry])).values()];
 }
 

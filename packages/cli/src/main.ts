@@ -3,6 +3,8 @@
 import { MachineError } from "@terrarium/machine";
 import { Command, CommanderError } from "commander";
 import { bootCommand } from "./commands/boot.js";
+import { holdCommand } from "./commands/container/hold.js";
+import { containerCommands } from "./commands/container/index.js";
 import { imagesCommand } from "./commands/images.js";
 import { lockstepCommand } from "./commands/lockstep.js";
 import { profileCommand } from "./commands/profile.js";
@@ -14,16 +16,20 @@ const STATUS_ERROR = 2;
 export async function main(args: readonly string[]): Promise<number> {
   let status = 0;
   const program = new Command("terrarium")
-    .description("Boots unmodified x86 operating systems, in WebAssembly.")
+    .description("Boots unmodified x86 operating systems, in WebAssembly, and containers on this machine's kernel.")
+    // Options behind a command are the command's; behind the image of `run`, the program's.
+    .enablePositionalOptions()
     // Without this, Commander ends the process itself, with another status and an unrestored terminal.
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
   const report = (result: number): void => {
     status = result;
   };
-  for (const command of [bootCommand(report), imagesCommand(), lockstepCommand(report), profileCommand()]) {
+  const ofMachines = [bootCommand(report), imagesCommand(), lockstepCommand(report), profileCommand()];
+  for (const command of [...ofMachines, ...containerCommands(report)]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
+  program.addCommand(holdCommand().copyInheritedSettings(program), { hidden: true });
   try {
     await program.parseAsync(args, { from: "user" });
     return status;

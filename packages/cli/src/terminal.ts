@@ -23,7 +23,7 @@ export async function interact(machine: Machine): Promise<Exit> {
 }
 
 /** Raw mode, and the promise to end it even if the process dies of an exception. */
-function takeTerminal(): () => void {
+export function takeTerminal(): () => void {
   const { stdin, stdout } = process;
   const restore = (): void => {
     stdin.setRawMode(false);

@@ -2,7 +2,7 @@
 
 import { isIPv4 } from "node:net";
 import { MachineError, parseBytes, type Bytes } from "@terrarium/machine";
-import { malformed } from "@terrarium/machine/guest-kit";
+import { malformed, signalNumber } from "@terrarium/machine/guest-kit";
 
 /** A directory of the host that the container sees, past its root's layers. */
 export interface Volume {
@@ -13,6 +13,12 @@ export interface Volume {
   /** Whether the container may only read. */
   readonly readonly?: boolean;
 }
+
+/** Whose a process is. */
+export type User = string | { readonly uid: number; readonly gid: number };
+
+/** What becomes of what is written. */
+export type Writes = "memory" | "directory" | "none" | { readonly layer: string };
 
 /**
  * A container's network: a loopback device of its own (`"none"`), the host's (`"host"`), a private bridge behind the
@@ -34,8 +40,12 @@ export interface Port {
 
 /** Options of a container. */
 export interface ContainerOptions {
-  /** What runs as its first process, and its arguments; `["/bin/sh"]` where nobody says. */
+  /** What runs as its first process, and its arguments; `["/bin/sh"]` where neither the caller nor an image says. */
   readonly command?: readonly string[];
+  /** What stands before `command`. With one of the caller's, an image's command does not count. */
+  readonly entrypoint?: readonly string[];
+  /** The signal by which it is asked to end; `"SIGTERM"` where nobody says. */
+  readonly stopSignal?: string;
   /**
    * Whether the first process is a small one of the runtime's, which starts the program, hands signals on to it and waits
    * for processes that have lost their parent. Without, the program is the first process itself.
@@ -45,17 +55,21 @@ export interface ContainerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Directory to run in; `/` where nobody says. */
   readonly cwd?: string;
-  /** User and group in the container; its root where nobody says. */
-  readonly user?: { readonly uid: number; readonly gid: number };
+  /**
+   * User and group in the container, by their numbers, or as in `"www-data"`, `"www-data:tty"`, `"33:33"` for its
+   * /etc/passwd and /etc/group to know; its root where nobody says.
+   */
+  readonly user?: User;
   /** Name of the host as the container sees it. */
   readonly hostname?: string;
   /** Whether the console is a terminal (the default), or pipes. */
   readonly terminal?: boolean;
   /**
    * What becomes of what is written to the root: kept in memory for as long as the container runs (`"memory"`, the
-   * default), written to the directory itself (`"directory"`), or refused (`"none"`).
+   * default), written to the directory itself (`"directory"`), refused (`"none"`), or kept apart in the directory
+   * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image.
    */
-  readonly writes?: "memory" | "directory" | "none";
+  readonly writes?: Writes;
   /** Directories of the host. */
   readonly volumes?: readonly Volume[];
   /** `"none"` where nobody says. There is IPv4 on a network; IPv6 only on loopback devices, and the host's. */
@@ -76,6 +90,8 @@ export interface ContainerOptions {
 export interface ContainerConfig extends ContainerOptions {
   /** Directory with its root file system. */
   readonly rootfs: string;
+  /** Directories that are seen where `rootfs` has nothing, topmost first. */
+  readonly lowers?: readonly string[];
 }
 
 /** A network in which everything is decided, as the helper takes it. */
@@ -89,14 +105,17 @@ export interface ResolvedNetwork {
 /** A config in which everything is decided. */
 export interface ResolvedConfig {
   readonly rootfs: string;
+  /** Directories that lie below `rootfs`, topmost first. */
+  readonly lowers: readonly string[];
   readonly command: readonly string[];
+  readonly stopSignal: number;
   readonly init: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  readonly user: { readonly uid: number; readonly gid: number };
+  readonly user: User;
   readonly hostname: string;
   readonly terminal: boolean;
-  readonly writes: "memory" | "directory" | "none";
+  readonly writes: Writes;
   readonly volumes: readonly Volume[];
   readonly network: ResolvedNetwork;
   readonly memoryBytes: number | undefined;
@@ -109,21 +128,24 @@ export interface ResolvedConfig {
  * @throws MachineError `OPTION_INVALID`
  */
 export function resolveConfig(config: ContainerConfig): ResolvedConfig {
-  const command = config.command ?? ["/bin/sh"];
-  if (!Array.isArray(command) || command.length === 0) {
-    throw malformed("command", undefined, "a program and its arguments");
-  }
+  const command = [...(config.entrypoint ?? []), ...(config.command ?? ["/bin/sh"])];
+  if (command.length === 0) throw malformed("command", undefined, "a program and its arguments");
+  const stopSignal = signalNumber(config.stopSignal ?? "SIGTERM");
+  if (stopSignal === undefined) throw malformed("stopSignal", config.stopSignal, "the name of a signal");
   const user = config.user ?? { uid: 0, gid: 0 };
   return {
     rootfs: text("rootfs", config.rootfs),
     command: command.map((word) => text("command", word, true)),
+    stopSignal,
     init: config.init ?? false,
     env: variables(config.env ?? {}),
     cwd: absolute("cwd", config.cwd ?? "/"),
-    user: { uid: whole("user", user.uid), gid: whole("user", user.gid) },
+    user:
+      typeof user === "string" ? text("user", user) : { uid: whole("user", user.uid), gid: whole("user", user.gid) },
     hostname: text("hostname", config.hostname ?? "container"),
     terminal: config.terminal ?? true,
-    writes: oneOf("writes", config.writes ?? "memory", ["memory", "directory", "none"]),
+    lowers: (config.lowers ?? []).map((path) => text("lowers", path)),
+    writes: writesOf(config),
     volumes: (config.volumes ?? []).map(({ source, target, readonly }) => ({
       source: text("volumes", source),
       target: absolute("volumes", target),
@@ -134,6 +156,13 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
     cpus: config.cpus === undefined ? undefined : positive("cpus", config.cpus),
     pidsLimit: config.pidsLimit === undefined ? undefined : whole("pidsLimit", config.pidsLimit),
   };
+}
+
+function writesOf({ writes = "memory", lowers = [] }: ContainerConfig): Writes {
+  if (typeof writes === "object") return { layer: text("writes", writes.layer) };
+  const one = oneOf("writes", writes, ["memory", "directory", "none"]);
+  if (one !== "directory" || lowers.length === 0) return one;
+  throw malformed("writes", one, `"memory", "none" or a layer for a root of several directories`);
 }
 
 function networkOf({ network = "none", ports = [], dns = [] }: ContainerConfig): ResolvedNetwork {

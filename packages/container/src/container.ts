@@ -1,5 +1,7 @@
 /** A running container. */
 
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import {
   MachineError,
   parseDuration,
@@ -17,17 +19,29 @@ import {
   Emitter,
   SerialConsole,
   SIGKILL,
-  SIGTERM,
   toWire,
+  malformed,
+  signalNumber,
   type GuestProcess,
-  type Output,
+  type Output as OutputListener,
+  type ProcessEnd,
   type Start,
 } from "@terrarium/machine/guest-kit";
-import { absolute, type Port, type ResolvedConfig } from "./config.js";
+import { absolute, type Port, type ResolvedConfig, type User } from "./config.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf } from "./oci.js";
 
 let created = 0;
+
+/** What overlayfs wants for a writable layer. */
+async function makeLayer(directory: string): Promise<void> {
+  for (const name of ["upper", "work"]) {
+    await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+      const [operation, reason] = [`making ${directory}`, (error as Error).message];
+      throw new MachineError("SYSTEM", `The layer ${directory} cannot be made: ${reason}.`, { operation, reason });
+    });
+  }
+}
 
 /** What `stats()` of a container tells; what the host does not count is missing. */
 export interface ContainerStats {
@@ -41,27 +55,75 @@ export interface ContainerStats {
   readonly oomKills?: number;
 }
 
+/** What a process has written. */
+export interface Output {
+  readonly stream: "stdout" | "stderr";
+  readonly bytes: Uint8Array;
+}
+
+/** How another process is started. */
+export interface ExecOptions {
+  /** Whether it gets a terminal of its own; pipes where absent. */
+  readonly terminal?: boolean;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly user?: User;
+}
+
+/** Another process of a container. */
+export interface ContainerProcess {
+  /** Its number on the host. */
+  readonly pid: number;
+  readonly ended: Promise<ProcessEnd>;
+  write(bytes: Uint8Array): Promise<void>;
+  closeInput(): void;
+  kill(signal: number): void;
+  /** Changes the size of its terminal. */
+  resize(columns: number, rows: number): void;
+}
+
 /** Processes on the host's kernel, behind namespaces of their own. */
 export class Container implements Guest {
   readonly id = `container-${++created}`;
   readonly kind = "container";
   readonly capabilities: Capabilities;
   readonly exited: Promise<Exit>;
+  /** How its first process ended, also where that was asked for. */
+  readonly ended: Promise<ProcessEnd>;
   readonly #helper: Helper;
   readonly #config: ResolvedConfig;
   readonly #init: Served;
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
+  readonly #outputs: Emitter<Output>;
+  /** What was written before anybody could listen. */
+  #early: readonly Output[];
   readonly #runner = new CommandRunner({ start: (start, output) => this.#start(start, output) });
   #exit: Exit | undefined;
   #stopping = false;
 
-  private constructor(helper: Helper, config: ResolvedConfig, init: Served, console: SerialConsole) {
+  private constructor(
+    helper: Helper,
+    config: ResolvedConfig,
+    init: Served,
+    console: SerialConsole,
+    outputs: Emitter<Output>,
+    early: readonly Output[],
+    watch: Disposable,
+  ) {
+    this.#outputs = outputs;
+    this.#early = early;
+    // Who has just been given the container listens by then.
+    setImmediate(() => {
+      watch[Symbol.dispose]();
+      this.#early = [];
+    });
     this.#helper = helper;
     this.#config = config;
     this.#init = init;
     this.#console = console;
     this.capabilities = { run: true, pause: init.freezes, snapshot: false, copy: true };
+    this.ended = init.ended;
     this.exited = init.ended.then(
       ({ exitCode, signal }) =>
         this.#end(this.#stopping ? { reason: "stopped" } : { reason: "exited", exitCode, signal }),
@@ -71,24 +133,30 @@ export class Container implements Guest {
 
   /** Makes a container. For `boot()`. */
   static async start(helper: Helper, config: ResolvedConfig): Promise<Container> {
-    const overlay = config.writes === "memory";
     const beginning = {
       type: "boot",
       spec: specOf(config),
       idmapped: isRoot(),
-      overlay,
+      overlay: config.writes !== "directory" && (config.writes !== "none" || config.lowers.length > 0),
+      lowers: config.lowers.map((path) => resolve(path)),
+      writable: typeof config.writes === "object" ? resolve(config.writes.layer) : null,
       defaultProtection: true,
       init: config.init,
       network: config.network,
     } as const;
-    const starting = helper.start(beginning, (_, bytes) => {
+    if (typeof config.writes === "object") await makeLayer(config.writes.layer);
+    const outputs = new Emitter<Output>();
+    const early: Output[] = [];
+    const watch = outputs.on((output) => early.push(output));
+    const starting = helper.start(beginning, (stream, bytes) => {
       console.receive(bytes);
+      outputs.emit({ stream, bytes });
     });
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
     });
     const init = await starting;
-    return new Container(helper, config, init, console);
+    return new Container(helper, config, init, console, outputs, early, watch);
   }
 
   /** The first process's terminal, or its pipes. */
@@ -145,6 +213,58 @@ export class Container implements Guest {
     return Object.fromEntries(Object.entries(stats).filter(([, value]) => value !== null));
   }
 
+  /** Calls `listener` with what the first process writes, its two streams told apart where they are pipes. */
+  onOutput(listener: (output: Output) => void): Disposable {
+    for (const output of this.#early) listener(output);
+    return this.#outputs.on(listener);
+  }
+
+  /** Ends the first process's input: a pipe is closed, a terminal sent its character for that. */
+  closeInput(): void {
+    this.#init.closeStdin();
+  }
+
+  /** Sends the first process a signal, such as `"SIGHUP"` or 1. */
+  kill(signal: string | number): void {
+    const number = signalNumber(String(signal));
+    if (number === undefined) throw malformed("signal", String(signal), "the name or number of a signal");
+    this.#init.kill(number);
+  }
+
+  /**
+   * Starts another process, whose streams stay open while it runs.
+   * @throws MachineError `COMMAND_NOT_STARTED`, `GUEST_STOPPED`
+   */
+  async exec(
+    command: readonly string[],
+    options: ExecOptions,
+    onOutput: (output: Output) => void,
+  ): Promise<ContainerProcess> {
+    const config = options.user === undefined ? this.#config : { ...this.#config, user: options.user };
+    const spec = processOf(config, command, { terminal: false, ...options });
+    const container = this.#init.number;
+    const starting = this.#helper.start({ type: "exec", container, spec }, (stream, bytes) => {
+      onOutput({ stream, bytes });
+    });
+    const process = await this.#whileAlive(() => starting).catch((error: unknown) => {
+      throw asNotStarted(error, command[0] ?? "");
+    });
+    return {
+      pid: process.pid,
+      ended: process.ended,
+      write: (bytes) => process.write(bytes),
+      closeInput: () => {
+        process.closeStdin();
+      },
+      kill: (signal) => {
+        process.kill(signal);
+      },
+      resize: (columns, rows) => {
+        this.#helper.send({ type: "resize", process: process.number, rows, columns });
+      },
+    };
+  }
+
   /** Changes the size of the console's terminal. */
   resize(columns: number, rows: number): void {
     this.#helper.send({ type: "resize", process: this.#init.number, rows, columns });
@@ -182,14 +302,14 @@ export class Container implements Guest {
   }
 
   /**
-   * Ends the container. With `grace` its first process is asked first (SIGTERM), and killed when it has not ended after
+   * Ends the container. With `grace` its first process is asked first (SIGTERM, or what its image says), and killed when it has not ended after
    * that long; without, it is killed at once.
    */
   async stop(options: { readonly grace?: Duration } = {}): Promise<void> {
     const grace = options.grace === undefined ? 0 : parseDuration(options.grace, "grace");
     if (this.#exit !== undefined) return;
     this.#stopping = true;
-    if (grace > 0) this.#init.kill(SIGTERM);
+    if (grace > 0) this.#init.kill(this.#config.stopSignal);
     const timer = setTimeout(() => {
       this.#init.kill(SIGKILL);
     }, grace);
@@ -210,7 +330,7 @@ export class Container implements Guest {
     await this.stop();
   }
 
-  async #start({ command, cwd, env }: Start, output: Output): Promise<GuestProcess> {
+  async #start({ command, cwd, env }: Start, output: OutputListener): Promise<GuestProcess> {
     const spec = processOf(this.#config, command, { terminal: false, cwd, env });
     try {
       return await this.#helper.start({ type: "exec", container: this.#init.number, spec }, output);

@@ -11,6 +11,8 @@ import { Emitter, signalName, type GuestProcess, type Output, type ProcessEnd } 
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import type { Port, ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
+import type { IdMapping } from "./ids.js";
+import type { Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
 
@@ -25,6 +27,8 @@ type Request =
       readonly spec: OciSpec;
       readonly idmapped: boolean;
       readonly overlay: boolean;
+      readonly lowers: readonly string[];
+      readonly writable: string | null;
       readonly defaultProtection: boolean;
       readonly init: boolean;
       readonly network: ResolvedNetwork;
@@ -38,6 +42,13 @@ type Request =
       readonly mode: number;
     }
   | { readonly type: "copyOut"; readonly container: number; readonly process: number; readonly path: string }
+  | {
+      readonly type: "work";
+      readonly process: number;
+      readonly work: Work;
+      readonly uidMappings: readonly IdMapping[];
+      readonly gidMappings: readonly IdMapping[];
+    }
   | { readonly type: "write" | "end"; readonly process: number }
   | { readonly type: "signal"; readonly process: number; readonly signal: number }
   | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
@@ -74,7 +85,10 @@ type Reply =
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
 /** Requests that start a process, but for its number. */
-type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" }>, "process">;
+type Beginning = DistributiveOmit<
+  Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" | "work" }>,
+  "process"
+>;
 
 /** Requests that are answered, but for their number. */
 type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;

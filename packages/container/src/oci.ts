@@ -12,7 +12,7 @@ export interface OciProcess {
   readonly cwd: string;
   readonly args: readonly string[];
   readonly env: readonly string[];
-  readonly user: { readonly uid: number; readonly gid: number };
+  readonly user: { readonly uid: number; readonly gid: number; readonly username?: string };
   readonly capabilities: Readonly<Record<string, readonly string[]>>;
   readonly noNewPrivileges: boolean;
 }
@@ -48,13 +48,15 @@ export function processOf(
   args: readonly string[],
   options: { terminal: boolean; cwd?: string | undefined; env?: Readonly<Record<string, string>> | undefined },
 ): OciProcess {
-  const env = { PATH, HOME: "/root", ...(options.terminal ? { TERM: "xterm" } : {}), ...config.env, ...options.env };
+  // A user by name has the home that the container's /etc/passwd says.
+  const home = typeof config.user === "string" ? {} : { HOME: "/root" };
+  const env = { PATH, ...home, ...(options.terminal ? { TERM: "xterm" } : {}), ...config.env, ...options.env };
   return {
     terminal: options.terminal,
     cwd: options.cwd ?? config.cwd,
     args,
     env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-    user: config.user,
+    user: typeof config.user === "string" ? { uid: 0, gid: 0, username: config.user } : config.user,
     capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
     noNewPrivileges: true,
   };

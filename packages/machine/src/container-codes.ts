@@ -19,5 +19,9 @@ export interface ContainerErrorDetails {
   readonly NETWORK_REFUSED: { readonly network: string; readonly reason: string; readonly mend: string };
   readonly PORT_UNAVAILABLE: { readonly port: string; readonly reason: string };
   readonly HOOK_FAILED: { readonly path: string; readonly reason: string };
+  readonly ARCHIVE_REFUSED: { readonly entry: string; readonly reason: string };
+  readonly ARCHIVE_TOO_LARGE: { readonly limit: string };
+  readonly ARCHIVE_DAMAGED: { readonly reason: string };
+  readonly USER_UNKNOWN: { readonly user: string };
   readonly SYSTEM: { readonly operation: string; readonly reason: string };
 }

@@ -2,6 +2,7 @@
 
 import type { CoreErrorCode, CoreErrorDetails } from "./codes.js";
 import type { ContainerErrorDetails } from "./container-codes.js";
+import type { OciErrorDetails } from "./image-codes.js";
 
 /** Errors raised on this side of the language boundary. */
 export interface HostErrorDetails {
@@ -34,10 +35,10 @@ export interface HostErrorDetails {
 }
 
 /** Fields of `details`, by code. */
-export type ErrorDetails = CoreErrorDetails & ContainerErrorDetails & HostErrorDetails;
+export type ErrorDetails = CoreErrorDetails & ContainerErrorDetails & OciErrorDetails & HostErrorDetails;
 
 /** Stable name of a kind of failure. */
-export type ErrorCode = CoreErrorCode | keyof ContainerErrorDetails | keyof HostErrorDetails;
+export type ErrorCode = CoreErrorCode | keyof ContainerErrorDetails | keyof OciErrorDetails | keyof HostErrorDetails;
 
 /** A failure of the host or of the caller. Guest faults stay in the guest. */
 export class MachineError<C extends ErrorCode = ErrorCode> extends Error {

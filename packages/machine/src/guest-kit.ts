@@ -2,7 +2,7 @@
 
 export { CommandRunner, type ProcessStarter } from "./agent.js";
 export type { GuestProcess, Output, ProcessEnd } from "./agent/client.js";
-export { signalName, SIGKILL, SIGTERM } from "./agent/linux-names.js";
+export { signalName, signalNumber, SIGKILL, SIGTERM } from "./agent/linux-names.js";
 export type { Start } from "./agent/messages.js";
 export { SerialConsole } from "./console.js";
 export { internalError, toWire } from "./errors.js";

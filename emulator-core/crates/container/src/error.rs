@@ -56,6 +56,18 @@ pub enum Error {
     /// A hook of the configuration failed.
     #[error("the hook {path} failed: {reason}")]
     HookFailed { path: String, reason: String },
+    /// An archive holds what is not unpacked.
+    #[error("the archive is refused for {entry:?}: {reason}")]
+    ArchiveRefused { entry: String, reason: String },
+    /// An archive becomes more than the caller allows.
+    #[error("the archive is refused: it is more than {limit}")]
+    ArchiveTooLarge { limit: String },
+    /// An archive cannot be read.
+    #[error("the archive is damaged: {reason}")]
+    ArchiveDamaged { reason: String },
+    /// The user that a process is to have is not among those of the container.
+    #[error("the container has no user or group {user}")]
+    UserUnknown { user: String },
     /// The host's kernel refused an operation.
     #[error("{operation}: {reason}")]
     System { operation: String, reason: String },

@@ -22,6 +22,7 @@ use crate::seccomp::Filter;
 use crate::spec::Process;
 use crate::sys::{self, Cloned};
 use crate::terminal;
+use crate::user;
 
 /// A process to be started in a container.
 pub struct Order<'a> {
@@ -143,24 +144,24 @@ enum Work {
 fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     rustix::process::setsid().during("beginning a session")?;
     sys::reset_signals();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty()).during("opening the container's root")?;
+    let inside = Inside::new(root.as_fd());
+    let process = user::resolve(&inside, order.process)?;
     match order.streams {
         Streams::Inherited => {}
         Streams::Given(streams) => init::take_streams(&streams)?,
-        Streams::Terminal(socket) => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let root = rustix::fs::open("/", flags, Mode::empty()).during("opening the container's root")?;
-            terminal::take(init::open_terminal(&Inside::new(root.as_fd()), order.process, &socket)?)?;
-        }
+        Streams::Terminal(socket) => terminal::take(init::open_terminal(&inside, &process, &socket)?)?,
     }
-    let sets = Sets::grantable(order.process.capabilities.as_ref())?;
-    process::prepare(order.process, &sets, order.filter)?;
+    let sets = Sets::grantable(process.capabilities.as_ref())?;
+    process::prepare(&process, &sets, order.filter)?;
     if order.tied {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
     }
     let work = match order.task {
-        Task::Program => Work::Program(Program::find(order.process)?),
+        Task::Program => Work::Program(Program::find(&process)?),
         task => {
-            process::filter_late(order.process, order.filter)?;
+            process::filter_late(&process, order.filter)?;
             open(&task)?
         }
     };

@@ -21,6 +21,7 @@ use crate::reaper;
 use crate::spec::{NamespaceKind, Personality, Process, Spec};
 use crate::sys;
 use crate::terminal;
+use crate::user;
 
 /// Exit status of a first process that never became the program.
 const STATUS_FAILED: i32 = 1;
@@ -74,25 +75,25 @@ fn make<'a>(
     set_parameters(spec)?;
     let sources = match sources {
         Some(sources) => sources,
-        None => Sources::open(spec, order.bundle, order.layout, &mut IdMapper::default())?,
+        None => Sources::open(spec, order.bundle, &order.layout, &mut IdMapper::default())?,
     };
     let names = order.network.as_ref().map(|network| &network.names);
-    let tree = Tree::build(spec, sources, order.layout, names)?;
+    let tree = Tree::build(spec, sources, &order.layout, names)?;
     devices::provide(&tree, spec, &nodes)?;
-    connect(&tree, spec.process()?, &mut order)?;
+    let process = user::resolve(&tree.inside(), spec.process()?)?;
+    connect(&tree, &process, &mut order)?;
     let state = run_hooks(spec, channel)?;
     protect::protect(&tree, &spec.linux, &null)?;
     if spec.root.as_ref().is_some_and(|root| root.readonly) {
         tree.seal()?;
     }
     tree.enter(spec)?;
-    let process = spec.process()?;
     let sets = match sets {
         Some(sets) => sets,
         None => Sets::grantable(process.capabilities.as_ref())?,
     };
-    process::prepare(process, &sets, order.filter)?;
-    let program = Program::find(process)?;
+    process::prepare(&process, &sets, order.filter)?;
+    let program = Program::find(&process)?;
     if order.tied {
         // Changing the user has cleared it.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
@@ -200,7 +201,8 @@ pub fn open_terminal(inside: &crate::inside::Inside<'_>, process: &Process, sock
     let (master, slave) = terminal::open(inside, process.console_size)?;
     if process.user.uid != 0 {
         let owner = Uid::from_raw(process.user.uid);
-        rustix::fs::fchown(&slave, Some(owner), None).during("giving the terminal to its user")?;
+        rustix::fs::fchown(&slave, Some(owner), None)
+            .map_err(|errno| crate::process::unmapped("user", process.user.uid, errno))?;
     }
     terminal::send(socket.as_fd(), &master)?;
     Ok(slave)

@@ -1,9 +1,10 @@
 //! Paths inside a container's root, resolved by the kernel so that no link leads out of it (openat2(2)).
 
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
 /// A directory that is taken for the root of everything below.
@@ -25,6 +26,16 @@ impl<'a> Inside<'a> {
     /// The same, where no part of the path may be a symbolic link.
     pub fn open_without_links(&self, path: &Path) -> Result<OwnedFd> {
         self.open_with(path, OFlags::PATH, ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// A regular file, to be read.
+    pub fn open_file(&self, path: &Path) -> Result<File> {
+        // Opening a pipe would wait for who writes to it.
+        let file = self.open_with(path, OFlags::RDONLY | OFlags::NONBLOCK, ResolveFlags::empty())?;
+        match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(file.into()),
+            _ => Err(Errno::INVAL),
+        }
     }
 
     /// A directory, made where it is missing, with those above it.

@@ -78,7 +78,7 @@ pub struct Launched {
 pub fn launch(order: Order<'_>, mapper: &mut IdMapper, callbacks: Callbacks<'_>) -> Result<Launched> {
     let spec = order.spec;
     let sources = match may_mount() {
-        true => Some(Sources::open(spec, order.bundle, order.layout, mapper)?),
+        true => Some(Sources::open(spec, order.bundle, &order.layout, mapper)?),
         false => None,
     };
     let sets = match spec.has_new(NamespaceKind::User) {

@@ -22,40 +22,56 @@ use crate::spec::{Mount, NamespaceKind, Spec};
 use crate::sys::{self, MountAttributes};
 use options::{Bind, Options};
 
+/// The longest value that fsconfig(2) takes.
+const MAX_LAYER_NAMES_BYTES: usize = 255;
+
 /// What the helper asks of the root beyond the specification.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Layout {
     /// Files that belong to root on the host belong to the container's root.
     pub idmapped: bool,
-    /// What the container writes goes to memory; the directory stays as it is.
+    /// What the container writes goes elsewhere; the directory stays as it is.
     pub overlay: bool,
+    /// With an overlay: directories below the root's, topmost first.
+    pub lowers: Vec<PathBuf>,
+    /// With an overlay: the directory with `upper` and `work`, where what is written is kept; memory without.
+    pub writable: Option<PathBuf>,
 }
 
 /// What is mounted from the host, held as detached mounts.
 pub struct Sources {
     root: OwnedFd,
+    lowers: Vec<OwnedFd>,
+    writable: Option<OwnedFd>,
     /// One for each mount of the configuration; none where a new file system is made.
     binds: Vec<Option<OwnedFd>>,
 }
 
 impl Sources {
     /// Opens everything the configuration names on the host. Needs CAP_SYS_ADMIN in the caller's mount namespace.
-    pub fn open(spec: &Spec, bundle: &Path, layout: Layout, mapper: &mut IdMapper) -> Result<Self> {
+    pub fn open(spec: &Spec, bundle: &Path, layout: &Layout, mapper: &mut IdMapper) -> Result<Self> {
         let path = &spec.root.as_ref().ok_or_else(|| Error::spec("root", "there is none"))?.path;
-        let path = bundle.join(path);
-        let unusable =
-            |errno: Errno| Error::RootfsUnusable { path: path.display().to_string(), reason: errno.to_string() };
-        let root = clone_tree(&path, true).map_err(unusable)?;
-        if !FileType::from_raw_mode(rustix::fs::fstat(&root).map_err(unusable)?.st_mode).is_dir() {
-            return Err(unusable(Errno::NOTDIR));
-        }
-        if layout.idmapped {
-            let namespace = mapper.namespace(&spec.linux.uid_mappings, &spec.linux.gid_mappings)?;
-            map_ids(root.as_fd(), namespace, false).map_err(unusable)?;
-        }
+        let mut open = |path: &Path, recursive| open_root(spec, path, recursive, layout.idmapped, mapper);
+        let root = open(&bundle.join(path), true)?;
+        let lowers = layout.lowers.iter().map(|path| open(path, false)).collect::<Result<_>>()?;
+        let writable = layout.writable.as_deref().map(|path| open(path, false)).transpose()?;
         let binds = spec.mounts.iter().map(|mount| open_bind(mount, bundle, mapper)).collect::<Result<_>>()?;
-        Ok(Self { root, binds })
+        Ok(Self { root, lowers, writable, binds })
     }
+}
+
+/// A directory of the root file system.
+fn open_root(spec: &Spec, path: &Path, recursive: bool, idmapped: bool, mapper: &mut IdMapper) -> Result<OwnedFd> {
+    let unusable = |errno: Errno| Error::RootfsUnusable { path: path.display().to_string(), reason: errno.to_string() };
+    let tree = clone_tree(path, recursive).map_err(unusable)?;
+    if !FileType::from_raw_mode(rustix::fs::fstat(&tree).map_err(unusable)?.st_mode).is_dir() {
+        return Err(unusable(Errno::NOTDIR));
+    }
+    if idmapped {
+        let namespace = mapper.namespace(&spec.linux.uid_mappings, &spec.linux.gid_mappings)?;
+        map_ids(tree.as_fd(), namespace, false).map_err(unusable)?;
+    }
+    Ok(tree)
 }
 
 fn open_bind(mount: &Mount, bundle: &Path, mapper: &mut IdMapper) -> Result<Option<OwnedFd>> {
@@ -110,13 +126,14 @@ pub struct Tree {
 impl Tree {
     /// Mounts the root and everything the configuration lists, in this process's new mount namespace. The root covers
     /// the host's, which stays within reach of paths until [`Tree::enter`].
-    pub fn build(spec: &Spec, sources: Sources, layout: Layout, names: Option<&Names>) -> Result<Self> {
+    pub fn build(spec: &Spec, mut sources: Sources, layout: &Layout, names: Option<&Names>) -> Result<Self> {
         isolate(spec)?;
         let files = names.map(Names::make).transpose()?;
-        let root = if layout.overlay { overlay(&sources.root)? } else { sources.root };
+        let binds = std::mem::take(&mut sources.binds);
+        let root = if layout.overlay { overlay(&sources)? } else { sources.root };
         attach(root.as_fd(), host_root()?.as_fd()).during("mounting the root file system")?;
         let tree = Self { root };
-        for (mount, source) in spec.mounts.iter().zip(sources.binds) {
+        for (mount, source) in spec.mounts.iter().zip(binds) {
             tree.mount(spec, mount, source)?;
         }
         for (path, file) in files.iter().flatten() {
@@ -216,19 +233,34 @@ fn host_root() -> Result<OwnedFd> {
     rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("opening the root")
 }
 
-/// A writable layer in memory over `lower` (overlayfs.rst of the kernel's documents).
-fn overlay(lower: &OwnedFd) -> Result<OwnedFd> {
+/// A writable layer over the others (overlayfs.rst of the kernel's documents).
+fn overlay(sources: &Sources) -> Result<OwnedFd> {
     let failed = |reason: String| Error::mount("/", format!("overlay: {reason}"));
     with_scratch(&data(&[("mode", "700")]), |scratch| {
-        for name in ["lower", "upper", "work"] {
-            rustix::fs::mkdirat(scratch, name, Mode::from_raw_mode(0o755)).during("preparing the writable layer")?;
+        let place = |name: &str| Inside::new(scratch).make_dir(Path::new(name)).during("preparing the layers");
+        // By numbers: the kernel takes 255 bytes of names.
+        let layers = [&sources.root].into_iter().chain(&sources.lowers).enumerate();
+        let mut names = Vec::new();
+        for (number, layer) in layers {
+            let name = number.to_string();
+            attach(layer.as_fd(), place(&name)?.as_fd()).during("mounting a layer")?;
+            names.push(name);
         }
-        let place = Inside::new(scratch).open(Path::new("lower")).during("preparing the writable layer")?;
-        attach(lower.as_fd(), place.as_fd()).during("mounting the layer below")?;
+        let writable = place("writable")?;
+        match &sources.writable {
+            Some(directory) => attach(directory.as_fd(), writable.as_fd()).during("mounting the writable layer")?,
+            None => {
+                place("writable/upper")?;
+                place("writable/work")?;
+            }
+        }
+        let names = names.join(":");
+        if names.len() > MAX_LAYER_NAMES_BYTES {
+            return Err(Error::unsupported("an image of over 88 layers", "make one layer of several"));
+        }
         // Relative, because a path from the root would not see what covers the root.
-        rustix::process::fchdir(scratch).during("preparing the writable layer")?;
-        let layers = [("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")];
-        let mut options = data(&layers);
+        rustix::process::fchdir(scratch).during("preparing the layers")?;
+        let mut options = data(&[("lowerdir", &names), ("upperdir", "writable/upper"), ("workdir", "writable/work")]);
         // Without rights on the host an overlay keeps its marks among the user's attributes.
         options.data.push(("userxattr".to_owned(), None));
         filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)

@@ -1,15 +1,18 @@
 //! What the first process and those of `exec` have in common: becoming the program, with the rights it is to have.
 
 use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, Uid};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::capabilities::Sets;
 use crate::error::{During, Error, Result};
+use crate::inside::Inside;
 use crate::seccomp::Filter;
 use crate::spec::{self, Process};
 use crate::sys;
@@ -86,6 +89,7 @@ pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Resul
         sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")?;
     }
     sets.bound()?;
+    make_directory(&process.cwd);
     change_user(process)?;
     enter_directory(&process.cwd)?;
     sets.assume()?;
@@ -118,30 +122,43 @@ fn change_user(process: &Process) -> Result<()> {
     match rustix::thread::set_thread_groups(&groups) {
         // user_namespaces(7): where setgroups is denied, groups stay as they are.
         Err(Errno::PERM) if groups.is_empty() && is_denied() => {}
+        Err(Errno::PERM) if is_denied() => return Err(unmapped("group", groups[0].as_raw(), Errno::INVAL)),
+        Err(Errno::INVAL) => return Err(unmapped("group", groups.first().map_or(0, |gid| gid.as_raw()), Errno::INVAL)),
         result => result.during("setting the groups")?,
     }
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    rustix::thread::set_thread_res_gid(gid, gid, gid).during(format!("becoming group {}", user.gid))?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|errno| unmapped("group", user.gid, errno))?;
     rustix::thread::set_keep_capabilities(true).during("keeping the capabilities")?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid).during(format!("becoming user {}", user.uid))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|errno| unmapped("user", user.uid, errno))?;
     rustix::thread::set_keep_capabilities(false).during("keeping the capabilities")
+}
+
+/// user_namespaces(7): an id that is not mapped is no valid one there.
+pub fn unmapped(kind: &str, id: u32, errno: Errno) -> Error {
+    match errno {
+        Errno::INVAL => Error::IdMappingRefused {
+            reason: format!("the container has no {kind} {id}"),
+            mend: "map that id, which takes root or a range in /etc/subuid and /etc/subgid, or be another user".into(),
+        },
+        errno => Error::System { operation: format!("becoming {kind} {id}"), reason: errno.to_string() },
+    }
 }
 
 fn is_denied() -> bool {
     std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.starts_with("deny"))
 }
 
-/// The directory is made where it is missing, as runc has it. A descriptor that leaked from the host must not serve as a
-/// way there: whatever lies outside of the root has no path here.
+/// Makes the directory where it is missing, as runc has it: by root, and by no way that a descriptor could lead out of the
+/// root. Where that fails, entering it says so.
+fn make_directory(path: &Path) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty());
+    drop(root.and_then(|root| Inside::new(root.as_fd()).make_dir(path)));
+}
+
+/// A descriptor that leaked from the host must not serve as a way there: whatever lies outside of the root has no path here.
 fn enter_directory(path: &Path) -> Result<()> {
-    match rustix::process::chdir(path) {
-        Err(Errno::NOENT) => {
-            std::fs::create_dir_all(path).during(format!("making the directory {}", path.display()))?;
-            rustix::process::chdir(path)
-        }
-        result => result,
-    }
-    .during(format!("entering the directory {}", path.display()))?;
+    rustix::process::chdir(path).during(format!("entering the directory {}", path.display()))?;
     let current = rustix::process::getcwd(Vec::new()).during("asking for the current directory")?;
     match current.to_bytes().starts_with(b"/") {
         true => Ok(()),

@@ -6,6 +6,8 @@ mod frames;
 mod message;
 mod served;
 
+pub use message::Failure;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -20,7 +22,8 @@ use crate::exec::{self, Task};
 use crate::namespaces::IdMapper;
 use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
-use crate::spec::{Process, Spec, check_process};
+use crate::spec::{IdMapping, Process, Spec, check_process};
+use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use message::{Reply, Request};
 use served::{Ends, Served, Source};
@@ -194,6 +197,10 @@ impl Helper {
                 let started = self.copy(container, process, Task::CopyOut { path: path.into() });
                 self.answer(process, started);
             }
+            Request::Work { process, work, uid_mappings, gid_mappings } => {
+                let started = self.work(process, work, &uid_mappings, &gid_mappings);
+                self.answer(process, started);
+            }
             Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
             Request::End { process } => self.with(process, Served::end_input),
             Request::Signal { process, signal } => self.signal(process, signal),
@@ -261,6 +268,14 @@ impl Helper {
         Ok(pid)
     }
 
+    fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<Pid> {
+        let (streams, ends) = Ends::make(false)?;
+        let process = Served::start(number, work::launch(work, uids, gids, streams)?, ends)?;
+        let pid = process.pid();
+        self.processes.insert(number, process);
+        Ok(pid)
+    }
+
     /// A copy is made by a process like any other of the container, so that it sees its files and has no other rights.
     fn copy(&mut self, container: u32, number: u32, task: Task) -> Result<Pid> {
         let mut process = self.container(container)?.spec.process()?.clone();
@@ -303,10 +318,9 @@ impl Helper {
 
     /// Node is gone: nothing outlives it.
     fn take_down(&mut self) {
-        for number in self.containers.keys() {
-            if let Some(init) = self.processes.get(number) {
-                init.signal(Signal::KILL.as_raw(), false);
-            }
+        // Work on a store would wait for its input, whose other end is here.
+        for process in self.processes.values() {
+            process.signal(Signal::KILL.as_raw(), false);
         }
         for container in self.containers.values().filter(|container| container.cgroup.is_frozen()) {
             let _ = container.cgroup.freeze(false);

@@ -93,6 +93,9 @@ pub struct User {
     pub umask: Option<u32>,
     #[serde(default)]
     pub additional_gids: Vec<u32>,
+    /// The user by name, and the group behind a colon: what the helper is given where an image says whose process it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }
 
 /// Names of capabilities, as in `capabilities(7)`.

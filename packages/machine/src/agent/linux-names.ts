@@ -11,6 +11,17 @@ export function signalName(signal: number): string {
   return name === undefined ? `SIG${signal}` : `SIG${name}`;
 }
 
+/** The number of `SIGKILL`, `KILL`, `9` or `SIGRTMIN+3`; undefined for what is no signal. */
+export function signalNumber(name: string): number | undefined {
+  const [, text = ""] = /^(?:SIG)?(\w+(?:\+\d+)?)$/i.exec(name) ?? [];
+  const realTime = /^RTMIN(?:\+(\d+))?$/i.exec(text);
+  // The C library keeps two real-time signals to itself (signal(7)).
+  const number = realTime === null ? Number(text) : 34 + Number(realTime[1] ?? 0);
+  if (Number.isInteger(number)) return number >= 1 && number <= 64 ? number : undefined;
+  const index = SIGNALS.indexOf(text.toUpperCase());
+  return index < 0 ? undefined : index + 1;
+}
+
 /** Numbers of the signals that end a process: asked, and not asked. */
 export const SIGTERM = 15;
 export const SIGKILL = 9;

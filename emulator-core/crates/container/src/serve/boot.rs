@@ -59,7 +59,12 @@ impl Helper {
         let order = Order {
             spec,
             bundle: Path::new("/"),
-            layout: Layout { idmapped: boot.idmapped, overlay: boot.overlay },
+            layout: Layout {
+                idmapped: boot.idmapped,
+                overlay: boot.overlay,
+                lowers: boot.lowers.clone(),
+                writable: boot.writable.clone(),
+            },
             cgroup: &cgroup,
             filter,
             streams,

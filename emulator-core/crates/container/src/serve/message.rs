@@ -1,12 +1,15 @@
 //! What Node and the helper say to each other. Processes are numbered by Node; a container has the number of its first one.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
 use crate::network::{Given, Wanted};
-use crate::spec::{Process, Spec};
+use crate::spec::{IdMapping, Process, Spec};
+use crate::work::Work;
 
 /// From Node.
 #[derive(Debug, Deserialize)]
@@ -20,6 +23,8 @@ pub enum Request {
     CopyIn { container: u32, process: u32, path: String, mode: u32 },
     /// Copies a file of the container to the process's output.
     CopyOut { container: u32, process: u32, path: String },
+    /// Works on a store of images.
+    Work { process: u32, work: Work, uid_mappings: Vec<IdMapping>, gid_mappings: Vec<IdMapping> },
     /// The bytes behind are for its input.
     Write { process: u32 },
     /// Its input ends.
@@ -42,8 +47,13 @@ pub struct Boot {
     pub spec: Spec,
     /// Files of root on the host are those of root in the container.
     pub idmapped: bool,
-    /// What is written goes to memory.
+    /// What is written goes elsewhere than to the root.
     pub overlay: bool,
+    /// Directories below the root's, topmost first.
+    #[serde(default)]
+    pub lowers: Vec<PathBuf>,
+    /// Where what is written is kept; in memory without.
+    pub writable: Option<PathBuf>,
     /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
     pub default_protection: bool,
     /// Whether a process of this runtime is the first, and the program its child.

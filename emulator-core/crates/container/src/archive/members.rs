@@ -1,0 +1,174 @@
+//! The members of a tar archive, each with the extended headers before it (POSIX.1-2024, pax; GNU tar manual, "Basic Tar
+//! Format").
+
+use std::io::Read;
+
+use tar::{Entries, Entry, EntryType};
+
+use crate::archive::ATTRIBUTE_RECORD;
+use crate::error::{Error, Result};
+
+/// The longest extended header that is read: they hold paths and attributes, of which the kernel takes 64 KiB each.
+const MAX_EXTENDED_BYTES: u64 = 1 << 20;
+
+/// A member and what is known of it.
+pub struct Member<'a, R: Read> {
+    pub kind: EntryType,
+    pub path: Vec<u8>,
+    /// What a link leads to.
+    pub link: Vec<u8>,
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+    /// Seconds since 1970.
+    pub modified: i64,
+    pub attributes: Vec<(String, Vec<u8>)>,
+    pub size: u64,
+    pub data: Entry<'a, R>,
+}
+
+/// What extended headers say of the member behind them.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    size: Option<u64>,
+    modified: Option<i64>,
+    attributes: Vec<(String, Vec<u8>)>,
+}
+
+/// The next member, or none at the end. The library hands extended headers over as they are: it would read one of any
+/// length into memory, and ends values at line feeds, which attributes hold.
+pub fn next<'a, R: Read>(entries: &mut Entries<'a, R>) -> Result<Option<Member<'a, R>>> {
+    let mut extension = Extension::default();
+    let mut extended = false;
+    for entry in entries {
+        let mut entry = entry.map_err(damaged)?;
+        match entry.header().entry_type() {
+            EntryType::GNULongName => extension.path = Some(until_zero(&read(&mut entry)?)),
+            EntryType::GNULongLink => extension.link = Some(until_zero(&read(&mut entry)?)),
+            EntryType::XHeader => extension.add(&read(&mut entry)?)?,
+            // Defaults for all that follows: no layer needs them, and git puts a comment there.
+            EntryType::XGlobalHeader => drop(read(&mut entry)?),
+            _ => return describe(entry, extension).map(Some),
+        }
+        extended = true;
+    }
+    if extended { Err(damaged("it ends with an extended header")) } else { Ok(None) }
+}
+
+fn read(entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>> {
+    if entry.size() > MAX_EXTENDED_BYTES {
+        let limit = format!("{MAX_EXTENDED_BYTES} bytes of an extended header");
+        return Err(Error::ArchiveTooLarge { limit });
+    }
+    let mut bytes = Vec::new();
+    let length = entry.read_to_end(&mut bytes).map_err(damaged)?;
+    if (length as u64) < entry.size() { Err(damaged("it is cut off")) } else { Ok(bytes) }
+}
+
+fn describe<R: Read>(entry: Entry<'_, R>, extension: Extension) -> Result<Member<'_, R>> {
+    let header = entry.header();
+    let path = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+    // Two readers that take two sizes for true see two archives.
+    if extension.size.is_some_and(|size| size != entry.size()) {
+        return Err(refused(&path, "its two headers disagree about its size"));
+    }
+    let link = extension.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
+    Ok(Member {
+        kind: header.entry_type(),
+        link: link.unwrap_or_default(),
+        mode: header.mode().map_err(damaged)?,
+        uid: extension.uid.map_or_else(|| header.uid(), Ok).map_err(damaged)?,
+        gid: extension.gid.map_or_else(|| header.gid(), Ok).map_err(damaged)?,
+        modified: match extension.modified {
+            Some(seconds) => seconds,
+            None => i64::try_from(header.mtime().map_err(damaged)?).unwrap_or(0),
+        },
+        attributes: extension.attributes,
+        size: entry.size(),
+        data: entry,
+        path,
+    })
+}
+
+impl Extension {
+    /// Records of the form `LENGTH KEY=VALUE\n`, where the length is that of the record.
+    fn add(&mut self, mut records: &[u8]) -> Result<()> {
+        while !records.is_empty() {
+            let (key, value, rest) = split_record(records).ok_or_else(|| damaged("an extended header is malformed"))?;
+            self.set(key, value)?;
+            records = rest;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) -> Result<()> {
+        let number = || {
+            let text = std::str::from_utf8(value).ok();
+            text.and_then(|text| text.parse().ok()).ok_or_else(|| damaged(format!("{key} is no number")))
+        };
+        match key {
+            "path" => self.path = Some(value.to_vec()),
+            "linkpath" => self.link = Some(value.to_vec()),
+            "uid" => self.uid = Some(number()?),
+            "gid" => self.gid = Some(number()?),
+            "size" => self.size = Some(number()?),
+            "mtime" => {
+                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
+                self.modified = seconds.map(|seconds| seconds.floor() as i64);
+            }
+            _ if key.starts_with("GNU.sparse.") => {
+                return Err(Error::unsupported("a sparse file in an archive", "write the archive without --sparse"));
+            }
+            _ => {
+                if let Some(name) = key.strip_prefix(ATTRIBUTE_RECORD) {
+                    self.attributes.push((name.to_owned(), value.to_vec()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn split_record(records: &[u8]) -> Option<(&str, &[u8], &[u8])> {
+    let space = records.iter().position(|byte| *byte == b' ')?;
+    let length: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
+    let record = records.get(space + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    Some((std::str::from_utf8(&record[..equals]).ok()?, &record[equals + 1..], &records[length..]))
+}
+
+fn until_zero(bytes: &[u8]) -> Vec<u8> {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+}
+
+/// An archive that cannot be read to its end.
+pub fn damaged(reason: impl ToString) -> Error {
+    Error::ArchiveDamaged { reason: reason.to_string() }
+}
+
+/// A member that is not unpacked, and so the archive.
+pub fn refused(path: &[u8], reason: impl ToString) -> Error {
+    let shown: String = String::from_utf8_lossy(path).chars().take(200).collect();
+    Error::ArchiveRefused { entry: shown, reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_hold_line_feeds_and_a_length_must_fit() {
+        let mut extension = Extension::default();
+        extension.add(b"12 path=a\nb\n9 uid=70\n").expect("two records");
+        assert_eq!((extension.path.as_deref(), extension.uid), (Some(&b"a\nb"[..]), Some(70)));
+        for wrong in
+            [&b"99 path=a\n"[..], b"0 a=b\n", b"3 a=b\n", b"x", b"10 path=a\nb\n", b"18446744073709551615 a=b\n"]
+        {
+            assert!(matches!(Extension::default().add(wrong), Err(Error::ArchiveDamaged { .. })), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A directory becomes an archive: a root file system, or the writable layer of an overlay with its whiteouts.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use tar::{Builder, EntryType, Header};
+
+use crate::archive::place::is_whiteout_node;
+use crate::archive::{ATTRIBUTE_RECORD, OPAQUE, OPAQUE_ATTRIBUTE, OVERLAY_ATTRIBUTES, WHITEOUT};
+use crate::error::{During, Result};
+
+/// Length of a path in a header (POSIX.1-2024, ustar).
+const NAME_BYTES: usize = 100;
+
+/// Writes everything in `root` to `output`. Devices and sockets are left out: layers have none.
+pub fn pack(root: OwnedFd, output: impl Write) -> Result<()> {
+    let mut packer = Packer { archive: Builder::new(output), links: BTreeMap::new() };
+    packer.add_directory(&root, b"")?;
+    packer.archive.finish().during("writing the archive")
+}
+
+struct Packer<W: Write> {
+    archive: Builder<W>,
+    /// Files with several names, and the first of them.
+    links: BTreeMap<(u64, u64), Vec<u8>>,
+}
+
+impl<W: Write> Packer<W> {
+    fn add_directory(&mut self, directory: &OwnedFd, path: &[u8]) -> Result<()> {
+        if is_opaque(directory) && !path.is_empty() {
+            self.write_marker(&join(path, OPAQUE))?;
+        }
+        for name in names(directory)? {
+            let path = join(path, name.to_bytes());
+            let during = || format!("reading {}", String::from_utf8_lossy(&path));
+            let stat = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                // A container that runs may remove what it made.
+                Err(Errno::NOENT) => continue,
+                result => result.during(during())?,
+            };
+            self.add(directory, &name, &path, &stat)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, parent: &OwnedFd, name: &CStr, path: &[u8], stat: &Stat) -> Result<()> {
+        let during = || format!("reading {}", String::from_utf8_lossy(path));
+        let open = |flags| {
+            rustix::fs::openat(parent, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).during(during())
+        };
+        let first = (stat.st_nlink > 1).then(|| self.links.get(&(stat.st_dev, stat.st_ino)).cloned()).flatten();
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let directory = open(OFlags::RDONLY | OFlags::DIRECTORY)?;
+                let attributes = attributes(&directory).during(during())?;
+                self.write(EntryType::Directory, &join(path, b""), b"", stat, &attributes, std::io::empty())?;
+                return self.add_directory(&directory, path);
+            }
+            FileType::RegularFile | FileType::Symlink | FileType::Fifo if first.is_some() => {
+                let first = first.unwrap_or_default();
+                return self.write(EntryType::Link, path, &first, stat, &[], std::io::empty());
+            }
+            FileType::RegularFile => {
+                // It may have been replaced by a pipe since.
+                let file = open(OFlags::RDONLY | OFlags::NONBLOCK)?;
+                let stat = rustix::fs::fstat(&file).during(during())?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                    return Ok(());
+                }
+                let attributes = attributes(&file).during(during())?;
+                let size = stat.st_size.unsigned_abs();
+                // It may grow or shrink meanwhile, and the header has said its length.
+                let data = File::from(file).chain(std::io::repeat(0)).take(size);
+                self.write(EntryType::Regular, path, b"", &stat, &attributes, data)?;
+            }
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(parent, name, Vec::new()).during(during())?;
+                self.write(EntryType::Symlink, path, target.to_bytes(), stat, &[], std::io::empty())?;
+            }
+            FileType::Fifo => self.write(EntryType::Fifo, path, b"", stat, &[], std::io::empty())?,
+            FileType::CharacterDevice if is_whiteout_node(stat) => {
+                let (above, last) = path.split_at(path.len() - name.to_bytes().len());
+                return self.write_marker(&[above, WHITEOUT, last].concat());
+            }
+            _ => return Ok(()),
+        }
+        if stat.st_nlink > 1 {
+            self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
+        }
+        Ok(())
+    }
+
+    fn write_marker(&mut self, path: &[u8]) -> Result<()> {
+        let mut header = Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(0);
+        self.append(header, EntryType::Regular, path, b"", &[], std::io::empty())
+    }
+
+    fn write(
+        &mut self,
+        kind: EntryType,
+        path: &[u8],
+        link: &[u8],
+        stat: &Stat,
+        attributes: &[(String, Vec<u8>)],
+        data: impl Read,
+    ) -> Result<()> {
+        let mut header = Header::new_ustar();
+        header.set_mode(stat.st_mode & 0o7777);
+        header.set_uid(stat.st_uid.into());
+        header.set_gid(stat.st_gid.into());
+        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+        header.set_size(if kind == EntryType::Regular { stat.st_size.unsigned_abs() } else { 0 });
+        self.append(header, kind, path, link, attributes, data)
+    }
+
+    /// What does not fit a header goes to an extended one before it (POSIX.1-2024, pax).
+    fn append(
+        &mut self,
+        mut header: Header,
+        kind: EntryType,
+        path: &[u8],
+        link: &[u8],
+        attributes: &[(String, Vec<u8>)],
+        data: impl Read,
+    ) -> Result<()> {
+        header.set_entry_type(kind);
+        let mut records: Vec<(&str, &[u8])> = Vec::new();
+        let old = header.as_old_mut();
+        for (key, value, field) in [("path", path, &mut old.name), ("linkpath", link, &mut old.linkname)] {
+            let length = value.len().min(NAME_BYTES);
+            field[..length].copy_from_slice(&value[..length]);
+            if value.len() > NAME_BYTES {
+                records.push((key, value));
+            }
+        }
+        records.extend(attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+        header.set_cksum();
+        let written = self.archive.append_pax_extensions(records).and_then(|()| self.archive.append(&header, data));
+        written.during("writing the archive")
+    }
+}
+
+/// The path of `name` in the directory at `path`; no path is the root.
+pub fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+}
+
+/// Names in a directory, sorted, so that the same directory always becomes the same archive.
+pub fn names(directory: &OwnedFd) -> Result<Vec<CString>> {
+    let read = || -> rustix::io::Result<Vec<CString>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(directory)? {
+            let name = entry?.file_name().to_owned();
+            if name.as_bytes() != b"." && name.as_bytes() != b".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    };
+    let mut names = read().during("reading a directory")?;
+    names.sort();
+    Ok(names)
+}
+
+/// Whether nothing of `directory` in lower layers is seen.
+pub fn is_opaque(directory: &OwnedFd) -> bool {
+    let mut value = [0; 2];
+    matches!(rustix::fs::fgetxattr(directory, OPAQUE_ATTRIBUTE, &mut value[..]), Ok(1) if value[0] == b'y')
+}
+
+/// The attributes that belong to a layer, named as archives name them.
+fn attributes(file: &OwnedFd) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut list = vec![0; 64 << 10];
+    let length = match rustix::fs::flistxattr(file, &mut list[..]) {
+        Err(Errno::OPNOTSUPP) => 0,
+        result => result?,
+    };
+    let names = list[..length].split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok());
+    let kept = |name: &&str| {
+        *name == "security.capability" || (name.starts_with("user.") && !name.starts_with(OVERLAY_ATTRIBUTES))
+    };
+    names
+        .filter(kept)
+        .map(|name| {
+            let mut value = vec![0; 64 << 10];
+            let length = rustix::fs::fgetxattr(file, name, &mut value[..])?;
+            value.truncate(length);
+            Ok((format!("{ATTRIBUTE_RECORD}{name}"), value))
+        })
+        .collect()
+}

@@ -1,0 +1,218 @@
+//! Where members of a layer go. Every step from the layer's root down is taken by the kernel without following a link, so
+//! that nothing lands outside, whatever the archive has put there before.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::io::{Errno, Result as SystemResult};
+
+use crate::archive::members::refused;
+use crate::archive::{OPAQUE, OPAQUE_ATTRIBUTE, WHITEOUT, WHITEOUT_META};
+use crate::error::{During, Error, Result};
+
+/// The longest path the kernel takes (PATH_MAX).
+const MAX_PATH_BYTES: usize = 4_096;
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+/// A layer's directory.
+pub struct Layer {
+    root: OwnedFd,
+    /// The directory that the last member went to; archives go through a directory's members one by one.
+    recent: Option<(Vec<u8>, OwnedFd)>,
+}
+
+/// A path of an archive that has been looked at: in parts, from the root.
+pub struct Name {
+    parts: Vec<Vec<u8>>,
+}
+
+/// What a name asks for.
+pub enum Meaning {
+    /// The root itself.
+    Root,
+    /// Something called that.
+    Member(CString),
+    /// That is not to be seen any more.
+    Whiteout(CString),
+    /// Nothing of the directory in lower layers is.
+    Opaque,
+    /// Notes of other storage drivers.
+    Note,
+}
+
+impl Name {
+    /// Takes `path` apart.
+    pub fn parse(path: &[u8]) -> Result<Self> {
+        let wrong = |reason| Err(refused(path, reason));
+        if path.len() > MAX_PATH_BYTES {
+            return wrong("its path is too long");
+        }
+        if path.first() == Some(&b'/') {
+            return wrong("its path is absolute");
+        }
+        if path.contains(&0) {
+            return wrong("its path holds a zero byte");
+        }
+        let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+        let parts: Vec<_> = parts.map(<[u8]>::to_vec).collect();
+        if parts.iter().any(|part| part == b"..") {
+            return wrong("its path leads upwards");
+        }
+        Ok(Self { parts })
+    }
+
+    /// What its last part says.
+    pub fn meaning(&self) -> Result<Meaning> {
+        let Some(last) = self.parts.last() else { return Ok(Meaning::Root) };
+        if last == OPAQUE {
+            return Ok(Meaning::Opaque);
+        }
+        if last.starts_with(WHITEOUT_META) {
+            return Ok(Meaning::Note);
+        }
+        match last.strip_prefix(WHITEOUT) {
+            Some(b"" | b"." | b"..") => Err(refused(last, "it hides nothing that has a name")),
+            Some(hidden) => Ok(Meaning::Whiteout(c_string(hidden))),
+            None => Ok(Meaning::Member(c_string(last))),
+        }
+    }
+
+    fn parent(&self) -> Vec<u8> {
+        self.parts[..self.parts.len().saturating_sub(1)].join(&b'/')
+    }
+
+    /// The path as it is, from the root.
+    pub fn path(&self) -> Vec<u8> {
+        self.parts.join(&b'/')
+    }
+
+    /// Whether it is in the root of the layer.
+    pub fn is_topmost(&self) -> bool {
+        self.parts.len() <= 1
+    }
+}
+
+/// No part of a [`Name`] holds a zero byte.
+fn c_string(bytes: &[u8]) -> CString {
+    CString::new(bytes).unwrap_or_default()
+}
+
+impl Layer {
+    /// The layer that goes to `root`.
+    pub fn new(root: OwnedFd) -> Self {
+        Self { root, recent: None }
+    }
+
+    /// The layer's root.
+    pub fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// The directory that `name` is in, made where it is missing.
+    pub fn parent(&mut self, name: &Name) -> Result<&OwnedFd> {
+        let path = name.parent();
+        let known = self.recent.take().filter(|(recent, _)| *recent == path);
+        let directory = match known {
+            Some((_, directory)) => directory,
+            None => self.directory(&name.parts[..name.parts.len().saturating_sub(1)])?,
+        };
+        Ok(&self.recent.insert((path, directory)).1)
+    }
+
+    fn directory(&self, parts: &[Vec<u8>]) -> Result<OwnedFd> {
+        let path = parts.join(&b'/');
+        match self.open(&path) {
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            result => return result.map_err(|errno| misplaced(&path, errno)),
+        }
+        let Some((last, above)) = parts.split_last() else { return self.open(b"").during("opening the layer") };
+        let above = self.directory(above)?;
+        make_directory(&above, &c_string(last)).map_err(|errno| misplaced(&path, errno))?;
+        self.open(&path).map_err(|errno| misplaced(&path, errno))
+    }
+
+    fn open(&self, path: &[u8]) -> SystemResult<OwnedFd> {
+        let path = if path.is_empty() { b"." } else { path };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH)
+    }
+
+    /// The directory that a hard link's target is in, and its name there.
+    pub fn target(&self, link: &[u8]) -> Result<(OwnedFd, CString)> {
+        let name = Name::parse(link)?;
+        let Some(last) = name.parts.last() else { return Err(refused(link, "it is a hard link to the root")) };
+        let parent = name.parent();
+        let directory = self.open(&parent).map_err(|errno| match errno {
+            Errno::NOENT => refused(link, "it is the target of a hard link, and not in this layer"),
+            errno => misplaced(link, errno),
+        })?;
+        Ok((directory, c_string(last)))
+    }
+}
+
+/// Why something cannot be put below `path`.
+fn misplaced(path: &[u8], errno: Errno) -> Error {
+    match errno {
+        Errno::LOOP | Errno::XDEV => refused(path, "it is a symbolic link, and members are to lie below it"),
+        Errno::NOTDIR | Errno::EXIST => refused(path, "it is no directory, and members are to lie below it"),
+        Errno::NAMETOOLONG => refused(path, "a name is too long"),
+        errno => {
+            Error::System { operation: format!("making {}", String::from_utf8_lossy(path)), reason: errno.to_string() }
+        }
+    }
+}
+
+/// Makes a directory. One that replaces what was hidden is no continuation of what lies below.
+pub fn make_directory(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
+    let mode = Mode::from_raw_mode(0o755);
+    match rustix::fs::mkdirat(parent, name, mode) {
+        Err(Errno::EXIST) if is_whiteout(parent, name) => {
+            rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
+            rustix::fs::mkdirat(parent, name, mode)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            make_opaque(&rustix::fs::openat(parent, name, flags, Mode::empty())?)
+        }
+        Err(Errno::EXIST) if kind_of(parent, name) == Some(FileType::Directory) => Ok(()),
+        result => result,
+    }
+}
+
+/// Hides `name` of lower layers. What this layer has of that name stays: a directory, as a new one.
+pub fn hide(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
+    match rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        Err(Errno::EXIST) if kind_of(parent, name) == Some(FileType::Directory) => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            make_opaque(&rustix::fs::openat(parent, name, flags, Mode::empty())?)
+        }
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
+    }
+}
+
+/// Marks a directory whose likes in lower layers are not seen.
+pub fn make_opaque(directory: &OwnedFd) -> SystemResult<()> {
+    rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
+}
+
+/// Makes way for a member where only a whiteout stands.
+pub fn clear_whiteout(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
+    if is_whiteout(parent, name) { rustix::fs::unlinkat(parent, name, AtFlags::empty()) } else { Ok(()) }
+}
+
+fn is_whiteout(parent: &OwnedFd, name: &CStr) -> bool {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| is_whiteout_node(&stat))
+}
+
+/// overlayfs.rst: a character device with the number 0/0.
+pub fn is_whiteout_node(stat: &rustix::fs::Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+fn kind_of(parent: &OwnedFd, name: &CStr) -> Option<FileType> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(FileType::from_raw_mode(stat.st_mode))
+}

@@ -1,0 +1,125 @@
+//! Work on a store of images that Node cannot do itself, each piece by a process of its own: it takes rights over files
+//! whose modes shut their owner out, marks and numbers that only system calls set, and locks that end with their holder.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
+use rustix::process::Signal;
+use serde::Deserialize;
+
+use crate::archive::{diff, pack, unpack};
+use crate::channel::{Channel, Report};
+use crate::error::{During, Result};
+use crate::init;
+use crate::launch::{Launched, Streams};
+use crate::namespaces;
+use crate::serve::Failure;
+use crate::spec::{IdMapping, NamespaceKind};
+use crate::sys::{self, Cloned};
+
+/// What is to be done.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Work {
+    /// Unpacks the archive on its input to an empty directory, and writes what came of it as JSON.
+    Unpack { directory: PathBuf, limits: unpack::Limits },
+    /// Writes a directory as an archive to a new file.
+    Pack { directory: PathBuf, file: PathBuf },
+    /// Compares the writable layer in a directory with the layers below it, and writes the changes as JSON.
+    Diff { directory: PathBuf, lowers: Vec<PathBuf> },
+    /// Removes a directory and all that is in it.
+    Remove { directory: PathBuf },
+    /// Locks a file, says so by a byte, and holds it until its input ends.
+    Lock { file: PathBuf, shared: bool },
+}
+
+/// A process that does `work` once it is let go on. Its output is the result; an error is JSON on its standard error.
+pub fn launch(work: Work, uids: &[IdMapping], gids: &[IdMapping], streams: Streams) -> Result<Launched> {
+    // Who is not root is root over the own files in a user namespace, that of the containers.
+    let needs_rights = !rustix::process::geteuid().is_root() && !matches!(work, Work::Lock { .. });
+    let flags = if needs_rights { NamespaceKind::User.flag() } else { 0 };
+    let owners = if needs_rights && uids.len() < 2 { unpack::Owners::Root } else { unpack::Owners::Kept };
+    let (ours, theirs) = Channel::pair()?;
+    let cloned = sys::clone3(flags, None).map_err(|errno| namespaces::refused(flags, errno))?;
+    let Some(Cloned { pid, pidfd }) = cloned else {
+        drop(ours);
+        run(&work, owners, streams, &theirs)
+    };
+    drop(theirs);
+    let launched = Launched::new(pid, pidfd, ours);
+    if flags != 0 {
+        namespaces::map_ids(pid, uids, gids).inspect_err(|_| launched.abandon())?;
+    }
+    Ok(launched)
+}
+
+fn run(work: &Work, owners: unpack::Owners, streams: Streams, channel: &Channel) -> ! {
+    let prepare = || {
+        channel.wait()?;
+        rustix::process::setsid().during("beginning a session")?;
+        sys::reset_signals();
+        if let Streams::Given(streams) = &streams {
+            init::take_streams(streams)?;
+        }
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
+        channel.send(&Report::Ready)?;
+        // The runtime's ends of pipes are among what was inherited: with one of them open here, an end would never come.
+        sys::close_from(3).during("closing descriptors")
+    };
+    if let Err(error) = prepare() {
+        drop(channel.send(&Report::Failed(error)));
+        std::process::exit(1);
+    }
+    rustix::process::umask(Mode::empty());
+    let done = carry_out(work, owners);
+    if let Err(error) = &done {
+        let failure = serde_json::to_vec(&Failure::from(error.clone())).unwrap_or_default();
+        drop(std::io::stderr().write_all(&failure));
+    }
+    std::process::exit(i32::from(done.is_err()))
+}
+
+fn carry_out(work: &Work, owners: unpack::Owners) -> Result<()> {
+    match work {
+        Work::Unpack { directory, limits } => {
+            let input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
+            let unpacked = unpack::unpack(input, open(directory)?, *limits, owners)?;
+            let text = serde_json::to_vec(&unpacked).unwrap_or_default();
+            std::io::stdout().write_all(&text).during("telling what was unpacked")
+        }
+        Work::Pack { directory, file } => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let archive = rustix::fs::openat(CWD, file, flags, Mode::from_raw_mode(0o600))
+                .during(format!("making {}", file.display()))?;
+            let mut output = BufWriter::with_capacity(1 << 16, File::from(archive));
+            pack::pack(open(directory)?, &mut output)?;
+            output.flush().during("writing the archive")
+        }
+        Work::Diff { directory, lowers } => {
+            let lowers = lowers.iter().map(|lower| open(lower)).collect::<Result<Vec<_>>>()?;
+            let changes = diff::diff(&open(directory)?, &lowers)?;
+            let text = serde_json::to_vec(&changes).unwrap_or_default();
+            std::io::stdout().write_all(&text).during("telling the changes")
+        }
+        Work::Remove { directory } => match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.during(format!("removing {}", directory.display())),
+        },
+        Work::Lock { file, shared } => {
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+            let during = || format!("locking {}", file.display());
+            let lock = rustix::fs::openat(CWD, file, flags, Mode::from_raw_mode(0o600)).during(during())?;
+            let kind = if *shared { FlockOperation::LockShared } else { FlockOperation::LockExclusive };
+            rustix::fs::flock(&lock, kind).during(during())?;
+            std::io::stdout().write_all(b"\n").and_then(|()| std::io::stdout().flush()).during(during())?;
+            std::io::stdin().lock().read_to_end(&mut Vec::new()).during(during()).map(drop)
+        }
+    }
+}
+
+fn open(directory: &Path) -> Result<std::os::fd::OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, directory, flags, Mode::empty()).during(format!("opening {}", directory.display()))
+}

@@ -1,0 +1,40 @@
+/** The commands about containers and their images. */
+
+import type { Command } from "commander";
+import { execCommand } from "./exec.js";
+import { commitCommand, diffCommand, historyCommand, inspectCommand, statsCommand } from "./inspect.js";
+import { killCommand, pauseCommand, resumeCommand, rmCommand, stopCommand, waitCommand } from "./lifecycle.js";
+import { logsCommand } from "./logs.js";
+import { makeCommand } from "./make.js";
+import { psCommand } from "./ps.js";
+import { pullCommand, pushCommand } from "./pull.js";
+import { runCommand } from "./run.js";
+import { loadCommand, rmiCommand, saveCommand, tagCommand } from "./save.js";
+
+/** All of them; `report` gets the exit status. */
+export function containerCommands(report: (status: number) => void): Command[] {
+  return [
+    runCommand(report),
+    execCommand(report),
+    psCommand(),
+    logsCommand(),
+    stopCommand(),
+    killCommand(),
+    pauseCommand(),
+    resumeCommand(),
+    waitCommand(),
+    rmCommand(),
+    inspectCommand(),
+    statsCommand(),
+    diffCommand(),
+    commitCommand(),
+    historyCommand(),
+    pullCommand(),
+    pushCommand(),
+    saveCommand(),
+    loadCommand(),
+    tagCommand(),
+    makeCommand(),
+    rmiCommand(),
+  ];
+}

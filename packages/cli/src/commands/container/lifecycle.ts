@@ -1,0 +1,94 @@
+/** `terrarium stop`, `kill`, `pause`, `resume`, `wait` and `rm`: what is done to containers, one after another. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { MachineError } from "@terrarium/machine";
+import { signalNumber } from "@terrarium/machine/guest-kit";
+import { Command } from "commander";
+import { ask, pidOf } from "../../containers/client.js";
+import { endOf, findRecord, removeRecord, type ContainerRecord } from "../../containers/place.js";
+
+const LOOK_MS = 50;
+
+function each(
+  name: string,
+  description: string,
+  work: (record: ContainerRecord, flags: Flags) => Promise<void>,
+): Command {
+  return new Command(name)
+    .description(description)
+    .argument("<container...>")
+    .action(async (names: string[], flags: Flags) => {
+      for (const one of names) {
+        const record = await findRecord(one);
+        await work(record, flags);
+        if (name !== "wait") process.stdout.write(`${one}\n`);
+      }
+    });
+}
+
+interface Flags {
+  readonly time?: string;
+  readonly signal?: string;
+  readonly force?: true;
+}
+
+/** Asks it to end, and kills it when it has not. */
+export function stopCommand(): Command {
+  return each("stop", "ask containers to end, then kill them", async (record, { time = "10" }) => {
+    if ((await pidOf(record)) === undefined) return;
+    await ask(record, { type: "stop", seconds: Number(time) });
+    await untilEnded(record);
+  }).option("-t, --time <seconds>", "how long they have", "10");
+}
+
+/** Sends a signal. */
+export function killCommand(): Command {
+  return each("kill", "send containers a signal", async (record, { signal = "SIGKILL" }) => {
+    await ask(record, { type: "kill", signal });
+  }).option("-s, --signal <name>", "which one", "SIGKILL");
+}
+
+/** Makes it stand still. */
+export function pauseCommand(): Command {
+  return each("pause", "make containers stand still", async (record) => {
+    await ask(record, { type: "pause" });
+  });
+}
+
+/** Lets it go on. */
+export function resumeCommand(): Command {
+  return each("resume", "let containers go on", async (record) => {
+    await ask(record, { type: "resume" });
+  }).alias("unpause");
+}
+
+/** Waits for its end, and prints its status. */
+export function waitCommand(): Command {
+  return each("wait", "wait for containers to end, and print their exit status", async (record) => {
+    await untilEnded(record);
+    const end = await endOf(record.id);
+    const status = end?.exitCode ?? 128 + (signalNumber(end?.signal ?? "SIGKILL") ?? 0);
+    process.stdout.write(`${String(status)}\n`);
+  });
+}
+
+/** Removes it. */
+export function rmCommand(): Command {
+  return each("rm", "remove containers that have ended", async (record, { force }) => {
+    if ((await pidOf(record)) !== undefined) {
+      if (force !== true) {
+        const details = { id: record.name, status: "running", wanted: "ended" };
+        const message = `The container ${record.name} runs: stop it, or remove it with --force.`;
+        throw new MachineError("CONTAINER_STATUS", message, details);
+      }
+      await ask(record, { type: "kill", signal: "SIGKILL" });
+      await untilEnded(record);
+    }
+    await removeRecord(record);
+  }).option("-f, --force", "kill those that run");
+}
+
+/** Until the holder has noted the end and gone. */
+async function untilEnded(record: ContainerRecord): Promise<void> {
+  while ((await pidOf(record)) !== undefined) await sleep(LOOK_MS);
+}

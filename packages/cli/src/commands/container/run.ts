@@ -1,0 +1,94 @@
+/** `terrarium run`: a command in a container of an image. */
+
+import { hasRegistry, type Images } from "@terrarium/container";
+import { MachineError } from "@terrarium/machine";
+import { Command, Option } from "commander";
+import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
+import { detach } from "../../containers/detach.js";
+import { Holder } from "../../containers/holder.js";
+import { createRecord, exactly, openImages } from "../../containers/place.js";
+import { containerOptions, repeated, type RunFlags } from "./options.js";
+import { pullShown } from "./pull.js";
+
+/** The command; `report` gets the exit status. */
+export function runCommand(report: (status: number) => void): Command {
+  return (
+    new Command("run")
+      .description("run a command in a container of an image")
+      .argument("<image>", "name of an image; one with a registry is fetched where it is not here")
+      .argument("[command...]", "program and arguments; the image's own where absent")
+      .option("-i, --interactive", "pass this input on")
+      .option("-t, --tty", "give it a terminal")
+      .option("-d, --detach", "leave it running and print its id")
+      .option("--rm", "remove it when it ends")
+      .option("--name <name>", "what it is called")
+      .option("-v, --volume <host:container>", "a directory of the host, or a named volume; may be repeated", repeated)
+      .option("-e, --env <name=value>", "an environment variable; may be repeated", repeated)
+      .option("-w, --workdir <path>", "directory it runs in")
+      .option("-u, --user <name:group>", "whose it is, by names or numbers")
+      .option("-h, --hostname <name>", "name of the host it sees")
+      .option("-m, --memory <size>", "the most memory, such as 512m")
+      .option("--cpus <number>", "how many processors' time, such as 0.5")
+      .option("--pids-limit <number>", "the most processes")
+      .option("--network <kind>", "its network: none, host, bridge or user")
+      .option("-p, --publish <host:container>", "a port of this machine that leads in; may be repeated", repeated)
+      .option("--read-only", "refuse writing to its root")
+      .option("--entrypoint <program>", "what stands before the command")
+      .option("--stop-signal <name>", "what asks it to end")
+      .option("--platform <os/architecture>", "which of several images to fetch")
+      .addOption(
+        new Option("--isolation <kind>", "what keeps it apart").choices(["container", "machine"]).default("container"),
+      )
+      .helpOption("--help", "show what there is")
+      // What stands behind the image is the command's, options too.
+      .passThroughOptions()
+      .action(async (image: string, command: string[], flags: RunFlags) => {
+        report(await run(image, command, flags));
+      })
+  );
+}
+
+async function run(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
+  if (flags.isolation === "machine") {
+    const details = { feature: "an image as a machine", mend: "run it with --isolation container" };
+    throw new MachineError("UNSUPPORTED", `${details.feature} is not supported: ${details.mend}.`, details);
+  }
+  if (flags.detach !== true) checkTerminal(flags);
+  const reference = await ensureImage(await openImages(), image, flags);
+  const options = await containerOptions(flags, command);
+  const wanted = { image, reference, options, removeAtEnd: flags.rm === true };
+  const record = await createRecord(wanted, flags.name);
+  if (flags.detach === true) {
+    await detach(record);
+    process.stdout.write(`${record.id}\n`);
+    return 0;
+  }
+  return await attach(async () => sessionOf(await Holder.start(record, show)), flags);
+}
+
+function sessionOf({ container, ended }: Holder): Session {
+  return {
+    ended,
+    write: (bytes) => void container.console.write(bytes).catch(() => undefined),
+    closeInput: () => {
+      container.closeInput();
+    },
+    resize: (columns, rows) => {
+      container.resize(columns, rows);
+    },
+    kill: (signal) => {
+      container.kill(signal);
+    },
+  };
+}
+
+/** The image by what it is, whatever its name comes to mean; fetched where it is not here and says from where. */
+async function ensureImage(images: Images, name: string, { platform }: RunFlags): Promise<string> {
+  const options = platform === undefined ? {} : { platform };
+  const found = await images.inspect(name).catch(async (error: unknown) => {
+    const isUnknown = error instanceof MachineError && error.code === "IMAGE_UNKNOWN";
+    if (!isUnknown || !hasRegistry(name)) throw error;
+    return await pullShown(images, name, options);
+  });
+  return exactly(found);
+}

@@ -1,0 +1,109 @@
+/** Asking whoever holds a container that runs. */
+
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { ExecOptions, Output, Port } from "@terrarium/container";
+import { MachineError } from "@terrarium/machine";
+import type { Session } from "./attach.js";
+import { socketOf, type ContainerRecord } from "./place.js";
+import { messages, send, type Answer, type Request } from "./wire.js";
+
+/** A connection to the holder; undefined where the container does not run. */
+async function reach({ id }: ContainerRecord): Promise<Socket | undefined> {
+  const socket = connect(socketOf(id));
+  try {
+    await once(socket, "connect");
+  } catch {
+    return undefined;
+  }
+  socket.on("error", () => undefined);
+  return socket;
+}
+
+async function need(record: ContainerRecord): Promise<Socket> {
+  const socket = await reach(record);
+  if (socket !== undefined) return socket;
+  const details = { id: record.name, status: "not running", wanted: "running" };
+  throw new MachineError("CONTAINER_STATUS", `The container ${record.name} does not run.`, details);
+}
+
+/** What a container that runs tells of itself. */
+export interface Life {
+  /** Number of its first process. */
+  readonly pid: number;
+  /** Its address on a network of its own. */
+  readonly address: string | null;
+  readonly ports: readonly Required<Port>[];
+}
+
+/** What a container tells of itself; undefined where it does not run. */
+export async function lifeOf(record: ContainerRecord): Promise<Life | undefined> {
+  const socket = await reach(record);
+  return socket === undefined ? undefined : ((await exchange(socket, { type: "ping" })) as Life | undefined);
+}
+
+/** Whether a container runs, and the number of its first process. */
+export async function pidOf(record: ContainerRecord): Promise<number | undefined> {
+  return (await lifeOf(record))?.pid;
+}
+
+/**
+ * Has something done to a container that runs; resolves with what is said.
+ * @throws MachineError `CONTAINER_STATUS`, and what the holder reports
+ */
+export async function ask(record: ContainerRecord, request: Request): Promise<unknown> {
+  return await exchange(await need(record), request);
+}
+
+async function exchange(socket: Socket, request: Request): Promise<unknown> {
+  send(socket, request);
+  for await (const answer of messages<Answer>(socket)) {
+    socket.end();
+    if ("error" in answer) throw asError(answer);
+    if ("done" in answer) return answer.done;
+  }
+  return undefined;
+}
+
+function asError({ error }: Extract<Answer, { error: unknown }>): MachineError {
+  return new MachineError(error.code, error.message, error.details);
+}
+
+/** Starts another process in a container that runs. */
+export async function exec(
+  record: ContainerRecord,
+  command: readonly string[],
+  options: ExecOptions,
+  onOutput: (output: Output) => void,
+): Promise<Session> {
+  const socket = await need(record);
+  send(socket, { type: "exec", command, options });
+  const ended = (async () => {
+    for await (const answer of messages<Answer>(socket)) {
+      if ("output" in answer) {
+        onOutput({ stream: answer.output, bytes: Buffer.from(answer.bytes, "base64") });
+      } else if ("exit" in answer) {
+        socket.end();
+        return answer.exit;
+      } else if ("error" in answer) {
+        throw asError(answer);
+      }
+    }
+    return { exitCode: null, signal: "SIGKILL" };
+  })();
+  return {
+    ended,
+    write: (bytes) => {
+      send(socket, { input: Buffer.from(bytes).toString("base64") });
+    },
+    closeInput: () => {
+      send(socket, { end: true });
+    },
+    resize: (columns, rows) => {
+      send(socket, { size: [columns, rows] });
+    },
+    kill: (signal) => {
+      send(socket, { signal });
+    },
+  };
+}

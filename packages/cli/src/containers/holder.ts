@@ -1,0 +1,151 @@
+/**
+ * Who holds a container: the process of `run`, or one left behind for it by `run --detach`. It boots it, keeps its log,
+ * and answers at a socket in the container's directory. It ends with the container, and the container with it.
+ */
+
+import { rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import { boot, oci, type Container, type Output } from "@terrarium/container";
+import { MachineError } from "@terrarium/machine";
+import { Log } from "./log.js";
+import {
+  directoryOf,
+  layerOf,
+  noteEnd,
+  removeRecord,
+  socketOf,
+  storeDirectory,
+  type Ended,
+  type ContainerRecord,
+} from "./place.js";
+import { messages, send, type Message, type Request } from "./wire.js";
+
+/** A container and what is around it. */
+export class Holder {
+  readonly container: Container;
+  /** Resolves when it has ended and all is written and closed. */
+  readonly ended: Promise<Ended>;
+  readonly #server: Server;
+  readonly #log: Log;
+
+  private constructor(record: ContainerRecord, container: Container, server: Server, log: Log) {
+    this.container = container;
+    this.#server = server;
+    this.#log = log;
+    const killed = { exitCode: null, signal: "SIGKILL" };
+    this.ended = container.ended.catch(() => killed).then((end) => this.#finish(record, end));
+  }
+
+  /** Boots the container of `record`; `onOutput` gets what it writes. Where that fails, nothing of it stays. */
+  static async start(record: ContainerRecord, onOutput: (output: Output) => void = () => undefined): Promise<Holder> {
+    try {
+      const log = new Log(directoryOf(record.id));
+      const container = await boot(oci(record.reference, { store: storeDirectory() }), {
+        writes: { layer: layerOf(record.id) },
+        ...record.options,
+      });
+      container.onOutput((output) => {
+        log.add(output);
+        onOutput(output);
+      });
+      const server = createServer((socket) => {
+        socket.on("error", () => undefined);
+        void serve(container, socket);
+      });
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(socketOf(record.id), resolve);
+      });
+      return new Holder(record, container, server, log);
+    } catch (error) {
+      await removeRecord(record);
+      throw error;
+    }
+  }
+
+  async #finish(record: ContainerRecord, { exitCode, signal }: Omit<Ended, "at">): Promise<Ended> {
+    const ended = { exitCode, signal, at: new Date().toISOString() };
+    await this.#log.end();
+    await noteEnd(record.id, ended);
+    this.#server.close();
+    await rm(socketOf(record.id), { force: true });
+    if (record.removeAtEnd) await removeRecord(record);
+    return ended;
+  }
+}
+
+async function serve(container: Container, socket: Socket): Promise<void> {
+  const incoming = messages<Request | Message>(socket);
+  try {
+    const first = await incoming.next();
+    if (first.done !== true) await obey(container, first.value as Request, incoming, socket);
+  } catch (error) {
+    send(socket, { error: asData(error) });
+  }
+  socket.end();
+}
+
+async function obey(
+  container: Container,
+  request: Request,
+  incoming: AsyncGenerator<Request | Message, void>,
+  socket: Socket,
+): Promise<void> {
+  switch (request.type) {
+    case "exec":
+      await exec(container, request, incoming, socket);
+      return;
+    case "kill":
+      container.kill(request.signal);
+      break;
+    case "stop":
+      await container.stop({ grace: `${request.seconds}s` });
+      break;
+    case "pause":
+      await container.pause();
+      break;
+    case "resume":
+      await container.resume();
+      break;
+    case "stats":
+      send(socket, { done: await container.stats() });
+      return;
+    case "ping":
+      send(socket, { done: { pid: container.pid, address: container.address ?? null, ports: container.ports } });
+      return;
+  }
+  send(socket, { done: null });
+}
+
+async function exec(
+  container: Container,
+  { command, options }: Extract<Request, { type: "exec" }>,
+  incoming: AsyncGenerator<Request | Message, void>,
+  socket: Socket,
+): Promise<void> {
+  const process = await container.exec(command, options, ({ stream, bytes }) => {
+    send(socket, { output: stream, bytes: Buffer.from(bytes).toString("base64") });
+  });
+  const listen = async (): Promise<void> => {
+    for await (const message of incoming) {
+      if ("input" in message) await process.write(Buffer.from(message.input, "base64"));
+      else if ("end" in message) process.closeInput();
+      else if ("size" in message) process.resize(...message.size);
+      else if ("signal" in message && typeof message.signal === "number") process.kill(message.signal);
+    }
+    // Who asked for it has gone.
+    process.kill(9);
+  };
+  void listen().catch(() => undefined);
+  const { exitCode, signal } = await process.ended;
+  send(socket, { exit: { exitCode, signal } });
+}
+
+function asData(error: unknown): Pick<MachineError, "code" | "message" | "details"> {
+  if (error instanceof MachineError) {
+    const { code, message, details } = error as MachineError;
+    return { code, message, details };
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return { code: "INTERNAL", message: reason, details: { reason } };
+}

@@ -1,0 +1,128 @@
+/** Where containers of the command line leave their traces: a directory each, beside the images. */
+
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { defaultStore, Images, type ContainerOptions, type ImageSummary } from "@terrarium/container";
+import { MachineError } from "@terrarium/machine";
+
+/** A container as it was asked for; how it goes is in its state. */
+export interface ContainerRecord {
+  readonly id: string;
+  readonly name: string;
+  /** What the user called the image. */
+  readonly image: string;
+  /** The very image, whatever its name means later. */
+  readonly reference: string;
+  readonly created: string;
+  readonly options: ContainerOptions;
+  /** Whether all of it goes when it ends. */
+  readonly removeAtEnd: boolean;
+}
+
+/** What became of it. */
+export interface Ended {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly at: string;
+}
+
+/** Store of images and containers; `TERRARIUM_STORE` names another one. */
+export function storeDirectory(): string {
+  return process.env["TERRARIUM_STORE"] ?? defaultStore();
+}
+
+/** A name that stays with this very image. */
+export function exactly({ name, digest }: ImageSummary): string {
+  return name.includes("@") ? name : `${name.slice(0, name.lastIndexOf(":"))}@${digest}`;
+}
+
+/** The images. */
+export async function openImages(): Promise<Images> {
+  return await Images.open(storeDirectory());
+}
+
+/** The directory of a container. */
+export function directoryOf(id: string): string {
+  return join(storeDirectory(), "containers", id);
+}
+
+/** Where what a container writes is kept. */
+export function layerOf(id: string): string {
+  return join(directoryOf(id), "layer");
+}
+
+/** Where who holds a running container listens. */
+export function socketOf(id: string): string {
+  return join(directoryOf(id), "socket");
+}
+
+/** Makes the directory of a new container. No two have one name. */
+export async function createRecord(
+  wanted: Omit<ContainerRecord, "id" | "name" | "created">,
+  name?: string,
+): Promise<ContainerRecord> {
+  const id = randomBytes(6).toString("hex");
+  const record: ContainerRecord = { id, name: name ?? id, created: new Date().toISOString(), ...wanted };
+  if (!/^[a-zA-Z0-9][\w.-]{0,127}$/.test(record.name)) {
+    const details = { option: "name", value: record.name, expected: "up to 128 letters, digits, . _ and -" };
+    throw new MachineError("OPTION_INVALID", `The option name must be ${details.expected}.`, details);
+  }
+  await mkdir(directoryOf(id), { recursive: true, mode: 0o700 });
+  await mkdir(join(storeDirectory(), "names"), { recursive: true });
+  try {
+    await writeFile(join(storeDirectory(), "names", record.name), id, { flag: "wx" });
+  } catch (error) {
+    await rm(directoryOf(id), { recursive: true });
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const message = `There is a container ${record.name} already: remove it, or choose another name.`;
+    throw new MachineError("CONTAINER_EXISTS", message, { id: record.name });
+  }
+  await writeFile(join(directoryOf(id), "container.json"), JSON.stringify(record));
+  return record;
+}
+
+/** All containers, oldest first. */
+export async function records(): Promise<ContainerRecord[]> {
+  const ids = await readdir(join(storeDirectory(), "containers")).catch(() => []);
+  const read = ids.map(async (id) => {
+    // One that is being made or removed has none.
+    const text = await readFile(join(directoryOf(id), "container.json"), "utf8").catch(() => undefined);
+    return text === undefined ? [] : [JSON.parse(text) as ContainerRecord];
+  });
+  return (await Promise.all(read)).flat().toSorted((a, b) => a.created.localeCompare(b.created));
+}
+
+/**
+ * The container called that, or whose id begins like that.
+ * @throws MachineError `CONTAINER_UNKNOWN`
+ */
+export async function findRecord(name: string): Promise<ContainerRecord> {
+  const all = await records();
+  const byId = all.filter(({ id }) => name.length >= 3 && id.startsWith(name));
+  const found = all.find((record) => record.name === name) ?? (byId.length === 1 ? byId[0] : undefined);
+  if (found !== undefined) return found;
+  throw new MachineError("CONTAINER_UNKNOWN", `There is no container ${name}.`, { id: name });
+}
+
+/** Notes how a container has ended. */
+export async function noteEnd(id: string, ended: Ended): Promise<void> {
+  const file = join(directoryOf(id), "ended.json");
+  await writeFile(`${file}.new`, JSON.stringify(ended));
+  await rename(`${file}.new`, file);
+}
+
+/** How a container has ended; undefined where nobody noted it. */
+export async function endOf(id: string): Promise<Ended | undefined> {
+  const text = await readFile(join(directoryOf(id), "ended.json"), "utf8").catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as Ended);
+}
+
+/** Removes all that is left of a container. */
+export async function removeRecord({ id, name }: ContainerRecord): Promise<void> {
+  const images = await openImages();
+  // What it wrote may be closed to its own owner.
+  await images.removeLayer(layerOf(id));
+  await rm(join(storeDirectory(), "names", name), { force: true });
+  await rm(directoryOf(id), { recursive: true, force: true });
+}

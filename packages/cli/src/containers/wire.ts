@@ -1,0 +1,39 @@
+/** What is said over the socket of a container that runs: one line of JSON a message, bytes in base64. */
+
+import type { Socket } from "node:net";
+import { createInterface } from "node:readline";
+import type { ExecOptions } from "@terrarium/container";
+import type { ErrorCode, ErrorDetails } from "@terrarium/machine";
+
+/** The first line: what is asked of the holder. */
+export type Request =
+  | { readonly type: "exec"; readonly command: readonly string[]; readonly options: ExecOptions }
+  | { readonly type: "kill"; readonly signal: string }
+  | { readonly type: "stop"; readonly seconds: number }
+  | { readonly type: "pause" | "resume" | "stats" | "ping" };
+
+/** More lines, to a process. */
+export type Message =
+  | { readonly input: string }
+  | { readonly end: true }
+  | { readonly signal: number }
+  | { readonly size: readonly [number, number] };
+
+/** What comes back. */
+export type Answer =
+  | { readonly output: "stdout" | "stderr"; readonly bytes: string }
+  | { readonly exit: { readonly exitCode: number | null; readonly signal: string | null } }
+  | { readonly done: unknown }
+  | {
+      readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: ErrorDetails[ErrorCode] };
+    };
+
+/** Sends one message. */
+export function send(socket: Socket, message: Request | Message | Answer): void {
+  if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+}
+
+/** The messages that come, until the other end is closed. */
+export async function* messages<T>(socket: Socket): AsyncGenerator<T, void> {
+  for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) yield JSON.parse(line) as T;
+}
