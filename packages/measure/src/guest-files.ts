@@ -1,6 +1,6 @@
 /** Puts files beside those that an image has. */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { packCpio, type Entry } from "@terrarium/images/cpio";
@@ -20,7 +20,10 @@ export async function withFiles(image: Image, files: readonly Entry[], name: str
   const initrd = await initrdOf(image);
   // Each archive starts at a multiple of four (Documentation/driver-api/early-userspace/buffer-format.rst).
   const path = join(CACHE, name);
-  await writeFile(path, Buffer.concat([initrd, Buffer.alloc(-initrd.length & 3), packCpio(files)]));
+  // Another guest may be about to read it.
+  const unfinished = `${path}-${process.pid}`;
+  await writeFile(unfinished, Buffer.concat([initrd, Buffer.alloc(-initrd.length & 3), packCpio(files)]));
+  await rename(unfinished, path);
   return { ...image, initrd: pathToFileURL(path).href };
 }
 

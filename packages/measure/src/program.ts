@@ -1,7 +1,7 @@
 /** The one program that is measured everywhere, and how programs are built. */
 
 import { execFile } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -38,10 +38,12 @@ export async function buildProgram(
 ): Promise<string> {
   const run = promisify(execFile);
   const program = `${CACHE}${name}`;
+  // Others may be running it, or building it too.
+  const unfinished = `${program}-${process.pid}`;
   await mkdir(dirname(program), { recursive: true });
   const compile = (): Promise<unknown> =>
     run("rustc", [
-      ...["--edition", "2024", "--target", target, "--crate-type", "bin", "-o", program],
+      ...["--edition", "2024", "--target", target, "--crate-type", "bin", "-o", unfinished],
       ...["-Copt-level=3", "-Cpanic=abort", "-Crelocation-model=static", ...options],
       source,
     ]);
@@ -52,5 +54,6 @@ export async function buildProgram(
     await run("rustup", ["target", "add", target]);
     await compile();
   }
+  await rename(unfinished, program);
   return program;
 }
