@@ -198,7 +198,9 @@ fn a_container_whose_runtime_is_killed_can_be_deleted() {
         bundle.write("sleep 1000");
         let mut running = bundle.prepare(&["run", "box"]).spawn().expect("the runtime");
         for _ in 0..500 {
-            if bundle.command(&["state", "box"]).code == 0 {
+            // Before that it waits for the runtime, and ends with it.
+            let state = bundle.command(&["state", "box"]);
+            if state.code == 0 && state.stdout.contains("\"running\"") {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
