@@ -1,7 +1,7 @@
 /** What every benchmark is. */
 
+import type { Measurement } from "@terrarium/measure";
 import type { Contender } from "./contenders/contender.js";
-import type { Measurement } from "./measurement.js";
 
 /** What the caller chose. */
 export interface Settings {
@@ -31,19 +31,4 @@ export interface Benchmark {
   run(settings: Settings): Promise<readonly Measurement[]>;
   /** Shows the measurements to people, where a plain table does not say enough. */
   report?(measurements: readonly Measurement[]): string;
-}
-
-/** Samples collected under a name each. */
-export class Series {
-  readonly #samples = new Map<string, number[]>();
-
-  add(name: string, sample: number): void {
-    const samples = this.#samples.get(name) ?? [];
-    samples.push(sample);
-    this.#samples.set(name, samples);
-  }
-
-  get(name: string): readonly number[] {
-    return this.#samples.get(name) ?? [];
-  }
 }

@@ -1,8 +1,8 @@
 /** How long a stock kernel takes from power-on to the shell. */
 
 import { images, recipes } from "@terrarium/images";
-import { Series, type Benchmark } from "./benchmark.js";
-import { conditions, median, type Measurement } from "./measurement.js";
+import { conditions, median, Series, type Measurement } from "@terrarium/measure";
+import type { Benchmark } from "./benchmark.js";
 
 export const boot: Benchmark = {
   name: "boot",

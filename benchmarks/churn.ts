@@ -2,8 +2,8 @@
 
 import { images } from "@terrarium/images";
 import { boot, type Engine, type Machine } from "@terrarium/machine";
+import { conditions, median, type Measurement } from "@terrarium/measure";
 import type { Benchmark } from "./benchmark.js";
-import { conditions, median, type Measurement } from "./measurement.js";
 
 /** Copies that are there at a time: their pages, written again and again, are all that the guest runs. */
 const COPIES = 6;

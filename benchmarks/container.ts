@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { boot, type ContainerConfig } from "@terrarium/container";
-import { Series, type Benchmark } from "./benchmark.js";
+import { conditions, median, Series, type Measurement } from "@terrarium/measure";
+import type { Benchmark } from "./benchmark.js";
 import { MANY, manyAtOnce, throughput } from "./many-containers.js";
-import { conditions, median, type Measurement } from "./measurement.js";
 
 const RUNTIME = fileURLToPath(new URL("../../packages/container/pkg/terrarium-container", import.meta.url));
 

@@ -1,11 +1,11 @@
 /** How fast programs run in guests, beside the same programs on the host: one static program, and Debian's own. */
 
-import { Series, type Benchmark, type Settings } from "./benchmark.js";
+import { conditions, median, requireAgreement, resultIn, Series } from "@terrarium/measure";
+import type { Benchmark, Settings } from "./benchmark.js";
 import { runsAt, type Place } from "./cpu/place.js";
 import { openPlaces } from "./cpu/places.js";
 import { report } from "./cpu/report.js";
-import { resultIn, workloadsNamed, type Workload } from "./cpu/workloads.js";
-import { conditions, median } from "./measurement.js";
+import { workloadsNamed, type Workload } from "./cpu/workloads.js";
 
 export const cpu: Benchmark = {
   name: "cpu",
@@ -52,11 +52,4 @@ async function measure(
     }
   }
   return series;
-}
-
-/** Nobody may be fast by being wrong. */
-function requireAgreement(workload: string, checksums: ReadonlyMap<string, string>): void {
-  if (new Set(checksums.values()).size <= 1) return;
-  const computed = [...checksums].map(([place, checksum]) => `${place} computed ${checksum}`).join(", ");
-  throw new Error(`${workload}: ${computed}`);
 }

@@ -1,8 +1,8 @@
 /** How fast integer code runs: one bare guest program, the same for everybody, one workload a run. */
 
-import { Series, type Benchmark } from "./benchmark.js";
+import { conditions, median, Series, type Measurement } from "@terrarium/measure";
+import type { Benchmark } from "./benchmark.js";
 import { guestProgram } from "./guest-program.js";
-import { conditions, median, type Measurement } from "./measurement.js";
 
 /** Rounds of each workload: enough for about a second in an interpreter. */
 const ROUNDS = { alu: 20, branches: 15, memory: 25, calls: 12, sieve: 12, sha256: 15 } as const;

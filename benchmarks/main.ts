@@ -3,6 +3,7 @@
 import { appendFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import type { Engine } from "@terrarium/machine";
+import { table } from "@terrarium/measure";
 import type { Benchmark } from "./benchmark.js";
 import { boot } from "./boot.js";
 import { churn } from "./churn.js";
@@ -13,7 +14,6 @@ import { terrarium } from "./contenders/terrarium.js";
 import { v86 } from "./contenders/v86.js";
 import { cpu } from "./cpu.js";
 import { interpreter } from "./interpreter.js";
-import { table } from "./measurement.js";
 import { memory } from "./memory.js";
 
 const BENCHMARKS: readonly Benchmark[] = [boot, churn, container, cpu, interpreter, memory];

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { images } from "@terrarium/images";
+import { conditions, median, type Measurement } from "@terrarium/measure";
 import type { Benchmark } from "./benchmark.js";
-import { conditions, median, type Measurement } from "./measurement.js";
 
 /** A script that does nothing, for Node's own share. */
 const NOTHING = ["--input-type=module", "--eval", "await new Promise((resolve) => setTimeout(resolve, 500))"];

@@ -1,19 +1,16 @@
-/** The files of a guest: what is put beside an image's own, and all of them as a directory of the host. */
+/** The files of a guest: what the benchmark puts beside an image's own, and all of them as a directory of the host. */
 
 import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { packCpio, unpackCpio, type Entry } from "@terrarium/images/cpio";
+import { unpackCpio, type Entry } from "@terrarium/images/cpio";
 import type { Image } from "@terrarium/machine";
-import { CACHE } from "../guest-program.js";
+import { CACHE, initrdOf, programEntry } from "@terrarium/measure";
 import { INPUTS } from "./workloads.js";
 
 /** Compiled, this module is benchmarks/dist/cpu/guest-files.js. */
 const INPUT_DIRECTORY = fileURLToPath(new URL("../../cpu/inputs/", import.meta.url));
-
-/** The program with the workloads, by its name on the PATH of a guest. */
-export const PROGRAM = "cpu-workloads";
 
 /** RFC 1952, 2.3.1. */
 const GZIP_MAGIC = Buffer.of(0x1f, 0x8b);
@@ -23,20 +20,7 @@ export async function ownFiles(program: string): Promise<Entry[]> {
   const inputs = (await readdir(INPUT_DIRECTORY)).map(async (name): Promise<Entry> => {
     return { type: "file", path: `${INPUTS}/${name}`, data: await readFile(join(INPUT_DIRECTORY, name)) };
   });
-  return [
-    { type: "directory", path: INPUTS },
-    { type: "file", path: `usr/bin/${PROGRAM}`, mode: 0o755, data: await readFile(program) },
-    ...(await Promise.all(inputs)),
-  ];
-}
-
-/** `image` with `files` besides its own: the kernel unpacks archives one after the other. */
-export async function withFiles(image: Image, files: readonly Entry[]): Promise<Image> {
-  const initrd = await initrdOf(image);
-  // Each archive starts at a multiple of four (Documentation/driver-api/early-userspace/buffer-format.rst).
-  const path = join(CACHE, `${image.name}.img`);
-  await writeFile(path, Buffer.concat([initrd, Buffer.alloc(-initrd.length & 3), packCpio(files)]));
-  return { ...image, initrd: pathToFileURL(path).href };
+  return [{ type: "directory", path: INPUTS }, await programEntry(program), ...(await Promise.all(inputs))];
 }
 
 /** The files of `image`, and `files`, in a directory of the host: its path. What was there before goes. */
@@ -48,10 +32,6 @@ export async function unpacked(image: Image, files: readonly Entry[]): Promise<s
   await mkdir(root);
   for (const entry of [...unpackCpio(isCompressed ? gunzipSync(initrd) : initrd), ...files]) await write(root, entry);
   return root;
-}
-
-async function initrdOf({ initrd = "" }: Image): Promise<Buffer> {
-  return await readFile(fileURLToPath(initrd));
 }
 
 async function write(root: string, entry: Entry): Promise<void> {

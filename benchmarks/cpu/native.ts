@@ -4,7 +4,8 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Entry } from "@terrarium/images/cpio";
 import type { Image } from "@terrarium/machine";
-import { PROGRAM, unpacked } from "./guest-files.js";
+import { PROGRAM } from "@terrarium/measure";
+import { unpacked } from "./guest-files.js";
 import { argumentsFor, type Place } from "./place.js";
 
 /** As in the guests' profile. */

@@ -2,10 +2,10 @@
 
 import { images, type Architecture } from "@terrarium/images";
 import type { Image } from "@terrarium/machine";
+import { cpuWorkloads, PROGRAM, withFiles } from "@terrarium/measure";
 import type { Settings } from "../benchmark.js";
 import type { BootedGuest } from "../contenders/contender.js";
-import { cpuWorkloads } from "../guest-program.js";
-import { ownFiles, PROGRAM, withFiles } from "./guest-files.js";
+import { ownFiles } from "./guest-files.js";
 import { nativePlace } from "./native.js";
 import { argumentsFor, runsAt, type Place } from "./place.js";
 import type { Workload } from "./workloads.js";
@@ -31,7 +31,7 @@ export async function openPlaces(
     const image = imageFor(architecture, workloads);
     const native = await nativePlace(bits, image, files, progress);
     if (native !== undefined) places.push(native);
-    const extended = await withFiles(image, files);
+    const extended = await withFiles(image, files, `${image.name}.img`);
     for (const contender of guests) {
       const name = `${contender.name}-${bits}`;
       const boot = async (wide: boolean): Promise<BootedGuest | undefined> => {

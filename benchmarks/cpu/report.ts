@@ -1,6 +1,6 @@
 /** The measurements as people want to see them: slowdowns against the host, their means, and who beats whom. */
 
-import { aligned, figure, type Measurement } from "../measurement.js";
+import { aligned, figure, shownSpread, type Measurement } from "@terrarium/measure";
 import { GROUPS, WORKLOADS, type Group } from "./workloads.js";
 
 /** Whom we are compared with, as ends of names. */
@@ -59,11 +59,11 @@ function slowdowns(results: Results): string {
     workload,
     ...results.natives.map((native) => {
       const time = results.find(native, workload);
-      return time === undefined ? "" : `${figure(time.median)}${spread(time)}`;
+      return time === undefined ? "" : `${figure(time.median)}${shownSpread(time)}`;
     }),
     ...results.guests.map((guest) => {
       const [time, slowdown] = [results.find(guest, workload), results.ratio(guest, nativeOf(guest), workload)];
-      return time === undefined || slowdown === undefined ? "" : `${figure(slowdown)}${spread(time)}`;
+      return time === undefined || slowdown === undefined ? "" : `${figure(slowdown)}${shownSpread(time)}`;
     }),
   ]);
   return aligned([header, ...rows]);
@@ -95,10 +95,4 @@ function nativeOf(guest: string): string {
 
 function shown(ratio: number | undefined): string {
   return ratio === undefined ? "" : figure(ratio);
-}
-
-function spread({ samples, median }: Measurement): string {
-  if (samples.length < 2) return "";
-  const half = (Math.max(...samples) - Math.min(...samples)) / 2;
-  return ` ±${((100 * half) / median).toFixed(0)}%`;
 }

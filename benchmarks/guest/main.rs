@@ -9,6 +9,7 @@
 #![no_main]
 
 mod start;
+#[path = "../../packages/measure/workloads/integer.rs"]
 mod workloads;
 
 use core::fmt::Write;

@@ -1,11 +1,11 @@
 /** How the benchmark of processors reads what guests print, and what it makes of it. */
 
 import { execFileSync } from "node:child_process";
+import { median, resultIn, type Measurement } from "@terrarium/measure";
 import { describe, expect, test } from "vitest";
 import { shellWords } from "../../benchmarks/contenders/shell.js";
 import { geometricMean, report } from "../../benchmarks/cpu/report.js";
-import { resultIn, workloadsNamed } from "../../benchmarks/cpu/workloads.js";
-import { median, type Measurement } from "../../benchmarks/measurement.js";
+import { workloadsNamed } from "../../benchmarks/cpu/workloads.js";
 
 describe("the result of a run", () => {
   const LINE = "sieve 12 345.678 0123456789abcdef";

@@ -3,6 +3,7 @@
 import { MachineError } from "@terrarium/machine";
 import { Command, CommanderError } from "commander";
 import { bootCommand } from "./commands/boot.js";
+import { compareCommand } from "./commands/compare.js";
 import { holdCommand } from "./commands/container/hold.js";
 import { containerCommands } from "./commands/container/index.js";
 import { imagesCommand } from "./commands/images.js";
@@ -26,7 +27,7 @@ export async function main(args: readonly string[]): Promise<number> {
     status = result;
   };
   const ofMachines = [bootCommand(report), imagesCommand(), lockstepCommand(report), profileCommand()];
-  for (const command of [...ofMachines, ...containerCommands(report)]) {
+  for (const command of [...ofMachines, compareCommand(), ...containerCommands(report)]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   program.addCommand(holdCommand().copyInheritedSettings(program), { hidden: true });

@@ -49,10 +49,20 @@ impl Translator for Liar {
     }
 }
 
+/// MOV ECX, 60000; then, that often, over three blocks of one region: ADD EBX, EAX; JMP to the next; RDTSC; XOR ESI, EAX; DEC ECX; JNZ; at last the debug exit.
+const TELLS_TIME: &[u8] = &[
+    0xb9, 0x60, 0xea, 0x00, 0x00, 0x01, 0xc3, 0xeb, 0x00, 0x0f, 0x31, 0x31, 0xc6, 0x49, 0x75, 0xf5, 0xb0, 0x10, 0xe6,
+    0xf4,
+];
+
 fn run(lies_about: fn(&Op) -> bool) -> Progress {
+    run_program(PROGRAM, lies_about)
+}
+
+fn run_program(program: &[u8], lies_about: fn(&Op) -> bool) -> Progress {
     let config = Config { memory_bytes: 8 << 20, no_reboot: true, ..Config::default() };
     let translator = Box::new(move || Box::new(Liar { jit: HostedJit::new(), lies_about }) as _);
-    let mut pair = Lockstep::new(config, support::kernel(PROGRAM), translator, FORCED).unwrap();
+    let mut pair = Lockstep::new(config, support::kernel(program), translator, FORCED).unwrap();
     let progress = pair.run(1_000_000).unwrap();
     assert!(pair.compiled_instructions() > 1000, "{}", pair.compiled_instructions());
     progress
@@ -61,6 +71,11 @@ fn run(lies_about: fn(&Op) -> bool) -> Progress {
 #[test]
 fn engines_that_agree_come_to_the_same_end() {
     assert_eq!(run(|_| false), Progress::Ended(RunOutcome::DebugExit(0x21)));
+}
+
+#[test]
+fn the_time_is_the_same_wherever_in_a_region_it_is_told() {
+    assert_eq!(run_program(TELLS_TIME, |_| false), Progress::Ended(RunOutcome::DebugExit(0x21)));
 }
 
 #[test]

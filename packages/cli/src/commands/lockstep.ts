@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { MachineError, type Bytes } from "@terrarium/machine";
 import { lockstep, type CoreLockstep, type LockstepProgress } from "@terrarium/machine/lockstep";
 import { Command } from "commander";
+import { count } from "../numbers.js";
 import { source, type SourceFlags } from "./boot.js";
 
 /** Instructions between two looks at the console. */
@@ -115,15 +116,4 @@ class Typist {
     }
     return false;
   }
-}
-
-function count(option: string, value: string): number {
-  const number = Number(value.replaceAll("_", ""));
-  if (Number.isSafeInteger(number) && number > 0) return number;
-  const expected = "a whole number";
-  throw new MachineError("OPTION_INVALID", `--${option} is ${value}: it has to be ${expected}.`, {
-    option,
-    value,
-    expected,
-  });
 }

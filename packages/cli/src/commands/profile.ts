@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { boot, MachineError, type Bytes, type HotRegion, type Machine, type MachineStats } from "@terrarium/machine";
 import { Command } from "commander";
+import { positive } from "../numbers.js";
 import { functionText } from "../wasm-text.js";
 import { source, type SourceFlags } from "./boot.js";
 
@@ -159,15 +160,4 @@ function percent(part: number, all: number): string {
 
 function whole(number: number): string {
   return number.toLocaleString("en");
-}
-
-function positive(option: string, value: string): number {
-  const number = Number(value);
-  if (number > 0 && Number.isFinite(number)) return number;
-  const expected = "a number over zero";
-  throw new MachineError("OPTION_INVALID", `--${option} is ${value}: it has to be ${expected}.`, {
-    option,
-    value,
-    expected,
-  });
 }

@@ -35,5 +35,10 @@ export function send(socket: Socket, message: Request | Message | Answer): void 
 
 /** The messages that come, until the other end is closed. */
 export async function* messages<T>(socket: Socket): AsyncGenerator<T, void> {
-  for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) yield JSON.parse(line) as T;
+  try {
+    for await (const line of createInterface({ input: socket, crlfDelay: Infinity })) yield JSON.parse(line) as T;
+  } catch (error) {
+    // Whoever ends with something unread resets the connection: it is closed all the same.
+    if (!(error instanceof Error && "code" in error && error.code === "ECONNRESET")) throw error;
+  }
 }

@@ -1,6 +1,7 @@
 //! A container's life as the specification has it, its errors, and that nothing stays behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
@@ -195,14 +196,11 @@ fn traces() -> Vec<String> {
 #[test]
 fn a_container_whose_runtime_is_killed_can_be_deleted() {
     as_everybody(|mut bundle| {
-        bundle.write("sleep 1000");
-        let mut running = bundle.prepare(&["run", "box"]).spawn().expect("the runtime");
-        for _ in 0..500 {
-            if bundle.command(&["state", "box"]).code == 0 {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        bundle.write("echo here; sleep 1000");
+        let mut running = bundle.prepare(&["run", "box"]).stdout(Stdio::piped()).spawn().expect("the runtime");
+        // Before its program runs a container waits for the runtime, and ends with it.
+        let mut output = running.stdout.take().expect("a pipe");
+        assert_eq!(BufReader::new(&mut output).lines().next().and_then(Result::ok).as_deref(), Some("here"));
         running.kill().expect("killed");
         running.wait().expect("its end");
         assert_eq!(bundle.state("box")["status"], "running");

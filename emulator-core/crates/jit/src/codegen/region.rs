@@ -317,7 +317,7 @@ impl Codegen<'_> {
             self.open_block(Label::Restart(1));
             self.open_block(Label::Restart(0));
         }
-        if self.block.steps.iter().any(|step| matches!(step, Step::Interpret(_))) {
+        if self.block.steps.iter().any(|step| matches!(step, Step::Interpret(_) | Step::ReadTime { .. })) {
             self.settle_left();
         }
         let pending = self.pending;

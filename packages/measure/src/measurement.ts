@@ -1,4 +1,4 @@
-/** What a benchmark produces, and how it is shown. */
+/** What measuring produces, and how it is shown. */
 
 import { arch, cpus, platform } from "node:os";
 
@@ -34,6 +34,21 @@ export function conditions(): Readonly<Record<string, string | number>> {
   };
 }
 
+/** Samples collected under a name each. */
+export class Series {
+  readonly #samples = new Map<string, number[]>();
+
+  add(name: string, sample: number): void {
+    const samples = this.#samples.get(name) ?? [];
+    samples.push(sample);
+    this.#samples.set(name, samples);
+  }
+
+  get(name: string): readonly number[] {
+    return this.#samples.get(name) ?? [];
+  }
+}
+
 /** The measurements as a table for people. */
 export function table(measurements: readonly Measurement[]): string {
   const rows = measurements.map(({ workload, contender, unit, samples, median }) => [
@@ -62,4 +77,16 @@ export function aligned(rows: readonly (readonly string[])[]): string {
 /** Three significant figures, which is more than the noise allows. */
 export function figure(value: number): string {
   return value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** Half the range of the samples as a part of their median; undefined where there is one sample. */
+export function spread({ samples, median }: Pick<Measurement, "samples" | "median">): number | undefined {
+  if (samples.length < 2) return undefined;
+  return (Math.max(...samples) - Math.min(...samples)) / 2 / median;
+}
+
+/** A spread for people, to stand behind its median. */
+export function shownSpread(measurement: Pick<Measurement, "samples" | "median">): string {
+  const part = spread(measurement);
+  return part === undefined ? "" : ` ±${(100 * part).toFixed(0)}%`;
 }
