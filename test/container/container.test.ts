@@ -46,6 +46,16 @@ describe.skipIf(forbidden !== undefined)("a container", () => {
     expect(await container.console.waitFor("\n", { timeout: "10s" })).toBe("back\n");
   });
 
+  test("tells whoever listens at once also of what was written before boot() had resolved", async () => {
+    for (let times = 0; times < 20; times++) {
+      await using container = await startContainer({ terminal: false, command: ["sh", "-c", "echo first; echo last"] });
+      let text = "";
+      container.console.onData((bytes) => (text += Buffer.from(bytes).toString()));
+      await container.exited;
+      expect(text).toBe("first\nlast\n");
+    }
+  });
+
   test("has root in it that is nobody on the host, and few rights", async () => {
     await using container = await startContainer({ hostname: "box", env: { FLAVOUR: "sweet" } });
     const { stdout } = await container.run("id -u; cat /proc/sys/kernel/hostname; echo $FLAVOUR");

@@ -109,13 +109,13 @@ export class Container implements Guest {
     console: SerialConsole,
     outputs: Emitter<Output>,
     early: readonly Output[],
-    watch: Disposable,
+    watches: readonly Disposable[],
   ) {
     this.#outputs = outputs;
     this.#early = early;
     // Who has just been given the container listens by then.
     setImmediate(() => {
-      watch[Symbol.dispose]();
+      for (const watch of watches) watch[Symbol.dispose]();
       this.#early = [];
     });
     this.#helper = helper;
@@ -155,8 +155,9 @@ export class Container implements Guest {
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
     });
+    const held = console.hold();
     const init = await starting;
-    return new Container(helper, config, init, console, outputs, early, watch);
+    return new Container(helper, config, init, console, outputs, early, [watch, held]);
   }
 
   /** The first process's terminal, or its pipes. */
