@@ -293,6 +293,15 @@ impl BlockCache {
         footing.epoch == self.epoch && footing.members.iter().all(|&(block, _)| self.is_alive(block))
     }
 
+    /// There is no code for the blocks of a region that does not stand: those that are left may become hot again.
+    pub(crate) fn cool_members(&mut self, footing: &Footing) {
+        if footing.epoch == self.epoch {
+            for &(block, _) in &footing.members {
+                self.blocks[block as usize].heat = 0;
+            }
+        }
+    }
+
     /// A region of `footing`, which stands, has been compiled.
     pub(crate) fn add_code(&mut self, translation: &Translation, footing: Footing) {
         let Footing { members, pages, .. } = footing;

@@ -157,7 +157,10 @@ impl Cpu {
                 self.blocks.set_under_way(&footing, false);
                 match translation {
                     Some(translation) if self.blocks.stands(&footing) => self.blocks.add_code(&translation, footing),
-                    Some(translation) => compiler.translator.release(translation.code),
+                    Some(translation) => {
+                        compiler.translator.release(translation.code);
+                        self.blocks.cool_members(&footing);
+                    }
                     None => (),
                 }
             }
