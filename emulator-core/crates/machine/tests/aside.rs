@@ -50,8 +50,8 @@ fn plain() -> Result<Vec<u8>, IcedError> {
     a.assemble(u64::from(START))
 }
 
-/// A loop that calls a function, and every 16,384 turns, some 100,000 instructions, writes another number into one of that function's.
-fn writes_its_code() -> Result<Vec<u8>, IcedError> {
+/// A loop that calls a function, and writes another number into one of that function's instructions where `writes` leaves ZF set.
+fn writes_its_code(writes: fn(&mut CodeAssembler) -> Result<(), IcedError>) -> Result<Vec<u8>, IcedError> {
     let mut a = CodeAssembler::new(32)?;
     let (mut again, mut on, mut function) = (a.create_label(), a.create_label(), a.create_label());
     // Behind the opcode of ADD EBX, imm32 below, which is the first thing.
@@ -66,7 +66,7 @@ fn writes_its_code() -> Result<Vec<u8>, IcedError> {
     a.mov(ecx, 4 * TIMES)?;
     a.set_label(&mut again)?;
     a.call(function)?;
-    a.test(ecx, 0x3fff)?;
+    writes(&mut a)?;
     let mut same = a.create_label();
     a.jne(same)?;
     a.add(dword_ptr(number), ecx)?;
@@ -75,6 +75,16 @@ fn writes_its_code() -> Result<Vec<u8>, IcedError> {
     a.jne(again)?;
     a.out(DEBUG_EXIT as i32, al)?;
     a.assemble(u64::from(START))
+}
+
+/// Every 16,384 turns, some 100,000 instructions.
+fn again_and_again(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.test(ecx, 0x3fff)
+}
+
+/// After 15,000 turns, some 90,000 instructions.
+fn once(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    a.cmp(ecx, 4 * TIMES - 15_000)
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn code_that_comes_late_does_what_the_interpreter_does() {
 
 #[test]
 fn code_whose_bytes_have_changed_while_it_was_compiled_is_never_entered() {
-    let code = writes_its_code().expect("the manual has these instructions");
+    let code = writes_its_code(again_and_again).expect("the manual has these instructions");
     // Asked once every 20,000 instructions, after 50,000 in which it waited for company.
     let soon = in_step(&code, || HostedJit::aside(1, u32::MAX));
     let later = in_step(&code, || HostedJit::aside(2, u32::MAX));
@@ -98,11 +108,18 @@ fn code_whose_bytes_have_changed_while_it_was_compiled_is_never_entered() {
 }
 
 #[test]
+fn code_whose_bytes_have_changed_while_it_was_compiled_is_compiled_again() {
+    let code = writes_its_code(once).expect("the manual has these instructions");
+    let compiled = in_step(&code, || HostedJit::aside(7, u32::MAX));
+    assert!(compiled > 300_000, "{compiled} of 960,000");
+}
+
+#[test]
 fn a_translator_that_dies_is_replaced_by_the_guests_own_thread() {
     let code = plain().expect("the manual has these instructions");
     let never = in_step(&code, || HostedJit::aside(u32::MAX, 0));
     assert!(never > 200_000, "nobody was there: {never}");
-    let code = writes_its_code().expect("the manual has these instructions");
+    let code = writes_its_code(again_and_again).expect("the manual has these instructions");
     let then = in_step(&code, || HostedJit::aside(3, 5));
     assert!(then > 1000, "somebody was there five times: {then}");
 }
