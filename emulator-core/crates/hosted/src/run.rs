@@ -219,16 +219,11 @@ impl Linker for HostLinker {
     }
 
     fn send(&mut self, job: &Job) -> bool {
-        let sent = self.aside.as_mut().is_some_and(|aside| aside.send(job));
-        if !sent {
-            self.aside = None;
-        }
-        sent
+        self.aside.as_mut().is_some_and(|aside| aside.send(job))
     }
 
     fn receive(&mut self) -> Option<Answer> {
-        let Some(aside) = &mut self.aside else { return Some(Answer::default()) };
-        let (answer, module) = aside.receive()?;
+        let (answer, module) = self.aside.as_mut()?.receive()?;
         if !module.is_empty() {
             self.link(&module);
         }

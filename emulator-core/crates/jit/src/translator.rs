@@ -56,6 +56,8 @@ pub struct Jit<L> {
     profiles: bool,
     /// What is being compiled aside, the oldest first: regions and their slots.
     sent: VecDeque<Vec<(u32, Region)>>,
+    /// Who worked aside has died, and all that was sent with it.
+    alone: bool,
     /// What has been compiled here and not been told of.
     done: VecDeque<Vec<Option<Translation>>>,
     /// What may be entered, by slot.
@@ -91,7 +93,17 @@ impl<L: Linker> Jit<L> {
     pub fn new(linker: L, profiles: bool) -> Jit<L> {
         let (linked, modules) = (FxHashMap::default(), FxHashMap::default());
         let (sent, done) = (VecDeque::new(), VecDeque::new());
-        Jit { linker, shared: None, profiles, sent, done, linked, modules, stats: TranslatorStats::default() }
+        Jit {
+            linker,
+            shared: None,
+            profiles,
+            sent,
+            alone: false,
+            done,
+            linked,
+            modules,
+            stats: TranslatorStats::default(),
+        }
     }
 
     fn compile(&self, region: &Region, shared: &Shared) -> Option<(Compiled, Option<Profile>)> {
@@ -124,7 +136,7 @@ impl<L: Linker> Jit<L> {
 
     /// Has `regions` compiled aside; gives them back where nobody is there to do it.
     fn send(&mut self, regions: Vec<Region>, shared: &Shared) -> Result<(), Vec<Region>> {
-        if self.profiles || !self.linker.has_aside() {
+        if !self.works_aside() {
             return Err(regions);
         }
         let regions: Vec<_> = regions.into_iter().map(|region| (self.linker.allocate(), region)).collect();
@@ -132,6 +144,7 @@ impl<L: Linker> Jit<L> {
             self.sent.push_back(regions);
             return Ok(());
         }
+        self.alone = true;
         regions.iter().for_each(|&(slot, _)| self.linker.free(slot));
         Err(regions.into_iter().map(|(_, region)| region).collect())
     }
@@ -215,7 +228,7 @@ impl<L: Linker> Translator for Jit<L> {
             return self.done.pop_front();
         }
         let start = self.linker.now();
-        let answer = self.linker.receive()?;
+        let answer = if self.alone { Answer::default() } else { self.linker.receive()? };
         let regions = self.sent.pop_front()?;
         let translations = self.take(regions, &answer);
         self.stats.aside_ns += answer.took_ns;
@@ -224,7 +237,7 @@ impl<L: Linker> Translator for Jit<L> {
     }
 
     fn works_aside(&self) -> bool {
-        !self.profiles && self.linker.has_aside()
+        !self.profiles && !self.alone && self.linker.has_aside()
     }
 
     fn release(&mut self, code: Code) {

@@ -1,7 +1,5 @@
 //! Puts modules that the core has written beside it: into its memory and its function table.
 
-use core::cell::Cell;
-
 use cpu::compiled::{Enter, Shared};
 use jit::{Answer, Job, Linker};
 use js_sys::{Function, Object, Reflect, Uint8Array, WebAssembly};
@@ -22,8 +20,6 @@ pub struct WasmLinker {
     host: Object,
     free: Vec<u32>,
     aside: Option<Aside>,
-    /// It has come up.
-    ready: Cell<bool>,
 }
 
 impl WasmLinker {
@@ -33,7 +29,7 @@ impl WasmLinker {
         let table: WebAssembly::Table = wasm_bindgen::function_table().unchecked_into();
         set(&host, "memory", &wasm_bindgen::memory());
         set(&host, "table", &table);
-        WasmLinker { table, host, free: Vec::new(), aside, ready: Cell::new(false) }
+        WasmLinker { table, host, free: Vec::new(), aside }
     }
 
     fn function(&self, slot: usize) -> Function {
@@ -95,25 +91,15 @@ impl Linker for WasmLinker {
     }
 
     fn has_aside(&self) -> bool {
-        let Some(aside) = &self.aside else { return false };
-        if !self.ready.get() {
-            self.ready.set(aside.ready());
-        }
-        self.ready.get()
+        self.aside.as_ref().is_some_and(Aside::ready)
     }
 
     fn send(&mut self, job: &Job) -> bool {
-        let sent = self.aside.as_ref().is_some_and(|aside| aside.send_job(job));
-        if !sent {
-            self.aside = None;
-        }
-        sent
+        self.aside.as_ref().is_some_and(|aside| aside.send_job(job))
     }
 
     fn receive(&mut self) -> Option<Answer> {
-        // Who has sent a job and has nobody aside any more will not get an answer.
-        let Some(aside) = &self.aside else { return Some(Answer::default()) };
-        let answer = aside.receive()?;
+        let answer = self.aside.as_ref()?.receive()?;
         if let Some(module) = answer.module() {
             self.instantiate(&module);
         }

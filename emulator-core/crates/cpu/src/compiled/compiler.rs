@@ -12,6 +12,7 @@ use crate::exec::Exec;
 pub const HOT: u32 = 1_600;
 /// The lowest heat: a block is compiled before it runs for the first time.
 pub const FORCED: u32 = 1;
+
 /// How regions wait for their compilation.
 struct Waiting {
     /// So many are compiled together,
@@ -57,8 +58,11 @@ impl Compiler {
 
     /// Enough regions wait, or they have waited long enough by `now`.
     fn has_waited(&self, now: u64) -> bool {
+        if self.hot.is_empty() {
+            return false;
+        }
         let Waiting { batch, patience } = self.waiting();
-        self.hot.len() >= batch || !self.hot.is_empty() && now - self.hot_since >= patience
+        self.hot.len() >= batch || now - self.hot_since >= patience
     }
 
     pub(crate) fn translator_stats(&self) -> TranslatorStats {
@@ -70,13 +74,12 @@ impl Cpu {
     /// Compiles code with `translator` from now on, when its block has been interpreted `hot` times (see [`HOT`], [`FORCED`]).
     pub fn set_translator(&mut self, translator: Box<dyn Translator>, hot: u32) {
         self.blocks.compile_at(hot);
-        let (hot_blocks, under_way) = (Vec::new(), VecDeque::new());
         self.compiler = Some(Box::new(Compiler {
             translator,
             ready: None,
-            hot: hot_blocks,
+            hot: Vec::new(),
             hot_since: 0,
-            under_way,
+            under_way: VecDeque::new(),
             forced: hot == FORCED,
             brief: false,
         }));
