@@ -96,8 +96,6 @@ export class Container implements Guest {
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
   readonly #outputs: Emitter<Output>;
-  /** What was written before anybody could listen. */
-  #early: readonly Output[];
   readonly #runner = new CommandRunner({ start: (start, output) => this.#start(start, output) });
   #exit: Exit | undefined;
   #stopping = false;
@@ -108,15 +106,12 @@ export class Container implements Guest {
     init: Served,
     console: SerialConsole,
     outputs: Emitter<Output>,
-    early: readonly Output[],
-    watches: readonly Disposable[],
+    held: readonly Disposable[],
   ) {
     this.#outputs = outputs;
-    this.#early = early;
     // Who has just been given the container listens by then.
     setImmediate(() => {
-      for (const watch of watches) watch[Symbol.dispose]();
-      this.#early = [];
+      for (const one of held) one[Symbol.dispose]();
     });
     this.#helper = helper;
     this.#config = config;
@@ -146,8 +141,6 @@ export class Container implements Guest {
     } as const;
     if (typeof config.writes === "object") await makeLayer(config.writes.layer);
     const outputs = new Emitter<Output>();
-    const early: Output[] = [];
-    const watch = outputs.on((output) => early.push(output));
     const starting = helper.start(beginning, (stream, bytes) => {
       console.receive(bytes);
       outputs.emit({ stream, bytes });
@@ -155,9 +148,9 @@ export class Container implements Guest {
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
     });
-    const held = console.hold();
+    const held = [console.hold(), outputs.hold()];
     const init = await starting;
-    return new Container(helper, config, init, console, outputs, early, [watch, held]);
+    return new Container(helper, config, init, console, outputs, held);
   }
 
   /** The first process's terminal, or its pipes. */
@@ -216,7 +209,6 @@ export class Container implements Guest {
 
   /** Calls `listener` with what the first process writes, its two streams told apart where they are pipes. */
   onOutput(listener: (output: Output) => void): Disposable {
-    for (const output of this.#early) listener(output);
     return this.#outputs.on(listener);
   }
 

@@ -3,6 +3,7 @@
 /** One kind of event: who listens, and how to tell them. */
 export class Emitter<T> {
   readonly #listeners = new Set<(value: T) => void>();
+  #held: T[] | undefined;
 
   /** Calls `listener` for every value from now on, until the result is disposed. */
   on(listener: (value: T) => void): Disposable {
@@ -10,6 +11,7 @@ export class Emitter<T> {
     const own = (value: T): void => {
       listener(value);
     };
+    for (const value of this.#held ?? []) listener(value);
     this.#listeners.add(own);
     return {
       [Symbol.dispose]: () => {
@@ -18,8 +20,19 @@ export class Emitter<T> {
     };
   }
 
+  /** Values from now on are also for those who begin to listen later, until the result is disposed. */
+  hold(): Disposable {
+    this.#held = [];
+    return {
+      [Symbol.dispose]: () => {
+        this.#held = undefined;
+      },
+    };
+  }
+
   /** Tells every listener, in the order they came. */
   emit(value: T): void {
+    this.#held?.push(value);
     for (const listener of [...this.#listeners]) listener(value);
   }
 }

@@ -19,25 +19,18 @@ const encoder = new TextEncoder();
 export class Serial implements SerialPort {
   readonly #data = new Emitter<Uint8Array>();
   readonly #send: (bytes: Uint8Array) => Promise<void>;
-  #held: Uint8Array[] | undefined;
 
   constructor(send: (bytes: Uint8Array) => Promise<void>) {
     this.#send = send;
   }
 
   onData(listener: (bytes: Uint8Array) => void): Disposable {
-    for (const bytes of this.#held ?? []) listener(bytes);
     return this.#data.on(listener);
   }
 
   /** What comes from now on is also for those who begin to listen later, until that is disposed of. */
   hold(): Disposable {
-    this.#held = [];
-    return {
-      [Symbol.dispose]: () => {
-        this.#held = undefined;
-      },
-    };
+    return this.#data.hold();
   }
 
   write(data: string | Uint8Array): Promise<void> {
@@ -47,7 +40,6 @@ export class Serial implements SerialPort {
 
   /** What the guest sent. */
   receive(bytes: Uint8Array): void {
-    this.#held?.push(bytes);
     this.#data.emit(bytes);
   }
 }
