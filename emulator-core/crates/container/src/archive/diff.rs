@@ -2,11 +2,10 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use serde::Serialize;
 
-use crate::archive::pack::{is_opaque, join, names};
+use crate::archive::pack::{is_opaque, join, look_at, names};
 use crate::archive::place::is_whiteout_node;
 use crate::error::{During, Result};
 
@@ -36,11 +35,7 @@ pub fn diff(upper: &OwnedFd, lowers: &[OwnedFd]) -> Result<Vec<Change>> {
 fn compare(directory: &OwnedFd, path: &[u8], lowers: &[OwnedFd], changes: &mut Vec<Change>) -> Result<()> {
     for name in names(directory)? {
         let path = join(path, name.to_bytes());
-        let during = || format!("reading {}", String::from_utf8_lossy(&path));
-        let stat = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => continue,
-            result => result.during(during())?,
-        };
+        let Some(stat) = look_at(directory, &name, &path)? else { continue };
         let kind = match (is_whiteout_node(&stat), is_below(lowers, &path)) {
             (true, true) => Kind::Deleted,
             // It hides nothing: what it stood for had been made and removed.
@@ -51,7 +46,8 @@ fn compare(directory: &OwnedFd, path: &[u8], lowers: &[OwnedFd], changes: &mut V
         changes.push(Change { kind, path: format!("/{}", String::from_utf8_lossy(&path)) });
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let below = rustix::fs::openat(directory, &name, flags, Mode::empty()).during(during())?;
+            let during = format!("reading {}", String::from_utf8_lossy(&path));
+            let below = rustix::fs::openat(directory, &name, flags, Mode::empty()).during(during)?;
             // What lies below an opaque directory is not seen.
             let seen = if is_opaque(&below) { &[] } else { lowers };
             compare(&below, &path, seen, changes)?;

@@ -37,13 +37,9 @@ impl<W: Write> Packer<W> {
         }
         for name in names(directory)? {
             let path = join(path, name.to_bytes());
-            let during = || format!("reading {}", String::from_utf8_lossy(&path));
-            let stat = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                // A container that runs may remove what it made.
-                Err(Errno::NOENT) => continue,
-                result => result.during(during())?,
-            };
-            self.add(directory, &name, &path, &stat)?;
+            if let Some(stat) = look_at(directory, &name, &path)? {
+                self.add(directory, &name, &path, &stat)?;
+            }
         }
         Ok(())
     }
@@ -170,6 +166,14 @@ pub fn names(directory: &OwnedFd) -> Result<Vec<CString>> {
     let mut names = read().during("reading a directory")?;
     names.sort();
     Ok(names)
+}
+
+/// What `name` in a directory, which is at `path`, is; none where it has been removed since: a container that runs may remove what it made.
+pub fn look_at(directory: &OwnedFd, name: &CStr, path: &[u8]) -> Result<Option<Stat>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(None),
+        result => Ok(Some(result.during(format!("reading {}", String::from_utf8_lossy(path)))?)),
+    }
 }
 
 /// Whether nothing of `directory` in lower layers is seen.
