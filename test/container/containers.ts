@@ -1,11 +1,10 @@
 /** Containers for tests: the host's own programs in a root of their own, so that nothing has to be built. */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { boot, type Container, type ContainerOptions } from "@terrarium/container";
-import { afterAll } from "vitest";
+import { makeDirectory, USR } from "./images.js";
 
 /** Why this machine's kernel lets this user make no containers, asked of util-linux, not of ourselves. */
 export const forbidden: string | undefined = ((): string | undefined => {
@@ -19,15 +18,9 @@ if (forbidden !== undefined) {
   process.stderr.write(`Tests of containers are skipped: this machine does not let us make namespaces: ${forbidden}\n`);
 }
 
-const roots: string[] = [];
-afterAll(() => {
-  for (const directory of roots) rmSync(directory, { recursive: true, force: true });
-});
-
 /** A root file system in a temporary directory, removed behind the last test of the file. */
 export function makeRootfs(): string {
-  const directory = mkdtempSync(join(tmpdir(), "terrarium-root-"));
-  roots.push(directory);
+  const directory = makeDirectory();
   for (const name of ["usr", "proc", "dev", "sys", "tmp", "etc", "root"]) mkdirSync(join(directory, name));
   for (const name of ["bin", "sbin", "lib", "lib64"]) {
     if (existsSync(join("/usr", name))) symlinkSync(`usr/${name}`, join(directory, name));
@@ -41,6 +34,5 @@ let rootfs: string | undefined;
 export async function startContainer(options: ContainerOptions = {}): Promise<Container> {
   rootfs ??= makeRootfs();
   const { volumes = [], ...rest } = options;
-  const usr = { source: "/usr", target: "/usr", readonly: true };
-  return await boot({ rootfs, ...rest, volumes: [usr, ...volumes] });
+  return await boot({ rootfs, ...rest, volumes: [USR, ...volumes] });
 }

@@ -1,6 +1,7 @@
 /** `terrarium`: reads the command line, runs the command, turns errors into a sentence and an exit status. */
 
 import { MachineError } from "@terrarium/machine";
+import { messageOf } from "@terrarium/machine/guest-kit";
 import { Command, CommanderError } from "commander";
 import { bootCommand } from "./commands/boot.js";
 import { compareCommand } from "./commands/compare.js";
@@ -48,6 +49,5 @@ function sentence(error: unknown): string {
       return "Say what to do, such as `terrarium boot`; `terrarium --help` lists it all.";
     return `${error.message.replace(/^error: /, "")}; \`terrarium --help\` lists what there is. [OPTION_INVALID]`;
   }
-  const reason = error instanceof Error ? error.message : String(error);
-  return `something went wrong inside Terrarium: ${reason} [INTERNAL]`;
+  return `something went wrong inside Terrarium: ${messageOf(error)} [INTERNAL]`;
 }

@@ -1,5 +1,6 @@
 /** When a guest whose prompt nobody knows waits for input. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "@terrarium/machine";
 
 const LOOK_MS = 250;
@@ -53,8 +54,4 @@ export class Quiet {
       await sleep(remaining);
     }
   }
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

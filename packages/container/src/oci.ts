@@ -40,7 +40,8 @@ const CAPABILITIES = [
   "CAP_SYS_CHROOT",
 ];
 
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Where programs are looked for, unless an environment says otherwise. */
+export const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** How a process is started. */
 interface ProcessOptions {

@@ -5,6 +5,6 @@ export type { GuestProcess, Output, ProcessEnd } from "./agent/client.js";
 export { signalName, signalNumber, SIGKILL, SIGTERM } from "./agent/linux-names.js";
 export type { Start } from "./agent/messages.js";
 export { SerialConsole } from "./console.js";
-export { internalError, toWire } from "./errors.js";
+export { internalError, messageOf, toWire } from "./errors.js";
 export { Emitter } from "./events.js";
 export { malformed } from "./units.js";

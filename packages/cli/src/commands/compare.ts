@@ -3,6 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { MachineError } from "@terrarium/machine";
+import { messageOf } from "@terrarium/machine/guest-kit";
 import { cpuWorkloads } from "@terrarium/measure";
 import { Command } from "commander";
 import { compared, comparisonTable, measurePlaces } from "../compare/comparison.js";
@@ -46,7 +47,7 @@ async function openPlaces(image: string | undefined): Promise<Place[]> {
   const program = await cpuWorkloads("amd64", progress).catch((error: unknown) => {
     const feature = "measuring without the program that is measured";
     const mend = "install Rust with rustup, which builds it";
-    const message = `The program that is measured cannot be built: ${reasonOf(error)}; ${mend}.`;
+    const message = `The program that is measured cannot be built: ${messageOf(error)}; ${mend}.`;
     throw new MachineError("UNSUPPORTED", message, { feature, mend });
   });
   const openers = {
@@ -60,7 +61,7 @@ async function openPlaces(image: string | undefined): Promise<Place[]> {
       places.push(await open());
     } catch (error) {
       progress("");
-      process.stderr.write(`${name} is left out: ${reasonOf(error)}\n`);
+      process.stderr.write(`${name} is left out: ${messageOf(error)}\n`);
     }
   }
   return places;
@@ -75,12 +76,8 @@ async function emptied(path: string): Promise<string> {
   const file = resolve(process.env["INIT_CWD"] ?? ".", path);
   await writeFile(file, "").catch((error: unknown) => {
     const [option, expected] = ["json", "a file that can be written"];
-    const message = `--${option} has to be ${expected}: ${reasonOf(error)}.`;
+    const message = `--${option} has to be ${expected}: ${messageOf(error)}.`;
     throw new MachineError("OPTION_INVALID", message, { option, value: path, expected });
   });
   return file;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,6 +7,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
+import { messageOf } from "@terrarium/machine/guest-kit";
 import { Log } from "./log.js";
 import {
   directoryOf,
@@ -146,6 +147,6 @@ function asData(error: unknown): Pick<MachineError, "code" | "message" | "detail
     const { code, message, details } = error as MachineError;
     return { code, message, details };
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return { code: "INTERNAL", message: reason, details: { reason } };
 }

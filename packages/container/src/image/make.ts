@@ -2,6 +2,7 @@
 
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
+import { PATH } from "../oci.js";
 import { perform } from "../work.js";
 import { Meter } from "./blobs.js";
 import { gzipped } from "./compression.js";
@@ -22,7 +23,7 @@ export interface Authorship {
 const NO_DEFAULTS: ImageDefaults = {
   entrypoint: [],
   command: [],
-  env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+  env: { PATH },
   user: "",
   workingDirectory: "",
   volumes: [],

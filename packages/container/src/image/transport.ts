@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { MachineError } from "@terrarium/machine";
+import { messageOf } from "@terrarium/machine/guest-kit";
 import { perform } from "../work.js";
 import { BlobDirectory, collect, one, onDisk, writeDurably } from "./blobs.js";
 import { compressionOf, decompressed } from "./compression.js";
@@ -51,7 +52,7 @@ async function* readable(path: string): AsyncGenerator<Uint8Array, void> {
 
 function unreadable(path: string, error: unknown): unknown {
   if (error instanceof MachineError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new MachineError("FILE_UNREADABLE", `${path} cannot be read: ${reason}.`, { source: path, reason });
 }
 
