@@ -2,6 +2,7 @@
 
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { LOST, type Aside, type AsideAnswer } from "./aside.js";
+import { giveWayToMachines } from "./threads-node.js";
 
 /** Starts one with the core's own module. It keeps no process alive. */
 export function startAside(module: WebAssembly.Module): Aside {
@@ -9,6 +10,7 @@ export function startAside(module: WebAssembly.Module): Aside {
   const script = new URL("./aside-node-worker.js", import.meta.url);
   const worker = new Worker(script, { workerData: { module, port: port2 }, transferList: [port2] });
   worker.unref();
+  giveWayToMachines();
   let [ready, died] = [false, false];
   const die = (): void => {
     died = true;

@@ -194,9 +194,10 @@ impl BlockCache {
     }
 
     /// Where compiled code can be entered at `linear`, which leads to `block`, if its pages lie where they should.
-    pub(crate) fn entry_at(&self, block: u32, linear: u64) -> Option<Entry> {
+    pub(crate) fn entry_at(&mut self, block: u32, linear: u64) -> Option<Entry> {
         let is_compiled = self.blocks[block as usize].compiled;
-        if is_compiled && far_from_canonical_hole(linear) { self.code.find(&self.origin(block).key) } else { None }
+        let key = self.origin(block).key;
+        if is_compiled && far_from_canonical_hole(linear) { self.code.find_to_enter(&key) } else { None }
     }
 
     /// There is no code for `block`: if there was, it may become hot again.

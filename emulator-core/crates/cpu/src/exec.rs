@@ -5,9 +5,10 @@
 
 use platform::{Bus, Nanos};
 use x86::instructions::{fpu::Fpu, system::Sys};
-use x86::{Engine, Exception, Op, RIP_SLOT, Width, seg};
+use x86::{Engine, Exception, Op, RIP_SLOT, SEG_NONE, Width, flags, seg};
 
 use crate::Cpu;
+use crate::mmu::canonical;
 use crate::state::eflags;
 use crate::tlb::Use;
 
@@ -18,6 +19,12 @@ pub(crate) struct Exec<'a> {
 }
 
 impl Exec<'_> {
+    /// The same processor and bus for a call that is not inlined: where the interpreter's own is, nobody else knows, so that it stays in registers.
+    #[inline(always)]
+    pub(crate) fn apart(&mut self) -> Exec<'_> {
+        Exec { cpu: &mut *self.cpu, bus: &mut *self.bus }
+    }
+
     /// Guest time now: the slice's start plus what the instructions retired since then take.
     pub(crate) fn now(&self) -> Nanos {
         self.cpu.clock.at(self.cpu.retired)
@@ -35,7 +42,7 @@ impl Exec<'_> {
         let regs = &self.cpu.state.regs;
         let index = regs.read(Width::W64, op.index) << op.scale;
         let offset = regs.read(Width::W64, op.base).wrapping_add(index).wrapping_add(op.disp as u64);
-        if op.address == Width::W64 { offset } else { op.address.truncate(offset) }
+        cut(op.address, offset)
     }
 
     /// Linear address of the memory operand, `bytes` long, with its segment checked where the mode wants that.
@@ -48,7 +55,9 @@ impl Exec<'_> {
     #[inline(always)]
     fn linear_at(&mut self, op: &Op, offset: u64, bytes: u64, write: bool) -> Result<u64, Exception> {
         if op.checked {
-            return self.aligned_linear(op, offset, bytes, write);
+            // Taken apart and put together again: what a function returns by memory would have to be there on every other way, too.
+            let linear = self.apart().aligned_linear(op, offset, bytes, write)?;
+            return Ok(linear);
         }
         Ok(self.flat_linear(op, offset))
     }
@@ -71,6 +80,9 @@ impl Exec<'_> {
 
     #[inline(always)]
     fn flat_linear(&self, op: &Op, offset: u64) -> u64 {
+        if op.seg == SEG_NONE {
+            return offset;
+        }
         // SAFETY: the decoder numbers segments 0..=5, and `Op::lower` knows SEG_NONE (6) beside them; there are seven.
         let segment = unsafe { self.cpu.state.segs.get_unchecked(usize::from(op.seg)) };
         segment.base.wrapping_add(offset)
@@ -106,7 +118,10 @@ impl Exec<'_> {
     pub(crate) fn load_linear(&mut self, w: Width, linear: u64, segment: u8) -> Result<u64, Exception> {
         match self.cpu.tlb.lookup(Use::Read, linear, w.bytes()) {
             Some(host) => Ok(read_host(w, host)),
-            None => self.load_slow(w, linear, segment),
+            None => {
+                let value = self.apart().load_slow(w, linear, segment)?;
+                Ok(value)
+            }
         }
     }
 
@@ -115,7 +130,7 @@ impl Exec<'_> {
     pub(crate) fn store_linear(&mut self, w: Width, linear: u64, segment: u8, value: u64) -> Result<(), Exception> {
         match self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
             Some(host) => write_host(w, host, value),
-            None => self.store_slow(w, linear, segment, value)?,
+            None => self.apart().store_slow(w, linear, segment, value)?,
         }
         Ok(())
     }
@@ -125,7 +140,10 @@ impl Exec<'_> {
     fn load_place(&mut self, w: Width, op: &Op, linear: u64) -> Result<u64, Exception> {
         match self.cpu.tlb.lookup(Use::Read, linear, w.bytes()) {
             Some(host) => Ok(read_host(w, host)),
-            None => self.load_place_slow(w, op, linear),
+            None => {
+                let value = self.apart().load_place_slow(w, op, linear)?;
+                Ok(value)
+            }
         }
     }
 
@@ -140,7 +158,7 @@ impl Exec<'_> {
     fn store_place(&mut self, w: Width, op: &Op, linear: u64, value: u64) -> Result<(), Exception> {
         match self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
             Some(host) => write_host(w, host, value),
-            None => self.store_place_slow(w, op, linear, value)?,
+            None => self.apart().store_place_slow(w, op, linear, value)?,
         }
         Ok(())
     }
@@ -159,7 +177,7 @@ impl Exec<'_> {
         if let Some(host) = self.cpu.tlb.lookup(Use::Write, linear, w.bytes()) {
             return Ok((read_host(w, host), place));
         }
-        self.prepare_place_slow(w, op, linear)?;
+        self.apart().prepare_place_slow(w, op, linear)?;
         Ok((self.load_linear(w, linear, op.seg)?, place))
     }
 
@@ -172,12 +190,7 @@ impl Exec<'_> {
     /// Continues at `target`, which must be canonical or inside the code segment.
     #[inline(always)]
     fn jump_to(&mut self, target: u64) -> Result<(), Exception> {
-        if self.cpu.mode.code == Width::W64 {
-            let canonical = ((target as i64) << 16 >> 16) as u64 == target;
-            if !canonical {
-                return Err(Exception::GeneralProtection(0));
-            }
-        } else if target > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+        if !self.may_jump_to(target) {
             return Err(Exception::GeneralProtection(0));
         }
         self.cpu.state.rip = target;
@@ -185,9 +198,36 @@ impl Exec<'_> {
     }
 
     #[inline(always)]
+    fn may_jump_to(&self, target: u64) -> bool {
+        if self.cpu.mode.code == Width::W64 {
+            return canonical(target);
+        }
+        target <= u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit)
+    }
+
+    /// `Jcc`, whatever its condition: all of them are computed, so that nothing is to be foreseen.
+    #[inline(always)]
+    pub(crate) fn jump_if(&mut self, op: &Op, condition: u8) -> Result<(), Exception> {
+        let (carry, zero) = (flags::carry(self), flags::zero(self));
+        let (sign, overflow) = (flags::sign(self), flags::overflow(self));
+        let parity = flags::parity(self);
+        let less = sign ^ overflow;
+        // By number, as in Intel SDM vol. 1, appendix B; the odd ones are the others inverted.
+        let all = overflow
+            | carry << 1
+            | zero << 2
+            | (carry | zero) << 3
+            | sign << 4
+            | parity << 5
+            | less << 6
+            | (less | zero) << 7;
+        self.branch(op, (all >> (condition >> 1) ^ u64::from(condition)) & 1)
+    }
+
+    #[inline(always)]
     fn relative_target(&self, op: &Op) -> u64 {
         let block = self.cpu.state.regs.get(usize::from(RIP_SLOT));
-        op.opsize.truncate(block.wrapping_add(op.next_offset()).wrapping_add(op.imm as u64))
+        cut(op.opsize, block.wrapping_add(op.next_offset()).wrapping_add(op.imm as u64))
     }
 
     #[inline(always)]
@@ -199,7 +239,8 @@ impl Exec<'_> {
         if mode.flat && !mode.aligned {
             return Ok(pointer);
         }
-        self.aligned_stack(w, pointer, write)
+        let linear = self.apart().aligned_stack(w, pointer, write)?;
+        Ok(linear)
     }
 
     #[inline(never)]
@@ -208,6 +249,12 @@ impl Exec<'_> {
         self.check_alignment(linear, w.bytes(), seg::SS)?;
         Ok(linear)
     }
+}
+
+/// `address` in a width that is only known now: mostly all of it.
+#[inline(always)]
+pub(crate) fn cut(width: Width, address: u64) -> u64 {
+    if width == Width::W64 { address } else { width.truncate(address) }
 }
 
 /// Reads host memory a TLB entry led to.
@@ -464,7 +511,7 @@ impl Engine for Exec<'_> {
         match self.cpu.tlb.lookup(Use::Write, place.linear, w.bytes()) {
             Some(host) => write_host(w, host, value),
             None => {
-                let stored = self.store_slow(w, place.linear, place.segment, value);
+                let stored = self.apart().store_slow(w, place.linear, place.segment, value);
                 debug_assert!(stored.is_ok(), "prepared writes do not fault");
             }
         }
@@ -525,7 +572,7 @@ impl Engine for Exec<'_> {
     #[inline(always)]
     fn next_ip(&mut self, op: &Op) -> u64 {
         let block = self.cpu.state.regs.get(usize::from(RIP_SLOT));
-        self.cpu.mode.code.truncate(block.wrapping_add(op.next_offset()))
+        cut(self.cpu.mode.code, block.wrapping_add(op.next_offset()))
     }
 
     #[inline(always)]
@@ -539,13 +586,16 @@ impl Engine for Exec<'_> {
         self.jump_to(target)
     }
 
+    /// Without a branch of the host's, which would foresee the guest's no better than it does in code that runs seldom.
     #[inline(always)]
     fn branch(&mut self, op: &Op, condition: u64) -> Result<(), Exception> {
-        if condition == 0 {
-            return Ok(());
-        }
         let target = self.relative_target(op);
-        self.jump_to(target)
+        if condition != 0 && !self.may_jump_to(target) {
+            return Err(Exception::GeneralProtection(0));
+        }
+        let next = self.cpu.state.rip;
+        self.cpu.state.rip = if condition != 0 { target } else { next };
+        Ok(())
     }
 
     #[cold]

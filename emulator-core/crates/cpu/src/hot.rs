@@ -13,6 +13,8 @@ use crate::exec::Exec;
 pub(crate) enum Next {
     /// The next operation.
     Continue,
+    /// The next operation, which most often is a conditional jump.
+    Compared,
     /// The block was overwritten: leave before this operation.
     Leave,
 }
@@ -68,13 +70,17 @@ macro_rules! hot {
                 pub(crate) fn dispatch(&mut self, op: &Op) -> Result<Next, Exception> {
                     match op.code.get() {
                         $( $(
-                            x if x == Hot::[<$int $form $width>] as u16 =>
-                                integer::execute(self, op, Int::$int, Width::$width, Form::$form)?,
+                            x if x == Hot::[<$int $form $width>] as u16 => {
+                                integer::execute(self, op, Int::$int, Width::$width, Form::$form)?;
+                                if const { matches!(Int::$int, Int::Cmp | Int::Test) } {
+                                    return Ok(Next::Compared);
+                                }
+                            }
                         )* )*
                         $( x if x == Hot::[<Jcc $cc>] as u16 => integer::jcc(self, op, $cc)?, )*
                         LEAVE => return Ok(Next::Leave),
-                        code if code < Hot::LastWarm as u16 => self.warm(op)?,
-                        _ => self.mild(op)?,
+                        code if code < Hot::LastWarm as u16 => self.apart().warm(op)?,
+                        _ => self.apart().mild(op)?,
                     }
                     Ok(Next::Continue)
                 }
@@ -83,31 +89,33 @@ macro_rules! hot {
                 /// compiler takes 60 MB for a moment, and longer to be ready.
                 #[inline(never)]
                 fn warm(&mut self, op: &Op) -> Result<(), Exception> {
+                    let mut exec = self.apart();
                     match op.code.get() {
                         $( $(
                             x if x == Hot::[<$warm $warm_form $warm_width>] as u16 =>
-                                integer::execute(self, op, Int::$warm, Width::$warm_width, Form::$warm_form),
+                                integer::execute(&mut exec, op, Int::$warm, Width::$warm_width, Form::$warm_form),
                         )* )*
-                        _ => self.cold(op),
+                        _ => exec.apart().cold(op),
                     }
                 }
 
                 /// The third.
                 #[inline(never)]
                 fn mild(&mut self, op: &Op) -> Result<(), Exception> {
+                    let mut exec = self.apart();
                     match op.code.get() {
                         $( $(
                             x if x == Hot::[<$mild $mild_form $mild_width>] as u16 =>
-                                integer::execute(self, op, Int::$mild, Width::$mild_width, Form::$mild_form),
+                                integer::execute(&mut exec, op, Int::$mild, Width::$mild_width, Form::$mild_form),
                         )* )*
                         $(
                             x if x == Hot::[<Cmov32Cc $cc>] as u16 =>
-                                integer::cmovcc(self, op, $cc, Width::W32, Form::Rr),
+                                integer::cmovcc(&mut exec, op, $cc, Width::W32, Form::Rr),
                             x if x == Hot::[<Cmov64Cc $cc>] as u16 =>
-                                integer::cmovcc(self, op, $cc, Width::W64, Form::Rr),
-                            x if x == Hot::[<SetCc $cc>] as u16 => integer::setcc(self, op, $cc, Form::Rr),
+                                integer::cmovcc(&mut exec, op, $cc, Width::W64, Form::Rr),
+                            x if x == Hot::[<SetCc $cc>] as u16 => integer::setcc(&mut exec, op, $cc, Form::Rr),
                         )*
-                        _ => self.cold(op),
+                        _ => exec.apart().cold(op),
                     }
                 }
             }
@@ -170,6 +178,13 @@ pub(crate) fn code_of(op: &Op) -> u16 {
         Sem::Int(int) => integer_code(int, op) as u16,
         _ => Hot::Cold as u16,
     }
+}
+
+/// The condition of the conditional jump with dispatch code `code`, if it is that of one.
+#[inline(always)]
+pub(crate) fn condition_of(code: u16) -> Option<u8> {
+    let condition = code.wrapping_sub(Hot::Jcc0 as u16);
+    (condition <= Hot::Jcc15 as u16 - Hot::Jcc0 as u16).then_some(condition as u8)
 }
 
 // `LEAVE` must not be a hot code.

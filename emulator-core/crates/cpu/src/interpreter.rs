@@ -6,8 +6,8 @@ use x86::{Exception, Inst, Op, RIP_SLOT, Rep, Sem, Vex, Width, seg};
 
 use crate::blocks::{Key, MAX_OPS};
 use crate::exceptions::DR6_STEP;
-use crate::exec::Exec;
-use crate::hot::{Next, code_of};
+use crate::exec::{Exec, cut};
+use crate::hot::{Next, code_of, condition_of};
 use crate::state::{InterruptShadow, Mode, eflags};
 use crate::tlb::PAGE_BYTES;
 
@@ -158,29 +158,46 @@ impl Exec<'_> {
             block = self.cpu.blocks.beginning(block, limit - self.cpu.retired);
         }
         self.cpu.state.regs.set(usize::from(RIP_SLOT), rip);
-        self.cpu.state.rip = self.cpu.mode.code.truncate(rip.wrapping_add(u64::from(block.bytes)));
+        self.cpu.state.rip = cut(self.cpu.mode.code, rip.wrapping_add(u64::from(block.bytes)));
         let first = self.cpu.blocks.ops(block);
         let mut at = first;
         let end = first.wrapping_add(usize::from(block.count));
+        let mut exec = self.apart();
         while at != end {
             // SAFETY: `at` is within the block's operations, which stay allocated until a block is inserted, and none is
             // while one runs. An invalidation writes `code` alone, which is a cell, through a shared reference.
             let op = unsafe { &*at };
-            match self.dispatch(op) {
+            match exec.dispatch(op) {
                 Ok(Next::Continue) => at = at.wrapping_add(1),
+                Ok(Next::Compared) => {
+                    at = at.wrapping_add(1);
+                    if at == end {
+                        break;
+                    }
+                    // SAFETY: as above.
+                    let op = unsafe { &*at };
+                    let Some(condition) = condition_of(op.code.get()) else { continue };
+                    // No second dispatch, whose jump the host hardly ever foresees in code that runs seldom.
+                    if let Err(exception) = exec.jump_if(op, condition) {
+                        exec.cpu.state.rip = exec.address_of(op);
+                        exec.cpu.retired += distance(first, at);
+                        return Err(exception);
+                    }
+                    break;
+                }
                 Ok(Next::Leave) => {
-                    self.cpu.state.rip = self.address_of(op);
-                    self.cpu.retired += distance(first, at);
+                    exec.cpu.state.rip = exec.address_of(op);
+                    exec.cpu.retired += distance(first, at);
                     return Ok(());
                 }
                 Err(exception) => {
-                    self.cpu.state.rip = self.address_of(op);
-                    self.cpu.retired += distance(first, at);
+                    exec.cpu.state.rip = exec.address_of(op);
+                    exec.cpu.retired += distance(first, at);
                     return Err(exception);
                 }
             }
         }
-        self.cpu.retired += u64::from(block.count);
+        exec.cpu.retired += u64::from(block.count);
         Ok(())
     }
 

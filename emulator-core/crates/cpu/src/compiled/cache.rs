@@ -1,15 +1,15 @@
 //! Compiled regions, found by the physical address and mode of their entry. They outlive the predecoded blocks they were made of.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap;
 
 use super::region::RegionPage;
 use super::{Code, Entry, Straddles};
 use crate::blocks::Key;
 
-/// Regions kept. Code of the host's is 10 to 40 KiB for each, so that this is some 100 MiB at most.
-const CAPACITY: usize = 4096;
+/// Regions kept. Code of the host's is some 12 KiB for each, so that this is 100 MiB at most.
+const CAPACITY: usize = 8192;
+/// Where there are more, so many stay.
+const KEPT: usize = CAPACITY / 8 * 7;
 
 /// Bytes of a region, within one page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,10 @@ pub(super) struct Compiled {
     pages: Vec<RegionPage>,
     /// Its blocks, the entry's first.
     pub(super) parts: Vec<Part>,
+    /// How many had been compiled before.
+    number: u64,
+    /// The jump cache has learned of it since it was emptied to find out.
+    used: bool,
 }
 
 /// See the module.
@@ -37,8 +41,10 @@ pub(crate) struct CodeCache {
     by_entry: FxHashMap<Key, Entry>,
     /// Regions with code in a physical page.
     by_page: FxHashMap<u64, Vec<u32>>,
-    /// Regions, oldest first; some may be gone.
-    oldest: VecDeque<u32>,
+    /// Regions compiled since power-on.
+    compiled: u64,
+    /// The jump cache has been emptied since there were [`KEPT`] regions, so that those in use are known when some have to go.
+    surveyed: bool,
     /// Code of regions that are gone, which may be running still.
     released: Vec<Code>,
     pub(crate) straddles: Straddles,
@@ -51,6 +57,15 @@ pub(crate) struct CodeCache {
 impl CodeCache {
     pub(crate) fn find(&self, key: &Key) -> Option<Entry> {
         self.by_entry.get(key).copied()
+    }
+
+    /// The same for the jump cache, from where the region will be entered.
+    pub(crate) fn find_to_enter(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.find(key)?;
+        if let Some(region) = self.regions.get_mut(&entry.code.0) {
+            region.used = true;
+        }
+        Some(entry)
     }
 
     /// Whether some of the physical page at `phys` has been compiled.
@@ -85,24 +100,27 @@ impl CodeCache {
             self.by_page.entry(page).or_default().push(code.0);
         }
         let entries = entries.iter().map(|&(key, _)| key).collect();
-        self.regions.insert(code.0, Compiled { entries, pages, parts });
-        self.oldest.push_back(code.0);
-        if self.oldest.len() > 2 * CAPACITY {
-            self.oldest.retain(|code| self.regions.contains_key(code));
-        }
+        self.regions.insert(code.0, Compiled { entries, pages, parts, number: self.compiled, used: false });
+        self.compiled += 1;
     }
 
-    /// Drops the oldest regions where there are too many; true where it did. What still runs often is soon compiled again.
+    /// Drops regions where there are too many: those not in use, the oldest first, then the oldest. True where the jump cache has to be emptied,
+    /// which also is the way to learn which are in use: before any has to go, and again whenever some have gone.
     pub(crate) fn trim(&mut self) -> bool {
-        let before = self.regions.len();
-        while self.regions.len() > CAPACITY
-            && let Some(code) = self.oldest.pop_front()
-        {
-            self.remove(Code(code));
+        let count = self.regions.len();
+        if count <= KEPT || count <= CAPACITY && self.surveyed {
+            return false;
         }
-        let evicted = before - self.regions.len();
-        self.evicted += evicted as u64;
-        evicted > 0
+        if count > CAPACITY {
+            let order = |(&code, region): (&u32, &Compiled)| (region.used, region.number, code);
+            let mut all: Vec<_> = self.regions.iter().map(order).collect();
+            all.sort_unstable();
+            all[..count - KEPT].iter().for_each(|&(.., code)| self.remove(Code(code)));
+            self.evicted += (count - KEPT) as u64;
+        }
+        self.regions.values_mut().for_each(|region| region.used = false);
+        self.surveyed = true;
+        true
     }
 
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
@@ -155,7 +173,7 @@ impl CodeCache {
     pub(crate) fn clear(&mut self) {
         self.by_entry.clear();
         self.by_page.clear();
-        self.oldest.clear();
+        self.surveyed = false;
         self.released.extend(self.regions.drain().map(|(code, _)| Code(code)));
     }
 
@@ -191,19 +209,33 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_regions_go_when_there_are_too_many() {
+    fn regions_that_are_not_entered_any_more_go_when_there_are_too_many() {
         let mut cache = CodeCache::default();
-        for number in 0..CAPACITY as u32 + 10 {
-            let phys = u64::from(number) * 0x800;
-            let entries = [(key(phys), 0), (key(phys + 8), 8)];
-            cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![part(phys, 16)]);
+        let fill = |cache: &mut CodeCache, numbers: core::ops::Range<u32>| {
+            for number in numbers {
+                let phys = u64::from(number) * 0x800;
+                let entries = [(key(phys), 0), (key(phys + 8), 8)];
+                cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![part(phys, 16)]);
+            }
+        };
+        fill(&mut cache, 0..KEPT as u32);
+        cache.find_to_enter(&key(0));
+        assert!(!cache.trim(), "there is room");
+        fill(&mut cache, KEPT as u32..KEPT as u32 + 1);
+        assert!(cache.trim(), "from now on it is noted which are entered");
+        assert!(!cache.trim(), "which takes one look");
+        for in_use in [0, 3] {
+            cache.find_to_enter(&key(in_use * 0x800 + 8));
         }
+        fill(&mut cache, KEPT as u32 + 1..CAPACITY as u32 + 1);
         assert!(cache.trim());
-        let expected: Vec<Code> = (1..=10).map(Code).collect();
-        assert_eq!(cache.take_released(), expected);
-        assert!(cache.find(&key(9 * 0x800 + 8)).is_none());
-        assert!(cache.find(&key(10 * 0x800 + 8)).is_some());
-        assert!(!cache.trim(), "now there are not");
+        let gone = cache.take_released();
+        assert_eq!(gone[..4], [2, 3, 5, 6].map(Code), "the oldest of those not in use");
+        assert_eq!(gone.len(), CAPACITY + 1 - KEPT);
+        assert_eq!(cache.evicted, gone.len() as u64);
+        assert!(cache.find(&key(0x800 + 8)).is_none());
+        assert!(cache.find(&key(3 * 0x800 + 8)).is_some());
+        assert!(!cache.trim(), "now there is room");
     }
 
     #[test]
