@@ -9,6 +9,7 @@ import { unpackCpio } from "@terrarium/images/cpio";
 import cloud from "@terrarium/images/debian-cloud";
 import { boot as restore, type Exit, type Guest, type MachineError } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
+import { copyContract } from "../contract/copy.js";
 import { runContract } from "../contract/run.js";
 import { standContract } from "../contract/stand.js";
 import { terrarium } from "../guest/terrarium.js";
@@ -275,5 +276,6 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
     };
     runContract(start);
     standContract(start);
+    copyContract(start);
   });
 });

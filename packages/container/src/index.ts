@@ -10,7 +10,8 @@ import { bootMachine } from "./image/machine/boot.js";
 import { unsupported } from "./image/machine/options.js";
 
 export type { ContainerConfig, ContainerOptions, Network, Port, User, Volume, Writes } from "./config.js";
-export type { Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
+export type { AsUser, Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
+export { copyFromGuest, copyToGuest, type CopyEnd } from "./copy.js";
 export { oci, type OciImage } from "./image/boot.js";
 export type { Collected } from "./image/collect.js";
 export type { HistoryEntry, ImageConfig, ImageDefaults, Platform } from "./image/format/documents.js";
@@ -26,6 +27,7 @@ export {
 export type { Credentials } from "./image/registry/client.js";
 export type { RegistryOptions } from "./image/registry/transfer.js";
 export { hasRegistry } from "./image/format/reference.js";
+export { withLock } from "./work.js";
 export { defaultStore } from "./image/store.js";
 
 /** What keeps a guest apart: namespaces of the host's kernel, or a machine with a kernel of its own. */

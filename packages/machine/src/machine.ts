@@ -3,12 +3,13 @@
 import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { CommandRunner } from "./agent.js";
-import { AgentClient } from "./agent/client.js";
+import { AgentClient, type GuestProcess, type Output } from "./agent/client.js";
 import { signalName } from "./agent/linux-names.js";
+import { Copier, type Copy } from "./copy.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { Capabilities, Guest, RunOptions, RunResult } from "./guest.js";
+import type { ArchiveSource, Capabilities, CopyInOptions, Guest, PackOptions, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
@@ -45,13 +46,15 @@ export class Machine implements Guest {
   readonly #exits = new Emitter<Exit>();
   readonly #traces = new Emitter<string>();
   readonly #ended = Promise.withResolvers<Exit>();
-  #agent: CommandRunner | undefined;
+  readonly #copier = new Copier((copy, output) => this.#startCopy(copy, output));
+  #agent: AgentClient | undefined;
+  #runner: CommandRunner | undefined;
   #exit: Exit | undefined;
 
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: false };
+    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: identity.agent };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }
@@ -98,14 +101,24 @@ export class Machine implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
-    if (this.#exit !== undefined) throw stopped(this.#exit);
-    if (!this.#identity.agent) {
-      const { name } = this.#identity;
-      const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
-      throw new MachineError("AGENT_MISSING", message, { image: name });
-    }
-    this.#agent ??= new CommandRunner(new AgentClient(this.#second));
-    return await this.#whileAlive(this.#agent.run(command, options));
+    this.#runner ??= new CommandRunner(this.#needAgent());
+    return await this.#whileAlive(this.#runner.run(command, options));
+  }
+
+  async copyIn(path: string, data: string | Uint8Array, options: CopyInOptions = {}): Promise<void> {
+    await this.#copier.copyIn(path, data, options);
+  }
+
+  async copyOut(path: string): Promise<Uint8Array> {
+    return await this.#copier.copyOut(path);
+  }
+
+  async unpack(directory: string, archive: ArchiveSource): Promise<void> {
+    await this.#copier.unpack(directory, archive);
+  }
+
+  pack(path: string, options: PackOptions = {}): AsyncIterable<Uint8Array> {
+    return this.#copier.pack(path, options);
   }
 
   async pause(): Promise<void> {
@@ -185,6 +198,31 @@ export class Machine implements Guest {
     await answered;
     await this.#connection.close();
     this.#ended.resolve(exit);
+  }
+
+  #needAgent(): AgentClient {
+    if (this.#exit !== undefined) throw stopped(this.#exit);
+    if (!this.#identity.agent) {
+      const { name } = this.#identity;
+      const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
+      throw new MachineError("AGENT_MISSING", message, { image: name });
+    }
+    return (this.#agent ??= new AgentClient(this.#second));
+  }
+
+  /** In a child of the agent, `/proc/self/exe` is the agent. */
+  async #startCopy(copy: Copy, output: Output): Promise<GuestProcess> {
+    const rest =
+      copy.kind === "fileIn" ? [copy.mode.toString(8)] : "name" in copy && copy.name !== null ? [copy.name] : [];
+    const command = ["/proc/self/exe", "copy", copy.kind, copy.path, ...rest];
+    const process = await this.#whileAlive(
+      this.#needAgent().start({ command, cwd: undefined, env: undefined }, output),
+    );
+    return {
+      ...process,
+      ended: this.#whileAlive(process.ended),
+      write: (data) => this.#whileAlive(process.write(data)),
+    };
   }
 
   async #write(port: number, bytes: Uint8Array): Promise<void> {

@@ -35,7 +35,7 @@ export async function withImagesAt<T>(
   return await store.temporarily(async (directory) => {
     const unpacked = join(directory, "archive");
     await mkdir(unpacked);
-    await perform({ kind: "unpack", directory: unpacked, limits: LIMITS }, decompressed(readable(path)));
+    await perform({ kind: "unpack", directory: unpacked, lowers: [], limits: LIMITS }, decompressed(readable(path)));
     const found =
       place.transport === "oci-archive" ? await readLayout(unpacked) : await readDockerArchive(unpacked, store);
     return await use(named(found, place));
