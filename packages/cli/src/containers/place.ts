@@ -16,6 +16,8 @@ export interface ContainerRecord {
   readonly reference: string;
   readonly created: string;
   readonly options: ContainerOptions;
+  /** Names of the volumes among its own that were made for it alone. */
+  readonly anonymousVolumes?: readonly string[];
   /** Whether all of it goes when it ends. */
   readonly removeAtEnd: boolean;
 }
@@ -118,11 +120,7 @@ export async function endOf(id: string): Promise<Ended | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Ended);
 }
 
-/** Removes all that is left of a container. */
-export async function removeRecord({ id, name }: ContainerRecord): Promise<void> {
-  const images = await openImages();
-  // What it wrote may be closed to its own owner.
-  await images.removeLayer(layerOf(id));
-  await rm(join(storeDirectory(), "names", name), { force: true });
-  await rm(directoryOf(id), { recursive: true, force: true });
+/** Forgets how a container has ended: it runs again. */
+export async function forgetEnd(id: string): Promise<void> {
+  await rm(join(directoryOf(id), "ended.json"), { force: true });
 }
