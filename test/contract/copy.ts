@@ -16,6 +16,7 @@ export function copyContract(bootGuest: () => Promise<Guest>): void {
     beforeAll(async () => {
       guest = await bootGuest();
       expect(guest.capabilities.copy).toBe(true);
+      await guest.run("mkdir -p /tmp");
       return () => guest.stop();
     });
 

@@ -32,6 +32,7 @@ import {
   type ProcessEnd,
   type Start,
 } from "@terrarium/machine/guest-kit";
+import { onDisk } from "./disk.js";
 import type { Port, ResolvedConfig, User } from "./config.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
@@ -42,8 +43,7 @@ let created = 0;
 async function makeLayer(directory: string): Promise<void> {
   for (const name of ["upper", "work"]) {
     await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
-      const [operation, reason] = [`making ${directory}`, (error as Error).message];
-      throw new MachineError("SYSTEM", `The layer ${directory} cannot be made: ${reason}.`, { operation, reason });
+      throw onDisk(error, `making the layer ${directory}`);
     });
   }
 }

@@ -4,7 +4,7 @@ import { mkdir, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { posix } from "node:path";
 import { MachineError, type Guest } from "@terrarium/machine";
-import { onDisk } from "./image/blobs.js";
+import { onDisk } from "./disk.js";
 import { LIMITS } from "./image/layers.js";
 import { outputOfWork, perform } from "./work.js";
 

@@ -27,7 +27,6 @@ export {
 export type { Credentials } from "./image/registry/client.js";
 export type { RegistryOptions } from "./image/registry/transfer.js";
 export { hasRegistry } from "./image/format/reference.js";
-export { withLock } from "./work.js";
 export { defaultStore } from "./image/store.js";
 
 /** What keeps a guest apart: namespaces of the host's kernel, or a machine with a kernel of its own. */

@@ -6,7 +6,8 @@
 import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { boot, oci, withLock, type Container, type Output } from "@terrarium/container";
+import { boot, oci, type Container, type Output } from "@terrarium/container";
+import { onDisk, withLock } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { isHeld } from "./client.js";
@@ -83,16 +84,19 @@ export class Holder {
       server.close();
       if (!again) await removeRecord(record, { volumes: true });
       else if (!isHeld) await rm(socketOf(record.id), { force: true });
-      throw error;
+      throw onDisk(error, `starting the container ${record.name}`);
     }
   }
 
   async #finish(record: ContainerRecord, { exitCode, signal }: Omit<Ended, "at">): Promise<Ended> {
     const ended = { exitCode, signal, at: new Date().toISOString() };
     await this.#log.end();
-    await noteEnd(record.id, ended);
-    this.#server.close();
-    await rm(socketOf(record.id), { force: true });
+    try {
+      if (!record.removeAtEnd) await noteEnd(record.id, ended);
+    } finally {
+      this.#server.close();
+      await rm(socketOf(record.id), { force: true });
+    }
     if (record.removeAtEnd) await removeRecord(record, { volumes: true });
     return ended;
   }

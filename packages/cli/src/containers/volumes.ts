@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Volume } from "@terrarium/container";
+import { onDisk } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { directoryOf, layerOf, openImages, records, storeDirectory, type ContainerRecord } from "./place.js";
 
@@ -22,7 +23,10 @@ export function volumeAt(target: string, name = randomBytes(16).toString("hex"))
 /** Makes the volumes of a container that there are not yet. */
 export async function makeVolumes({ options }: ContainerRecord): Promise<void> {
   for (const volume of options.volumes ?? []) {
-    if (nameOfVolume(volume) !== undefined) await mkdir(volume.source, { recursive: true });
+    if (nameOfVolume(volume) === undefined) continue;
+    await mkdir(volume.source, { recursive: true }).catch((error: unknown) => {
+      throw onDisk(error, "making a volume");
+    });
   }
 }
 
