@@ -28,6 +28,8 @@ export interface Identity {
   readonly agent: boolean;
   /** Whether its init reports how its program ended. */
   readonly reportsEnd: boolean;
+  /** Whether its program reads from a pipe, which its agent feeds with what is written to the console. */
+  readonly takesInput: boolean;
 }
 
 /** What a machine counts. */
@@ -41,7 +43,7 @@ export class Machine implements Guest {
   readonly exited: Promise<Exit>;
   readonly #identity: Identity;
   readonly #connection: Connection;
-  readonly #console = new SerialConsole((bytes) => this.#write(0, bytes));
+  readonly #console = new SerialConsole((bytes) => this.#type(bytes));
   readonly #second = new Serial((bytes) => this.#write(1, bytes));
   readonly #exits = new Emitter<Exit>();
   readonly #traces = new Emitter<string>();
@@ -49,6 +51,9 @@ export class Machine implements Guest {
   readonly #copier = new Copier((copy, output) => this.#startCopy(copy, output));
   #agent: AgentClient | undefined;
   #runner: CommandRunner | undefined;
+  /** Where the program's input goes that has no terminal. */
+  #feed: Promise<GuestProcess> | undefined;
+  #fed: Promise<unknown> = Promise.resolve();
   #exit: Exit | undefined;
 
   private constructor(connection: Connection, identity: Identity) {
@@ -72,6 +77,7 @@ export class Machine implements Guest {
       await connection.close();
       throw error;
     }
+    if (identity.takesInput) machine.#startFeed();
     return machine;
   }
 
@@ -121,6 +127,18 @@ export class Machine implements Guest {
     return this.#copier.pack(path, options);
   }
 
+  /** Ends the input of the guest's program: of one at a terminal by the character for that, Ctrl-D. */
+  closeInput(): void {
+    const end =
+      this.#feed === undefined
+        ? () => this.#write(0, Uint8Array.of(4))
+        : async () => {
+            (await this.#feed)?.closeStdin();
+          };
+    // Nobody reads it any more where that fails.
+    this.#fed = this.#fed.then(end).catch(() => undefined);
+  }
+
   async pause(): Promise<void> {
     await this.#call((server) => server.pause());
   }
@@ -131,7 +149,8 @@ export class Machine implements Guest {
 
   async snapshot(): Promise<Snapshot> {
     const state = await this.#call((server) => server.snapshot());
-    return { kind: "terrarium-snapshot", ...state, ...this.#identity };
+    const { name, agent, reportsEnd } = this.#identity;
+    return { kind: "terrarium-snapshot", ...state, name, agent, reportsEnd };
   }
 
   async stats(): Promise<MachineStats> {
@@ -223,6 +242,27 @@ export class Machine implements Guest {
       ended: this.#whileAlive(process.ended),
       write: (data) => this.#whileAlive(process.write(data)),
     };
+  }
+
+  #startFeed(): void {
+    const command = ["/proc/self/exe", "feed"];
+    this.#feed = this.#needAgent().start({ command, cwd: undefined, env: undefined }, () => undefined);
+    this.#feed.catch(() => undefined);
+  }
+
+  /** What is written to the console is the program's input. */
+  async #type(bytes: Uint8Array): Promise<void> {
+    const feed = this.#feed;
+    if (feed === undefined) {
+      await this.#write(0, bytes);
+      return;
+    }
+    // One after another: a process takes them in portions.
+    const fed = this.#fed.then(async () => {
+      await this.#whileAlive((await this.#whileAlive(feed)).write(bytes));
+    });
+    this.#fed = fed.catch(() => undefined);
+    await fed;
   }
 
   async #write(port: number, bytes: Uint8Array): Promise<void> {

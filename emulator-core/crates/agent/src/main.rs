@@ -5,10 +5,13 @@
 //!
 //! `terrarium-agent copy KIND PATH REST` copies files and trees: the host starts it as it starts any program.
 //!
+//! `terrarium-agent feed` passes its input on to the program of an image (`feed.rs`).
+//!
 //! As a guest's first process, it is the init of an image that has none of its own: `init.rs`.
 
 mod channel;
 mod copy;
+mod feed;
 mod init;
 mod message;
 mod output;
@@ -40,6 +43,9 @@ fn main() -> ExitCode {
     }
     if path == copy::TASK {
         return copy::run(std::env::args_os().skip(2));
+    }
+    if path == feed::TASK {
+        return feed::run();
     }
     serve(&path)
 }

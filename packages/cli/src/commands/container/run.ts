@@ -91,9 +91,6 @@ export function sessionOf({ container, ended }: Holder): Session {
 async function runMachine(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
   if (flags.detach === true) throw unsupported("a machine left running", "leave --detach out");
   if (flags.name !== undefined) throw unsupported("a name for a machine", "leave --name out");
-  if (flags.interactive === true && flags.tty !== true) {
-    throw unsupported("input to a machine without a terminal", "add --tty, or leave --interactive out");
-  }
   checkTerminal(flags);
   const platform = flags.platform ?? "linux/amd64";
   const reference = exactly(await ensureImage(await openImages(), image, { ...flags, platform }));
