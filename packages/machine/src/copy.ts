@@ -58,14 +58,16 @@ export class Copier {
     const process = await this.#start(copy, (stream, bytes) => {
       if (stream === "stderr") told = joined([told, bytes]);
     });
-    let hasEnded = false;
-    const ended = process.ended.finally(() => (hasEnded = true));
+    const over = new AbortController();
+    const ended = process.ended.finally(() => {
+      over.abort();
+    });
     ended.catch(() => undefined);
     try {
       for await (const chunk of chunks) {
         await process.write(chunk);
         // It has refused what came before.
-        if (hasEnded) break;
+        if (over.signal.aborted) break;
       }
       process.closeStdin();
     } catch (error) {

@@ -98,12 +98,14 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
     async unpack(directory, archive) {
       const socket = await need(record);
       const answering = exchange(socket, { type: "unpack", directory });
-      let answered = false;
-      const answer = answering.finally(() => (answered = true));
+      const over = new AbortController();
+      const answer = answering.finally(() => {
+        over.abort();
+      });
       answer.catch(() => undefined);
       for await (const chunk of archive instanceof Uint8Array ? [archive] : archive) {
         await sendSlowly(socket, { input: Buffer.from(chunk).toString("base64") });
-        if (answered) break;
+        if (over.signal.aborted) break;
       }
       send(socket, { end: true });
       await answer;
