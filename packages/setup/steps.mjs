@@ -18,7 +18,7 @@ const WASM_PACK_VERSION = "0.15";
 
 const cores = at("emulator-core/crates");
 /** Crates of the workspace that are not part of the WebAssembly core. */
-const NATIVE_CRATES = new Set(["agent", "oracle", "filetest", "fuzz", "hosted", "kvm", "container", "node"]);
+const NATIVE_CRATES = new Set(["agent", "oracle", "filetest", "fuzz", "hosted", "kvm", "container", "archive", "node"]);
 
 /** Names of the guest images: the folders with a recipe. */
 export function imageNames() {
@@ -104,7 +104,11 @@ const agent = {
   name: "agent",
   title: "guest agent (Rust)",
   after: ["rust"],
-  inputs: () => [...["Cargo.toml", ".cargo"].map((path) => at("emulator-core", path)), join(cores, "agent")],
+  inputs: () => [
+    ...["Cargo.toml", ".cargo"].map((path) => at("emulator-core", path)),
+    join(cores, "agent"),
+    join(cores, "archive"),
+  ],
   outputs: () => Object.keys(AGENT_TARGETS).map((architecture) => at(".cache/agent", architecture)),
   async run(step) {
     const targets = process.env.CARGO_TARGET_DIR ?? at("emulator-core/target");
@@ -131,6 +135,7 @@ const container = {
   inputs: () => [
     ...["Cargo.toml", "Cargo.lock", ".cargo"].map((path) => at("emulator-core", path)),
     join(cores, "container"),
+    join(cores, "archive"),
   ],
   outputs: () => [at("packages/container/pkg/terrarium-container")],
   async run(step) {

@@ -104,7 +104,22 @@ describe.skipIf(forbidden !== undefined)("a layer that", () => {
     ["has a name of 300 bytes", [[{ name: "a".repeat(300) }, "1"]], "ARCHIVE_REFUSED"],
     ["has two sizes of one file", [[{ name: "a", pax: { size: "3" } }, "1"]], "ARCHIVE_REFUSED"],
     ["has a header of 2 MiB", [[{ name: "a", pax: { comment: "x".repeat(2 << 20) } }, "1"]], "ARCHIVE_TOO_LARGE"],
-    ["is sparse", [[{ name: "a", pax: { "GNU.sparse.major": "1" } }, "1"]], "UNSUPPORTED"],
+    ["is sparse without a map", [[{ name: "a", pax: { "GNU.sparse.major": "1" } }, "1"]], "ARCHIVE_DAMAGED"],
+    [
+      "is sparse with a piece beyond its end",
+      [[{ name: "a", pax: { "GNU.sparse.size": "3", "GNU.sparse.map": "3,1" } }, "1"]],
+      "ARCHIVE_REFUSED",
+    ],
+    [
+      "is sparse and longer than all files may be",
+      [[{ name: "a", pax: { "GNU.sparse.size": "99999999999999", "GNU.sparse.map": "0,1" } }, "1"]],
+      "ARCHIVE_TOO_LARGE",
+    ],
+    [
+      "is a sparse link",
+      [[{ name: "a", type: "symlink", linkname: "b", pax: { "GNU.sparse.major": "1" } }]],
+      "ARCHIVE_REFUSED",
+    ],
   ])("%s is refused, and nothing of it stays", async (_, members, code) => {
     expect(await refusal({ layers: [await archive(...members)] })).toMatchObject({ code });
   });

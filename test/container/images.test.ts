@@ -5,6 +5,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { boot, Images, oci } from "@terrarium/container";
 import { describe, expect, test } from "vitest";
 import { forbidden } from "./containers.js";
+import { asNobody, NOBODY } from "./nobody.js";
 import { archive, digestOf, makeDirectory, ROOT, USR, writeLayout, type Member } from "./images.js";
 
 const isRoot = process.geteuid?.() === 0;
@@ -230,40 +231,16 @@ describe.skipIf(forbidden !== undefined)("an image", () => {
 });
 
 describe.skipIf(forbidden !== undefined || !isRoot)("for a user who is not root, an image", () => {
-  const NOBODY = "65534";
-
-  /** Runs a script that has `boot`, `oci` and `Images`, and prints JSON. */
-  function asNobody(script: string): unknown {
-    const [store, home] = [makeDirectory(), makeDirectory()];
-    spawnSync("chown", ["-R", NOBODY, store, home]);
-    const imports = `import { boot, oci, Images } from "@terrarium/container"; const store = ${JSON.stringify(store)};
-      const volumes = [${JSON.stringify(USR)}]; const layer = ${JSON.stringify(home)};`;
-    const { stdout, stderr } = spawnSync(
-      "setpriv",
-      [
-        "--reuid",
-        NOBODY,
-        "--regid",
-        NOBODY,
-        "--clear-groups",
-        process.execPath,
-        "--input-type=module",
-        "--eval",
-        imports + script,
-      ],
-      { cwd: import.meta.dirname, encoding: "utf8", env: { ...process.env, HOME: home } },
-    );
-    if (stdout === "") throw new Error(stderr);
-    return JSON.parse(stdout);
-  }
-
   test("runs with all files root's, which is that user, and can be changed and committed", async () => {
     const secret: Member = [{ name: "etc/secret", uid: 33, gid: 33, mode: 0o6000 }, "s"];
     const closed: Member = [{ name: "closed", type: "directory", uid: 7, mode: 0 }];
     const layer = await rootLayer(secret, closed, [{ name: "closed/inside" }, "x"]);
     const layout = writeLayout({ layers: [layer], config: { Cmd: ["sleep", "1000"] } });
     spawnSync("chmod", ["-R", "a+rX", layout]);
+    const home = makeDirectory();
+    spawnSync("chown", [NOBODY, home]);
     const found = asNobody(`
+      const layer = ${JSON.stringify(home)};
       const images = await Images.open(store);
       await images.import(${JSON.stringify(`oci:${layout}`)});
       const container = await boot(oci("test:1", { store }), { volumes, writes: { layer } });

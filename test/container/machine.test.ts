@@ -1,5 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -9,6 +19,7 @@ import { unpackCpio } from "@terrarium/images/cpio";
 import cloud from "@terrarium/images/debian-cloud";
 import { boot as restore, type Exit, type Guest, type MachineError } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
+import { copyContract } from "../contract/copy.js";
 import { runContract } from "../contract/run.js";
 import { standContract } from "../contract/stand.js";
 import { terrarium } from "../guest/terrarium.js";
@@ -247,9 +258,135 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
         expect({ stdout, status }, kind).toEqual({ stdout: "pea b\n/etc\n", status: 3 });
       }
       const run = ["run", "--isolation", "machine"];
-      for (const flags of [["-d"], ["-i"], ["--name", "bed"], ["-v", "/tmp:/tmp"], ["-p", "80"], ["--read-only"]]) {
+      for (const flags of [["-d"], ["--name", "bed"], ["-v", "/tmp:/tmp"], ["-p", "80"], ["--read-only"]]) {
         const { stderr, status } = await terrarium([...run, ...flags, "garden:1", "true"]);
         expect([status, stderr], flags.join(" ")).toEqual([2, expect.stringContaining("UNSUPPORTED")]);
+      }
+    },
+    2 * MINUTES,
+  );
+
+  test(
+    "reads input without a terminal, to its end, and more than fits anywhere",
+    async () => {
+      const options = { command: ["busybox wc -c; echo over"], terminal: false } as const;
+      for (const isolation of KINDS) {
+        await using guest = await boot(oci("garden:1", { store }), { ...options, isolation });
+        const ending = outcome(guest);
+        // Two pieces, of which the second must not overtake the first.
+        const writing = [guest.console.write("x".repeat(100_000)), guest.console.write("y".repeat(50_001))];
+        await Promise.all(writing);
+        guest.closeInput();
+        expect(await ending, isolation).toEqual({
+          text: "150001\nover\n",
+          exit: { reason: "exited", exitCode: 0, signal: null },
+        });
+      }
+      const run = ["run", "--rm", "-i", "--isolation", "machine", "garden:1"];
+      expect(await terrarium([...run, "busybox tr a-z A-Z; exit 4"], "heard\n")).toEqual({
+        stdout: "HEARD\n",
+        stderr: "",
+        status: 4,
+      });
+      // A program that reads nothing ends all the same, and one without input sees its end.
+      expect(await terrarium([...run, "exit 5"], "x".repeat(100_000))).toMatchObject({ status: 5 });
+      const none = run.filter((word) => word !== "-i");
+      expect(await terrarium([...none, "busybox wc -c"], "ignored")).toMatchObject({ stdout: "0\n" });
+    },
+    3 * MINUTES,
+  );
+
+  test(
+    "ends the input at a terminal by the character for that",
+    async () => {
+      const options = { command: ["echo up; busybox cat; echo over"], isolation: "machine" } as const;
+      await using guest = await boot(oci("garden:1", { store }), options);
+      await guest.console.waitFor("up", { timeout: "30s" });
+      await guest.console.write("line\n");
+      await guest.console.waitFor("line\r\nline\r\n", { timeout: "30s" });
+      guest.closeInput();
+      await guest.console.waitFor("over", { timeout: "30s" });
+    },
+    MINUTES,
+  );
+
+  test(
+    "keeps what files may do beyond their user",
+    async () => {
+      // cap_net_raw and cap_setuid, permitted and effective (capabilities(7), "File capability extended attributes"); the
+      // second is no text in any encoding.
+      const value = Buffer.from("0100000280200000000000000000000000000000", "hex");
+      const length = "SCHILY.xattr.security.capability=".length + value.length + 4;
+      const record = Buffer.concat([
+        Buffer.from(`${length} SCHILY.xattr.security.capability=`),
+        value,
+        Buffer.from("\n"),
+      ]);
+      const tool = await archive([{ name: "opt/busybox", mode: 0o755 }, busybox ?? ""]);
+      const header = Buffer.from(tool.subarray(0, 512));
+      header.write("x", 156);
+      header.write(`${record.length.toString(8).padStart(11, "0")}\0`, 124);
+      header.fill(0x20, 148, 156);
+      header.write(
+        `${header
+          .reduce((sum, byte) => sum + byte, 0)
+          .toString(8)
+          .padStart(6, "0")}\0 `,
+        148,
+      );
+      const padding = Buffer.alloc(512 - record.length);
+      const layers = [await archive(...ROOT), Buffer.concat([header, record, padding, tool])];
+      const config = { User: "gardener" };
+      const source = `oci:${writeLayout({ layers, config })}`;
+      // The judge is the kernel: what the program has when it runs.
+      const command = ["/opt/busybox", "grep", "^Cap\\(Prm\\|Eff\\)", "/proc/self/status"];
+      const options = { command, terminal: false, isolation: "machine" } as const;
+      await using guest = await boot(oci(source, { store: makeDirectory() }), options);
+      guest.closeInput();
+      expect((await outcome(guest)).text).toBe("CapPrm:\t0000000000002080\nCapEff:\t0000000000002080\n");
+    },
+    MINUTES,
+  );
+
+  test(
+    "has files with holes, and links to files of layers below",
+    async () => {
+      const directory = makeDirectory();
+      const file = openSync(join(directory, "holes"), "w");
+      ftruncateSync(file, 3_000_000);
+      for (let offset = 4_096; offset < 2_900_000; offset += 50_000) writeSync(file, `piece at ${offset}`, offset);
+      closeSync(file);
+      const hash = createHash("sha256")
+        .update(readFileSync(join(directory, "holes")))
+        .digest("hex");
+      const forms = [
+        ["gnu"],
+        ["pax", "--sparse-version=0.0"],
+        ["pax", "--sparse-version=0.1"],
+        ["pax", "--sparse-version=1.0"],
+      ];
+      const layers = forms.map(([format = "", ...more], index) => {
+        const flags = ["c", "--sparse", `--format=${format}`, ...more, "--owner=0", "--group=0", "-C", directory];
+        return spawnSync("tar", [...flags, `--transform=s/holes/holes${index}/`, "holes"]).stdout;
+      });
+      const link: Member = [{ name: "deep/again", type: "link", linkname: "holes3" }];
+      const all = [await archive(...ROOT), ...layers, await archive(link)];
+      for (const isolation of KINDS) {
+        const command = [
+          "sh",
+          "-c",
+          "cd /; busybox sha256sum holes? deep/again; test holes3 -ef deep/again && echo same",
+        ];
+        const source = `oci:${writeLayout({ layers: all })}`;
+        await using guest = await boot(oci(source, { store: makeDirectory() }), {
+          command,
+          terminal: false,
+          isolation,
+        });
+        const names = ["holes0", "holes1", "holes2", "holes3", "deep/again"];
+        expect((await outcome(guest)).text, isolation).toBe(
+          `${names.map((name) => `${hash}  ${name}\n`).join("")}same\n`,
+        );
       }
     },
     2 * MINUTES,
@@ -275,5 +412,6 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
     };
     runContract(start);
     standContract(start);
+    copyContract(start);
   });
 });

@@ -15,7 +15,7 @@ export interface Outcome {
 }
 
 /** Runs `terrarium` with `args` and `stdin`; ends it if it takes longer than five minutes. */
-export async function terrarium(args: readonly string[], stdin = ""): Promise<Outcome> {
+export async function terrarium(args: readonly string[], stdin: string | Uint8Array = ""): Promise<Outcome> {
   const child = spawn(process.execPath, [TERRARIUM, ...args], { timeout: 290_000 });
   child.stdin.on("error", () => undefined);
   child.stdin.end(stdin);

@@ -12,6 +12,8 @@ export interface Volume {
   readonly target: string;
   /** Whether the container may only read. */
   readonly readonly?: boolean;
+  /** Whether a directory that is empty first becomes what the root has at `target`. */
+  readonly fill?: boolean;
 }
 
 /** Whose a process is. */
@@ -146,10 +148,11 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
     terminal: config.terminal ?? true,
     lowers: (config.lowers ?? []).map((path) => text("lowers", path)),
     writes: writesOf(config),
-    volumes: (config.volumes ?? []).map(({ source, target, readonly }) => ({
+    volumes: (config.volumes ?? []).map(({ source, target, readonly, fill }) => ({
       source: text("volumes", source),
       target: absolute("volumes", target),
       readonly: readonly ?? false,
+      fill: fill ?? false,
     })),
     network: networkOf(config),
     memoryBytes: config.memory === undefined ? undefined : parseBytes(config.memory, "memory"),

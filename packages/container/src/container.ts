@@ -5,31 +5,37 @@ import { join, resolve } from "node:path";
 import {
   MachineError,
   parseDuration,
+  type ArchiveSource,
   type Capabilities,
   type Console,
+  type CopyInOptions,
   type Duration,
   type Exit,
   type Guest,
+  type PackOptions,
   type RunOptions,
   type RunResult,
   type Snapshot,
 } from "@terrarium/machine";
 import {
   CommandRunner,
+  Copier,
   Emitter,
   SerialConsole,
   SIGKILL,
   toWire,
   malformed,
   signalNumber,
+  type Copy,
   type GuestProcess,
   type Output as OutputListener,
   type ProcessEnd,
   type Start,
 } from "@terrarium/machine/guest-kit";
-import { absolute, type Port, type ResolvedConfig, type User } from "./config.js";
+import { onDisk } from "./disk.js";
+import type { Port, ResolvedConfig, User } from "./config.js";
 import type { Helper, Served } from "./helper.js";
-import { isRoot, processOf, specOf } from "./oci.js";
+import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
 
 let created = 0;
 
@@ -37,8 +43,7 @@ let created = 0;
 async function makeLayer(directory: string): Promise<void> {
   for (const name of ["upper", "work"]) {
     await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
-      const [operation, reason] = [`making ${directory}`, (error as Error).message];
-      throw new MachineError("SYSTEM", `The layer ${directory} cannot be made: ${reason}.`, { operation, reason });
+      throw onDisk(error, `making the layer ${directory}`);
     });
   }
 }
@@ -67,6 +72,12 @@ export interface ExecOptions {
   readonly terminal?: boolean;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly user?: User;
+}
+
+/** Whose right something is done by. */
+export interface AsUser {
+  /** Somebody else than the container's user. */
   readonly user?: User;
 }
 
@@ -263,35 +274,29 @@ export class Container implements Guest {
     this.#helper.send({ type: "resize", process: this.#init.number, rows, columns });
   }
 
-  /**
-   * Writes a file in the container, as its user would.
-   * @throws MachineError `SYSTEM`, `GUEST_STOPPED`, `OPTION_INVALID`
-   */
-  async copyIn(path: string, data: string | Uint8Array, options: { readonly mode?: number } = {}): Promise<void> {
-    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  async copyIn(path: string, data: string | Uint8Array, options: CopyInOptions & AsUser = {}): Promise<void> {
+    await this.#copier(options).copyIn(path, data, options);
+  }
+
+  async copyOut(path: string, options: AsUser = {}): Promise<Uint8Array> {
+    return await this.#copier(options).copyOut(path);
+  }
+
+  async unpack(directory: string, archive: ArchiveSource, options: AsUser = {}): Promise<void> {
+    await this.#copier(options).unpack(directory, archive);
+  }
+
+  pack(path: string, options: PackOptions & AsUser = {}): AsyncIterable<Uint8Array> {
+    return this.#copier(options).pack(path, options);
+  }
+
+  #copier({ user }: AsUser): Copier {
+    return new Copier((copy, output) => this.#startCopy(copy, user === undefined ? null : userOf(user), output));
+  }
+
+  async #startCopy(copy: Copy, user: OciProcess["user"] | null, output: OutputListener): Promise<GuestProcess> {
     const container = this.#init.number;
-    const beginning = { type: "copyIn", container, path: absolute("path", path), mode: options.mode ?? 0o644 } as const;
-    await this.#whileAlive(() => this.#copy(beginning, path, bytes));
-  }
-
-  /**
-   * Reads a file of the container, as its user would.
-   * @throws MachineError `SYSTEM`, `GUEST_STOPPED`, `OPTION_INVALID`
-   */
-  async copyOut(path: string): Promise<Uint8Array> {
-    const beginning = { type: "copyOut", container: this.#init.number, path: absolute("path", path) } as const;
-    return await this.#whileAlive(() => this.#copy(beginning, path, new Uint8Array()));
-  }
-
-  async #copy(beginning: Parameters<Helper["start"]>[0], path: string, input: Uint8Array): Promise<Uint8Array> {
-    const parts: { stdout: Uint8Array[]; stderr: Uint8Array[] } = { stdout: [], stderr: [] };
-    const process = await this.#helper.start(beginning, (stream, bytes) => parts[stream].push(bytes));
-    const written = process.write(input);
-    process.closeStdin();
-    const [{ exitCode }] = await Promise.all([process.ended, written]);
-    if (exitCode === 0) return Buffer.concat(parts.stdout);
-    const reason = Buffer.concat(parts.stderr).toString().trim() || "the copy was killed";
-    throw new MachineError("SYSTEM", `Copying ${path}: ${reason}`, { operation: `copying ${path}`, reason });
+    return await this.#whileAlive(() => this.#helper.start({ type: "copy", container, copy, user }, output));
   }
 
   /**

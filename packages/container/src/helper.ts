@@ -7,7 +7,14 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
-import { Emitter, signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
+import {
+  Emitter,
+  signalName,
+  type Copy,
+  type GuestProcess,
+  type Output,
+  type ProcessEnd,
+} from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import type { Port, ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
@@ -35,13 +42,12 @@ type Request =
     }
   | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
   | {
-      readonly type: "copyIn";
+      readonly type: "copy";
       readonly container: number;
       readonly process: number;
-      readonly path: string;
-      readonly mode: number;
+      readonly copy: Copy;
+      readonly user: OciProcess["user"] | null;
     }
-  | { readonly type: "copyOut"; readonly container: number; readonly process: number; readonly path: string }
   | {
       readonly type: "work";
       readonly process: number;
@@ -51,6 +57,7 @@ type Request =
     }
   | { readonly type: "write" | "end"; readonly process: number }
   | { readonly type: "signal"; readonly process: number; readonly signal: number }
+  | { readonly type: "hold"; readonly process: number; readonly held: boolean }
   | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
   | { readonly type: "freeze"; readonly container: number; readonly request: number; readonly frozen: boolean }
   | { readonly type: "stats"; readonly container: number; readonly request: number };
@@ -85,10 +92,7 @@ type Reply =
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
 /** Requests that start a process, but for its number. */
-type Beginning = DistributiveOmit<
-  Extract<Request, { type: "boot" | "exec" | "copyIn" | "copyOut" | "work" }>,
-  "process"
->;
+type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "copy" | "work" }>, "process">;
 
 /** Requests that are answered, but for their number. */
 type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;
@@ -144,6 +148,10 @@ export class Served implements GuestProcess {
 
   kill(signal: number): void {
     this.#helper.send({ type: "signal", process: this.number, signal });
+  }
+
+  hold(held: boolean): void {
+    this.#helper.send({ type: "hold", process: this.number, held });
   }
 
   /** Its input has been taken, or never will be. */

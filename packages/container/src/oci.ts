@@ -1,7 +1,7 @@
 /** The configuration the runtime takes: the OCI runtime specification's, as far as it is used here. */
 
 import { resolve } from "node:path";
-import type { ResolvedConfig } from "./config.js";
+import type { ResolvedConfig, User } from "./config.js";
 import { isRoot, mappings } from "./ids.js";
 
 export { isRoot };
@@ -64,10 +64,15 @@ export function processOf(config: ResolvedConfig, args: readonly string[], optio
     cwd: options.cwd ?? config.cwd,
     args,
     env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-    user: typeof config.user === "string" ? { uid: 0, gid: 0, username: config.user } : config.user,
+    user: userOf(config.user),
     capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
     noNewPrivileges: true,
   };
+}
+
+/** A user as a process has one; a name is looked up in the container. */
+export function userOf(user: User): OciProcess["user"] {
+  return typeof user === "string" ? { uid: 0, gid: 0, username: user } : user;
 }
 
 /** The whole configuration. */
@@ -117,7 +122,7 @@ function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
     mount("/dev/shm", "tmpfs", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
     mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
     sys,
-    ...volumes.map(({ source, target, readonly }) => {
+    ...volumes.map(({ source, target, readonly, fill }) => {
       const { options, ...mappings } = sameOwners();
       const access = readonly === true ? ["rro"] : [];
       return {
@@ -125,6 +130,7 @@ function mountsOf({ network, volumes }: ResolvedConfig): unknown[] {
         source: resolve(source),
         options: ["rbind", "nosuid", "nodev", ...access, ...options],
         ...mappings,
+        fill: fill === true,
       };
     }),
   ];

@@ -1,6 +1,7 @@
 /** Work on a store of images, done by processes of the helper (emulator-core/crates/container/src/work.rs says why). */
 
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
+import { outputOf } from "@terrarium/machine/guest-kit";
 import { helper, type Served } from "./helper.js";
 import { mappings } from "./ids.js";
 
@@ -12,7 +13,14 @@ export interface ArchiveLimits {
 
 /** What is asked for; emulator-core/crates/container/src/work.rs describes it. */
 export type Work =
-  | { readonly kind: "unpack"; readonly directory: string; readonly limits: ArchiveLimits }
+  | {
+      readonly kind: "unpack";
+      readonly directory: string;
+      readonly lowers: readonly string[];
+      readonly limits: ArchiveLimits;
+    }
+  | { readonly kind: "receive"; readonly directory: string; readonly limits: ArchiveLimits }
+  | { readonly kind: "send"; readonly directory: string; readonly entry: string; readonly name: string }
   | { readonly kind: "pack"; readonly directory: string; readonly file: string }
   | { readonly kind: "diff"; readonly directory: string; readonly lowers: readonly string[] }
   | { readonly kind: "remove"; readonly directory: string }
@@ -37,6 +45,17 @@ export async function perform(work: Work, input?: AsyncIterable<Uint8Array>): Pr
     throw error;
   }
   return await running.result;
+}
+
+/** What `work` writes to its standard output. */
+export function outputOfWork(work: Work): AsyncIterable<Uint8Array> {
+  const { uids, gids } = mappings();
+  return outputOf(
+    (output) => helper().start({ type: "work", work, uidMappings: uids, gidMappings: gids }, output),
+    (exitCode, told) => {
+      if (exitCode !== 0) throw failure(work, Buffer.from(told).toString(), exitCode === null ? "SIGKILL" : null);
+    },
+  );
 }
 
 /**

@@ -33,7 +33,9 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
   }
   const engine = resolveEngine(options);
   const { name, agent, reportsEnd = false, bytes, startup } = snapshot;
-  return await Machine.start(connect(), { name, agent, reportsEnd }, (server, events) =>
+  // What fed its program has ended with the session before.
+  const takesInput = false;
+  return await Machine.start(connect(), { name, agent, reportsEnd, takesInput }, (server, events) =>
     server.restore({ bytes, startup }, engine, events),
   );
 }
@@ -41,7 +43,7 @@ async function fromSnapshot(connect: Connect, snapshot: Snapshot, options: BootO
 async function fromParts(connect: Connect, source: Image | MachineConfig, options: BootOptions): Promise<Machine> {
   const config: MachineConfig = { ...source, ...options };
   const resolved = resolveConfig(config);
-  const { name = "this guest", agent = false, reportsEnd = false } = config;
-  const identity = { name, agent, reportsEnd };
+  const { name = "this guest", agent = false, reportsEnd = false, takesInput = false } = config;
+  const identity = { name, agent, reportsEnd, takesInput };
   return await Machine.start(connect(), identity, (server, events) => server.start(resolved, events));
 }

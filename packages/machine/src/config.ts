@@ -62,6 +62,8 @@ export interface MachineConfig extends BootOptions {
   readonly agent?: boolean;
   /** Whether the guest's init writes its program's end to the `isa-debug-exit` port, in wait(2)'s form, for `exited` to tell. */
   readonly reportsEnd?: boolean;
+  /** Whether its program reads from a pipe, which its agent feeds with what is written to the console. */
+  readonly takesInput?: boolean;
   /** Name of the image, for messages. */
   readonly name?: string;
 }

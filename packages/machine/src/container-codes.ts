@@ -23,5 +23,9 @@ export interface ContainerErrorDetails {
   readonly ARCHIVE_TOO_LARGE: { readonly limit: string };
   readonly ARCHIVE_DAMAGED: { readonly reason: string };
   readonly USER_UNKNOWN: { readonly user: string };
+  /** Nothing can be copied from or to a path of the guest. */
+  readonly PATH_UNUSABLE: { readonly path: string; readonly reason: string };
+  /** No space is left where something was to be written. */
+  readonly DISK_FULL: { readonly operation: string };
   readonly SYSTEM: { readonly operation: string; readonly reason: string };
 }

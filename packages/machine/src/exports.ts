@@ -14,7 +14,16 @@ export {
 } from "./config.js";
 export type { Console, WaitOptions } from "./console.js";
 export { MachineError, TimeoutError, type ErrorCode, type ErrorDetails, type HostErrorDetails } from "./errors.js";
-export type { Capabilities, Guest, GuestStats, RunOptions, RunResult } from "./guest.js";
+export type {
+  ArchiveSource,
+  Capabilities,
+  CopyInOptions,
+  Guest,
+  GuestStats,
+  PackOptions,
+  RunOptions,
+  RunResult,
+} from "./guest.js";
 export type { Image } from "./image.js";
 export type { OciErrorDetails } from "./image-codes.js";
 export type { Machine, MachineStats } from "./machine.js";

@@ -33,6 +33,21 @@ export interface RunResult<T extends string | Uint8Array = string> {
   readonly signal: string | null;
 }
 
+/** How a file is written. */
+export interface CopyInOptions {
+  /** Its permissions where it is new; 0o644 where absent. */
+  readonly mode?: number;
+}
+
+/** How a tree is packed. */
+export interface PackOptions {
+  /** What it is called in the archive; its own name where absent. */
+  readonly name?: string;
+}
+
+/** A tar archive (POSIX.1-2024, pax, or GNU tar's), whole or as it comes. */
+export type ArchiveSource = Uint8Array | AsyncIterable<Uint8Array>;
+
 /** What a guest can do. */
 export interface Capabilities {
   /** Whether `run()` works: the guest has an agent. */
@@ -41,7 +56,7 @@ export interface Capabilities {
   readonly pause: boolean;
   /** Whether `snapshot()` works. */
   readonly snapshot: boolean;
-  /** Whether files can be copied in and out. */
+  /** Whether `copyIn()`, `copyOut()`, `pack()` and `unpack()` work: they, too, need an agent. */
   readonly copy: boolean;
 }
 
@@ -66,6 +81,28 @@ export interface Guest extends AsyncDisposable {
     options: RunOptions & { readonly output: "bytes" },
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
+  /**
+   * Writes a file, as the guest's user would.
+   * @throws MachineError `PATH_UNUSABLE`, `DISK_FULL`, `SYSTEM`, `AGENT_MISSING`, `GUEST_STOPPED`, `OPTION_INVALID`
+   */
+  copyIn(path: string, data: string | Uint8Array, options?: CopyInOptions): Promise<void>;
+  /**
+   * Reads a file, as the guest's user would.
+   * @throws MachineError `PATH_UNUSABLE`, `SYSTEM`, `AGENT_MISSING`, `GUEST_STOPPED`, `OPTION_INVALID`
+   */
+  copyOut(path: string): Promise<Uint8Array>;
+  /**
+   * Unpacks a tar archive to a directory that is there, as the guest's user would: files become that user's, and take the
+   * place of others; members below a symbolic link are refused. What of an archive came before an error stays.
+   * @throws MachineError `ARCHIVE_REFUSED`, `ARCHIVE_DAMAGED`, and as `copyIn`
+   */
+  unpack(directory: string, archive: ArchiveSource): Promise<void>;
+  /**
+   * Packs what is at a path to a tar archive, whose members begin with its name; of a path that ends in `/.` what is in that
+   * directory. Devices and sockets are left out, and a link is packed as one.
+   * @throws MachineError as `copyOut`
+   */
+  pack(path: string, options?: PackOptions): AsyncIterable<Uint8Array>;
   /** Stands still until {@link resume}; guest time stands still with it. */
   pause(): Promise<void>;
   /** Goes on after {@link pause}. */

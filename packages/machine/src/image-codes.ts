@@ -1,4 +1,4 @@
-/** Failures of OCI images, their stores and registries. */
+/** Failures of OCI images, of volumes, and of their stores and registries. */
 
 /** Fields of `details` for each. */
 export interface OciErrorDetails {
@@ -14,6 +14,10 @@ export interface OciErrorDetails {
   readonly PLATFORM_MISSING: { readonly wanted: string; readonly available: string };
   /** Containers have been made of the image. */
   readonly IMAGE_IN_USE: { readonly image: string; readonly containers: string };
+  /** No volume has that name. */
+  readonly VOLUME_UNKNOWN: { readonly volume: string };
+  /** Containers have the volume. */
+  readonly VOLUME_IN_USE: { readonly volume: string; readonly containers: string };
   /** The registry cannot be talked to. */
   readonly REGISTRY_UNREACHABLE: { readonly registry: string; readonly reason: string };
   /** The registry wants to know who asks, or does not let that user. */

@@ -3,12 +3,13 @@
 import type { CoreStats, DebugOutput, HotRegion, RegionListing } from "@terrarium/core";
 import { proxy, type Remote } from "comlink";
 import { CommandRunner } from "./agent.js";
-import { AgentClient } from "./agent/client.js";
+import { AgentClient, type GuestProcess, type Output } from "./agent/client.js";
 import { signalName } from "./agent/linux-names.js";
+import { Copier, type Copy } from "./copy.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { Capabilities, Guest, RunOptions, RunResult } from "./guest.js";
+import type { ArchiveSource, Capabilities, CopyInOptions, Guest, PackOptions, RunOptions, RunResult } from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
@@ -27,6 +28,8 @@ export interface Identity {
   readonly agent: boolean;
   /** Whether its init reports how its program ended. */
   readonly reportsEnd: boolean;
+  /** Whether its program reads from a pipe, which its agent feeds with what is written to the console. */
+  readonly takesInput: boolean;
 }
 
 /** What a machine counts. */
@@ -40,18 +43,23 @@ export class Machine implements Guest {
   readonly exited: Promise<Exit>;
   readonly #identity: Identity;
   readonly #connection: Connection;
-  readonly #console = new SerialConsole((bytes) => this.#write(0, bytes));
+  readonly #console = new SerialConsole((bytes) => this.#type(bytes));
   readonly #second = new Serial((bytes) => this.#write(1, bytes));
   readonly #exits = new Emitter<Exit>();
   readonly #traces = new Emitter<string>();
   readonly #ended = Promise.withResolvers<Exit>();
-  #agent: CommandRunner | undefined;
+  readonly #copier = new Copier((copy, output) => this.#startCopy(copy, output));
+  #agent: AgentClient | undefined;
+  #runner: CommandRunner | undefined;
+  /** Where the program's input goes that has no terminal. */
+  #feed: Promise<GuestProcess> | undefined;
+  #fed: Promise<unknown> = Promise.resolve();
   #exit: Exit | undefined;
 
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: false };
+    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: identity.agent };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }
@@ -69,6 +77,7 @@ export class Machine implements Guest {
       await connection.close();
       throw error;
     }
+    if (identity.takesInput) machine.#startFeed();
     return machine;
   }
 
@@ -98,14 +107,36 @@ export class Machine implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
-    if (this.#exit !== undefined) throw stopped(this.#exit);
-    if (!this.#identity.agent) {
-      const { name } = this.#identity;
-      const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
-      throw new MachineError("AGENT_MISSING", message, { image: name });
-    }
-    this.#agent ??= new CommandRunner(new AgentClient(this.#second));
-    return await this.#whileAlive(this.#agent.run(command, options));
+    this.#runner ??= new CommandRunner(this.#needAgent());
+    return await this.#whileAlive(this.#runner.run(command, options));
+  }
+
+  async copyIn(path: string, data: string | Uint8Array, options: CopyInOptions = {}): Promise<void> {
+    await this.#copier.copyIn(path, data, options);
+  }
+
+  async copyOut(path: string): Promise<Uint8Array> {
+    return await this.#copier.copyOut(path);
+  }
+
+  async unpack(directory: string, archive: ArchiveSource): Promise<void> {
+    await this.#copier.unpack(directory, archive);
+  }
+
+  pack(path: string, options: PackOptions = {}): AsyncIterable<Uint8Array> {
+    return this.#copier.pack(path, options);
+  }
+
+  /** Ends the input of the guest's program: of one at a terminal by the character for that, Ctrl-D. */
+  closeInput(): void {
+    const end =
+      this.#feed === undefined
+        ? () => this.#write(0, Uint8Array.of(4))
+        : async () => {
+            (await this.#feed)?.closeStdin();
+          };
+    // Nobody reads it any more where that fails.
+    this.#fed = this.#fed.then(end).catch(() => undefined);
   }
 
   async pause(): Promise<void> {
@@ -118,7 +149,8 @@ export class Machine implements Guest {
 
   async snapshot(): Promise<Snapshot> {
     const state = await this.#call((server) => server.snapshot());
-    return { kind: "terrarium-snapshot", ...state, ...this.#identity };
+    const { name, agent, reportsEnd } = this.#identity;
+    return { kind: "terrarium-snapshot", ...state, name, agent, reportsEnd };
   }
 
   async stats(): Promise<MachineStats> {
@@ -185,6 +217,52 @@ export class Machine implements Guest {
     await answered;
     await this.#connection.close();
     this.#ended.resolve(exit);
+  }
+
+  #needAgent(): AgentClient {
+    if (this.#exit !== undefined) throw stopped(this.#exit);
+    if (!this.#identity.agent) {
+      const { name } = this.#identity;
+      const message = `${name} has no agent to run commands: use its console, or an image made with the agent.`;
+      throw new MachineError("AGENT_MISSING", message, { image: name });
+    }
+    return (this.#agent ??= new AgentClient(this.#second));
+  }
+
+  /** In a child of the agent, `/proc/self/exe` is the agent. */
+  async #startCopy(copy: Copy, output: Output): Promise<GuestProcess> {
+    const rest =
+      copy.kind === "fileIn" ? [copy.mode.toString(8)] : "name" in copy && copy.name !== null ? [copy.name] : [];
+    const command = ["/proc/self/exe", "copy", copy.kind, copy.path, ...rest];
+    const process = await this.#whileAlive(
+      this.#needAgent().start({ command, cwd: undefined, env: undefined }, output),
+    );
+    return {
+      ...process,
+      ended: this.#whileAlive(process.ended),
+      write: (data) => this.#whileAlive(process.write(data)),
+    };
+  }
+
+  #startFeed(): void {
+    const command = ["/proc/self/exe", "feed"];
+    this.#feed = this.#needAgent().start({ command, cwd: undefined, env: undefined }, () => undefined);
+    this.#feed.catch(() => undefined);
+  }
+
+  /** What is written to the console is the program's input. */
+  async #type(bytes: Uint8Array): Promise<void> {
+    const feed = this.#feed;
+    if (feed === undefined) {
+      await this.#write(0, bytes);
+      return;
+    }
+    // One after another: a process takes them in portions.
+    const fed = this.#fed.then(async () => {
+      await this.#whileAlive((await this.#whileAlive(feed)).write(bytes));
+    });
+    this.#fed = fed.catch(() => undefined);
+    await fed;
   }
 
   async #write(port: number, bytes: Uint8Array): Promise<void> {

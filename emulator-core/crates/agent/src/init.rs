@@ -16,7 +16,7 @@ use rustix::system::RebootCommand;
 use rustix::termios::OptionalActions;
 
 use crate::message::Start;
-use crate::{program, verdict};
+use crate::{feed, program, verdict};
 
 /// Where this program and what it is to do are; gone before the image's program starts.
 const DIRECTORY: &str = "/.terrarium";
@@ -79,6 +79,7 @@ impl Plan {
 fn boot() -> std::io::Result<u32> {
     let plan = std::fs::read(format!("{DIRECTORY}/plan"))?;
     let plan = Plan::parse(&plan).ok_or_else(|| std::io::Error::other("the plan is damaged"))?;
+    set_capabilities(&std::fs::read(format!("{DIRECTORY}/capabilities"))?)?;
     mount_all()?;
     // What runs goes on without its file, and proc(5) still leads to it.
     std::fs::remove_dir_all(DIRECTORY)?;
@@ -88,10 +89,15 @@ fn boot() -> std::io::Result<u32> {
     std::fs::create_dir_all(&plan.start.directory)?;
     let console = open(CONSOLE)?;
     // Without the port there is no run(); the program runs all the same.
-    if let Ok(channel) = open(CHANNEL) {
+    let channel = open(CHANNEL).ok();
+    let fed = !plan.terminal && channel.is_some();
+    if fed {
+        feed::make(number(&plan.uid)?, number(&plan.gid)?)?;
+    }
+    if let Some(channel) = channel {
         plan.command(false, &["-".into()]).stdin(channel).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     }
-    let (child, output) = start(&plan, &console)?;
+    let (child, output) = start(&plan, &console, fed)?;
     let status = wait_for(child.id())?;
     // SAFETY: kill(2) takes two numbers. -1 is everybody but process 1, which this is: a container's end is no other.
     unsafe { libc::kill(-1, libc::SIGKILL) };
@@ -101,6 +107,23 @@ fn boot() -> std::io::Result<u32> {
     // Fails where the program itself has had the line hung up.
     let _ = rustix::termios::tcdrain(&console);
     Ok(status)
+}
+
+/// Gives files the capabilities that the archive they came in could not hold: paths and hexadecimal digits, each with a zero
+/// byte behind it.
+fn set_capabilities(list: &[u8]) -> std::io::Result<()> {
+    let mut texts = list.split(|&byte| byte == 0);
+    while let (Some(path), Some(digits)) = (texts.next(), texts.next()) {
+        let value: Option<Vec<u8>> =
+            digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+        let value = value.ok_or_else(|| std::io::Error::other("the list of capabilities is damaged"))?;
+        rustix::fs::lsetxattr(path, "security.capability", &value, rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+fn number(id: &OsString) -> std::io::Result<u32> {
+    id.to_str().and_then(|id| id.parse().ok()).ok_or_else(|| std::io::Error::other("the plan's ids are no numbers"))
 }
 
 /// What the OCI runtime specification (config-linux.md, "Default Filesystems") has, and a machine's own devices.
@@ -133,8 +156,9 @@ fn open(path: &str) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)
 }
 
-/// Starts the program, at the console or at a pipe; the thread that passes on what it writes to that.
-fn start(plan: &Plan, console: &File) -> std::io::Result<(Child, Option<JoinHandle<()>>)> {
+/// Starts the program, at the console or at pipes; the thread that passes on what it writes to those. One that is fed waits for
+/// whoever feeds it.
+fn start(plan: &Plan, console: &File, fed: bool) -> std::io::Result<(Child, Option<JoinHandle<()>>)> {
     let mut command = plan.command(plan.terminal, &plan.start.arguments);
     if plan.terminal {
         let owner = plan.uid.to_str().and_then(|uid| uid.parse().ok());
@@ -149,8 +173,8 @@ fn start(plan: &Plan, console: &File) -> std::io::Result<(Child, Option<JoinHand
     attributes.make_raw();
     rustix::termios::tcsetattr(console, OptionalActions::Now, &attributes)?;
     let (reader, writer) = std::io::pipe()?;
-    // A serial line has no end, so that a program which reads to the end would never come to it: here it has nothing to read.
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command.stdin(if fed { feed::open()?.into() } else { Stdio::null() });
+    command.stdout(writer.try_clone()?).stderr(writer);
     let child = command.spawn()?;
     // It holds the pipe's other end.
     drop(command);

@@ -3,9 +3,15 @@
 //! `terrarium-agent CHANNEL`, where CHANNEL is a device such as `/dev/ttyS1`, or `-` for standard input as a socket.
 //! One thread, one poll loop, nothing that blocks on a single process. `PROTOCOL.md` describes the channel.
 //!
+//! `terrarium-agent copy KIND PATH REST` copies files and trees: the host starts it as it starts any program.
+//!
+//! `terrarium-agent feed` passes its input on to the program of an image (`feed.rs`).
+//!
 //! As a guest's first process, it is the init of an image that has none of its own: `init.rs`.
 
 mod channel;
+mod copy;
+mod feed;
 mod init;
 mod message;
 mod output;
@@ -34,6 +40,12 @@ fn main() -> ExitCode {
     let Some(path) = std::env::args().nth(1) else { return ExitCode::from(2) };
     if path == program::STEP {
         return program::become_program(std::env::args_os().skip(2));
+    }
+    if path == copy::TASK {
+        return copy::run(std::env::args_os().skip(2));
+    }
+    if path == feed::TASK {
+        return feed::run();
     }
     serve(&path)
 }

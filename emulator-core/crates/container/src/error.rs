@@ -68,6 +68,12 @@ pub enum Error {
     /// The user that a process is to have is not among those of the container.
     #[error("the container has no user or group {user}")]
     UserUnknown { user: String },
+    /// Nothing can be copied from or to a path of the container.
+    #[error("{path} cannot be copied: {reason}")]
+    PathUnusable { path: String, reason: String },
+    /// No space is left where something was to be written.
+    #[error("{operation}: no space is left there: free some, or give another place")]
+    DiskFull { operation: String },
     /// The host's kernel refused an operation.
     #[error("{operation}: {reason}")]
     System { operation: String, reason: String },
@@ -90,6 +96,24 @@ impl Error {
         Self::Unsupported { feature: feature.into(), mend: mend.into() }
     }
 
+    /// What the kernel answered during an operation.
+    pub fn system(operation: impl Into<String>, errno: Errno) -> Self {
+        let operation = operation.into();
+        match errno {
+            Errno::NOSPC | Errno::DQUOT => Self::DiskFull { operation },
+            errno => Self::System { operation, reason: errno.to_string() },
+        }
+    }
+
+    /// What the kernel answered while something was being mounted.
+    pub fn mounting(destination: impl Into<String>, errno: Errno) -> Self {
+        let destination = destination.into();
+        match errno {
+            Errno::NOSPC | Errno::DQUOT => Self::DiskFull { operation: format!("mounting on {destination}") },
+            errno => Self::mount(destination, errno),
+        }
+    }
+
     /// A mount that failed.
     pub fn mount(destination: impl Into<String>, reason: impl ToString) -> Self {
         Self::MountFailed { destination: destination.into(), reason: reason.to_string() }
@@ -104,12 +128,27 @@ pub trait During<T> {
 
 impl<T> During<T> for Result<T, Errno> {
     fn during(self, operation: impl Into<String>) -> Result<T> {
-        self.map_err(|errno| Error::System { operation: operation.into(), reason: errno.to_string() })
+        self.map_err(|errno| Error::system(operation, errno))
     }
 }
 
 impl<T> During<T> for std::io::Result<T> {
     fn during(self, operation: impl Into<String>) -> Result<T> {
-        self.map_err(|error| Error::System { operation: operation.into(), reason: error.to_string() })
+        self.map_err(|error| match Errno::from_io_error(&error) {
+            Some(errno) => Error::system(operation, errno),
+            None => Error::System { operation: operation.into(), reason: error.to_string() },
+        })
+    }
+}
+
+impl From<archive::Error> for Error {
+    fn from(error: archive::Error) -> Self {
+        match error {
+            archive::Error::Refused { entry, reason } => Self::ArchiveRefused { entry, reason },
+            archive::Error::TooLarge { limit } => Self::ArchiveTooLarge { limit },
+            archive::Error::Damaged { reason } => Self::ArchiveDamaged { reason },
+            archive::Error::Path { path, errno } => Self::PathUnusable { path, reason: errno.to_string() },
+            archive::Error::System { operation, errno } => Self::system(operation, errno),
+        }
     }
 }

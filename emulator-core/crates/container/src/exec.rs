@@ -1,11 +1,9 @@
 //! Another process in a container that runs.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 
+use archive::copy::{Copy, Opened};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
@@ -42,10 +40,8 @@ pub struct Order<'a> {
 pub enum Task {
     /// It becomes the program.
     Program,
-    /// It copies its input to a file.
-    CopyIn { path: PathBuf, mode: u32 },
-    /// It copies a file to its output.
-    CopyOut { path: PathBuf },
+    /// It copies.
+    Copy(Copy),
 }
 
 /// Makes the process, ready to become the program. A process id namespace holds for who is born in it, so that it takes
@@ -128,7 +124,7 @@ fn run(order: Order<'_>, channel: &Channel) -> ! {
     let Order { process, filter, .. } = order;
     let error = match make(order, channel) {
         Ok(Work::Program(program)) => program.run(process, filter),
-        Ok(Work::Copy(from, to)) => copy(from, to, channel),
+        Ok(Work::Copy(opened)) => copy(opened, channel),
         Err(error) => error,
     };
     drop(channel.send(&Report::Failed(error)));
@@ -138,7 +134,7 @@ fn run(order: Order<'_>, channel: &Channel) -> ! {
 /// What is left to do.
 enum Work {
     Program(Program),
-    Copy(File, File),
+    Copy(Opened),
 }
 
 fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
@@ -147,7 +143,11 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open("/", flags, Mode::empty()).during("opening the container's root")?;
     let inside = Inside::new(root.as_fd());
-    let process = user::resolve(&inside, order.process)?;
+    let mut process = user::resolve(&inside, order.process)?;
+    if matches!(order.task, Task::Copy(_)) && process.user.uid != 0 {
+        // A program of a user who is not root has lost them by execve(2), which a copy does not come to.
+        process.capabilities = None;
+    }
     match order.streams {
         Streams::Inherited => {}
         Streams::Given(streams) => init::take_streams(&streams)?,
@@ -160,9 +160,9 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     }
     let work = match order.task {
         Task::Program => Work::Program(Program::find(&process)?),
-        task => {
+        Task::Copy(copy) => {
             process::filter_late(&process, order.filter)?;
-            open(&task)?
+            Work::Copy(copy.open()?)
         }
     };
     channel.send(&Report::Ready)?;
@@ -171,43 +171,19 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     Ok(work)
 }
 
-/// Opens both ends of a copy.
-fn open(task: &Task) -> Result<Work> {
-    // An owned copy of a standard stream.
-    let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from).during("copying a descriptor");
-    Ok(match task {
-        Task::CopyIn { path, mode } => {
-            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(*mode).open(path);
-            Work::Copy(stream(rustix::stdio::stdin())?, file.during(path.display().to_string())?)
-        }
-        Task::CopyOut { path } => {
-            let file = File::open(path).during(path.display().to_string())?;
-            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                return Err(Error::System {
-                    operation: path.display().to_string(),
-                    reason: "it is a directory".into(),
-                });
-            }
-            Work::Copy(file, stream(rustix::stdio::stdout())?)
-        }
-        Task::Program => return Err(Error::Internal { reason: "a program is no copy".into() }),
-    })
-}
-
-/// Copies, having said that it begins; the exit status tells whether all went well.
-fn copy(from: File, to: File, channel: &Channel) -> Error {
-    let streams = rustix::stdio::dup2_stdin(&from).and_then(|()| rustix::stdio::dup2_stdout(&to));
-    if let Err(error) = streams.during("taking the files").and_then(|()| channel.send(&Report::Ready)) {
+/// Copies, having said that it begins; the exit status tells whether all went well, and the standard error why not.
+fn copy(opened: Opened, channel: &Channel) -> Error {
+    if let Err(error) = channel.send(&Report::Ready) {
         return error;
     }
     // The runtime's own ends are among what was inherited: with one of a pipe open here, its end would never come.
-    if let Err(error) = sys::close_from(3).during("closing descriptors") {
+    if let Err(error) = sys::close_all_but(opened.as_fd()).during("closing descriptors") {
         return error;
     }
-    let status = match std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
-        Ok(_) => 0,
+    let status = match opened.run(std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => 0,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
+            let _ = std::io::stderr().write_all(&error.to_bytes());
             1
         }
     };

@@ -3,7 +3,6 @@
 //! One thread throughout: a container is a copy of this process (clone3) that gives up what it must not have, step by
 //! step, and becomes the program. `ARCHITECTURE.md` tells the way; `launch` and `init` are its two sides.
 
-mod archive;
 mod capabilities;
 mod cgroup;
 mod channel;

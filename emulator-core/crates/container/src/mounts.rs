@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod devices;
 pub mod filesystem;
 pub mod options;
+mod overlay;
 pub mod protect;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,9 +22,6 @@ use crate::network::files::{self, Names};
 use crate::spec::{Mount, NamespaceKind, Spec};
 use crate::sys::{self, MountAttributes};
 use options::{Bind, Options};
-
-/// The longest value that fsconfig(2) takes.
-const MAX_LAYER_NAMES_BYTES: usize = 255;
 
 /// What the helper asks of the root beyond the specification.
 #[derive(Debug, Clone, Default)]
@@ -130,13 +128,14 @@ impl Tree {
         isolate(spec)?;
         let files = names.map(Names::make).transpose()?;
         let binds = std::mem::take(&mut sources.binds);
-        let root = if layout.overlay { overlay(&sources)? } else { sources.root };
+        let files = files.unwrap_or_default();
+        let root = if layout.overlay { overlay::make(spec, &sources, &binds, &files)? } else { sources.root };
         attach(root.as_fd(), host_root()?.as_fd()).during("mounting the root file system")?;
         let tree = Self { root };
         for (mount, source) in spec.mounts.iter().zip(binds) {
             tree.mount(spec, mount, source)?;
         }
-        for (path, file) in files.iter().flatten() {
+        for (path, file) in &files {
             files::lay(&tree.inside(), path, file)?;
         }
         Ok(tree)
@@ -150,7 +149,7 @@ impl Tree {
     fn mount(&self, spec: &Spec, mount: &Mount, source: Option<OwnedFd>) -> Result<()> {
         let destination = mount.destination.display().to_string();
         let options = Options::parse(&destination, &mount.options)?;
-        let failed = |errno: Errno| Error::mount(&destination, errno);
+        let failed = |errno: Errno| Error::mounting(&destination, errno);
         let kind = mount.kind.as_deref().unwrap_or("none");
         let new = match source {
             Some(tree) => tree,
@@ -161,6 +160,12 @@ impl Tree {
             }
         };
         let target = self.target(&mount.destination, kind, &new)?;
+        if mount.fill {
+            let open = |directory: &OwnedFd| {
+                rustix::fs::openat(directory, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            };
+            archive::tree::fill(&open(&target).map_err(failed)?, &open(&new).map_err(failed)?)?;
+        }
         attach(new.as_fd(), target.as_fd()).map_err(failed)?;
         apply(new.as_fd(), &options).map_err(failed)
     }
@@ -168,7 +173,7 @@ impl Tree {
     /// Where `new` is to be mounted. Kernel file systems are what later protection relies on: a link in an image must
     /// not redirect them.
     fn target(&self, destination: &Path, kind: &str, new: &OwnedFd) -> Result<OwnedFd> {
-        let failed = |errno: Errno| Error::mount(destination.display().to_string(), errno);
+        let failed = |errno: Errno| Error::mounting(destination.display().to_string(), errno);
         let inside = self.inside();
         let directory = FileType::from_raw_mode(rustix::fs::fstat(new).map_err(failed)?.st_mode).is_dir();
         let target = if directory { inside.make_dir(destination) } else { inside.make_file(destination) };
@@ -231,40 +236,6 @@ fn propagation_of(word: &str) -> Result<(MountPropagationFlags, bool)> {
 /// The directory everything is stacked on until the host's root is let go of.
 fn host_root() -> Result<OwnedFd> {
     rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("opening the root")
-}
-
-/// A writable layer over the others (overlayfs.rst of the kernel's documents).
-fn overlay(sources: &Sources) -> Result<OwnedFd> {
-    let failed = |reason: String| Error::mount("/", format!("overlay: {reason}"));
-    with_scratch(&data(&[("mode", "700")]), |scratch| {
-        let place = |name: &str| Inside::new(scratch).make_dir(Path::new(name)).during("preparing the layers");
-        // By numbers: the kernel takes 255 bytes of names.
-        let layers = [&sources.root].into_iter().chain(&sources.lowers).enumerate();
-        let mut names = Vec::new();
-        for (number, layer) in layers {
-            let name = number.to_string();
-            attach(layer.as_fd(), place(&name)?.as_fd()).during("mounting a layer")?;
-            names.push(name);
-        }
-        let writable = place("writable")?;
-        match &sources.writable {
-            Some(directory) => attach(directory.as_fd(), writable.as_fd()).during("mounting the writable layer")?,
-            None => {
-                place("writable/upper")?;
-                place("writable/work")?;
-            }
-        }
-        let names = names.join(":");
-        if names.len() > MAX_LAYER_NAMES_BYTES {
-            return Err(Error::unsupported("an image of over 88 layers", "make one layer of several"));
-        }
-        // Relative, because a path from the root would not see what covers the root.
-        rustix::process::fchdir(scratch).during("preparing the layers")?;
-        let mut options = data(&[("lowerdir", &names), ("upperdir", "writable/upper"), ("workdir", "writable/work")]);
-        // Without rights on the host an overlay keeps its marks among the user's attributes.
-        options.data.push(("userxattr".to_owned(), None));
-        filesystem::make("overlay", Path::new("overlay"), &options).map_err(failed)
-    })
 }
 
 /// Does `work` in a new file system in memory. What mounts come of it hold on to that; nothing else does.

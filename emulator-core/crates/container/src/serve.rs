@@ -11,6 +11,7 @@ pub use message::Failure;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use archive::copy::Copy;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -22,7 +23,7 @@ use crate::exec::{self, Task};
 use crate::namespaces::IdMapper;
 use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
-use crate::spec::{IdMapping, Process, Spec, check_process};
+use crate::spec::{IdMapping, Process, Spec, User, check_process};
 use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use message::{Reply, Request};
@@ -189,12 +190,8 @@ impl Helper {
                 let started = checked.and_then(|()| self.exec(container, process, &spec, Task::Program));
                 self.answer(process, started);
             }
-            Request::CopyIn { container, process, path, mode } => {
-                let started = self.copy(container, process, Task::CopyIn { path: path.into(), mode });
-                self.answer(process, started);
-            }
-            Request::CopyOut { container, process, path } => {
-                let started = self.copy(container, process, Task::CopyOut { path: path.into() });
+            Request::Copy { container, process, copy, user } => {
+                let started = self.copy(container, process, copy, user);
                 self.answer(process, started);
             }
             Request::Work { process, work, uid_mappings, gid_mappings } => {
@@ -204,6 +201,7 @@ impl Helper {
             Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
             Request::End { process } => self.with(process, Served::end_input),
             Request::Signal { process, signal } => self.signal(process, signal),
+            Request::Hold { process, held } => self.with(process, |process, _| process.hold(held)),
             Request::Resize { process, rows, columns } => {
                 self.with(process, |process, _| process.resize(rows, columns));
             }
@@ -277,11 +275,12 @@ impl Helper {
     }
 
     /// A copy is made by a process like any other of the container, so that it sees its files and has no other rights.
-    fn copy(&mut self, container: u32, number: u32, task: Task) -> Result<Pid> {
+    fn copy(&mut self, container: u32, number: u32, copy: Copy, user: Option<User>) -> Result<Pid> {
         let mut process = self.container(container)?.spec.process()?.clone();
+        process.user = user.unwrap_or(process.user);
         process.terminal = false;
         process.cwd = "/".into();
-        self.exec(container, number, &process, task)
+        self.exec(container, number, &process, Task::Copy(copy))
     }
 
     fn signal(&mut self, number: u32, signal: i32) {

@@ -143,6 +143,9 @@ pub struct Mount {
     pub uid_mappings: Vec<IdMapping>,
     #[serde(default)]
     pub gid_mappings: Vec<IdMapping>,
+    /// Whether a directory that is empty first becomes what the root has there: what the helper is told of volumes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fill: bool,
 }
 
 /// A range of ids.

@@ -112,6 +112,16 @@ pub fn close_from(first: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
+/// Closes every descriptor but the standard streams and `kept`. Only for a process that ends without touching what owned them.
+pub fn close_all_but(kept: BorrowedFd<'_>) -> Result<()> {
+    let number = kept.as_raw_fd();
+    if number > 3 {
+        // SAFETY: as in `close_from`; what is kept stays with its owner.
+        check(unsafe { libc::syscall(libc::SYS_close_range, 3, number - 1, 0) })?;
+    }
+    close_from((number + 1).cast_unsigned())
+}
+
 /// Installs a seccomp filter (seccomp(2)). It can not be taken off again.
 pub fn seccomp_set_filter(program: &[libc::sock_filter], flags: u32) -> Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;

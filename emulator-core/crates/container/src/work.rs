@@ -1,17 +1,19 @@
 //! Work on a store of images that Node cannot do itself, each piece by a process of its own: it takes rights over files
 //! whose modes shut their owner out, marks and numbers that only system calls set, and locks that end with their holder.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use archive::{diff, pack, unpack};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 use rustix::process::Signal;
 use serde::Deserialize;
 
-use crate::archive::{diff, pack, unpack};
 use crate::channel::{Channel, Report};
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
 use crate::init;
 use crate::launch::{Launched, Streams};
 use crate::namespaces;
@@ -23,8 +25,13 @@ use crate::sys::{self, Cloned};
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Work {
-    /// Unpacks the archive on its input to an empty directory, and writes what came of it as JSON.
-    Unpack { directory: PathBuf, limits: unpack::Limits },
+    /// Unpacks the layer on its input to an empty directory, over those of the layers below, topmost first, and writes what
+    /// came of it as JSON.
+    Unpack { directory: PathBuf, lowers: Vec<PathBuf>, limits: unpack::Limits },
+    /// Unpacks the files on its input to a directory in use, as the caller's own.
+    Receive { directory: PathBuf, limits: unpack::Limits },
+    /// Writes what a directory has by a name, or for `.` what is in it, as an archive with another name for it.
+    Send { directory: PathBuf, entry: String, name: String },
     /// Writes a directory as an archive to a new file.
     Pack { directory: PathBuf, file: PathBuf },
     /// Compares the writable layer in a directory with the layers below it, and writes the changes as JSON.
@@ -38,7 +45,8 @@ pub enum Work {
 /// A process that does `work` once it is let go on. Its output is the result; an error is JSON on its standard error.
 pub fn launch(work: Work, uids: &[IdMapping], gids: &[IdMapping], streams: Streams) -> Result<Launched> {
     // Who is not root is root over the own files in a user namespace, that of the containers.
-    let needs_rights = !rustix::process::geteuid().is_root() && !matches!(work, Work::Lock { .. });
+    let as_caller = matches!(work, Work::Lock { .. } | Work::Receive { .. } | Work::Send { .. });
+    let needs_rights = !rustix::process::geteuid().is_root() && !as_caller;
     let flags = if needs_rights { NamespaceKind::User.flag() } else { 0 };
     let owners = if needs_rights && uids.len() < 2 { unpack::Owners::Root } else { unpack::Owners::Kept };
     let (ours, theirs) = Channel::pair()?;
@@ -83,11 +91,22 @@ fn run(work: &Work, owners: unpack::Owners, streams: Streams, channel: &Channel)
 
 fn carry_out(work: &Work, owners: unpack::Owners) -> Result<()> {
     match work {
-        Work::Unpack { directory, limits } => {
-            let input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
-            let unpacked = unpack::unpack(input, open(directory)?, *limits, owners)?;
+        Work::Unpack { directory, lowers, limits } => {
+            let form = unpack::Form::Layer { lowers: open_all(lowers)?, owners };
+            let unpacked = unpack::unpack(input(), open(directory)?, *limits, form)?;
             let text = serde_json::to_vec(&unpacked).unwrap_or_default();
             std::io::stdout().write_all(&text).during("telling what was unpacked")
+        }
+        Work::Receive { directory, limits } => {
+            // Whoever made them must not decide what runs as this user.
+            let form = unpack::Form::Tree { set_ids: false };
+            Ok(unpack::unpack(input(), open(directory)?, *limits, form).map(drop)?)
+        }
+        Work::Send { directory, entry, name } => {
+            let entry = CString::new(entry.as_bytes()).map_err(|_| unnameable(entry))?;
+            let mut output = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+            pack::pack_tree(&open(directory)?, &entry, name.as_bytes(), &mut output)?;
+            output.flush().during("writing the archive")
         }
         Work::Pack { directory, file } => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -98,8 +117,7 @@ fn carry_out(work: &Work, owners: unpack::Owners) -> Result<()> {
             output.flush().during("writing the archive")
         }
         Work::Diff { directory, lowers } => {
-            let lowers = lowers.iter().map(|lower| open(lower)).collect::<Result<Vec<_>>>()?;
-            let changes = diff::diff(&open(directory)?, &lowers)?;
+            let changes = diff::diff(&open(directory)?, &open_all(lowers)?)?;
             let text = serde_json::to_vec(&changes).unwrap_or_default();
             std::io::stdout().write_all(&text).during("telling the changes")
         }
@@ -119,7 +137,19 @@ fn carry_out(work: &Work, owners: unpack::Owners) -> Result<()> {
     }
 }
 
-fn open(directory: &Path) -> Result<std::os::fd::OwnedFd> {
+fn input() -> impl Read {
+    BufReader::with_capacity(1 << 16, std::io::stdin().lock())
+}
+
+fn unnameable(name: &str) -> Error {
+    Error::OptionInvalid { option: format!("the name {name:?}"), expected: "text without a zero byte".into() }
+}
+
+fn open_all(directories: &[PathBuf]) -> Result<Vec<OwnedFd>> {
+    directories.iter().map(|directory| open(directory)).collect()
+}
+
+fn open(directory: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, directory, flags, Mode::empty()).during(format!("opening {}", directory.display()))
 }

@@ -2,11 +2,11 @@
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import type { ExecOptions, Output, Port } from "@terrarium/container";
+import type { CopyEnd, ExecOptions, Output, Port } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import type { Session } from "./attach.js";
 import { socketOf, type ContainerRecord } from "./place.js";
-import { messages, send, type Answer, type Request } from "./wire.js";
+import { messages, send, sendSlowly, type Answer, type Request } from "./wire.js";
 
 /** A connection to the holder; undefined where the container does not run. */
 async function reach({ id }: ContainerRecord): Promise<Socket | undefined> {
@@ -27,6 +27,13 @@ async function need(record: ContainerRecord): Promise<Socket> {
   throw new MachineError("CONTAINER_STATUS", `The container ${record.name} does not run.`, details);
 }
 
+/** Whether somebody holds a container, which runs or is about to. */
+export async function isHeld(record: ContainerRecord): Promise<boolean> {
+  const socket = await reach(record);
+  socket?.destroy();
+  return socket !== undefined;
+}
+
 /** What a container that runs tells of itself. */
 export interface Life {
   /** Number of its first process. */
@@ -39,7 +46,9 @@ export interface Life {
 /** What a container tells of itself; undefined where it does not run. */
 export async function lifeOf(record: ContainerRecord): Promise<Life | undefined> {
   const socket = await reach(record);
-  return socket === undefined ? undefined : ((await exchange(socket, { type: "ping" })) as Life | undefined);
+  if (socket === undefined) return undefined;
+  // One that is about to run, and then does not.
+  return (await exchange(socket, { type: "ping" }).catch(() => undefined)) as Life | undefined;
 }
 
 /** Whether a container runs, and the number of its first process. */
@@ -67,6 +76,41 @@ async function exchange(socket: Socket, request: Request): Promise<unknown> {
 
 function asError({ error }: Extract<Answer, { error: unknown }>): MachineError {
   return new MachineError(error.code, error.message, error.details);
+}
+
+/** A container that runs, to be copied to and from as its root. */
+export function copyEnd(record: ContainerRecord): CopyEnd {
+  return {
+    async *pack(path, { name } = {}) {
+      const socket = await need(record);
+      try {
+        send(socket, { type: "pack", path, ...(name === undefined ? {} : { name }) });
+        for await (const answer of messages<Answer>(socket)) {
+          if ("output" in answer) yield Buffer.from(answer.bytes, "base64");
+          else if ("error" in answer) throw asError(answer);
+          else return;
+        }
+        throw new MachineError("GUEST_STOPPED", "The container has ended meanwhile.", { reason: "exited" });
+      } finally {
+        socket.destroy();
+      }
+    },
+    async unpack(directory, archive) {
+      const socket = await need(record);
+      const answering = exchange(socket, { type: "unpack", directory });
+      const over = new AbortController();
+      const answer = answering.finally(() => {
+        over.abort();
+      });
+      answer.catch(() => undefined);
+      for await (const chunk of archive instanceof Uint8Array ? [archive] : archive) {
+        await sendSlowly(socket, { input: Buffer.from(chunk).toString("base64") });
+        if (over.signal.aborted) break;
+      }
+      send(socket, { end: true });
+      await answer;
+    },
+  };
 }
 
 /** Starts another process in a container that runs. */

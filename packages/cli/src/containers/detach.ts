@@ -10,11 +10,14 @@ import type { ContainerRecord } from "./place.js";
 /** Name of the command that the process runs; not for users. */
 export const HOLD = "hold";
 
-/** Starts a process that holds the container of `record`; resolves when it runs. */
-export async function detach({ id }: ContainerRecord): Promise<void> {
+/** Starts a process that holds the container of `record`, which may have run before; resolves when it runs. */
+export async function detach({ id }: ContainerRecord, { again = false } = {}): Promise<void> {
   const tool = fileURLToPath(new URL("../../bin/terrarium.mjs", import.meta.url));
   // In a session of its own: what ends this terminal's programs is not meant for it.
-  const child = spawn(process.execPath, [tool, HOLD, id], { detached: true, stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(process.execPath, [tool, HOLD, id, ...(again ? ["--again"] : [])], {
+    detached: true,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const closed = once(child, "close");
   const said = await text(child.stdout);
   if (said === "running\n") {

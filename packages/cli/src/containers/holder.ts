@@ -5,21 +5,36 @@
 
 import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
+import { onDisk, withLock } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
+import { isHeld } from "./client.js";
 import { Log } from "./log.js";
 import {
   directoryOf,
+  forgetEnd,
   layerOf,
   noteEnd,
-  removeRecord,
   socketOf,
   storeDirectory,
   type Ended,
   type ContainerRecord,
 } from "./place.js";
-import { messages, send, type Message, type Request } from "./wire.js";
+import { makeVolumes, removeRecord } from "./volumes.js";
+import { messages, send, sendSlowly, type Message, type Request } from "./wire.js";
+
+/** Whose files are copied, and by whose right: as docker has it. */
+const ROOT = { uid: 0, gid: 0 };
+
+/** How a container is started. */
+export interface StartOptions {
+  /** Gets what it writes. */
+  readonly onOutput?: (output: Output) => void;
+  /** Whether it has run before, and ended. */
+  readonly again?: boolean;
+}
 
 /** A container and what is around it. */
 export class Holder {
@@ -37,9 +52,20 @@ export class Holder {
     this.ended = container.ended.catch(() => killed).then((end) => this.#finish(record, end));
   }
 
-  /** Boots the container of `record`; `onOutput` gets what it writes. Where that fails, nothing of it stays. */
-  static async start(record: ContainerRecord, onOutput: (output: Output) => void = () => undefined): Promise<Holder> {
+  /**
+   * Boots the container of `record`. Where that fails, nothing of it stays; one that is started again stays as it was.
+   * @throws MachineError `CONTAINER_STATUS` where somebody holds it, and whatever `boot()` does
+   */
+  static async start(record: ContainerRecord, { onOutput, again = false }: StartOptions = {}): Promise<Holder> {
+    const booted = Promise.withResolvers<Container>();
+    booted.promise.catch(() => undefined);
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      void serve(booted.promise, socket);
+    });
     try {
+      await listen(server, record);
+      await makeVolumes(record);
       const log = new Log(directoryOf(record.id));
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
@@ -47,37 +73,56 @@ export class Holder {
       });
       container.onOutput((output) => {
         log.add(output);
-        onOutput(output);
+        onOutput?.(output);
       });
-      const server = createServer((socket) => {
-        socket.on("error", () => undefined);
-        void serve(container, socket);
-      });
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(socketOf(record.id), resolve);
-      });
+      if (again) await forgetEnd(record.id);
+      booted.resolve(container);
       return new Holder(record, container, server, log);
     } catch (error) {
-      await removeRecord(record);
-      throw error;
+      const isHeld = error instanceof MachineError && error.code === "CONTAINER_STATUS";
+      booted.reject(error);
+      server.close();
+      if (!again) await removeRecord(record, { volumes: true });
+      else if (!isHeld) await rm(socketOf(record.id), { force: true });
+      throw onDisk(error, `starting the container ${record.name}`);
     }
   }
 
   async #finish(record: ContainerRecord, { exitCode, signal }: Omit<Ended, "at">): Promise<Ended> {
     const ended = { exitCode, signal, at: new Date().toISOString() };
     await this.#log.end();
-    await noteEnd(record.id, ended);
-    this.#server.close();
-    await rm(socketOf(record.id), { force: true });
-    if (record.removeAtEnd) await removeRecord(record);
+    try {
+      if (!record.removeAtEnd) await noteEnd(record.id, ended);
+    } finally {
+      this.#server.close();
+      await rm(socketOf(record.id), { force: true });
+    }
+    if (record.removeAtEnd) await removeRecord(record, { volumes: true });
     return ended;
   }
 }
 
-async function serve(container: Container, socket: Socket): Promise<void> {
+/** Listens for who asks for the container, as nobody else does: who holds it is its holder. */
+async function listen(server: Server, record: ContainerRecord): Promise<void> {
+  const path = socketOf(record.id);
+  await withLock(join(directoryOf(record.id), "lock"), false, async () => {
+    if (await isHeld(record)) {
+      const details = { id: record.name, status: "running", wanted: "ended" };
+      throw new MachineError("CONTAINER_STATUS", `The container ${record.name} runs already.`, details);
+    }
+    // Of a holder that was killed.
+    await rm(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, resolve);
+    });
+  });
+}
+
+async function serve(booting: Promise<Container>, socket: Socket): Promise<void> {
   const incoming = messages<Request | Message>(socket);
   try {
+    const container = await booting;
     const first = await incoming.next();
     if (first.done !== true) await obey(container, first.value as Request, incoming, socket);
   } catch (error) {
@@ -96,6 +141,15 @@ async function obey(
     case "exec":
       await exec(container, request, incoming, socket);
       return;
+    case "pack":
+      for await (const chunk of container.pack(request.path, { ...request, user: ROOT })) {
+        await sendSlowly(socket, { output: "stdout", bytes: Buffer.from(chunk).toString("base64") });
+        if (socket.destroyed) return;
+      }
+      break;
+    case "unpack":
+      await container.unpack(request.directory, inputOf(incoming), { user: ROOT });
+      break;
     case "kill":
       container.kill(request.signal);
       break;
@@ -116,6 +170,14 @@ async function obey(
       return;
   }
   send(socket, { done: null });
+}
+
+async function* inputOf(incoming: AsyncGenerator<Request | Message, void>): AsyncGenerator<Uint8Array, void> {
+  for await (const message of incoming) {
+    if ("end" in message) return;
+    if ("input" in message) yield Buffer.from(message.input, "base64");
+  }
+  throw new MachineError("ABORTED", "Who sent the archive has gone.", { reason: "who sent the archive has gone" });
 }
 
 async function exec(

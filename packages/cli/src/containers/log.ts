@@ -20,12 +20,12 @@ export interface Line {
 /** Writes the log of a container. */
 export class Log {
   readonly #file: string;
-  #stream: WriteStream;
+  #stream: WriteStream | undefined;
   #length = 0;
 
   constructor(directory: string) {
     this.#file = join(directory, "log");
-    this.#stream = createWriteStream(this.#file, { flags: "a" });
+    this.#stream = this.#open();
   }
 
   /** Adds a piece. */
@@ -34,18 +34,31 @@ export class Log {
     const text = `${JSON.stringify(line)}\n`;
     if (this.#length > MAX_BYTES) this.#begin();
     this.#length += text.length;
+    this.#stream ??= this.#open();
     this.#stream.write(text);
   }
 
   /** Resolves when all of it is written. */
   async end(): Promise<void> {
-    await new Promise<void>((resolve) => this.#stream.end(resolve));
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    await new Promise<void>((resolve) => {
+      stream.once("close", resolve).end();
+    });
+  }
+
+  /** On a full disk lines are lost, and the container runs on; the next line is tried again. */
+  #open(): WriteStream {
+    const stream = createWriteStream(this.#file, { flags: "a" });
+    return stream.on("error", () => {
+      if (this.#stream === stream) this.#stream = undefined;
+    });
   }
 
   #begin(): void {
-    this.#stream.end();
+    this.#stream?.end();
     if (existsSync(this.#file)) renameSync(this.#file, `${this.#file}.1`);
-    this.#stream = createWriteStream(this.#file, { flags: "a" });
+    this.#stream = this.#open();
     this.#length = 0;
   }
 }
@@ -86,5 +99,14 @@ async function readFrom(file: string, position: number): Promise<{ text: string;
 function parse(text: string): { lines: Line[]; rest: string } {
   const end = text.lastIndexOf("\n") + 1;
   const lines = text.slice(0, end).split("\n").filter(Boolean);
-  return { lines: lines.map((line) => JSON.parse(line) as Line), rest: text.slice(end) };
+  return { lines: lines.flatMap(parseLine), rest: text.slice(end) };
+}
+
+/** A line that a full disk has cut off is lost. */
+function parseLine(line: string): Line[] {
+  try {
+    return [JSON.parse(line) as Line];
+  } catch {
+    return [];
+  }
 }

@@ -13,7 +13,9 @@ export function sessionOfMachine(machine: Machine): Session {
   return {
     ended: machine.exited.then((exit) => endOf(exit, killedBy)),
     write: (bytes) => void machine.console.write(bytes).catch(() => undefined),
-    closeInput: () => undefined,
+    closeInput: () => {
+      machine.closeInput();
+    },
     resize: () => undefined,
     kill: (signal) => {
       killedBy = signalName(signal);

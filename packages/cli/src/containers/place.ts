@@ -1,9 +1,10 @@
 /** Where containers of the command line leave their traces: a directory each, beside the images. */
 
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultStore, Images, type ContainerOptions, type ImageSummary } from "@terrarium/container";
+import { onDisk } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 
 /** A container as it was asked for; how it goes is in its state. */
@@ -16,6 +17,8 @@ export interface ContainerRecord {
   readonly reference: string;
   readonly created: string;
   readonly options: ContainerOptions;
+  /** Names of the volumes among its own that were made for it alone. */
+  readonly anonymousVolumes?: readonly string[];
   /** Whether all of it goes when it ends. */
   readonly removeAtEnd: boolean;
 }
@@ -68,18 +71,28 @@ export async function createRecord(
     const details = { option: "name", value: record.name, expected: "up to 128 letters, digits, . _ and -" };
     throw new MachineError("OPTION_INVALID", `The option name must be ${details.expected}.`, details);
   }
-  await mkdir(directoryOf(id), { recursive: true, mode: 0o700 });
-  await mkdir(join(storeDirectory(), "names"), { recursive: true });
   try {
-    await writeFile(join(storeDirectory(), "names", record.name), id, { flag: "wx" });
+    await mkdir(directoryOf(id), { recursive: true, mode: 0o700 });
+    await writeFile(join(directoryOf(id), "container.json"), JSON.stringify(record));
+    await takeName(record);
   } catch (error) {
-    await rm(directoryOf(id), { recursive: true });
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const message = `There is a container ${record.name} already: remove it, or choose another name.`;
-    throw new MachineError("CONTAINER_EXISTS", message, { id: record.name });
+    await rm(directoryOf(id), { recursive: true, force: true });
+    throw onDisk(error, "making a container");
   }
-  await writeFile(join(directoryOf(id), "container.json"), JSON.stringify(record));
   return record;
+}
+
+/** A file of that name, complete, which nobody else has made. */
+async function takeName({ id, name }: ContainerRecord): Promise<void> {
+  const names = join(storeDirectory(), "names");
+  await mkdir(names, { recursive: true });
+  const written = join(directoryOf(id), "name");
+  await writeFile(written, id);
+  await link(written, join(names, name)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const message = `There is a container ${name} already: remove it, or choose another name.`;
+    throw new MachineError("CONTAINER_EXISTS", message, { id: name });
+  });
 }
 
 /** All containers, oldest first. */
@@ -108,8 +121,13 @@ export async function findRecord(name: string): Promise<ContainerRecord> {
 /** Notes how a container has ended. */
 export async function noteEnd(id: string, ended: Ended): Promise<void> {
   const file = join(directoryOf(id), "ended.json");
-  await writeFile(`${file}.new`, JSON.stringify(ended));
-  await rename(`${file}.new`, file);
+  try {
+    await writeFile(`${file}.new`, JSON.stringify(ended));
+    await rename(`${file}.new`, file);
+  } catch (error) {
+    await rm(`${file}.new`, { force: true });
+    throw onDisk(error, `noting how the container ${id} has ended`);
+  }
 }
 
 /** How a container has ended; undefined where nobody noted it. */
@@ -118,11 +136,7 @@ export async function endOf(id: string): Promise<Ended | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Ended);
 }
 
-/** Removes all that is left of a container. */
-export async function removeRecord({ id, name }: ContainerRecord): Promise<void> {
-  const images = await openImages();
-  // What it wrote may be closed to its own owner.
-  await images.removeLayer(layerOf(id));
-  await rm(join(storeDirectory(), "names", name), { force: true });
-  await rm(directoryOf(id), { recursive: true, force: true });
+/** Forgets how a container has ended: it runs again. */
+export async function forgetEnd(id: string): Promise<void> {
+  await rm(join(directoryOf(id), "ended.json"), { force: true });
 }

@@ -1,5 +1,6 @@
 /** What is said over the socket of a container that runs: one line of JSON a message, bytes in base64. */
 
+import { once } from "node:events";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { ExecOptions } from "@terrarium/container";
@@ -10,6 +11,8 @@ export type Request =
   | { readonly type: "exec"; readonly command: readonly string[]; readonly options: ExecOptions }
   | { readonly type: "kill"; readonly signal: string }
   | { readonly type: "stop"; readonly seconds: number }
+  | { readonly type: "pack"; readonly path: string; readonly name?: string }
+  | { readonly type: "unpack"; readonly directory: string }
   | { readonly type: "pause" | "resume" | "stats" | "ping" };
 
 /** More lines, to a process. */
@@ -31,6 +34,16 @@ export type Answer =
 /** Sends one message. */
 export function send(socket: Socket, message: Request | Message | Answer): void {
   if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+}
+
+/** Sends one message, and waits until the other end has room for more. */
+export async function sendSlowly(socket: Socket, message: Message | Answer): Promise<void> {
+  if (!socket.writable || socket.write(`${JSON.stringify(message)}\n`)) return;
+  const closed = new AbortController();
+  const { signal } = closed;
+  await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]).finally(() => {
+    closed.abort();
+  });
 }
 
 /** The messages that come, until the other end is closed. */

@@ -5,6 +5,7 @@ import { constants } from "node:fs";
 import { link, mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MachineError } from "@terrarium/machine";
+import { onDisk } from "../disk.js";
 import { partsOf, type Digest } from "./format/digest.js";
 import type { Descriptor } from "./format/documents.js";
 import { invalid, MAX_DOCUMENT_BYTES } from "./format/json.js";
@@ -143,8 +144,8 @@ export class BlobDirectory implements BlobSource {
 
   async #place(chunks: AsyncIterable<Uint8Array>, name: () => Digest): Promise<Digest> {
     const temporary = join(this.#layout, "tmp", randomUUID());
-    await mkdir(dirname(temporary), { recursive: true });
     try {
+      await mkdir(dirname(temporary), { recursive: true });
       await writeDurably(temporary, chunks);
       const digest = name();
       const path = this.path(digest);
@@ -170,18 +171,6 @@ export async function writeDurably(path: string, chunks: AsyncIterable<Uint8Arra
 export async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, "r");
   await directory.sync();
-}
-
-/** Errors of the file system, such as a full disk, in our words. */
-export function onDisk(error: unknown, operation: string): unknown {
-  if (error instanceof MachineError || !(error instanceof Error) || !("syscall" in error)) return error;
-  const message = `${operation} failed: ${error.message}.`;
-  return new MachineError(
-    "SYSTEM",
-    message.charAt(0).toUpperCase() + message.slice(1),
-    { operation, reason: error.message },
-    { cause: error },
-  );
 }
 
 /** One chunk. */

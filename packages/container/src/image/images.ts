@@ -1,6 +1,7 @@
 /** Images: the face of the store. */
 
 import { basename, extname } from "node:path";
+import { isFull } from "../disk.js";
 import { perform } from "../work.js";
 import { collectGarbage, type Collected } from "./collect.js";
 import type { HistoryEntry, ImageConfig, ImageDefaults } from "./format/documents.js";
@@ -70,7 +71,7 @@ export class Images {
 
   /** All images by name. */
   async list(): Promise<ImageSummary[]> {
-    return await this.#store.use(async () => {
+    return await this.#use(async () => {
       const entries = await this.#store.entries();
       return await Promise.all(entries.map(async ({ name }) => await this.#summary(name)));
     });
@@ -78,7 +79,7 @@ export class Images {
 
   /** One image. */
   async inspect(reference: string): Promise<ImageSummary> {
-    return await this.#store.use(() => this.#summary(reference));
+    return await this.#use(() => this.#summary(reference));
   }
 
   /** How an image came about, oldest step first. */
@@ -94,7 +95,7 @@ export class Images {
     const store = this.#store;
     const parsed = parsePlace(place);
     if (parsed === undefined) throw wrong(place, "it begins with none of oci:, oci-archive:, docker-archive:");
-    return await store.use(() =>
+    return await this.#use(() =>
       withImagesAt(store, parsed, async (found) => {
         if (options.name !== undefined && found.length > 1) throw wrong(place, "there are several images");
         const names: string[] = [];
@@ -113,7 +114,7 @@ export class Images {
   async export(reference: string, place: string): Promise<void> {
     const parsed = parsePlace(place);
     if (parsed === undefined) throw wrong(place, "it begins with none of oci:, oci-archive:, docker-archive:");
-    await this.#store.use(async () => {
+    await this.#use(async () => {
       const { name } = await this.#store.find(reference);
       await writeTo(this.#store, await this.#open(reference), parsed, name);
     });
@@ -122,7 +123,7 @@ export class Images {
   /** Fetches an image from its registry. */
   async pull(reference: string, options: RegistryOptions & PlatformOptions = {}): Promise<ImageSummary> {
     const parsed = parseReference(reference);
-    return await this.#store.use(async () => {
+    return await this.#use(async () => {
       const descriptor = await pullImage(this.#store, parsed, wantedPlatform(options), options);
       await this.#store.name(formatReference(parsed), descriptor);
       return await this.#summary(reference);
@@ -132,14 +133,14 @@ export class Images {
   /** Sends an image to its registry. */
   async push(reference: string, options: RegistryOptions = {}): Promise<void> {
     const parsed = parseReference(reference);
-    await this.#store.use(async () => {
+    await this.#use(async () => {
       await pushImage(await this.#open(reference), parsed, options);
     });
   }
 
   /** Gives an image another name, too. */
   async tag(reference: string, name: string): Promise<void> {
-    await this.#store.use(async () => {
+    await this.#use(async () => {
       const { descriptor } = await this.#store.find(reference);
       await this.#store.name(formatReference(parseReference(name)), descriptor);
     });
@@ -159,14 +160,14 @@ export class Images {
 
   /** Makes an image of one layer from a directory. */
   async fromDirectory(directory: string, options: MakeOptions): Promise<ImageSummary> {
-    return await this.#store.use(() =>
+    return await this.#use(() =>
       withArchiveOf(this.#store, directory, (archive) => this.#make(archive, { comment: "a directory", ...options })),
     );
   }
 
   /** Makes an image of one layer from a tar archive, compressed or not. */
   async fromArchive(archive: AsyncIterable<Uint8Array>, options: MakeOptions): Promise<ImageSummary> {
-    return await this.#store.use(() => this.#make(decompressed(archive), { comment: "an archive", ...options }));
+    return await this.#use(() => this.#make(decompressed(archive), { comment: "an archive", ...options }));
   }
 
   async #make(archive: AsyncIterable<Uint8Array>, options: MakeOptions): Promise<ImageSummary> {
@@ -186,7 +187,7 @@ export class Images {
   /** Makes an image from another and the differences in `layer`, as `writes: { layer }` of a container has kept them. */
   async commit(reference: string, layer: string, options: MakeOptions): Promise<ImageSummary> {
     const called = nameFor(options.name, layer);
-    return await this.#store.use(async () => {
+    return await this.#use(async () => {
       const image = await this.#open(reference);
       const upper = `${layer}/upper`;
       const descriptor = await commitLayer(this.#store, image, upper, options.defaults ?? {}, options);
@@ -197,7 +198,7 @@ export class Images {
 
   /** What `layer` changes of an image. */
   async diff(reference: string, layer: string): Promise<Change[]> {
-    return await this.#store.use(async () => {
+    return await this.#use(async () => {
       const lowers = await unpackLayers(this.#store, await this.#open(reference));
       return JSON.parse(await perform({ kind: "diff", directory: `${layer}/upper`, lowers })) as Change[];
     });
@@ -206,6 +207,16 @@ export class Images {
   /** Removes the directory of a layer, whatever modes are in it. */
   async removeLayer(layer: string): Promise<void> {
     await perform({ kind: "remove", directory: layer });
+  }
+
+  /** Uses the store. Where it runs full, what nothing has come to refer to goes again. */
+  async #use<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#store.use(work);
+    } catch (error) {
+      if (isFull(error)) await this.collect().catch(() => undefined);
+      throw error;
+    }
   }
 
   async #open(reference: string): Promise<OpenedImage> {

@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { perform, type ArchiveLimits } from "../work.js";
-import { corrupt, Meter, onDisk, syncDirectory } from "./blobs.js";
+import { corrupt, Meter, syncDirectory } from "./blobs.js";
+import { onDisk } from "../disk.js";
 import { decompressed } from "./compression.js";
 import { partsOf, type Digest } from "./format/digest.js";
-import type { Descriptor } from "./format/documents.js";
 import type { OpenedImage } from "./image.js";
 import type { Store } from "./store.js";
 
@@ -37,10 +37,8 @@ export function directoryOf(chain: Digest): string {
 export async function unpackLayers(store: Store, image: OpenedImage): Promise<string[]> {
   const directories: string[] = [];
   for (const [index, chain] of chainsOf(image.config.diffIds).entries()) {
-    const [layer, diffId] = [image.manifest.layers[index], image.config.diffIds[index]];
-    if (layer === undefined || diffId === undefined) break;
     const directory = join(store.directory, "layers", directoryOf(chain));
-    if (!(await exists(directory))) await unpackLayer(store, image, layer, diffId, directory);
+    if (!(await exists(directory))) await unpackLayer(store, image, index, directory, directories);
     const { opaque } = JSON.parse(await readFile(join(directory, "layer.json"), "utf8")) as Unpacked;
     // A mark on the root of a layer is one that overlayfs does not heed.
     if (opaque) directories.length = 0;
@@ -61,18 +59,20 @@ interface Unpacked {
 
 async function unpackLayer(
   store: Store,
-  { source }: OpenedImage,
-  layer: Descriptor,
-  diffId: Digest,
+  { source, manifest, config }: OpenedImage,
+  index: number,
   directory: string,
+  lowers: readonly string[],
 ): Promise<void> {
+  const [layer, diffId] = [manifest.layers[index], config.diffIds[index]];
+  if (layer === undefined || diffId === undefined) return;
   await store.temporarily(async (temporary) => {
     const whole = join(temporary, "layer");
     const tree = join(whole, "tree");
     await mkdir(tree, { recursive: true, mode: 0o755 });
     const meter = new Meter();
     const archive = meter.through(decompressed(source.read(layer)));
-    const unpacked = await perform({ kind: "unpack", directory: tree, limits: LIMITS }, archive);
+    const unpacked = await perform({ kind: "unpack", directory: tree, lowers, limits: LIMITS }, archive);
     const actual = meter.digest();
     if (actual !== diffId) throw corrupt(layer.digest, `unpacked it hashes to ${actual}, not to ${diffId}`);
     await writeFile(join(whole, "layer.json"), unpacked);

@@ -11,7 +11,8 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { MachineError } from "@terrarium/machine";
 import { perform, withLock } from "../work.js";
-import { BlobDirectory, onDisk, one, syncDirectory, writeDurably } from "./blobs.js";
+import { BlobDirectory, one, syncDirectory, writeDurably } from "./blobs.js";
+import { onDisk } from "../disk.js";
 import { MEDIA, parseIndex, REF_NAME, type Descriptor } from "./format/documents.js";
 import { formatReference, parseReference } from "./format/reference.js";
 
@@ -56,12 +57,20 @@ export class Store {
 
   /** Runs `work` while nothing is thrown out. */
   async use<T>(work: () => Promise<T>): Promise<T> {
-    return await withLock(join(this.directory, "lock"), true, work);
+    return await this.#locked(true, work);
   }
 
   /** Runs `work` while nobody uses the store. */
   async alone<T>(work: () => Promise<T>): Promise<T> {
-    return await withLock(join(this.directory, "lock"), false, work);
+    return await this.#locked(false, work);
+  }
+
+  async #locked<T>(shared: boolean, work: () => Promise<T>): Promise<T> {
+    try {
+      return await withLock(join(this.directory, "lock"), shared, work);
+    } catch (error) {
+      throw onDisk(error, `using the store ${this.directory}`);
+    }
   }
 
   /** All images by name. */

@@ -6,7 +6,8 @@ import { basename, dirname, join, resolve, sep } from "node:path";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { perform } from "../work.js";
-import { BlobDirectory, collect, one, onDisk, writeDurably } from "./blobs.js";
+import { BlobDirectory, collect, one, writeDurably } from "./blobs.js";
+import { onDisk } from "../disk.js";
 import { compressionOf, decompressed } from "./compression.js";
 import { MEDIA, parseConfig, parseIndex, REF_NAME, type Descriptor } from "./format/documents.js";
 import { invalid, MAX_DOCUMENT_BYTES, parseJson, type Fields } from "./format/json.js";
@@ -35,7 +36,7 @@ export async function withImagesAt<T>(
   return await store.temporarily(async (directory) => {
     const unpacked = join(directory, "archive");
     await mkdir(unpacked);
-    await perform({ kind: "unpack", directory: unpacked, limits: LIMITS }, decompressed(readable(path)));
+    await perform({ kind: "unpack", directory: unpacked, lowers: [], limits: LIMITS }, decompressed(readable(path)));
     const found =
       place.transport === "oci-archive" ? await readLayout(unpacked) : await readDockerArchive(unpacked, store);
     return await use(named(found, place));

@@ -40,6 +40,8 @@ export interface GuestProcess {
   closeStdin(): void;
   /** Sends a signal, by number, to its process group. */
   kill(signal: number): void;
+  /** Leaves its output where it is for now, or takes it again; where that can be said. */
+  hold?(held: boolean): void;
 }
 
 interface Running {

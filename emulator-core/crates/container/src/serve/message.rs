@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use archive::copy::Copy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
 use crate::network::{Given, Wanted};
-use crate::spec::{IdMapping, Process, Spec};
+use crate::spec::{IdMapping, Process, Spec, User};
 use crate::work::Work;
 
 /// From Node.
@@ -19,10 +20,8 @@ pub enum Request {
     Boot(Box<Boot>),
     /// Starts another process.
     Exec { container: u32, process: u32, spec: Box<Process> },
-    /// Copies what comes on the process's input into a file of the container.
-    CopyIn { container: u32, process: u32, path: String, mode: u32 },
-    /// Copies a file of the container to the process's output.
-    CopyOut { container: u32, process: u32, path: String },
+    /// Copies between the process's streams and the container's files, as its user or another.
+    Copy { container: u32, process: u32, copy: Copy, user: Option<User> },
     /// Works on a store of images.
     Work { process: u32, work: Work, uid_mappings: Vec<IdMapping>, gid_mappings: Vec<IdMapping> },
     /// The bytes behind are for its input.
@@ -31,6 +30,8 @@ pub enum Request {
     End { process: u32 },
     /// Sends a signal to its group, or to the container's first process.
     Signal { process: u32, signal: i32 },
+    /// Nobody takes its output for now, or somebody does again.
+    Hold { process: u32, held: bool },
     /// Its terminal has another size.
     Resize { process: u32, rows: u16, columns: u16 },
     /// Stops all processes of a container, or lets them go on.

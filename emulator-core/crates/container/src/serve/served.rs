@@ -78,6 +78,8 @@ pub struct Served {
     ends: Ends,
     queue: Vec<u8>,
     input_ends: bool,
+    /// Nobody takes its output.
+    held: bool,
 }
 
 impl Served {
@@ -85,7 +87,7 @@ impl Served {
     pub fn start(number: u32, launched: Launched, mut ends: Ends) -> Result<Self> {
         launched.start()?;
         ends.receive_terminal().inspect_err(|_| launched.abandon())?;
-        Ok(Self { number, launched, ends, queue: Vec::new(), input_ends: false })
+        Ok(Self { number, launched, ends, queue: Vec::new(), input_ends: false, held: false })
     }
 
     /// Its number on the host.
@@ -105,7 +107,7 @@ impl Served {
             sources.push((Source::Input, input.as_fd(), PollFlags::OUT));
         }
         for (index, output) in self.ends.outputs.iter().enumerate() {
-            if let Some(output) = output.as_ref().filter(|_| !congested) {
+            if let Some(output) = output.as_ref().filter(|_| !congested && !self.held) {
                 sources.push((Source::Output(index), output.as_fd(), PollFlags::IN));
             }
         }
@@ -137,6 +139,11 @@ impl Served {
             true => rustix::process::kill_process_group(self.launched.pid, signal),
             false => rustix::process::pidfd_send_signal(&self.launched.pidfd, signal),
         };
+    }
+
+    /// Leaves its output where it is, or takes it again.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Gives its terminal another size.

@@ -1,9 +1,11 @@
 /** `terrarium inspect`, `stats`, `diff`, `commit` and `history`: what containers and images are, and were made of. */
 
+import type { Volume } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command } from "commander";
 import { ask, lifeOf, pidOf } from "../../containers/client.js";
 import { endOf, findRecord, layerOf, openImages, records, type ContainerRecord } from "../../containers/place.js";
+import { nameOfVolume } from "../../containers/volumes.js";
 import { size, table } from "../../containers/table.js";
 
 /** All that is known, as JSON. */
@@ -21,7 +23,16 @@ async function inspect(name: string): Promise<unknown> {
   const record = await findRecord(name).catch(() => undefined);
   if (record === undefined) return await (await openImages()).inspect(name);
   const life = await lifeOf(record);
-  return { ...record, running: life !== undefined, ...life, ended: (await endOf(record.id)) ?? null };
+  const mounts = (record.options.volumes ?? []).map(mountOf);
+  return { ...record, mounts, running: life !== undefined, ...life, ended: (await endOf(record.id)) ?? null };
+}
+
+function mountOf(volume: Volume): object {
+  const { source, target, readonly = false } = volume;
+  const name = nameOfVolume(volume);
+  return name === undefined
+    ? { type: "bind", source, target, readonly }
+    : { type: "volume", name, source, target, readonly };
 }
 
 /** What containers use. */

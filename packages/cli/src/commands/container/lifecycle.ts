@@ -5,7 +5,9 @@ import { MachineError } from "@terrarium/machine";
 import { signalNumber } from "@terrarium/machine/guest-kit";
 import { Command } from "commander";
 import { ask, pidOf } from "../../containers/client.js";
-import { endOf, findRecord, removeRecord, type ContainerRecord } from "../../containers/place.js";
+import { detach } from "../../containers/detach.js";
+import { endOf, findRecord, type ContainerRecord } from "../../containers/place.js";
+import { removeRecord } from "../../containers/volumes.js";
 
 const LOOK_MS = 50;
 
@@ -30,6 +32,7 @@ interface Flags {
   readonly time?: string;
   readonly signal?: string;
   readonly force?: true;
+  readonly volumes?: true;
 }
 
 /** Asks it to end, and kills it when it has not. */
@@ -74,7 +77,7 @@ export function waitCommand(): Command {
 
 /** Removes it. */
 export function rmCommand(): Command {
-  return each("rm", "remove containers that have ended", async (record, { force }) => {
+  return each("rm", "remove containers that have ended", async (record, { force, volumes }) => {
     if ((await pidOf(record)) !== undefined) {
       if (force !== true) {
         const details = { id: record.name, status: "running", wanted: "ended" };
@@ -84,8 +87,21 @@ export function rmCommand(): Command {
       await ask(record, { type: "kill", signal: "SIGKILL" });
       await untilEnded(record);
     }
-    await removeRecord(record);
-  }).option("-f, --force", "kill those that run");
+    await removeRecord(record, { volumes: volumes === true });
+  })
+    .option("-f, --force", "kill those that run")
+    .option("-v, --volumes", "also the volumes that were made for them alone");
+}
+
+/** Ends it where it runs, and starts it. */
+export function restartCommand(): Command {
+  return each("restart", "stop containers, and start them again", async (record, { time = "10" }) => {
+    if ((await pidOf(record)) !== undefined) {
+      await ask(record, { type: "stop", seconds: Number(time) });
+      await untilEnded(record);
+    }
+    await detach(record, { again: true });
+  }).option("-t, --time <seconds>", "how long they have to end", "10");
 }
 
 /** Until the holder has noted the end and gone. */

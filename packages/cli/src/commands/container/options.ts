@@ -1,10 +1,9 @@
 /** The options of `run`, as people know them from docker, made options of a container. */
 
-import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { posix, resolve } from "node:path";
 import type { ContainerOptions, Network, Port, User, Volume } from "@terrarium/container";
 import { MachineError, type Bytes } from "@terrarium/machine";
-import { storeDirectory } from "../../containers/place.js";
+import { isVolumeName, volumeAt } from "../../containers/volumes.js";
 
 /** What Commander makes of the words. */
 export interface RunFlags {
@@ -36,8 +35,8 @@ export function repeated(value: string, before: readonly string[] | undefined): 
 }
 
 /** Options of the container, but for where it keeps what it writes. */
-export async function containerOptions(flags: RunFlags, command: readonly string[]): Promise<ContainerOptions> {
-  const volumes = await Promise.all((flags.volume ?? []).map(volume));
+export function containerOptions(flags: RunFlags, command: readonly string[]): ContainerOptions {
+  const volumes = (flags.volume ?? []).map(volume);
   return {
     terminal: flags.tty === true,
     ...(command.length === 0 ? {} : { command }),
@@ -55,6 +54,18 @@ export async function containerOptions(flags: RunFlags, command: readonly string
     ...(flags.readOnly === undefined ? {} : { writes: "none" }),
     ...(volumes.length === 0 ? {} : { volumes }),
   };
+}
+
+/** `options` with a new volume for each path that an image wants one at, and the caller gives none. */
+export function withVolumes(options: ContainerOptions, wanted: readonly string[]): ContainerOptions {
+  const given = options.volumes ?? [];
+  const taken = new Set(given.map(({ target }) => posix.resolve(target)));
+  const missing = new Set(wanted.map((path) => posix.resolve("/", path)).filter((path) => !taken.has(path)));
+  if (missing.size === 0) return options;
+  const depth = ({ target }: Volume): number => target.split("/").filter(Boolean).length;
+  const volumes = [...given, ...[...missing].map((target) => volumeAt(target))];
+  // One in another is mounted behind that.
+  return { ...options, volumes: volumes.toSorted((a, b) => depth(a) - depth(b)) };
 }
 
 /** Where ports are to lead in there has to be a network: the bridge for root, else the one for everybody. */
@@ -98,8 +109,9 @@ export function userOf(text: string): User {
   return text;
 }
 
-/** `HOST:CONTAINER[:ro]`; a host's path without a slash is a volume's name. */
-async function volume(text: string): Promise<Volume> {
+/** `HOST:CONTAINER[:ro]`; a host's path without a slash is a volume's name, and without one there is a volume of its own. */
+function volume(text: string): Volume {
+  if (/^\/[^:]*$/.test(text)) return volumeAt(text);
   const [source = "", target = "", mode, ...more] = text.split(":");
   if (source === "" || !target.startsWith("/") || more.length > 0 || !["ro", "rw", undefined].includes(mode)) {
     throw invalid("volume", text, "as in /host:/container, /host:/container:ro or name:/container");
@@ -108,10 +120,8 @@ async function volume(text: string): Promise<Volume> {
   if (source.includes("/") || source.startsWith(".")) {
     return { source: resolve(process.env["INIT_CWD"] ?? ".", source), target, readonly };
   }
-  if (!/^[a-zA-Z0-9][\w.-]*$/.test(source)) throw invalid("volume", text, "a volume's name of letters, digits, . _ -");
-  const directory = join(storeDirectory(), "volumes", source);
-  await mkdir(directory, { recursive: true });
-  return { source: directory, target, readonly };
+  if (!isVolumeName(source)) throw invalid("volume", text, "a volume's name of letters, digits, . _ -");
+  return { ...volumeAt(target, source), readonly };
 }
 
 const UNITS: Readonly<Record<string, string>> = { "": "B", b: "B", k: "KiB", m: "MiB", g: "GiB" };

@@ -1,6 +1,6 @@
 /** `terrarium run`: a command in a container of an image. */
 
-import { boot, hasRegistry, oci, type Images } from "@terrarium/container";
+import { boot, hasRegistry, oci, type Images, type ImageSummary } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command, Option } from "commander";
 import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
@@ -8,7 +8,8 @@ import { detach } from "../../containers/detach.js";
 import { Holder } from "../../containers/holder.js";
 import { sessionOfMachine } from "../../containers/machine.js";
 import { createRecord, exactly, openImages, storeDirectory } from "../../containers/place.js";
-import { containerOptions, repeated, type RunFlags } from "./options.js";
+import { nameOfVolume } from "../../containers/volumes.js";
+import { containerOptions, repeated, withVolumes, type RunFlags } from "./options.js";
 import { pullShown } from "./pull.js";
 
 /** The command; `report` gets the exit status. */
@@ -52,19 +53,25 @@ export function runCommand(report: (status: number) => void): Command {
 async function run(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
   if (flags.isolation === "machine") return await runMachine(image, command, flags);
   if (flags.detach !== true) checkTerminal(flags);
-  const reference = await ensureImage(await openImages(), image, flags);
-  const options = await containerOptions(flags, command);
-  const wanted = { image, reference, options, removeAtEnd: flags.rm === true };
+  const images = await openImages();
+  const found = await ensureImage(images, image, flags);
+  const options = withVolumes(containerOptions(flags, command), found.config.defaults.volumes);
+  const named = new Set(flags.volume?.map((text) => text.split(":")[0]));
+  const anonymousVolumes = (options.volumes ?? [])
+    .flatMap((one) => nameOfVolume(one) ?? [])
+    .filter((name) => !named.has(name));
+  const wanted = { image, reference: exactly(found), options, anonymousVolumes, removeAtEnd: flags.rm === true };
   const record = await createRecord(wanted, flags.name);
   if (flags.detach === true) {
     await detach(record);
     process.stdout.write(`${record.id}\n`);
     return 0;
   }
-  return await attach(async () => sessionOf(await Holder.start(record, show)), flags);
+  return await attach(async () => sessionOf(await Holder.start(record, { onOutput: show })), flags);
 }
 
-function sessionOf({ container, ended }: Holder): Session {
+/** A container that is held here, as a session. */
+export function sessionOf({ container, ended }: Holder): Session {
   return {
     ended,
     write: (bytes) => void container.console.write(bytes).catch(() => undefined),
@@ -84,14 +91,11 @@ function sessionOf({ container, ended }: Holder): Session {
 async function runMachine(image: string, command: readonly string[], flags: RunFlags): Promise<number> {
   if (flags.detach === true) throw unsupported("a machine left running", "leave --detach out");
   if (flags.name !== undefined) throw unsupported("a name for a machine", "leave --name out");
-  if (flags.interactive === true && flags.tty !== true) {
-    throw unsupported("input to a machine without a terminal", "add --tty, or leave --interactive out");
-  }
   checkTerminal(flags);
   const platform = flags.platform ?? "linux/amd64";
-  const reference = await ensureImage(await openImages(), image, { ...flags, platform });
+  const reference = exactly(await ensureImage(await openImages(), image, { ...flags, platform }));
   const source = oci(reference, { store: storeDirectory(), platform });
-  const options = await containerOptions(flags, command);
+  const options = containerOptions(flags, command);
   return await attach(async () => sessionOfMachine(await boot(source, { ...options, isolation: "machine" })), flags);
 }
 
@@ -100,13 +104,12 @@ function unsupported(feature: string, mend: string): MachineError<"UNSUPPORTED">
   return new MachineError("UNSUPPORTED", message, { feature, mend });
 }
 
-/** The image by what it is, whatever its name comes to mean; fetched where it is not here and says from where. */
-async function ensureImage(images: Images, name: string, { platform }: RunFlags): Promise<string> {
+/** The image; fetched where it is not here and says from where. */
+async function ensureImage(images: Images, name: string, { platform }: RunFlags): Promise<ImageSummary> {
   const options = platform === undefined ? {} : { platform };
-  const found = await images.inspect(name).catch(async (error: unknown) => {
+  return await images.inspect(name).catch(async (error: unknown) => {
     const isUnknown = error instanceof MachineError && error.code === "IMAGE_UNKNOWN";
     if (!isUnknown || !hasRegistry(name)) throw error;
     return await pullShown(images, name, options);
   });
-  return exactly(found);
 }

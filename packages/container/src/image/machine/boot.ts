@@ -43,6 +43,7 @@ export async function bootMachine(source: OciImage, options: ContainerOptions): 
     memory,
     agent: true,
     reportsEnd: true,
+    takesInput: options.terminal === false,
     onReset: "stop",
   });
 }

@@ -29,15 +29,17 @@ export interface Plan {
 /** Packs the image's files, `agent` as its init, and the plan. */
 export function packMachine(tree: Tree, agent: Uint8Array, plan: Plan): Uint8Array {
   tree.remove(DIRECTORY);
+  const entries = entriesOf(tree.root);
   const own: Entry[] = [
     { type: "directory", path: DIRECTORY },
     { type: "file", path: INIT.slice(1), mode: 0o755, data: agent },
     { type: "file", path: `${DIRECTORY}/plan`, data: planBytes(plan) },
+    { type: "file", path: `${DIRECTORY}/capabilities`, data: capabilitiesOf(entries) },
   ];
   const root: Entry = { ...tree.root.attributes, type: "directory", path: "." };
   // The kernel unpacks one archive behind the other, and stops where there is no room: ours is last, so that nothing runs
   // in half an image.
-  return Buffer.concat([packCpio([root, ...entriesOf(tree.root)]), packCpio(own)]);
+  return Buffer.concat([packCpio([root, ...entries]), packCpio(own)]);
 }
 
 /** Five texts, then arguments and variables as a START message of the agent's has them (its PROTOCOL.md). */
@@ -51,9 +53,20 @@ function planBytes({ hostname, terminal, uid, gid, groups, cwd, command, env }: 
   return Buffer.concat([head, count, texts([cwd, ...command, ...variables])]);
 }
 
+/** Archives of this format have no attributes: the paths of files with capabilities, each with those in hexadecimal digits. */
+function capabilitiesOf(entries: readonly Packed[]): Uint8Array {
+  const texts = entries.flatMap(({ path, capability }) =>
+    capability === undefined ? [] : [`/${path}\0${Buffer.from(capability).toString("hex")}\0`],
+  );
+  return Buffer.from(texts.join(""));
+}
+
+/** An entry, and what a program that it is may do beyond its user. */
+type Packed = Entry & { readonly capability?: Uint8Array };
+
 /** The tree's entries; a file with several names is one entry. */
-function entriesOf(root: Directory): Entry[] {
-  const entries: Entry[] = [];
+function entriesOf(root: Directory): Packed[] {
+  const entries: Packed[] = [];
   const linked = new Map<Leaf, string[]>();
   const walk = ({ children }: Directory, above: string): void => {
     for (const [name, { node }] of children) {

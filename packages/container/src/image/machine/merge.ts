@@ -1,11 +1,10 @@
 /** An image's layers become one tree (OCI image specification, layer.md). */
 
-import { pipeline, Readable } from "node:stream";
 import { MachineError } from "@terrarium/machine";
-import { extract, type Header } from "tar-stream";
 import { corrupt, Meter } from "../blobs.js";
 import { decompressed } from "../compression.js";
 import type { OpenedImage } from "../image.js";
+import { membersOf, type Member } from "./archive.js";
 import { checkLength, partsOf, refused, Tree, type Attributes } from "./tree.js";
 
 /** What an image may become: it is held in memory, here and then in the guest's. */
@@ -41,8 +40,6 @@ export async function mergeLayers({ source, manifest, config }: OpenedImage): Pr
   return { tree, bytes, entries };
 }
 
-type Member = ReturnType<typeof extract> extends AsyncIterable<infer Element> ? Element : never;
-
 class Merger {
   readonly tree = new Tree();
   bytes = 0;
@@ -60,71 +57,57 @@ class Merger {
 
   /** Adds one layer. */
   async read(archive: AsyncIterable<Uint8Array>, layer: number): Promise<void> {
-    const members = extract();
-    pipeline(Readable.from(archive, { objectMode: false }), members, () => undefined);
-    try {
-      for await (const member of members) {
-        await this.#add(member, layer);
-        member.resume();
-      }
-    } catch (error) {
-      if (error instanceof MachineError) throw error;
-      const reason = (error as Error).message;
-      throw new MachineError("ARCHIVE_DAMAGED", `The archive is damaged: ${reason}.`, { reason }, { cause: error });
-    }
+    for await (const member of membersOf(archive)) await this.#add(member, layer);
   }
 
   async #add(member: Member, layer: number): Promise<void> {
-    const { header } = member;
-    this.#count(header);
-    const parts = partsOf(header.name);
+    this.#count(member);
+    const parts = partsOf(member.path);
     const name = parts.at(-1) ?? "";
     const inParent = (sibling: string): string => [...parts.slice(0, -1), sibling].join("/");
     if (name === OPAQUE) this.tree.hideContents(inParent("."), layer);
     else if (name.startsWith(WHITEOUT_META)) return;
     else if (name.startsWith(WHITEOUT)) {
       const hidden = name.slice(WHITEOUT.length);
-      if (["", ".", ".."].includes(hidden)) throw refused(header.name, "it hides nothing that has a name");
+      if (["", ".", ".."].includes(hidden)) throw refused(member.path, "it hides nothing that has a name");
       this.tree.hide(inParent(hidden), layer);
     } else await this.#addNode(member, layer);
   }
 
   async #addNode(member: Member, layer: number): Promise<void> {
-    const { name: path, type, devmajor, devminor } = member.header;
-    // Whatever its types say, the library has no text for an empty one.
-    const target = (member.header.linkname as string | null) ?? "";
-    const attributes = attributesOf(member.header);
-    switch (type) {
+    const { path, kind, target, device, capability } = member;
+    const attributes = attributesOf(member);
+    switch (kind) {
       case "directory":
         this.tree.addDirectory(path, attributes, layer);
         break;
-      case "file":
-      case "contiguous-file":
-        this.tree.add(path, { ...attributes, type: "file", data: await contentOf(member) }, layer);
+      case "file": {
+        const data = await member.read();
+        const more = capability === undefined ? {} : { capability };
+        this.tree.add(path, { ...attributes, type: "file", data, ...more }, layer);
         break;
+      }
       case "symlink":
         if (target === "" || target.includes("\0")) throw refused(path, "it leads nowhere");
         checkLength(target);
-        this.tree.add(path, { ...attributes, mode: 0o777, type, target }, layer);
+        this.tree.add(path, { ...attributes, mode: 0o777, type: "symlink", target }, layer);
         break;
       case "link":
         this.tree.link(path, target, layer);
         break;
       case "fifo":
-        this.tree.add(path, { ...attributes, type }, layer);
+        this.tree.add(path, { ...attributes, type: "fifo" }, layer);
         break;
-      case "character-device":
-        this.tree.add(path, { ...attributes, type: "characterDevice", major: devmajor, minor: devminor }, layer);
+      case "characterDevice":
+      case "blockDevice":
+        this.tree.add(path, { ...attributes, type: kind, major: device[0], minor: device[1] }, layer);
         break;
-      case "block-device":
-        this.tree.add(path, { ...attributes, type: "blockDevice", major: devmajor, minor: devminor }, layer);
-        break;
-      default:
+      case undefined:
         throw refused(path, "it is of a kind that layers have not");
     }
   }
 
-  #count({ size }: Header): void {
+  #count({ size }: Member): void {
     this.entries += 1;
     this.bytes += size;
     if (this.bytes > MAX_BYTES) throw tooLarge(`${MAX_BYTES} bytes`);
@@ -132,20 +115,13 @@ class Merger {
   }
 }
 
-async function contentOf(member: Member): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of member as AsyncIterable<Uint8Array>) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
 /** Ids and times that the guest's kernel would cut off are refused. */
-function attributesOf({ name, mode, uid, gid, mtime }: Header): Attributes {
+function attributesOf({ path, mode, uid, gid, modified }: Member): Attributes {
   for (const id of [uid, gid]) {
-    if (!Number.isInteger(id) || id < 0 || id > 0xffff_fffe) throw refused(name, "its owner is beyond 32 bits");
+    if (!Number.isInteger(id) || id < 0 || id > 0xffff_fffe) throw refused(path, "its owner is beyond 32 bits");
   }
-  const seconds = Math.floor(mtime.getTime() / 1000);
-  const modified = Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 0xffff_ffff) : 0;
-  return { mode: mode & 0o7777, uid, gid, modified };
+  const seconds = Number.isFinite(modified) ? Math.min(Math.max(modified, 0), 0xffff_ffff) : 0;
+  return { mode: mode & 0o7777, uid, gid, modified: seconds };
 }
 
 function tooLarge(limit: string): MachineError<"ARCHIVE_TOO_LARGE"> {

@@ -19,7 +19,7 @@ export interface Attributes {
 /** What a name may stand for, besides directories. */
 export type Leaf = Attributes &
   (
-    | { readonly type: "file"; readonly data: Uint8Array }
+    | { readonly type: "file"; readonly data: Uint8Array; readonly capability?: Uint8Array }
     | { readonly type: "symlink"; readonly target: string }
     | { readonly type: "characterDevice" | "blockDevice"; readonly major: number; readonly minor: number }
     | { readonly type: "fifo" }
@@ -43,6 +43,11 @@ const NEW_DIRECTORY: Attributes = { mode: 0o755, uid: 0, gid: 0, modified: 0 };
 export function refused(entry: string, reason: string): MachineError<"ARCHIVE_REFUSED"> {
   const message = `The archive is refused for ${JSON.stringify(entry)}: ${reason}.`;
   return new MachineError("ARCHIVE_REFUSED", message, { entry, reason });
+}
+
+/** The error for an archive that cannot be read to its end. */
+export function damaged(reason: string): MachineError<"ARCHIVE_DAMAGED"> {
+  return new MachineError("ARCHIVE_DAMAGED", `The archive is damaged: ${reason}.`, { reason });
 }
 
 /** @throws MachineError `ARCHIVE_REFUSED` where the kernel does not take so long a path */
@@ -78,11 +83,10 @@ export class Tree {
     else this.#enter(parts, path, layer, true).attributes = attributes;
   }
 
-  /** Gives a file of the same layer another name. */
+  /** Gives a file of this layer, or of those below, another name. */
   link(path: string, target: string, layer: number): void {
-    const [directory, name] = this.#place(target, layer);
-    const found = directory.children.get(name);
-    if (found?.layer !== layer) throw refused(target, "it is the target of a hard link, and not in this layer");
+    const found = this.#lookUp(target);
+    if (found === undefined) throw refused(target, "it is the target of a hard link, and not there");
     if (found.node.type === "directory") throw refused(target, "it is the target of a hard link, and a directory");
     this.add(path, found.node, layer);
   }
@@ -128,6 +132,19 @@ export class Tree {
       if (next.target.startsWith("/")) [node, above.length] = [this.root, 0];
     }
     return node;
+  }
+
+  /** What has this very path; links on the way lead nowhere. */
+  #lookUp(path: string): Child | undefined {
+    const parts = partsOf(path);
+    const name = parts.pop();
+    let directory: Directory | undefined = this.root;
+    for (const part of parts) {
+      const node: Leaf | Directory | undefined = directory.children.get(part)?.node;
+      if (node?.type !== "directory") return undefined;
+      directory = node;
+    }
+    return name === undefined ? undefined : directory.children.get(name);
   }
 
   #place(path: string, layer: number): [Directory, string] {

@@ -1,5 +1,5 @@
-//! Where members of a layer go. Every step from the layer's root down is taken by the kernel without following a link, so
-//! that nothing lands outside, whatever the archive has put there before.
+//! Where members of an archive go. Every step from the root down is taken by the kernel without following a link, so that
+//! nothing lands outside, whatever the archive has put there before.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -7,20 +7,21 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::{Errno, Result as SystemResult};
 
-use crate::archive::members::refused;
-use crate::archive::{OPAQUE, OPAQUE_ATTRIBUTE, WHITEOUT, WHITEOUT_META};
-use crate::error::{During, Error, Result};
+use crate::error::{During, Error, Result, refused};
+use crate::lower;
+use crate::{OPAQUE, OPAQUE_ATTRIBUTE, WHITEOUT, WHITEOUT_META};
 
 /// The longest path the kernel takes (PATH_MAX).
 const MAX_PATH_BYTES: usize = 4_096;
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS)
-    .union(ResolveFlags::NO_XDEV);
+/// How paths are resolved: nowhere but down, and by no link.
+pub const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
-/// A layer's directory.
-pub struct Layer {
+/// The directory that an archive goes to.
+pub struct Place {
     root: OwnedFd,
+    /// Of a layer: the directories of those below, topmost first.
+    lowers: Vec<OwnedFd>,
     /// The directory that the last member went to; archives go through a directory's members one by one.
     recent: Option<(Vec<u8>, OwnedFd)>,
 }
@@ -81,6 +82,11 @@ impl Name {
         }
     }
 
+    /// The last part; none of the root.
+    pub fn last(&self) -> Option<CString> {
+        self.parts.last().map(|last| c_string(last))
+    }
+
     fn parent(&self) -> Vec<u8> {
         self.parts[..self.parts.len().saturating_sub(1)].join(&b'/')
     }
@@ -101,13 +107,13 @@ fn c_string(bytes: &[u8]) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-impl Layer {
-    /// The layer that goes to `root`.
-    pub fn new(root: OwnedFd) -> Self {
-        Self { root, recent: None }
+impl Place {
+    /// What goes to `root`, over what `lowers` have.
+    pub fn new(root: OwnedFd, lowers: Vec<OwnedFd>) -> Self {
+        Self { root, lowers, recent: None }
     }
 
-    /// The layer's root.
+    /// The root.
     pub fn root(&self) -> &OwnedFd {
         &self.root
     }
@@ -123,16 +129,22 @@ impl Layer {
         Ok(&self.recent.insert((path, directory)).1)
     }
 
+    /// A directory that the archive does not name, or not yet, is what the layers below have there.
     fn directory(&self, parts: &[Vec<u8>]) -> Result<OwnedFd> {
         let path = parts.join(&b'/');
         match self.open(&path) {
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             result => return result.map_err(|errno| misplaced(&path, errno)),
         }
-        let Some((last, above)) = parts.split_last() else { return self.open(b"").during("opening the layer") };
+        let Some((last, above)) = parts.split_last() else { return self.open(b"").during("opening the directory") };
         let above = self.directory(above)?;
-        make_directory(&above, &c_string(last)).map_err(|errno| misplaced(&path, errno))?;
-        self.open(&path).map_err(|errno| misplaced(&path, errno))
+        let made = make_directory(&above, &c_string(last)).map_err(|errno| misplaced(&path, errno))?;
+        let directory = self.open(&path).map_err(|errno| misplaced(&path, errno))?;
+        if made == Made::Continued {
+            lower::continue_directory(&self.lowers, &path, &directory)
+                .map_err(|errno| Error::system("making", &path, errno))?;
+        }
+        Ok(directory)
     }
 
     fn open(&self, path: &[u8]) -> SystemResult<OwnedFd> {
@@ -141,17 +153,33 @@ impl Layer {
         rustix::fs::openat2(&self.root, path, flags, Mode::empty(), BENEATH)
     }
 
-    /// The directory that a hard link's target is in, and its name there.
-    pub fn target(&self, link: &[u8]) -> Result<(OwnedFd, CString)> {
+    /// The directory that a hard link's target is in, and its name there. One that a layer below has is copied up: how many
+    /// bytes that took.
+    pub fn target(&mut self, link: &[u8]) -> Result<(OwnedFd, CString, u64)> {
         let name = Name::parse(link)?;
-        let Some(last) = name.parts.last() else { return Err(refused(link, "it is a hard link to the root")) };
-        let parent = name.parent();
+        let Some(last) = name.last() else { return Err(refused(link, "it is a hard link to the root")) };
+        let (path, parent) = (name.path(), name.parent());
+        if !self.lowers.is_empty() {
+            let number = lower::find([&self.root].into_iter().chain(&self.lowers), &path);
+            let number = number.ok_or_else(|| missing(link))?;
+            if let Some(lower) = number.checked_sub(1) {
+                self.parent(&name)?;
+                let directory = self.open(&parent).map_err(|errno| misplaced(link, errno))?;
+                let bytes = lower::copy_up(&self.lowers[lower], &path, &directory, &last)?;
+                return Ok((directory, last, bytes));
+            }
+        }
         let directory = self.open(&parent).map_err(|errno| match errno {
-            Errno::NOENT => refused(link, "it is the target of a hard link, and not in this layer"),
+            Errno::NOENT => missing(link),
             errno => misplaced(link, errno),
         })?;
-        Ok((directory, c_string(last)))
+        Ok((directory, last, 0))
     }
+}
+
+/// The error for a hard link to nothing.
+pub fn missing(link: &[u8]) -> Error {
+    refused(link, "it is the target of a hard link, and not there")
 }
 
 /// Why something cannot be put below `path`.
@@ -160,24 +188,34 @@ fn misplaced(path: &[u8], errno: Errno) -> Error {
         Errno::LOOP | Errno::XDEV => refused(path, "it is a symbolic link, and members are to lie below it"),
         Errno::NOTDIR | Errno::EXIST => refused(path, "it is no directory, and members are to lie below it"),
         Errno::NAMETOOLONG => refused(path, "a name is too long"),
-        errno => {
-            Error::System { operation: format!("making {}", String::from_utf8_lossy(path)), reason: errno.to_string() }
-        }
+        errno => Error::system("making", path, errno),
     }
 }
 
-/// Makes a directory. One that replaces what was hidden is no continuation of what lies below.
-pub fn make_directory(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
+/// How a directory came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// It was there.
+    Before,
+    /// What layers below have in it is seen.
+    Continued,
+    /// It stands where something is hidden, and nothing of that is seen.
+    Anew,
+}
+
+/// Makes a directory.
+pub fn make_directory(parent: &OwnedFd, name: &CStr) -> SystemResult<Made> {
     let mode = Mode::from_raw_mode(0o755);
     match rustix::fs::mkdirat(parent, name, mode) {
         Err(Errno::EXIST) if is_whiteout(parent, name) => {
             rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
             rustix::fs::mkdirat(parent, name, mode)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            make_opaque(&rustix::fs::openat(parent, name, flags, Mode::empty())?)
+            make_opaque(&rustix::fs::openat(parent, name, flags, Mode::empty())?)?;
+            Ok(Made::Anew)
         }
-        Err(Errno::EXIST) if kind_of(parent, name) == Some(FileType::Directory) => Ok(()),
-        result => result,
+        Err(Errno::EXIST) if kind_of(parent, name) == Some(FileType::Directory) => Ok(Made::Before),
+        result => result.map(|()| Made::Continued),
     }
 }
 
@@ -196,6 +234,20 @@ pub fn hide(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
 /// Marks a directory whose likes in lower layers are not seen.
 pub fn make_opaque(directory: &OwnedFd) -> SystemResult<()> {
     rustix::fs::fsetxattr(directory, OPAQUE_ATTRIBUTE, b"y", XattrFlags::empty())
+}
+
+/// Whether nothing of `directory` in lower layers is seen.
+pub fn is_opaque(directory: &OwnedFd) -> bool {
+    let mut value = [0; 2];
+    matches!(rustix::fs::fgetxattr(directory, OPAQUE_ATTRIBUTE, &mut value[..]), Ok(1) if value[0] == b'y')
+}
+
+/// Makes way for a member that takes the place of a file.
+pub fn clear_file(parent: &OwnedFd, name: &CStr) -> SystemResult<()> {
+    match kind_of(parent, name) {
+        None | Some(FileType::Directory) => Ok(()),
+        Some(_) => rustix::fs::unlinkat(parent, name, AtFlags::empty()),
+    }
 }
 
 /// Makes way for a member where only a whiteout stands.

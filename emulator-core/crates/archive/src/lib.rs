@@ -1,11 +1,20 @@
-//! Layers of images: archives unpacked to directories that overlayfs stacks, and such directories made archives again
-//! (OCI image specification, layer.md). Archives are hostile input.
+//! Archives unpacked to directories, and directories made archives again: layers of images as overlayfs stacks them (OCI
+//! image specification, layer.md), and trees of files that are copied in and out of guests. Archives are hostile input.
 
+mod attributes;
+pub mod copy;
 pub mod diff;
+mod error;
+mod lower;
 mod members;
 pub mod pack;
 mod place;
+mod reader;
+mod sparse;
+pub mod tree;
 pub mod unpack;
+
+pub use error::{Error, Result};
 
 /// What a name begins with that hides another in the layers below.
 const WHITEOUT: &[u8] = b".wh.";

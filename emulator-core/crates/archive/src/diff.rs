@@ -2,19 +2,23 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use serde::Serialize;
 
-use crate::archive::pack::{is_opaque, join, look_at, names};
-use crate::archive::place::is_whiteout_node;
 use crate::error::{During, Result};
+use crate::lower;
+use crate::pack::{join, look_at, names};
+use crate::place::{is_opaque, is_whiteout_node};
 
 /// How a path differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// The layers below have nothing there.
     Added,
+    /// They have something else there.
     Changed,
+    /// It is not seen any more.
     Deleted,
 }
 
@@ -36,7 +40,7 @@ fn compare(directory: &OwnedFd, path: &[u8], lowers: &[OwnedFd], changes: &mut V
     for name in names(directory)? {
         let path = join(path, name.to_bytes());
         let Some(stat) = look_at(directory, &name, &path)? else { continue };
-        let kind = match (is_whiteout_node(&stat), is_below(lowers, &path)) {
+        let kind = match (is_whiteout_node(&stat), lower::find(lowers, &path).is_some()) {
             (true, true) => Kind::Deleted,
             // It hides nothing: what it stood for had been made and removed.
             (true, false) => continue,
@@ -54,46 +58,4 @@ fn compare(directory: &OwnedFd, path: &[u8], lowers: &[OwnedFd], changes: &mut V
         }
     }
     Ok(())
-}
-
-/// Whether the lower layers together have something at `path`.
-fn is_below(lowers: &[OwnedFd], path: &[u8]) -> bool {
-    for layer in lowers {
-        match look(layer, path) {
-            Found::Here => return true,
-            Found::Hidden => return false,
-            Found::Nothing => {}
-        }
-    }
-    false
-}
-
-enum Found {
-    Here,
-    /// The layer says that nothing is there, whatever is below.
-    Hidden,
-    Nothing,
-}
-
-fn look(layer: &OwnedFd, path: &[u8]) -> Found {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let mut hides = false;
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
-    for end in ends {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(found) = rustix::fs::openat2(layer, &path[..end], flags, Mode::empty(), resolve) else {
-            return if hides { Found::Hidden } else { Found::Nothing };
-        };
-        let Ok(stat) = rustix::fs::fstat(&found) else { return Found::Hidden };
-        if end == path.len() {
-            return if is_whiteout_node(&stat) { Found::Hidden } else { Found::Here };
-        }
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Found::Hidden;
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        hides |= rustix::fs::openat2(layer, &path[..end], flags, Mode::empty(), resolve)
-            .is_ok_and(|directory| is_opaque(&directory));
-    }
-    Found::Nothing
 }

@@ -3,10 +3,12 @@
 
 use std::io::Read;
 
-use tar::{Entries, Entry, EntryType};
+use tar::{EntryType, Header};
 
-use crate::archive::ATTRIBUTE_RECORD;
-use crate::error::{Error, Result};
+use crate::ATTRIBUTE_RECORD;
+use crate::error::{Error, Result, damaged, refused};
+use crate::reader::Reader;
+use crate::sparse::{Map, Records};
 
 /// The longest extended header that is read: they hold paths and attributes, of which the kernel takes 64 KiB each.
 const MAX_EXTENDED_BYTES: u64 = 1 << 20;
@@ -23,8 +25,11 @@ pub struct Member<'a, R: Read> {
     /// Seconds since 1970.
     pub modified: i64,
     pub attributes: Vec<(String, Vec<u8>)>,
+    /// Bytes of its data, as far as the archive has them.
     pub size: u64,
-    pub data: Entry<'a, R>,
+    /// Where they go, in a file with holes.
+    pub sparse: Option<Map>,
+    pub data: &'a mut Reader<R>,
 }
 
 /// What extended headers say of the member behind them.
@@ -37,48 +42,57 @@ struct Extension {
     size: Option<u64>,
     modified: Option<i64>,
     attributes: Vec<(String, Vec<u8>)>,
+    sparse: Option<Records>,
 }
 
-/// The next member, or none at the end. The library hands extended headers over as they are: it would read one of any
-/// length into memory, and ends values at line feeds, which attributes hold.
-pub fn next<'a, R: Read>(entries: &mut Entries<'a, R>) -> Result<Option<Member<'a, R>>> {
+/// The next member, or none at the end.
+pub fn next<R: Read>(reader: &mut Reader<R>) -> Result<Option<Member<'_, R>>> {
     let mut extension = Extension::default();
     let mut extended = false;
-    for entry in entries {
-        let mut entry = entry.map_err(damaged)?;
-        match entry.header().entry_type() {
-            EntryType::GNULongName => extension.path = Some(until_zero(&read(&mut entry)?)),
-            EntryType::GNULongLink => extension.link = Some(until_zero(&read(&mut entry)?)),
-            EntryType::XHeader => extension.add(&read(&mut entry)?)?,
+    while let Some(header) = reader.next()? {
+        match header.entry_type() {
+            EntryType::GNULongName => extension.path = Some(until_zero(&read(reader)?)),
+            EntryType::GNULongLink => extension.link = Some(until_zero(&read(reader)?)),
+            EntryType::XHeader => extension.add(&read(reader)?)?,
             // Defaults for all that follows: no layer needs them, and git puts a comment there.
-            EntryType::XGlobalHeader => drop(read(&mut entry)?),
-            _ => return describe(entry, extension).map(Some),
+            EntryType::XGlobalHeader => drop(read(reader)?),
+            _ => return describe(&header, extension, reader).map(Some),
         }
         extended = true;
     }
     if extended { Err(damaged("it ends with an extended header")) } else { Ok(None) }
 }
 
-fn read(entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>> {
-    if entry.size() > MAX_EXTENDED_BYTES {
-        let limit = format!("{MAX_EXTENDED_BYTES} bytes of an extended header");
-        return Err(Error::ArchiveTooLarge { limit });
+fn read(reader: &mut Reader<impl Read>) -> Result<Vec<u8>> {
+    let size = reader.left();
+    if size > MAX_EXTENDED_BYTES {
+        return Err(Error::TooLarge { limit: format!("{MAX_EXTENDED_BYTES} bytes of an extended header") });
     }
     let mut bytes = Vec::new();
-    let length = entry.read_to_end(&mut bytes).map_err(damaged)?;
-    if (length as u64) < entry.size() { Err(damaged("it is cut off")) } else { Ok(bytes) }
+    let length = reader.read_to_end(&mut bytes).map_err(damaged)?;
+    if (length as u64) < size { Err(damaged("it is cut off")) } else { Ok(bytes) }
 }
 
-fn describe<R: Read>(entry: Entry<'_, R>, extension: Extension) -> Result<Member<'_, R>> {
-    let header = entry.header();
-    let path = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+fn describe<'a, R: Read>(header: &Header, extension: Extension, data: &'a mut Reader<R>) -> Result<Member<'a, R>> {
+    let mut kind = header.entry_type();
+    let own_name = extension.sparse.as_ref().and_then(|records| records.name.clone());
+    let path = own_name.or(extension.path).unwrap_or_else(|| header.path_bytes().into_owned());
     // Two readers that take two sizes for true see two archives.
-    if extension.size.is_some_and(|size| size != entry.size()) {
+    if extension.size.is_some_and(|size| size != data.left()) {
         return Err(refused(&path, "its two headers disagree about its size"));
     }
+    let sparse = match (kind, extension.sparse) {
+        (EntryType::Regular, Some(records)) => Some(records.map(&path, data)?),
+        (EntryType::GNUSparse, None) => {
+            kind = EntryType::Regular;
+            Some(Map::of_gnu_header(&path, header, data)?)
+        }
+        (_, None) => None,
+        (_, Some(_)) => return Err(refused(&path, "it is sparse, and no file")),
+    };
     let link = extension.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
     Ok(Member {
-        kind: header.entry_type(),
+        kind,
         link: link.unwrap_or_default(),
         mode: header.mode().map_err(damaged)?,
         uid: extension.uid.map_or_else(|| header.uid(), Ok).map_err(damaged)?,
@@ -88,8 +102,9 @@ fn describe<R: Read>(entry: Entry<'_, R>, extension: Extension) -> Result<Member
             None => i64::try_from(header.mtime().map_err(damaged)?).unwrap_or(0),
         },
         attributes: extension.attributes,
-        size: entry.size(),
-        data: entry,
+        size: data.left(),
+        sparse,
+        data,
         path,
     })
 }
@@ -120,12 +135,11 @@ impl Extension {
                 let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
                 self.modified = seconds.map(|seconds| seconds.floor() as i64);
             }
-            _ if key.starts_with("GNU.sparse.") => {
-                return Err(Error::unsupported("a sparse file in an archive", "write the archive without --sparse"));
-            }
             _ => {
                 if let Some(name) = key.strip_prefix(ATTRIBUTE_RECORD) {
                     self.attributes.push((name.to_owned(), value.to_vec()));
+                } else if let Some(key) = key.strip_prefix("GNU.sparse.") {
+                    self.sparse.get_or_insert_default().set(key, value)?;
                 }
             }
         }
@@ -145,17 +159,6 @@ fn until_zero(bytes: &[u8]) -> Vec<u8> {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
 }
 
-/// An archive that cannot be read to its end.
-pub fn damaged(reason: impl ToString) -> Error {
-    Error::ArchiveDamaged { reason: reason.to_string() }
-}
-
-/// A member that is not unpacked, and so the archive.
-pub fn refused(path: &[u8], reason: impl ToString) -> Error {
-    let shown: String = String::from_utf8_lossy(path).chars().take(200).collect();
-    Error::ArchiveRefused { entry: shown, reason: reason.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +171,7 @@ mod tests {
         for wrong in
             [&b"99 path=a\n"[..], b"0 a=b\n", b"3 a=b\n", b"x", b"10 path=a\nb\n", b"18446744073709551615 a=b\n"]
         {
-            assert!(matches!(Extension::default().add(wrong), Err(Error::ArchiveDamaged { .. })), "{wrong:?}");
+            assert!(matches!(Extension::default().add(wrong), Err(Error::Damaged { .. })), "{wrong:?}");
         }
     }
 }

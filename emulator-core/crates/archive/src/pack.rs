@@ -1,4 +1,5 @@
-//! A directory becomes an archive: a root file system, or the writable layer of an overlay with its whiteouts.
+//! A directory becomes an archive: a root file system, the writable layer of an overlay with its whiteouts, or a tree that is
+//! copied out of a guest.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -10,9 +11,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
-use crate::archive::place::is_whiteout_node;
-use crate::archive::{ATTRIBUTE_RECORD, OPAQUE, OPAQUE_ATTRIBUTE, OVERLAY_ATTRIBUTES, WHITEOUT};
 use crate::error::{During, Result};
+use crate::place::{is_opaque, is_whiteout_node};
+use crate::{ATTRIBUTE_RECORD, OPAQUE, WHITEOUT, attributes};
 
 /// Length of a path in a header (POSIX.1-2024, ustar).
 const NAME_BYTES: usize = 100;
@@ -21,6 +22,18 @@ const NAME_BYTES: usize = 100;
 pub fn pack(root: OwnedFd, output: impl Write) -> Result<()> {
     let mut packer = Packer { archive: Builder::new(output), links: BTreeMap::new() };
     packer.add_directory(&root, b"")?;
+    packer.archive.finish().during("writing the archive")
+}
+
+/// Writes what `parent` has by the name of `entry` to `output`, as a member called `name` and all that is in it; where `entry`
+/// is `.`, what is in `parent` alone. Devices and sockets are left out.
+pub fn pack_tree(parent: &OwnedFd, entry: &CStr, name: &[u8], output: impl Write) -> Result<()> {
+    let mut packer = Packer { archive: Builder::new(output), links: BTreeMap::new() };
+    if entry.to_bytes() == b"." {
+        packer.add_directory(parent, b"")?;
+    } else if let Some(stat) = look_at(parent, entry, name)? {
+        packer.add(parent, entry, name, &stat)?;
+    }
     packer.archive.finish().during("writing the archive")
 }
 
@@ -53,7 +66,7 @@ impl<W: Write> Packer<W> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let directory = open(OFlags::RDONLY | OFlags::DIRECTORY)?;
-                let attributes = attributes(&directory).during(during())?;
+                let attributes = attributes::read(&directory).during(during())?;
                 self.write(EntryType::Directory, &join(path, b""), b"", stat, &attributes, std::io::empty())?;
                 return self.add_directory(&directory, path);
             }
@@ -68,7 +81,7 @@ impl<W: Write> Packer<W> {
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                     return Ok(());
                 }
-                let attributes = attributes(&file).during(during())?;
+                let attributes = attributes::read(&file).during(during())?;
                 let size = stat.st_size.unsigned_abs();
                 // It may grow or shrink meanwhile, and the header has said its length.
                 let data = File::from(file).chain(std::io::repeat(0)).take(size);
@@ -130,17 +143,18 @@ impl<W: Write> Packer<W> {
         data: impl Read,
     ) -> Result<()> {
         header.set_entry_type(kind);
-        let mut records: Vec<(&str, &[u8])> = Vec::new();
+        let mut records: Vec<(String, &[u8])> = Vec::new();
         let old = header.as_old_mut();
         for (key, value, field) in [("path", path, &mut old.name), ("linkpath", link, &mut old.linkname)] {
             let length = value.len().min(NAME_BYTES);
             field[..length].copy_from_slice(&value[..length]);
             if value.len() > NAME_BYTES {
-                records.push((key, value));
+                records.push((key.to_owned(), value));
             }
         }
-        records.extend(attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+        records.extend(attributes.iter().map(|(name, value)| (format!("{ATTRIBUTE_RECORD}{name}"), value.as_slice())));
         header.set_cksum();
+        let records = records.iter().map(|(key, value)| (key.as_str(), *value));
         let written = self.archive.append_pax_extensions(records).and_then(|()| self.archive.append(&header, data));
         written.during("writing the archive")
     }
@@ -174,32 +188,4 @@ pub fn look_at(directory: &OwnedFd, name: &CStr, path: &[u8]) -> Result<Option<S
         Err(Errno::NOENT) => Ok(None),
         result => Ok(Some(result.during(format!("reading {}", String::from_utf8_lossy(path)))?)),
     }
-}
-
-/// Whether nothing of `directory` in lower layers is seen.
-pub fn is_opaque(directory: &OwnedFd) -> bool {
-    let mut value = [0; 2];
-    matches!(rustix::fs::fgetxattr(directory, OPAQUE_ATTRIBUTE, &mut value[..]), Ok(1) if value[0] == b'y')
-}
-
-/// The attributes that belong to a layer, named as archives name them.
-fn attributes(file: &OwnedFd) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
-    let mut list = vec![0; 64 << 10];
-    let length = match rustix::fs::flistxattr(file, &mut list[..]) {
-        Err(Errno::OPNOTSUPP) => 0,
-        result => result?,
-    };
-    let names = list[..length].split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok());
-    let kept = |name: &&str| {
-        *name == "security.capability" || (name.starts_with("user.") && !name.starts_with(OVERLAY_ATTRIBUTES))
-    };
-    names
-        .filter(kept)
-        .map(|name| {
-            let mut value = vec![0; 64 << 10];
-            let length = rustix::fs::fgetxattr(file, name, &mut value[..])?;
-            value.truncate(length);
-            Ok((format!("{ATTRIBUTE_RECORD}{name}"), value))
-        })
-        .collect()
 }

@@ -1,0 +1,61 @@
+/** `terrarium cp`: files in and out of a container. */
+
+import { copyFromGuest, copyToGuest } from "@terrarium/container";
+import { MachineError } from "@terrarium/machine";
+import { Command } from "commander";
+import { copyEnd } from "../../containers/client.js";
+import { findRecord } from "../../containers/place.js";
+
+/** A path, and the container that it is in where one is named. */
+interface Place {
+  readonly container: string | undefined;
+  readonly path: string;
+}
+
+/** The command. */
+export function cpCommand(): Command {
+  return new Command("cp")
+    .description("copy files and directories in and out of a container that runs")
+    .argument("<source>", "a path, or CONTAINER:PATH; - is a tar archive on standard input")
+    .argument("<target>", "a path, or CONTAINER:PATH; - is a tar archive on standard output")
+    .action(async (source: string, target: string) => {
+      const [from, to] = [placeOf(source), placeOf(target)];
+      if (from.container === undefined && to.container !== undefined) await copyIn(from.path, to.container, to.path);
+      else if (from.container !== undefined && to.container === undefined) {
+        await copyOut(from.container, from.path, to.path);
+      } else {
+        const options = "SOURCE, TARGET";
+        throw new MachineError("OPTIONS_CONFLICT", "One of the two must be CONTAINER:PATH.", { options });
+      }
+    });
+}
+
+/** As docker takes them: what begins with a slash or a dot is of this machine, whatever colons are in it. */
+function placeOf(text: string): Place {
+  const colon = text.indexOf(":");
+  if (colon <= 0 || /^[./]/.test(text)) return { container: undefined, path: text };
+  const path = text.slice(colon + 1);
+  return { container: text.slice(0, colon), path: path.startsWith("/") ? path : `/${path}` };
+}
+
+async function copyIn(source: string, name: string, target: string): Promise<void> {
+  const end = copyEnd(await findRecord(name));
+  await (source === "-" ? end.unpack(target, process.stdin) : copyToGuest(end, here(source), target));
+}
+
+async function copyOut(name: string, source: string, target: string): Promise<void> {
+  const end = copyEnd(await findRecord(name));
+  if (target !== "-") {
+    await copyFromGuest(end, source, here(target));
+    return;
+  }
+  for await (const chunk of end.pack(source)) {
+    if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+  }
+}
+
+/** A path as the user means it, who may have started this by npm. */
+function here(path: string): string {
+  const base = process.env["INIT_CWD"];
+  return base === undefined || path.startsWith("/") ? path : `${base}/${path}`;
+}

@@ -1,0 +1,46 @@
+/** `terrarium start`: a container that has ended goes on with the files it left. */
+
+import { Command } from "commander";
+import { attach, checkTerminal, show } from "../../containers/attach.js";
+import { isHeld } from "../../containers/client.js";
+import { detach } from "../../containers/detach.js";
+import { Holder } from "../../containers/holder.js";
+import { findRecord } from "../../containers/place.js";
+import { sessionOf } from "./run.js";
+
+interface Flags {
+  readonly attach?: true;
+  readonly interactive?: true;
+}
+
+/** The command; `report` gets the exit status of a container that is attached to. */
+export function startCommand(report: (status: number) => void): Command {
+  return new Command("start")
+    .description("start containers that have ended, with the files they left")
+    .argument("<container...>")
+    .option("-a, --attach", "show what it writes until it ends, and pass signals on")
+    .option("-i, --interactive", "pass this input on, too")
+    .action(async (names: string[], { attach: attached, interactive }: Flags) => {
+      if (attached !== true && interactive !== true) {
+        for (const name of names) await startDetached(name);
+        return;
+      }
+      for (const name of names) report(await startAttached(name, interactive));
+    });
+}
+
+async function startDetached(name: string): Promise<void> {
+  const record = await findRecord(name);
+  if (!(await isHeld(record))) await detach(record, { again: true });
+  process.stdout.write(`${name}\n`);
+}
+
+async function startAttached(name: string, interactive: true | undefined): Promise<number> {
+  const record = await findRecord(name);
+  const flags = {
+    ...(interactive === undefined ? {} : { interactive }),
+    ...(record.options.terminal === true ? { tty: true as const } : {}),
+  };
+  checkTerminal(flags);
+  return await attach(async () => sessionOf(await Holder.start(record, { onOutput: show, again: true })), flags);
+}
