@@ -57,6 +57,9 @@ const fn x87_field(offset: usize) -> u64 {
 /// Byte offsets of the x87's words.
 pub(crate) const X87_CONTROL: u64 = x87_field(offset_of!(X87, control));
 pub(crate) const X87_STATUS: u64 = x87_field(offset_of!(X87, status));
+/// Where TOP is in the status word, and its bits, moved down.
+pub(crate) const X87_TOP_SHIFT: u64 = 11;
+pub(crate) const X87_TOP_MASK: u64 = 7;
 pub(crate) const X87_TAGS: u64 = x87_field(offset_of!(X87, tags));
 pub(crate) const X87_OPCODE: u64 = x87_field(offset_of!(X87, opcode));
 pub(crate) const X87_IP: u64 = x87_field(offset_of!(X87, ip));

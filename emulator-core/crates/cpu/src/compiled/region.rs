@@ -32,6 +32,8 @@ pub struct Region {
     pub blocks: Vec<RegionBlock>,
     /// Every access looks into the TLB for itself.
     pub apart: bool,
+    /// The x87 rounded to nearest in extended precision when the region was formed, and is expected to go on so.
+    pub usual_x87: bool,
 }
 
 /// A block of a [`Region`]; others are named by their place in it.
@@ -88,8 +90,13 @@ impl Formed {
 
 impl BlockCache {
     /// The region that `entry` is the hot entry of; none where it cannot be compiled. `page_at` tells the physical page that code at a linear
-    /// address is fetched from, as far as it is known.
-    pub(crate) fn region(&self, entry: u32, page_at: impl Fn(u64) -> Option<u64>) -> Option<Formed> {
+    /// address is fetched from, as far as it is known; `usual_x87` is [`Region::usual_x87`].
+    pub(crate) fn region(
+        &self,
+        entry: u32,
+        usual_x87: bool,
+        page_at: impl Fn(u64) -> Option<u64>,
+    ) -> Option<Formed> {
         if !self.is_alive(entry) {
             return None;
         }
@@ -103,6 +110,7 @@ impl BlockCache {
             cache: self,
             page_at: &page_at,
             mode: key.mode,
+            usual_x87,
             entry: first.linear(),
             knows_others: page_at(first.linear()) == Some(own.phys),
             pages: vec![own],
@@ -138,6 +146,7 @@ struct Forming<'a> {
     cache: &'a BlockCache,
     page_at: &'a dyn Fn(u64) -> Option<u64>,
     mode: Mode,
+    usual_x87: bool,
     /// Linear address of the entry.
     entry: u64,
     /// The address space is still the one the entry was found in.
@@ -378,7 +387,8 @@ impl Forming<'_> {
         };
         let entry = self.members.first().map(|member| self.cache.origin(member.block).key);
         let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
-        let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), apart };
+        let blocks = self.members.iter().map(block).collect();
+        let region = Region { mode: self.mode, blocks, apart, usual_x87: self.usual_x87 };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
         let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
         Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }

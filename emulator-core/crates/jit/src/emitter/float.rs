@@ -156,7 +156,7 @@ impl Emitter {
     }
 
     /// Leaves to the interpreter where `unusual` is not zero, and neither is `number`, which is asked for only then.
-    fn interpret_where_both(&mut self, unusual: Value, number: Value) {
+    pub(super) fn interpret_where_both(&mut self, unusual: Value, number: Value) {
         let zero = self.graph.constant(0);
         let doubt = self.number(Binary::NotEqual, number, zero);
         if [unusual, doubt].iter().any(|&part| self.graph.constant_of(part) == Some(0)) {
