@@ -138,7 +138,8 @@ impl Codegen<'_> {
         // Of equal exponents the second operand may be the larger.
         sink.local_get(large).local_get(high).i64_lt_u().local_set(less);
         sink.local_get(large).local_get(high).i64_sub();
-        sink.local_get(low).i64_const(0).i64_ne().i64_extend_i32_u().i64_sub().local_set(high);
+        // Not as "is zero" inverted, which V8 would make of `ne`.
+        sink.local_get(low).i64_const(0).i64_gt_u().i64_extend_i32_u().i64_sub().local_set(high);
         sink.i64_const(0).local_get(low).i64_sub().local_set(low);
         sink.i64_const(0).local_get(high).i64_sub().local_get(high).local_get(less).select().local_set(high);
         sink.local_get(sign).local_get(less).i64_extend_i32_u().i64_const(15).i64_shl().i64_xor().local_set(sign);
@@ -209,18 +210,18 @@ impl Codegen<'_> {
 
     /// Rounds what has its top bit set, or is zero.
     fn x87_round(&mut self, &Exact { high, low, exponent, sign }: &Exact, result: Rounded) {
-        let up = self.take_local(Pool::Host);
+        let (up, rounded) = (self.take_local(Pool::Host), self.take_local(Pool::Number));
         let mut sink = self.sink();
         // More than half of what `high` counts by, or half of it beside an odd number.
         sink.local_get(high).i64_const(1).i64_and().local_get(low).i64_or().i64_const(TOP).i64_gt_u().local_set(up);
-        sink.local_get(high).i64_const(1).i64_add().local_get(high).local_get(up).select().local_tee(high).i64_eqz();
+        sink.local_get(high).i64_const(1).i64_add().local_get(high).local_get(up).select().local_tee(rounded).i64_eqz();
         self.open_if(BlockType::Empty);
         let mut sink = self.sink();
-        sink.i64_const(TOP).i64_const(0).local_get(up).select().local_set(high);
+        sink.i64_const(TOP).i64_const(0).local_get(up).select().local_set(rounded);
         sink.local_get(exponent).i64_const(1).i64_add().i64_const(0).local_get(up).select().local_set(exponent);
         self.close();
         let Rounded { significand, sign_exponent, lost, up: is_up } = result;
-        for (value, local) in [(significand, high), (lost, low)] {
+        for (value, local) in [(significand, rounded), (lost, low)] {
             if self.liveness.uses(value) > 0 {
                 self.sink().local_get(local);
                 self.set_local(value);
@@ -231,9 +232,11 @@ impl Codegen<'_> {
             self.set_local(sign_exponent);
         }
         if self.liveness.uses(is_up) > 0 {
-            self.sink().local_get(up).i64_extend_i32_u();
+            // Not `up` itself, which the choice above takes right from a comparison's flags.
+            self.sink().local_get(rounded).local_get(high).i64_xor().i64_const(1).i64_and();
             self.set_local(is_up);
         }
         self.free[Pool::Host as usize].push(up);
+        self.free[Pool::Number as usize].push(rounded);
     }
 }
