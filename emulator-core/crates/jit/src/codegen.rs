@@ -127,7 +127,7 @@ struct Codegen<'a> {
     constants: Vec<(u128, u32)>,
     /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
     pending: i64,
-    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at on the way here.
+    /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for on the way here.
     enabled: u32,
     /// A stop is being written.
     in_stop: bool,

@@ -94,7 +94,7 @@ pub(crate) struct Emitter {
     units: Units,
     /// The instruction at work cannot be compiled.
     unsupported: bool,
-    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at since the last helper, and the step that does.
+    /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for since the last helper, and the step that does.
     required: u32,
     required_by: Option<usize>,
     /// EFLAGS.DF has been looked at.
@@ -103,6 +103,8 @@ pub(crate) struct Emitter {
     look: Option<Look>,
     /// What is known of lanes of vectors.
     ranges: Vec<(Value, Lanes, Range)>,
+    /// Vectors that are zero above the lowest of these lanes.
+    alone: Vec<(Value, Lanes)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
     highs: [Option<Value>; 16],
     /// The x87's registers, once an instruction has asked for them.
@@ -142,6 +144,7 @@ impl Emitter {
             upwards: false,
             look: None,
             ranges: Vec::new(),
+            alone: Vec::new(),
             highs: [None; 16],
             stack: None,
             again: Again::Same,

@@ -251,7 +251,7 @@ pub(crate) enum Step {
         width: Width,
         value: Value,
     },
-    /// Leaves the region where not all of these bits of [`cpu::compiled::Context::enabled`] are set.
+    /// Leaves the region where one of these bits of [`cpu::compiled::Context::disabled`] is set.
     Require {
         enabled: u32,
         stop: StopId,

@@ -6,7 +6,7 @@ use x86::Op;
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
 use crate::groups::{Way, alone, group};
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
 use cpu::compiled::RegionBlock;
@@ -114,8 +114,7 @@ impl Codegen<'_> {
         }
         self.enabled |= enabled;
         let context = self.source.shared.context as u64;
-        self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
-        self.sink().i32_const(enabled as i32).i32_ne();
+        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(enabled as i32).i32_and();
         self.leave_if(Label::Operands, stop);
     }
 

@@ -79,6 +79,13 @@ impl Emitter {
         known.map_or(more, |known| self.packed_pair(op, known, more))
     }
 
+    /// Takes the look that waits, unless there is room for so many numbers more in it.
+    pub(super) fn make_room(&mut self, count: usize) {
+        if self.look.is_some_and(|look| look.numbers + count > MOST) {
+            self.take_look();
+        }
+    }
+
     fn open_look(&mut self) -> Look {
         match self.look.take() {
             Some(look) => look,
@@ -137,6 +144,12 @@ impl Emitter {
     /// 1 where some lane is not as usual.
     fn is_unusual(&mut self, kind: usize, [all, some]: [Value; 2]) -> Value {
         // The bit below the sign tells.
+        if kind == 2 {
+            let bits = self.graph.doubleword(all);
+            let [bit, none] = [1 << 30, 0].map(|constant| self.graph.constant(constant));
+            let bit = self.number(Binary::And, bits, bit);
+            return self.number(Binary::Equal, bit, none);
+        }
         let (usual, shift, bits) = if kind == 1 {
             let next = self.packed_pair(PackedOp::Paddq, some, some);
             let differ = self.packed_pair(PackedOp::Pxor, all, next);
@@ -146,7 +159,7 @@ impl Emitter {
         };
         let moved = self.graph.vector1(Vector::Shift(shift, 1), usual);
         let signs = self.graph.scalar1(Scalar::Signs(bits), moved);
-        let wanted = self.graph.constant([0xf, 3, 1][kind]);
+        let wanted = self.graph.constant([0xf, 3][kind]);
         let signs = self.number(Binary::And, signs, wanted);
         self.number(Binary::NotEqual, signs, wanted)
     }
