@@ -113,10 +113,7 @@ impl Emitter {
         let of_product = self.doubt(lanes, Range::moderate(lanes), product, Zero::OfFactors(a, b));
         let of_factor = self.doubt(lanes, Range::normal(lanes), a, Zero::Anywhere);
         let doubt = self.either_doubt(of_product, of_factor);
-        // Exponents two less, so that the usual ones begin there.
-        let two_less = self.graph.vector_constant(u128::from(u32::MAX - 0xff_ffff) * 0x1_0000_0001_0000_0001_0000_0001);
-        let moved = self.packed_pair(PackedOp::Paddd, product, two_less);
-        self.look_at(lanes, moved, doubt);
+        self.look_above(lanes, 2, product, doubt);
         self.ranges.push((a, lanes, Range::normal(lanes)));
     }
 

@@ -1,7 +1,7 @@
 //! Looks at floating-point numbers: whether the interpreter has to see the operands of a block's arithmetic.
 //!
 //! Nearly all numbers have exponents near the middle of their format's range: in singles the two highest bits of the exponent differ (2^-63 to 2^65), in doubles
-//! these two differ and the next is as the second (2^-255 to 2^257). `x ^ 2x` has the differences of neighbouring bits, needs no constant, and those of many numbers
+//! these two differ and the next is as the second (2^-255 to 2^257). Moved up by what makes the lowest of these a power of two they have its bit in common, and those of many numbers
 //! are looked at together, at the latest before something happens that could not be done again. What is in doubt then, by the
 //! exact conditions, is computed behind that branch.
 
@@ -19,8 +19,8 @@ const MOST: usize = 12;
 pub(super) struct Look {
     stop: StopId,
     numbers: usize,
-    /// Bits that all vectors have in `x ^ 2x`, and bits that some have: of singles, of doubles, and of singles in the lowest lane.
-    differences: [Option<[Value; 2]>; 3],
+    /// Bits that all vectors have, moved up, and bits that some have: of singles, of doubles, and of singles in the lowest lane.
+    moved: [Option<[Value; 2]>; 3],
     /// Bits that some exponent of a double by itself has, less the least one.
     exponents: Option<Value>,
     /// Vectors with a bit set that asks for a closer look.
@@ -34,6 +34,10 @@ pub(super) struct Doubt {
     pub(super) vector: Option<Value>,
     pub(super) number: Option<Value>,
 }
+
+/// What moves the usual exponents to where the bit below the sign is set, and of doubles the next one is not.
+const MOVED_SINGLE: u32 = 1 << 29;
+const MOVED_DOUBLE: u64 = 1 << 60;
 
 /// The least of the usual exponents of doubles, from the top of 32 bits down, and the bits that a usual one has not, less that.
 const LEAST: u64 = 768 << 21;
@@ -53,16 +57,25 @@ impl Emitter {
 
     /// Leaves to the interpreter where a lane of `x` is not as usual, and `doubt` is not zero.
     pub(super) fn look_at(&mut self, lanes: Lanes, x: Value, doubt: Doubt) {
+        self.look_above(lanes, 0, x, doubt);
+    }
+
+    /// The same where the usual exponents are so many higher, at both ends.
+    pub(super) fn look_above(&mut self, lanes: Lanes, higher: u32, x: Value, doubt: Doubt) {
         let mut look = self.open_look();
         let kind = if lanes == Lanes::Ss { 2 } else { usize::from(!lanes.is_single()) };
-        let add = if lanes.is_single() { PackedOp::Paddd } else { PackedOp::Paddq };
-        let twice = self.packed_pair(add, x, x);
-        let differences = self.packed_pair(PackedOp::Pxor, twice, x);
-        let known = &mut look.differences[kind];
+        let (add, moved) = if lanes.is_single() {
+            (PackedOp::Paddd, u128::from(MOVED_SINGLE - (higher << 23)) * 0x1_0000_0001_0000_0001_0000_0001)
+        } else {
+            (PackedOp::Paddq, u128::from(MOVED_DOUBLE - (u64::from(higher) << 52)) * 0x1_0000_0000_0000_0001)
+        };
+        let moved = self.graph.vector_constant(moved);
+        let moved = self.packed_pair(add, x, moved);
+        let known = &mut look.moved[kind];
         *known = Some(match *known {
-            None => [differences; 2],
+            None => [moved; 2],
             Some([all, some]) => {
-                [self.packed_pair(PackedOp::Pand, all, differences), self.packed_pair(PackedOp::Por, some, differences)]
+                [self.packed_pair(PackedOp::Pand, all, moved), self.packed_pair(PackedOp::Por, some, moved)]
             }
         });
         self.keep_look(look, doubt);
@@ -94,7 +107,7 @@ impl Emitter {
                 Look {
                     stop,
                     numbers: 0,
-                    differences: [None; 3],
+                    moved: [None; 3],
                     exponents: None,
                     others: None,
                     doubt: Doubt::default(),
@@ -122,9 +135,9 @@ impl Emitter {
         let Some(look) = self.look.take() else { return };
         let others = look.others.map(|vector| self.graph.scalar1(Scalar::Any, vector));
         let mut parts: Vec<Value> = others.into_iter().collect();
-        for (kind, differences) in look.differences.into_iter().enumerate() {
-            if let Some(differences) = differences {
-                parts.push(self.is_unusual(kind, differences));
+        for (kind, moved) in look.moved.into_iter().enumerate() {
+            if let Some(moved) = moved {
+                parts.push(self.is_unusual(kind, moved));
             }
         }
         if let Some(exponents) = look.exponents {
