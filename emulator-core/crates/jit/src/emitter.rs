@@ -24,8 +24,8 @@ use x87::Stack;
 use crate::effects::{CellSet, Role, Units, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP,
-    Scalar, Step, Stop, StopId, Value, XMM,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP, Scalar,
+    Step, Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.

@@ -159,9 +159,8 @@ fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
         let mut pair = Pair::new(mode);
         let mut random = Random::new(0x0087_a5ed);
         let rows = generate::rows(mode);
-        let of = |names: &[&str]| -> Vec<_> {
-            rows.iter().copied().filter(|row| names.contains(&row.mnemonic)).collect()
-        };
+        let of =
+            |names: &[&str]| -> Vec<_> { rows.iter().copied().filter(|row| names.contains(&row.mnemonic)).collect() };
         let (operations, others) = (of(&operations), of(&others));
         for _ in 0..2500 {
             let line = (0..1 + random.below(6)).map(|_| {

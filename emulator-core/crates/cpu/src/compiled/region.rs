@@ -91,12 +91,7 @@ impl Formed {
 impl BlockCache {
     /// The region that `entry` is the hot entry of; none where it cannot be compiled. `page_at` tells the physical page that code at a linear
     /// address is fetched from, as far as it is known; `usual_x87` is [`Region::usual_x87`].
-    pub(crate) fn region(
-        &self,
-        entry: u32,
-        usual_x87: bool,
-        page_at: impl Fn(u64) -> Option<u64>,
-    ) -> Option<Formed> {
+    pub(crate) fn region(&self, entry: u32, usual_x87: bool, page_at: impl Fn(u64) -> Option<u64>) -> Option<Formed> {
         if !self.is_alive(entry) {
             return None;
         }

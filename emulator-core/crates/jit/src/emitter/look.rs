@@ -104,14 +104,7 @@ impl Emitter {
             Some(look) => look,
             None => {
                 let stop = self.stop_before(None);
-                Look {
-                    stop,
-                    numbers: 0,
-                    moved: [None; 3],
-                    exponents: None,
-                    others: None,
-                    doubt: Doubt::default(),
-                }
+                Look { stop, numbers: 0, moved: [None; 3], exponents: None, others: None, doubt: Doubt::default() }
             }
         }
     }

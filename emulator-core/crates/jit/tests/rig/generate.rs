@@ -435,9 +435,9 @@ pub fn x87_numbers(random: &mut Random) -> cpu::X87 {
             0 => extended(random),
             1 | 2 => (0, sign),
             3 => (significand, random.pick(&[0x3c00, 0x3c01, 0x43fd, 0x43fe, 0x3f80, 0x407e, 0x0001, 0x7ffe]) | sign),
-            4..8 => (significand, near + random.below(200) as u16 | sign),
+            4..8 => (significand, (near + random.below(200) as u16) | sign),
             8..20 => (significand, near | sign),
-            _ => (significand, near + random.below(3) as u16 | sign),
+            _ => (significand, (near + random.below(3) as u16) | sign),
         }
     };
     let registers = std::array::from_fn(|_| number());

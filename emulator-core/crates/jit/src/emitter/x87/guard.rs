@@ -103,8 +103,7 @@ impl Emitter {
         if stack.usual {
             return;
         }
-        let [looked_at, usual] =
-            [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.graph.constant(u64::from(bits)));
+        let [looked_at, usual] = [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.graph.constant(u64::from(bits)));
         let environment = self.number(Binary::And, stack.control, looked_at);
         let otherwise = self.number(Binary::Xor, environment, usual);
         match &mut stack.guard {

@@ -65,8 +65,8 @@ impl Emitter {
 
     /// 1 unless `number` is normal and its exponent in `range`.
     pub(super) fn x87_is_outside(&mut self, number: Number, range: Range) -> Value {
-        let [least, span, top, one] =
-            [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64, 63, 1].map(|part| self.graph.constant(part));
+        let [least, span, top, one] = [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64, 63, 1]
+            .map(|part| self.graph.constant(part));
         let exponent = self.x87_exponent(number);
         let above = self.number(Binary::Sub, exponent, least);
         let outside = self.number(Binary::BelowOrEqual, span, above);
