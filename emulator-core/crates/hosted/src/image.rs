@@ -72,7 +72,7 @@ const CONTEXT_FIELDS: [(usize, usize); 10] = [
     (offset_of!(Context, left), 8),
     (offset_of!(Context, flag_kind), 8),
     (offset_of!(Context, tag), 8),
-    (offset_of!(Context, enabled), 4),
+    (offset_of!(Context, disabled), 4),
     (offset_of!(Context, exit), 4),
     (offset_of!(Context, waiting), 4),
     (offset_of!(Context, raised), 4),

@@ -5,19 +5,21 @@
 
 mod access;
 mod block;
+mod flags;
 mod float;
 mod narrow;
 mod region;
 mod strings;
 mod system;
 mod vector;
+mod x87;
 
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, ValType};
 use x86::Width;
 
 use crate::emitter::Block;
 use crate::groups::Way;
-use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, XMM};
+use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, X87_TOP, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
@@ -34,8 +36,10 @@ const ENTRY: u32 = LEFT + 3;
 const HOST: u32 = LEFT + 4;
 /// Where a branch without a fixed target goes, an i64.
 const TARGET: u32 = LEFT + 5;
+/// Cell [`X87_TOP`].
+const TOP: u32 = LEFT + 6;
 /// Where those of XMM registers begin, if the region names any, and then those of values.
-const VECTORS: u32 = LEFT + 6;
+const VECTORS: u32 = LEFT + 7;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +129,7 @@ struct Codegen<'a> {
     constants: Vec<(u128, u32)>,
     /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
     pending: i64,
-    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at on the way here.
+    /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for on the way here.
     enabled: u32,
     /// A stop is being written.
     in_stop: bool,
@@ -199,7 +203,7 @@ impl Codegen<'_> {
 
     /// The first local behind those of XMM registers.
     fn first_value(&self) -> u32 {
-        if self.source.vectors == 0 { VECTORS } else { VECTORS + 16 }
+        if self.source.units.vectors == 0 { VECTORS } else { VECTORS + 16 }
     }
 
     /// Moves the top of the stack to a new local for `value`.
@@ -294,6 +298,7 @@ impl Codegen<'_> {
             Node::Product | Node::VectorProduct => {
                 unreachable!("a step puts its product into a local before anything asks for it")
             }
+            Node::FoundCarries(_) => self.found_carries(),
             Node::Unary(op, a) => {
                 self.value(a);
                 self.unary(op);
@@ -385,7 +390,11 @@ pub(crate) fn encoded_bytes(function: &Function) -> usize {
 
 /// The local of a cell.
 fn local_of(cell: Cell) -> u32 {
-    if cell >= XMM { VECTORS + (cell - XMM) as u32 } else { cell as u32 }
+    match cell {
+        X87_TOP => TOP,
+        XMM.. => VECTORS + (cell - XMM) as u32,
+        parameter => parameter as u32,
+    }
 }
 
 /// Needs no more computing than reading a local or a constant.
@@ -395,7 +404,7 @@ fn is_ready(node: Node) -> bool {
 
 /// Locals of a region's function behind its parameters.
 fn locals(vectors: bool, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
-    let mut all = vec![(TARGET - TLB, ValType::I32), (1, ValType::I64)];
+    let mut all = vec![(TARGET - TLB, ValType::I32), (VECTORS - TARGET, ValType::I64)];
     if vectors {
         all.push((16, ValType::V128));
     }

@@ -1,6 +1,7 @@
 //! What instructions that are not compiled have to do with the cells that compiled code keeps in locals.
 
 use cpu::Mode;
+use cpu::compiled::Region;
 use x86::decode::operands::Spec;
 use x86::instructions::fpu::Fpu;
 use x86::instructions::integer;
@@ -164,9 +165,31 @@ fn row(op: &Op) -> &'static Row {
     x86::instructions::rows()[usize::from(op.row)]
 }
 
-/// XMM registers that vector instructions among `ops` name.
-pub(crate) fn vectors_of<'a>(ops: impl Iterator<Item = &'a Op>) -> u16 {
-    ops.filter(|op| matches!(op.sem, Sem::Simd(_))).fold(0, |all, op| all | named_vectors(op, |_| true))
+/// What a region keeps in locals beside the general registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Units {
+    /// XMM registers, a bit each.
+    pub(crate) vectors: u16,
+    /// Cell [`crate::ir::X87_TOP`].
+    pub(crate) x87: bool,
+    /// Sums and products of the x87 stand where they are computed; otherwise a helper computes them.
+    pub(crate) inline_x87: bool,
+}
+
+impl Units {
+    /// More x87 instructions than this are left to helpers, for their code is an eighth as long.
+    const MOST_INLINE: usize = 120;
+
+    pub(crate) fn of(region: &Region) -> Units {
+        let ops = || region.blocks.iter().flat_map(|block| &block.ops);
+        let vectors = ops().filter(|op| matches!(op.sem, Sem::Simd(_)));
+        let x87 = ops().filter(|op| matches!(op.sem, Sem::Fpu(_))).count();
+        Units {
+            vectors: vectors.fold(0, |all, op| all | named_vectors(op, |_| true)),
+            x87: x87 > 0,
+            inline_x87: region.usual_x87 && x87 <= Units::MOST_INLINE,
+        }
+    }
 }
 
 /// The XMM registers that are operands of `op`, of those whose token in the row `counts`.

@@ -21,11 +21,11 @@ use look::Look;
 use range::Range;
 use x87::Stack;
 
-use crate::effects::{CellSet, Role, effects, is_plain, role};
+use crate::effects::{CellSet, Role, Units, effects, is_plain, role};
 use crate::graph::Graph;
 use crate::ir::{
-    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Helper, Interpreted, Node, RCX, RIP,
-    Scalar, Step, Stop, StopId, Value, XMM,
+    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP, Scalar,
+    Step, Stop, StopId, Value, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -91,11 +91,10 @@ pub(crate) struct Emitter {
     unfinished: Option<Value>,
     /// System instructions so far.
     systems: u32,
-    /// XMM registers that the region keeps in locals, a bit each.
-    vectors: u16,
+    units: Units,
     /// The instruction at work cannot be compiled.
     unsupported: bool,
-    /// The bits of [`cpu::compiled::Context::enabled`] that have been looked at since the last helper, and the step that does.
+    /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for since the last helper, and the step that does.
     required: u32,
     required_by: Option<usize>,
     /// EFLAGS.DF has been looked at.
@@ -104,6 +103,8 @@ pub(crate) struct Emitter {
     look: Option<Look>,
     /// What is known of lanes of vectors.
     ranges: Vec<(Value, Lanes, Range)>,
+    /// Vectors that are zero above the lowest of these lanes.
+    alone: Vec<(Value, Lanes)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
     highs: [Option<Value>; 16],
     /// The x87's registers, once an instruction has asked for them.
@@ -114,7 +115,7 @@ pub(crate) struct Emitter {
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: Mode, start: i64, vectors: u16) -> Emitter {
+    pub(crate) fn new(mode: Mode, start: i64, units: Units) -> Emitter {
         let graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         Emitter {
@@ -136,13 +137,14 @@ impl Emitter {
             in_shadow: false,
             unfinished: None,
             systems: 0,
-            vectors,
+            units,
             unsupported: false,
             required: 0,
             required_by: None,
             upwards: false,
             look: None,
             ranges: Vec::new(),
+            alone: Vec::new(),
             highs: [None; 16],
             stack: None,
             again: Again::Same,
@@ -212,7 +214,7 @@ impl Emitter {
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
         (self.stack, self.highs) = (None, [None; 16]);
-        let effects = effects(op);
+        let (effects, op_sem) = (effects(op), op.sem);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
             Role::Repeats => Helper::Repeat,
@@ -221,7 +223,7 @@ impl Emitter {
         };
         (self.required, self.required_by, self.upwards) = (0, None, false);
         let after = self.stop_after();
-        let kept = CellSet::numbers().with(CellSet::vectors(self.vectors));
+        let kept = CellSet::numbers().with(CellSet::vectors(self.units.vectors));
         let carries = self.carries();
         let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
         let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
@@ -251,6 +253,9 @@ impl Emitter {
         let op = number;
         let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
         self.push(Step::Interpret(Box::new(interpreted)));
+        if self.units.x87 && !matches!(op_sem, Sem::Int(_)) {
+            self.x87_find_top();
+        }
     }
 
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
@@ -366,35 +371,13 @@ impl Emitter {
         cells
     }
 
-    /// The carry vector. That a block finds may stand for one: see [`FlagKind::carries`], of which this is a translation.
+    /// The carry vector.
     fn carries(&mut self) -> Value {
         let found = self.graph.input(FLAG_CARRIES);
         if self.cells[FLAG_CARRIES] != found {
             return self.cells[FLAG_CARRIES];
         }
-        let (kind, b) = (self.graph.input(FLAG_KIND), found);
-        let [shift_mask, subtracted_bit, ones, zero, eight, low] =
-            [FlagKind::SHIFT, FlagKind::SUBTRACTED, u64::MAX, 0, 8, !3].map(|constant| self.graph.constant(constant));
-        let shift = self.graph.binary(Binary::And, kind, shift_mask);
-        let mask = self.graph.binary(Binary::ShrUnsigned, ones, shift);
-        let result = self.graph.input(FLAG_RESULT);
-        let r = self.graph.binary(Binary::And, result, mask);
-        let subtracted = self.graph.binary(Binary::And, kind, subtracted_bit);
-        let (sum, difference) = (self.graph.binary(Binary::Add, r, b), self.graph.binary(Binary::Sub, r, b));
-        let a = self.graph.select(subtracted, sum, difference);
-        let inverted_when_subtracted = self.graph.select(subtracted, ones, zero);
-        let inverted_when_added = self.graph.select(subtracted, zero, ones);
-        let a = self.graph.binary(Binary::Xor, a, inverted_when_subtracted);
-        let r = self.graph.binary(Binary::Xor, r, inverted_when_added);
-        let (both, either) = (self.graph.binary(Binary::And, a, b), self.graph.binary(Binary::Or, a, b));
-        let kept = self.graph.binary(Binary::And, either, r);
-        let vector = self.graph.binary(Binary::Or, both, kept);
-        let vector = self.graph.binary(Binary::And, vector, mask);
-        let moved = self.graph.binary(Binary::Shl, vector, shift);
-        let auxiliary = self.graph.binary(Binary::And, vector, eight);
-        let aligned = self.graph.binary(Binary::Or, moved, auxiliary);
-        let aligned = self.graph.binary(Binary::And, aligned, low);
-        self.graph.select(kind, aligned, found)
+        self.graph.found_carries()
     }
 
     /// Stops with `exception` where `condition` is not zero.

@@ -9,7 +9,7 @@ use core::hash::{Hash, Hasher};
 use rustc_hash::FxHasher;
 use x86::Width;
 
-use crate::ir::{Binary, CELLS, Cell, Node, Scalar, Unary, Value};
+use crate::ir::{Binary, CELLS, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_TOP};
 
 /// Values there is room for from the start: most blocks have no more.
 const USUAL: usize = 128;
@@ -32,6 +32,7 @@ impl Default for Graph {
         nodes.extend((0..CELLS).map(Node::Input));
         let mut possible = Vec::with_capacity(USUAL);
         possible.resize(CELLS, u64::MAX);
+        possible[X87_TOP] = 7;
         Graph { nodes, possible, places: vec![FREE; 2 * USUAL] }
     }
 }
@@ -89,6 +90,12 @@ impl Graph {
 
     pub(crate) fn segment_end(&mut self, which: usize, after: u32) -> Value {
         self.intern(Node::SegmentEnd(which, after))
+    }
+
+    /// The carry vector that the block found.
+    pub(crate) fn found_carries(&mut self) -> Value {
+        let inputs = [FLAG_RESULT, FLAG_CARRIES, FLAG_KIND].map(|cell| self.input(cell));
+        self.intern(Node::FoundCarries(inputs))
     }
 
     /// A new value that a step makes, with its possible bits.
@@ -158,7 +165,7 @@ impl Graph {
         match *node {
             Node::Const(constant) => constant,
             Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => u64::MAX,
-            Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
+            Node::FoundCarries(_) | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
             Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct | Node::Float(..) => u64::MAX,
             Node::Scalar(scalar, _) => match scalar {
                 Scalar::Quadword(_) | Scalar::ToInteger(..) => u64::MAX,

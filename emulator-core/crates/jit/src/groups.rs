@@ -207,6 +207,7 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::LoadField { .. }
             | Step::StoreField { .. }
             | Step::X87 { .. }
+            | Step::X87Nearest { .. }
             | Step::ReadTime { .. }
             | Step::LoadHigh { .. }
             | Step::StoreHigh { .. }

@@ -33,8 +33,10 @@ pub(crate) const RIP: Cell = 18;
 pub(crate) const FLAG_KIND: Cell = 19;
 /// Cells that are a region's parameters.
 pub(crate) const PARAMETERS: usize = 20;
+/// Which register of the x87's is ST(0). Regions that use the unit read it where they begin; memory has it too, in the status word.
+pub(crate) const X87_TOP: Cell = PARAMETERS;
 /// The first of sixteen XMM registers, which regions load and store themselves.
-pub(crate) const XMM: Cell = PARAMETERS;
+pub(crate) const XMM: Cell = X87_TOP + 1;
 /// Number of cells.
 pub(crate) const CELLS: usize = XMM + 16;
 
@@ -51,6 +53,8 @@ pub(crate) enum Node {
     SegmentBase(u8, u32),
     /// One of [`cpu::compiled::SegmentEnds`], likewise.
     SegmentEnd(usize, u32),
+    /// The carry vector that these inputs stand for, [`FLAG_RESULT`], [`FLAG_CARRIES`] and [`FLAG_KIND`]: see [`cpu::compiled::FlagKind::carries`].
+    FoundCarries([Value; 3]),
     /// Made by a step.
     Product,
     Unary(Unary, Value),
@@ -203,6 +207,25 @@ pub(crate) struct Field {
     pub(crate) place: Option<Value>,
 }
 
+/// What a [`Step::X87Nearest`] computes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Nearest {
+    Sum,
+    Difference,
+    Product,
+}
+
+/// A rounded number of the x87, or one for memory, which is all significand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounded {
+    pub(crate) significand: Value,
+    pub(crate) sign_exponent: Value,
+    /// Not zero where it is not exact.
+    pub(crate) lost: Value,
+    /// 1 where it is further from zero.
+    pub(crate) up: Value,
+}
+
 /// Something that must happen in its place.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -228,7 +251,7 @@ pub(crate) enum Step {
         width: Width,
         value: Value,
     },
-    /// Leaves the region where not all of these bits of [`cpu::compiled::Context::enabled`] are set.
+    /// Leaves the region where one of these bits of [`cpu::compiled::Context::disabled`] is set.
     Require {
         enabled: u32,
         stop: StopId,
@@ -284,6 +307,12 @@ pub(crate) enum Step {
         operands: [Value; 3],
         result: Value,
         rest: Value,
+    },
+    /// Arithmetic of the x87 in the usual case (see `codegen/x87.rs`): of significand, and sign and exponent, of two numbers.
+    X87Nearest {
+        operation: Nearest,
+        operands: [Value; 4],
+        result: Rounded,
     },
     /// Stops where `condition` is not zero.
     Guard {
@@ -400,7 +429,8 @@ impl Step {
             Step::Guard { .. } | Step::Require { .. } | Step::RequireUpwards { .. } | Step::ProbeVector { .. } => {
                 Again::Same
             }
-            Step::DivideWide { .. } | Step::X87 { .. } | Step::ReadTime { .. } => Again::Same,
+            Step::DivideWide { .. } | Step::X87 { .. } | Step::X87Nearest { .. } => Again::Same,
+            Step::ReadTime { .. } => Again::Same,
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
@@ -413,7 +443,7 @@ impl Step {
 
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
-        let mut stored: &[(Cell, Value)] = &[];
+        let (mut stored, mut fourth): (&[(Cell, Value)], _) = (&[], None);
         let operands = match *self {
             Step::Interpret(ref interpreted) => {
                 stored = &interpreted.stored;
@@ -430,10 +460,14 @@ impl Step {
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
             Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
+            Step::X87Nearest { operands: [a, b, c, d], .. } => {
+                fourth = Some(d);
+                [a, b, c].map(Some)
+            }
             Step::LoadField { field, .. } => [field.place, None, None],
             Step::StoreField { field, value } => [field.place, Some(value), None],
         };
-        operands.into_iter().flatten().chain(stored.iter().map(|&(_, value)| value))
+        operands.into_iter().chain([fourth]).flatten().chain(stored.iter().map(|&(_, value)| value))
     }
 
     /// Where the step may leave the block.
@@ -465,7 +499,8 @@ impl Step {
                 Some(fault)
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
-            Step::LoadField { .. } | Step::StoreField { .. } | Step::X87 { .. } | Step::ReadTime { .. } => None,
+            Step::LoadField { .. } | Step::StoreField { .. } | Step::ReadTime { .. } => None,
+            Step::X87 { .. } | Step::X87Nearest { .. } => None,
             Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
             Step::LetInterrupt { after } => Some(after),
             Step::Guard { stop, .. } | Step::Require { stop, .. } | Step::RequireUpwards { stop } => Some(stop),
@@ -482,6 +517,7 @@ impl Node {
         let operands = match *self {
             Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => [None; 3],
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
+            Node::FoundCarries(inputs) => inputs.map(Some),
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
             Node::Float(float, _, [a, b]) => used([a, b, b], float.operands()),

@@ -57,6 +57,9 @@ const fn x87_field(offset: usize) -> u64 {
 /// Byte offsets of the x87's words.
 pub(crate) const X87_CONTROL: u64 = x87_field(offset_of!(X87, control));
 pub(crate) const X87_STATUS: u64 = x87_field(offset_of!(X87, status));
+/// Where TOP is in the status word, and its bits, moved down.
+pub(crate) const X87_TOP_SHIFT: u64 = 11;
+pub(crate) const X87_TOP_MASK: u64 = 7;
 pub(crate) const X87_TAGS: u64 = x87_field(offset_of!(X87, tags));
 pub(crate) const X87_OPCODE: u64 = x87_field(offset_of!(X87, opcode));
 pub(crate) const X87_IP: u64 = x87_field(offset_of!(X87, ip));
@@ -80,7 +83,7 @@ pub(crate) const LEFT: u64 = offset_of!(Context, left) as u64;
 pub(crate) const KIND: u64 = offset_of!(Context, flag_kind) as u64;
 pub(crate) const TAG: u64 = offset_of!(Context, tag) as u64;
 pub(crate) const TLB: u64 = offset_of!(Context, tlb) as u64;
-pub(crate) const ENABLED: u64 = offset_of!(Context, enabled) as u64;
+pub(crate) const DISABLED: u64 = offset_of!(Context, disabled) as u64;
 pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
 pub(crate) const ENDS: u64 = offset_of!(Context, ends) as u64;
 pub(crate) const WAITING: u64 = offset_of!(Context, waiting) as u64;

@@ -29,7 +29,7 @@ use wasm_encoder::Function;
 use x86::Sem;
 use x86::instructions::integer::Int;
 
-use effects::Role;
+use effects::{Role, Units};
 use emitter::Block;
 use ir::{End, Step};
 use structure::{BlockId, Flow, Structure};
@@ -73,7 +73,7 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
     if !compilable(region.mode) {
         return None;
     }
-    let vectors = effects::vectors_of(region.blocks.iter().flat_map(|block| &block.ops));
+    let units = Units::of(region);
     // Blocks of which nothing can be compiled are left out; `kept` says where the others are.
     let (mut blocks, mut kept) = (Vec::new(), Vec::new());
     for block in &region.blocks {
@@ -82,7 +82,7 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         if count == 0 {
             continue;
         }
-        let mut emitter = emitter::Emitter::new(region.mode, block.start, vectors);
+        let mut emitter = emitter::Emitter::new(region.mode, block.start, units);
         for (number, op) in block.ops[..count].iter().enumerate() {
             emitter.instruction(number, op, number + 1 < count);
         }
@@ -101,7 +101,7 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         blocks: &blocks,
         sources: &sources,
         structure: &structure,
-        vectors,
+        units,
         sharing: region.sharing,
         counters: counters.map(Counters::address),
     };

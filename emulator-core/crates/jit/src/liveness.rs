@@ -6,7 +6,7 @@
 
 use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
-use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value};
+use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value, X87_TOP};
 
 /// See the module.
 pub(crate) struct Liveness {
@@ -99,10 +99,11 @@ impl Liveness {
     }
 }
 
-/// The cells that hold something new at `stop`, with their values.
+/// The cells that hold something new at `stop`, with their values. What memory has as well is of no interest to who leaves.
 pub(crate) fn changed(block: &Block, stop: StopId) -> impl Iterator<Item = (Cell, Value)> {
-    let cells = block.stops[stop].cells;
-    cells.into_iter().enumerate().filter(|&(cell, value)| block.graph.node(value) != Node::Input(cell))
+    let cells = block.stops[stop].cells.into_iter().enumerate();
+    let counts = move |cell: Cell| cell != X87_TOP || stop == block.end();
+    cells.filter(move |&(cell, value)| counts(cell) && block.graph.node(value) != Node::Input(cell))
 }
 
 /// What a stop is made of: the cells that it puts in order, and what is looked at there.

@@ -150,6 +150,33 @@ fn lines_of_x87_instructions_do_the_same_compiled_and_interpreted() {
     x87_lines(Width::W32);
 }
 
+/// Sums, products, comparisons and stores of numbers in registers, in the usual environment, one waiting for the other.
+#[test]
+fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
+    let operations = ["FADD", "FADDP", "FSUB", "FSUBP", "FSUBR", "FSUBRP", "FMUL", "FMULP", "FCOM", "FCOMI", "FST"];
+    let others = ["FLD", "FXCH", "FCHS", "FABS", "FDIV", "FCMOVE", "FNSTSW", "FSTP", "FLDCW", "FLD1"];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        let mut random = Random::new(0x0087_a5ed);
+        let rows = generate::rows(mode);
+        let of =
+            |names: &[&str]| -> Vec<_> { rows.iter().copied().filter(|row| names.contains(&row.mnemonic)).collect() };
+        let (operations, others) = (of(&operations), of(&others));
+        for _ in 0..2500 {
+            let line = (0..1 + random.below(6)).map(|_| {
+                let rows = if random.below(4) == 0 { &others } else { &operations };
+                let row = random.pick(rows);
+                generate::instruction(&mut random, row, mode).unwrap_or_default()
+            });
+            let code = line.chain([vec![HLT]]).collect::<Vec<_>>().concat();
+            let mut case = generate::case(&mut random, code, mode);
+            case.x87 = generate::x87_numbers(&mut random);
+            pair.assert_same(&case);
+        }
+        assert!(pair.compiling.compiled() > 5_000, "compiled code runs: {}", pair.compiling.compiled());
+    }
+}
+
 /// Products, sums and fused ones of numbers whose bits are all in use, of which some nearly cancel and others lie half-way between two results.
 #[test]
 fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::region::{Footing, Formed};
+use super::x87::is_usual;
 use super::{Enter, Shared, Translator, TranslatorStats};
 use crate::Cpu;
 use crate::exec::Exec;
@@ -133,10 +134,11 @@ impl Cpu {
             compiler.hot = hot.split_off(batch);
             compiler.hot_since = now;
         }
+        let usual_x87 = is_usual(self.state.x87.control);
         let mut formed: Vec<Formed> = Vec::new();
         for block in hot {
             if !self.blocks.postpone(block) && !formed.iter_mut().any(|formed| formed.enter_at(block)) {
-                formed.extend(self.blocks.region(block, |at| Some(self.tlb.code_page(at)?.0)));
+                formed.extend(self.blocks.region(block, usual_x87, |at| Some(self.tlb.code_page(at)?.0)));
             }
         }
         if formed.is_empty() {

@@ -154,8 +154,8 @@ pub struct Context {
     pub tag: u64,
     /// Address of the TLB's tables for the view in force.
     pub tlb: usize,
-    /// What instructions beside the general ones ask for: [`ENABLED_SSE`] and its siblings.
-    pub enabled: u32,
+    /// What instructions beside the general ones ask for in vain: those of [`ENABLED_SSE`] and its siblings that are not there.
+    pub disabled: u32,
     /// Why compiled code leaves, the number of an [`Exit`], where that does not follow from all else. After [`Exit::Access`] and
     /// [`Exit::Operands`] the next instruction has to be interpreted.
     pub exit: u32,
@@ -187,7 +187,7 @@ impl Context {
             flag_kind: FlagKind::CARRIES,
             tag: 0,
             tlb: 0,
-            enabled: 0,
+            disabled: u32::MAX,
             exit: 0,
             waiting: 0,
             raised: 0,
@@ -206,7 +206,7 @@ impl Cpu {
     fn refresh_context(&mut self) {
         self.context.tag = self.blocks.tag(self.mode_bits);
         self.context.tlb = self.tlb.selected_address();
-        self.context.enabled = enabled(&self.state);
+        self.context.disabled = !enabled(&self.state);
         if self.mode.code != Width::W64 && core::mem::take(&mut self.context.ends_changed) {
             self.context.ends = segment_ends(&self.state, self.mode.flat);
         }
@@ -310,7 +310,7 @@ impl Exec<'_> {
     }
 }
 
-/// Bits of [`Context::enabled`]: SSE instructions may run.
+/// Bits that [`Context::disabled`] has where this does not hold: SSE instructions may run.
 pub const ENABLED_SSE: u32 = 1;
 /// VEX-encoded instructions may run.
 pub const ENABLED_AVX: u32 = 2;
@@ -324,7 +324,7 @@ pub const ENABLED_PRIVILEGED: u32 = 16;
 /// RDTSC is for this privilege level.
 pub const ENABLED_TIME: u32 = 32;
 
-/// See [`Context::enabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
+/// See [`Context::disabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
     const X87_MASKS: u16 = 0x3f;
     // ES and B.

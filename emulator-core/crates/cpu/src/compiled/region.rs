@@ -33,6 +33,8 @@ pub struct Region {
     pub blocks: Vec<RegionBlock>,
     /// Which accesses share a look into the TLB.
     pub sharing: Sharing,
+    /// The x87 rounded to nearest in extended precision when the region was formed, and is expected to go on so.
+    pub usual_x87: bool,
 }
 
 /// A block of a [`Region`]; others are named by their place in it.
@@ -89,8 +91,8 @@ impl Formed {
 
 impl BlockCache {
     /// The region that `entry` is the hot entry of; none where it cannot be compiled. `page_at` tells the physical page that code at a linear
-    /// address is fetched from, as far as it is known.
-    pub(crate) fn region(&self, entry: u32, page_at: impl Fn(u64) -> Option<u64>) -> Option<Formed> {
+    /// address is fetched from, as far as it is known; `usual_x87` is [`Region::usual_x87`].
+    pub(crate) fn region(&self, entry: u32, usual_x87: bool, page_at: impl Fn(u64) -> Option<u64>) -> Option<Formed> {
         if !self.is_alive(entry) {
             return None;
         }
@@ -104,6 +106,7 @@ impl BlockCache {
             cache: self,
             page_at: &page_at,
             mode: key.mode,
+            usual_x87,
             entry: first.linear(),
             knows_others: page_at(first.linear()) == Some(own.phys),
             pages: vec![own],
@@ -139,6 +142,7 @@ struct Forming<'a> {
     cache: &'a BlockCache,
     page_at: &'a dyn Fn(u64) -> Option<u64>,
     mode: Mode,
+    usual_x87: bool,
     /// Linear address of the entry.
     entry: u64,
     /// The address space is still the one the entry was found in.
@@ -379,7 +383,8 @@ impl Forming<'_> {
         };
         let entry = self.members.first().map(|member| self.cache.origin(member.block).key);
         let sharing = entry.map_or_else(Sharing::default, |key| self.cache.code.straddles.sharing(&key));
-        let region = Region { mode: self.mode, blocks: self.members.iter().map(block).collect(), sharing };
+        let blocks = self.members.iter().map(block).collect();
+        let region = Region { mode: self.mode, blocks, sharing, usual_x87: self.usual_x87 };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
         let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
         Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }

@@ -43,6 +43,16 @@ pub const OPERATION_SHIFT: u32 = 48;
 /// In the first answer, what the status word gets is behind the result's sign and exponent.
 pub const STATUS_SHIFT: u32 = 16;
 
+/// Of the control word, precision and rounding (Intel SDM vol. 1, 8.1.5),
+pub const ENVIRONMENT: u16 = 0xf00;
+/// and what they usually are: extended precision, to nearest.
+pub const USUAL_ENVIRONMENT: u16 = 0x300;
+
+/// Whether `control` is for the usual precision and rounding.
+pub(super) fn is_usual(control: u16) -> bool {
+    control & ENVIRONMENT == USUAL_ENVIRONMENT
+}
+
 /// `(context, a, b, rest)`: two significands, and a word with all else. Returns the result's significand, or a number for memory; the first answer is the rest of it.
 pub(super) unsafe extern "C" fn x87(context: *mut Context, a: u64, b: u64, rest: u64) -> u64 {
     let [first, second] = operands(a, b, rest);
@@ -104,10 +114,7 @@ unsafe fn answer_nearest(
     request: [u64; 3],
     usual: impl FnOnce() -> Option<Nearest<F80>>,
 ) -> u64 {
-    // Extended precision, rounding to nearest.
-    const LOOKED_AT: u64 = 0xf00 << CONTROL_SHIFT;
-    const USUAL: u64 = 0x300 << CONTROL_SHIFT;
-    if request[2] & LOOKED_AT == USUAL
+    if is_usual((request[2] >> CONTROL_SHIFT) as u16)
         && let Some(Nearest { value, inexact, up }) = usual()
     {
         let precision = if inexact { u16::from(Flags::PRECISION.bits()) } else { 0 };

@@ -6,12 +6,11 @@ use x86::Op;
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
 use crate::groups::Way;
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, ENABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
 use crate::structure::BlockId;
 use cpu::compiled::RegionBlock;
-use cpu::compiled::x87::X87Operation;
 use cpu::eflags;
 
 impl Codegen<'_> {
@@ -74,6 +73,7 @@ impl Codegen<'_> {
                 self.store_host(field.width, self.source.shared.state as u64 + field.offset);
             }
             Step::X87 { operation, operands, result, rest } => self.x87(operation, operands, result, rest),
+            Step::X87Nearest { operation, operands, result } => self.x87_nearest(operation, operands, result),
             Step::SetFlags { clear, set } => self.set_flags(clear, set),
             Step::SwapGs => self.swap_gs(),
             Step::BeginShadow => self.begin_shadow(),
@@ -113,8 +113,7 @@ impl Codegen<'_> {
         }
         self.enabled |= enabled;
         let context = self.source.shared.context as u64;
-        self.sink().i32_const(0).i32_load(at(context + ENABLED)).i32_const(enabled as i32).i32_and();
-        self.sink().i32_const(enabled as i32).i32_ne();
+        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(enabled as i32).i32_and();
         self.leave_if(Label::Operands, stop);
     }
 
@@ -137,27 +136,6 @@ impl Codegen<'_> {
                 self.set_local(answer);
             }
         }
-    }
-
-    fn x87(&mut self, operation: X87Operation, operands: [Value; 3], result: Value, rest: Value) {
-        self.push_context();
-        for operand in operands {
-            self.value(operand);
-        }
-        let callee = match operation {
-            X87Operation::ADD | X87Operation::SUB => Callee::X87Sum,
-            X87Operation::MUL => Callee::X87Product,
-            X87Operation::TO_DOUBLE => Callee::X87Double,
-            _ => Callee::X87,
-        };
-        self.sink().call(callee as u32);
-        if self.liveness.uses(result) > 0 {
-            self.set_local(result);
-        } else {
-            self.sink().drop();
-        }
-        self.load_context(ANSWERS[0]);
-        self.set_local(rest);
     }
 
     /// Pushes what a field's offset is added to.

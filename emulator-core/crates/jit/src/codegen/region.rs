@@ -6,11 +6,11 @@ use wasm_encoder::{BlockType, Function};
 use x86::{Width, seg};
 
 use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
-use crate::effects::CellSet;
+use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, X87_TOP};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -25,8 +25,8 @@ pub(crate) struct Source<'a> {
     /// What each block comes from.
     pub(crate) sources: &'a [&'a RegionBlock],
     pub(crate) structure: &'a Structure,
-    /// XMM registers that are kept in locals, a bit each.
-    pub(crate) vectors: u16,
+    /// What is kept in locals beside the general registers.
+    pub(crate) units: Units,
     /// Which accesses share a look into the TLB.
     pub(crate) sharing: Sharing,
     /// Where the region counts, if it does: address of [`crate::Counters`].
@@ -63,7 +63,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         given: Vec::new(),
     };
     codegen.region(&Plan { structure, needed: &needed });
-    let mut function = Function::new(locals(source.vectors != 0, codegen.value_types));
+    let mut function = Function::new(locals(source.units.vectors != 0, codegen.value_types));
     function.raw(codegen.code);
     function
 }
@@ -85,6 +85,9 @@ impl Codegen<'_> {
         for cell in self.vector_cells() {
             self.load_cell(cell);
             self.sink().local_set(local_of(cell));
+        }
+        if self.source.units.x87 {
+            self.load_x87_top();
         }
         self.check_place(plan);
         let begin = self.code.len();
@@ -173,8 +176,16 @@ impl Codegen<'_> {
         self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
     }
 
+    /// Looks where the x87's stack is.
+    fn load_x87_top(&mut self) {
+        let status = self.source.shared.state as u64 + layout::X87_STATUS;
+        let [shift, mask] = [layout::X87_TOP_SHIFT, layout::X87_TOP_MASK].map(|part| part as i64);
+        self.sink().i32_const(0).i64_load16_u(at(status)).i64_const(shift).i64_shr_u();
+        self.sink().i64_const(mask).i64_and().local_set(local_of(X87_TOP));
+    }
+
     fn vector_cells(&self) -> impl Iterator<Item = Cell> + use<> {
-        CellSet::vectors(self.source.vectors).iter()
+        CellSet::vectors(self.source.units.vectors).iter()
     }
 
     /// Stores the XMM registers that some block may have changed.

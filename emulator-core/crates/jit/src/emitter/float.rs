@@ -17,6 +17,11 @@ fn width(lanes: Lanes) -> Width {
     if lanes.is_single() { Width::W32 } else { Width::W64 }
 }
 
+/// The packed form of scalar lanes.
+fn whole(lanes: Lanes) -> Lanes {
+    if lanes.is_single() { Lanes::Ps } else { Lanes::Pd }
+}
+
 /// Where a number may be zero.
 #[derive(Clone, Copy)]
 enum Zero {
@@ -40,9 +45,18 @@ impl Emitter {
             FpOp::Min | FpOp::Max => Range::normal(lanes),
             _ => Range::moderate(lanes),
         };
+        let by_product = op.op() == FpOp::Mul && self.shows_in_product(lanes, [a, b]);
         let second = self.check_operand(lanes, wanted, b);
-        let first = if op.op() == FpOp::Sqrt { second } else { self.check_operand(lanes, wanted, a) };
-        let value = if lanes.is_scalar() && !matches!(op.op(), FpOp::Min | FpOp::Max) {
+        let first = match op.op() {
+            FpOp::Sqrt => second,
+            FpOp::Mul if by_product => Range::normal(lanes),
+            _ => self.check_operand(lanes, wanted, a),
+        };
+        let value = if self.are_alone(op.op(), lanes, [a, b]) {
+            let value = self.graph.vector2(Vector::Float(op.op(), whole(lanes)), a, b);
+            self.alone.push((value, lanes));
+            value
+        } else if lanes.is_scalar() && !matches!(op.op(), FpOp::Min | FpOp::Max) {
             let operands = if op.op() == FpOp::Sqrt { [b, b] } else { [a, b] };
             let operands = operands.map(|vector| self.graph.lowest(lanes, vector));
             let float = self.graph.float(Float::Operation(op.op()), lanes, operands);
@@ -55,6 +69,10 @@ impl Emitter {
                 // What is denormal is exact.
                 let range = first.sum(second, lanes);
                 (Some(range).filter(|range| range.is_finite(lanes)), Zero::Anywhere)
+            }
+            FpOp::Mul if by_product => {
+                self.check_product(lanes, value, [a, b]);
+                (Some(Range::moderate(lanes)), Zero::OfFactors(a, b))
             }
             FpOp::Mul => {
                 let range = first.product(second);
@@ -71,6 +89,38 @@ impl Emitter {
         });
         self.ranges.push((value, lanes, range));
         value
+    }
+
+    /// Whether the packed operation does the same: what is above the lowest lane stays zero.
+    fn are_alone(&self, op: FpOp, lanes: Lanes, operands: [Value; 2]) -> bool {
+        let is_alone = |&operand: &Value| self.alone.contains(&(operand, lanes));
+        matches!(op, FpOp::Add | FpOp::Sub | FpOp::Mul) && operands.iter().all(is_alone)
+    }
+
+    /// Whether a look at the second factor and one at the product tell of the first, too: of singles the product has to be looked at anyway.
+    fn shows_in_product(&mut self, lanes: Lanes, factors: [Value; 2]) -> bool {
+        let is_known = |factor| self.ranges.iter().any(|&(value, in_lanes, _)| (value, in_lanes) == (factor, lanes));
+        let shows = lanes.is_single() && factors[0] != factors[1] && !factors.into_iter().any(is_known);
+        if shows {
+            self.make_room(2);
+        }
+        shows
+    }
+
+    /// The same as [`Emitter::check_range`] of a product of singles, in the same look as its second factor: a usual one of those is below 2^65, so that the first is normal where the
+    /// product is 2^-61 at least.
+    fn check_product(&mut self, lanes: Lanes, product: Value, [a, b]: [Value; 2]) {
+        let of_product = self.doubt(lanes, Range::moderate(lanes), product, Zero::OfFactors(a, b));
+        let of_factor = self.doubt(lanes, Range::normal(lanes), a, Zero::Anywhere);
+        let doubt = self.either_doubt(of_product, of_factor);
+        self.look_above(lanes, 2, product, doubt);
+        self.ranges.push((a, lanes, Range::normal(lanes)));
+    }
+
+    fn either_doubt(&mut self, a: Doubt, b: Doubt) -> Doubt {
+        let vector = a.vector.zip(b.vector).map(|(a, b)| self.packed_pair(PackedOp::Por, a, b));
+        let number = a.number.zip(b.number).map(|(a, b)| self.number(Binary::Or, a, b));
+        Doubt { vector, number }
     }
 
     /// Leaves to the interpreter where `condition` is not zero.
@@ -115,9 +165,19 @@ impl Emitter {
 
     /// Leaves to the interpreter where a number's exponent is not in `range`, unless it is zero where it may be that.
     fn check_range(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
+        let doubt = self.doubt(lanes, range, value, zero);
+        if lanes == Lanes::Sd {
+            let bits = self.lowest(lanes, value);
+            self.look_at_double(bits, doubt);
+        } else {
+            self.look_at(lanes, value, doubt);
+        }
+    }
+
+    /// What decides that.
+    fn doubt(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) -> Doubt {
         if !lanes.is_scalar() {
-            self.check_lanes(lanes, range, value, zero);
-            return;
+            return Doubt { vector: Some(self.doubt_of_lanes(lanes, range, value, zero)), number: None };
         }
         let w = width(lanes);
         let bits = self.lowest(lanes, value);
@@ -137,9 +197,7 @@ impl Emitter {
         }
         let none = self.graph.constant(0);
         let is_number = self.number(Binary::NotEqual, number, none);
-        let doubt = self.number(Binary::And, outside, is_number);
-        let doubt = Doubt { number: Some(doubt), vector: None };
-        if lanes.is_single() { self.look_at(lanes, value, doubt) } else { self.look_at_double(bits, doubt) }
+        Doubt { number: Some(self.number(Binary::And, outside, is_number)), vector: None }
     }
 
     fn lowest_magnitude(&mut self, lanes: Lanes, vector: Value) -> Value {
@@ -156,7 +214,7 @@ impl Emitter {
     }
 
     /// Leaves to the interpreter where `unusual` is not zero, and neither is `number`, which is asked for only then.
-    fn interpret_where_both(&mut self, unusual: Value, number: Value) {
+    pub(super) fn interpret_where_both(&mut self, unusual: Value, number: Value) {
         let zero = self.graph.constant(0);
         let doubt = self.number(Binary::NotEqual, number, zero);
         if [unusual, doubt].iter().any(|&part| self.graph.constant_of(part) == Some(0)) {
@@ -167,8 +225,8 @@ impl Emitter {
         self.push(Step::Guard { condition: unusual, stop });
     }
 
-    /// The same as [`Emitter::check_range`], of all lanes.
-    fn check_lanes(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) {
+    /// The same of all lanes.
+    fn doubt_of_lanes(&mut self, lanes: Lanes, range: Range, value: Value, zero: Zero) -> Value {
         let bias = if lanes.is_single() { 127 } else { 1023 };
         let (least, end) = ((range.low + bias) as u16, (range.high + 1 + bias) as u16);
         let outside = self.graph.vector1(Vector::Outside(least, end, lanes), value);
@@ -184,8 +242,7 @@ impl Emitter {
         if let Some(factors) = factors {
             doubt = self.packed_pair(PackedOp::Por, doubt, factors);
         }
-        let doubt = self.packed_pair(PackedOp::Pand, outside, doubt);
-        self.look_at(lanes, value, Doubt { vector: Some(doubt), number: None });
+        self.packed_pair(PackedOp::Pand, outside, doubt)
     }
 
     /// All ones in lanes that are not zero.

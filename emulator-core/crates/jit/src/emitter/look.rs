@@ -1,7 +1,7 @@
 //! Looks at floating-point numbers: whether the interpreter has to see the operands of a block's arithmetic.
 //!
 //! Nearly all numbers have exponents near the middle of their format's range: in singles the two highest bits of the exponent differ (2^-63 to 2^65), in doubles
-//! these two differ and the next is as the second (2^-255 to 2^257). `x ^ 2x` has the differences of neighbouring bits, needs no constant, and those of many numbers
+//! these two differ and the next is as the second (2^-255 to 2^257). Moved up by what makes the lowest of these a power of two they have its bit in common, and those of many numbers
 //! are looked at together, at the latest before something happens that could not be done again. What is in doubt then, by the
 //! exact conditions, is computed behind that branch.
 
@@ -19,8 +19,8 @@ const MOST: usize = 12;
 pub(super) struct Look {
     stop: StopId,
     numbers: usize,
-    /// Bits that all vectors have in `x ^ 2x`, and bits that some have: of singles, of doubles, and of singles in the lowest lane.
-    differences: [Option<[Value; 2]>; 3],
+    /// Bits that all vectors have, moved up, and bits that some have: of singles, of doubles, and of singles in the lowest lane.
+    moved: [Option<[Value; 2]>; 3],
     /// Bits that some exponent of a double by itself has, less the least one.
     exponents: Option<Value>,
     /// Vectors with a bit set that asks for a closer look.
@@ -34,6 +34,10 @@ pub(super) struct Doubt {
     pub(super) vector: Option<Value>,
     pub(super) number: Option<Value>,
 }
+
+/// What moves the usual exponents to where the bit below the sign is set, and of doubles the next one is not.
+const MOVED_SINGLE: u32 = 1 << 29;
+const MOVED_DOUBLE: u64 = 1 << 60;
 
 /// The least of the usual exponents of doubles, from the top of 32 bits down, and the bits that a usual one has not, less that.
 const LEAST: u64 = 768 << 21;
@@ -53,16 +57,25 @@ impl Emitter {
 
     /// Leaves to the interpreter where a lane of `x` is not as usual, and `doubt` is not zero.
     pub(super) fn look_at(&mut self, lanes: Lanes, x: Value, doubt: Doubt) {
+        self.look_above(lanes, 0, x, doubt);
+    }
+
+    /// The same where the usual exponents are so many higher, at both ends.
+    pub(super) fn look_above(&mut self, lanes: Lanes, higher: u32, x: Value, doubt: Doubt) {
         let mut look = self.open_look();
         let kind = if lanes == Lanes::Ss { 2 } else { usize::from(!lanes.is_single()) };
-        let add = if lanes.is_single() { PackedOp::Paddd } else { PackedOp::Paddq };
-        let twice = self.packed_pair(add, x, x);
-        let differences = self.packed_pair(PackedOp::Pxor, twice, x);
-        let known = &mut look.differences[kind];
+        let (add, moved) = if lanes.is_single() {
+            (PackedOp::Paddd, u128::from(MOVED_SINGLE - (higher << 23)) * 0x1_0000_0001_0000_0001_0000_0001)
+        } else {
+            (PackedOp::Paddq, u128::from(MOVED_DOUBLE - (u64::from(higher) << 52)) * 0x1_0000_0000_0000_0001)
+        };
+        let moved = self.graph.vector_constant(moved);
+        let moved = self.packed_pair(add, x, moved);
+        let known = &mut look.moved[kind];
         *known = Some(match *known {
-            None => [differences; 2],
+            None => [moved; 2],
             Some([all, some]) => {
-                [self.packed_pair(PackedOp::Pand, all, differences), self.packed_pair(PackedOp::Por, some, differences)]
+                [self.packed_pair(PackedOp::Pand, all, moved), self.packed_pair(PackedOp::Por, some, moved)]
             }
         });
         self.keep_look(look, doubt);
@@ -79,19 +92,19 @@ impl Emitter {
         known.map_or(more, |known| self.packed_pair(op, known, more))
     }
 
+    /// Takes the look that waits, unless there is room for so many numbers more in it.
+    pub(super) fn make_room(&mut self, count: usize) {
+        if self.look.is_some_and(|look| look.numbers + count > MOST) {
+            self.take_look();
+        }
+    }
+
     fn open_look(&mut self) -> Look {
         match self.look.take() {
             Some(look) => look,
             None => {
                 let stop = self.stop_before(None);
-                Look {
-                    stop,
-                    numbers: 0,
-                    differences: [None; 3],
-                    exponents: None,
-                    others: None,
-                    doubt: Doubt::default(),
-                }
+                Look { stop, numbers: 0, moved: [None; 3], exponents: None, others: None, doubt: Doubt::default() }
             }
         }
     }
@@ -115,9 +128,9 @@ impl Emitter {
         let Some(look) = self.look.take() else { return };
         let others = look.others.map(|vector| self.graph.scalar1(Scalar::Any, vector));
         let mut parts: Vec<Value> = others.into_iter().collect();
-        for (kind, differences) in look.differences.into_iter().enumerate() {
-            if let Some(differences) = differences {
-                parts.push(self.is_unusual(kind, differences));
+        for (kind, moved) in look.moved.into_iter().enumerate() {
+            if let Some(moved) = moved {
+                parts.push(self.is_unusual(kind, moved));
             }
         }
         if let Some(exponents) = look.exponents {
@@ -137,6 +150,12 @@ impl Emitter {
     /// 1 where some lane is not as usual.
     fn is_unusual(&mut self, kind: usize, [all, some]: [Value; 2]) -> Value {
         // The bit below the sign tells.
+        if kind == 2 {
+            let bits = self.graph.doubleword(all);
+            let [bit, none] = [1 << 30, 0].map(|constant| self.graph.constant(constant));
+            let bit = self.number(Binary::And, bits, bit);
+            return self.number(Binary::Equal, bit, none);
+        }
         let (usual, shift, bits) = if kind == 1 {
             let next = self.packed_pair(PackedOp::Paddq, some, some);
             let differ = self.packed_pair(PackedOp::Pxor, all, next);
@@ -146,7 +165,7 @@ impl Emitter {
         };
         let moved = self.graph.vector1(Vector::Shift(shift, 1), usual);
         let signs = self.graph.scalar1(Scalar::Signs(bits), moved);
-        let wanted = self.graph.constant([0xf, 3, 1][kind]);
+        let wanted = self.graph.constant([0xf, 3][kind]);
         let signs = self.number(Binary::And, signs, wanted);
         self.number(Binary::NotEqual, signs, wanted)
     }

@@ -22,7 +22,7 @@ impl Emitter {
         instead
     }
 
-    /// Leaves where a bit of [`cpu::compiled::Context::enabled`] is not set. What a block asks for is looked at together, where it asks first.
+    /// Leaves where a bit of [`cpu::compiled::Context::disabled`] is set. What a block asks for is looked at together, where it asks first.
     pub(super) fn require(&mut self, enabled: u32) {
         if self.required & enabled == enabled {
             return;
@@ -67,6 +67,7 @@ impl Emitter {
         let (address, bytes) = (access.address, access.width.bytes());
         self.steps.pop();
         self.push(Step::LoadVector { address, bytes, aligned: false, value: vector, fault });
+        self.alone.push((vector, if bytes == 4 { Lanes::Ss } else { Lanes::Sd }));
         Some(vector)
     }
 }

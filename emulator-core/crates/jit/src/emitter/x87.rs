@@ -3,17 +3,25 @@
 //! Everything is in its place in memory behind each instruction, so that stops have nothing to add; a block reads what it needs once. What
 //! is out of the ordinary (a register that is empty or in use and should not be, a denormal or a NaN in memory) is left to the interpreter.
 
+mod guard;
+mod nearest;
+mod number;
 mod stack;
 
 use cpu::compiled::x87::{C1, CONDITION_CODES, STATUS_SHIFT, X87Operation};
 use x86::instructions::fpu::Fpu;
+use x86::instructions::simd::Lanes;
 use x86::{Engine, Op, Width, flags};
 
 use super::Emitter;
-use crate::ir::{Binary, Step, Value};
-pub(super) use stack::{Number, Stack};
+use super::range::Range;
+use crate::ir::{Binary, Nearest, Rounded, Step, Value};
+use number::{BIAS, Known, Number, SIGN};
+pub(super) use stack::Stack;
 
-const SIGN: u64 = 0x8000;
+/// Where C0 and C3 are in the status word.
+const C0_SHIFT: u32 = 8;
+const C3_SHIFT: u32 = 14;
 
 impl Emitter {
     /// Writes down what `op` does; false where it is left to a helper.
@@ -81,17 +89,16 @@ impl Emitter {
         if !self.x87_require(source, true) {
             return false;
         }
-        let one = [1 << 63, 0x3fff];
         let number = match (fpu, op.memory_bytes) {
-            (Fpu::Fld1, _) => Number::from(one.map(|part| self.graph.constant(part))),
-            (Fpu::Fldz, _) => Number::from([0, 0].map(|part| self.graph.constant(part))),
+            (Fpu::Fld1, _) => self.x87_constant(1 << 63, BIAS as u64),
+            (Fpu::Fldz, _) => self.x87_constant(0, 0),
             (Fpu::Fld, 10) => {
                 let significand = self.operand_of(Width::W64, op);
                 let significand = self.load_access(significand);
                 let behind = self.graph.constant(8);
                 let sign_exponent = self.operand(Width::W16, op, behind);
                 let sign_exponent = self.load_access(sign_exponent);
-                Number { significand, sign_exponent }
+                Number::unknown([significand, sign_exponent])
             }
             _ if op.form.has_memory() => self.x87_memory(op, fpu == Fpu::Fild),
             _ => self.x87_get(op.dst),
@@ -121,11 +128,18 @@ impl Emitter {
             self.store_access(sign_exponent, number.sign_exponent);
             self.x87_set_status(C1, None);
         } else {
-            let (result, rest) = self.x87_compute(conversion(fpu, op.memory_bytes), number, number);
             let w = Width::from_bytes(u64::from(op.memory_bytes)).unwrap_or(Width::W64);
             let access = self.operand_of(w, op);
-            self.store_access(access, result);
-            self.x87_set_status(C1, Some(rest));
+            if self.units.inline_x87 && matches!(fpu, Fpu::Fst | Fpu::Fstp) {
+                self.x87_require_usual();
+                let Rounded { significand, lost, up, .. } = self.x87_to_binary(w, number);
+                self.store_access(access, significand);
+                self.x87_set_rounded(lost, up);
+            } else {
+                let (result, rest) = self.x87_compute(conversion(fpu, op.memory_bytes), number, number);
+                self.store_access(access, result);
+                self.x87_set_status(C1, Some(rest));
+            }
         }
         if !matches!(fpu, Fpu::Fst | Fpu::Fist) {
             self.x87_pop();
@@ -143,10 +157,16 @@ impl Emitter {
         let source = if memory { self.x87_memory(op, arithmetic.integer) } else { self.x87_get(op.src) };
         let value = self.x87_get(destination);
         let (a, b) = if arithmetic.reversed { (source, value) } else { (value, source) };
-        let (significand, rest) = self.x87_compute(arithmetic.operation, a, b);
-        let sign_exponent = self.graph.truncate(Width::W16, rest);
-        self.x87_set_status(C1, Some(rest));
-        self.x87_set(destination, Number { significand, sign_exponent });
+        let result = match arithmetic.in_place().filter(|_| self.units.inline_x87) {
+            Some(operation) => {
+                self.x87_require_usual();
+                let (result, Rounded { lost, up, .. }) = self.x87_nearest(operation, a, b);
+                self.x87_set_rounded(lost, up);
+                result
+            }
+            None => self.x87_compute_number(arithmetic.operation, a, b),
+        };
+        self.x87_set(destination, result);
         if arithmetic.pops {
             self.x87_pop();
         }
@@ -158,21 +178,15 @@ impl Emitter {
             return false;
         }
         let number = self.x87_get(0);
-        let Number { significand, sign_exponent } = number;
         let result = match fpu {
             Fpu::Fchs | Fpu::Fabs => {
                 let (operation, bits) = if fpu == Fpu::Fchs { (Binary::Xor, SIGN) } else { (Binary::And, SIGN - 1) };
                 let bits = self.graph.constant(bits);
                 self.x87_set_status(C1, None);
-                Number { significand, sign_exponent: self.number(operation, sign_exponent, bits) }
+                Number { sign_exponent: self.number(operation, number.sign_exponent, bits), ..number }
             }
-            _ => {
-                let root = fpu == Fpu::Fsqrt;
-                let operation = if root { X87Operation::SQRT } else { X87Operation::ROUND_TO_INTEGRAL };
-                let (significand, rest) = self.x87_compute(operation, number, number);
-                self.x87_set_status(C1, Some(rest));
-                Number { significand, sign_exponent: self.graph.truncate(Width::W16, rest) }
-            }
+            Fpu::Fsqrt => self.x87_compute_number(X87Operation::SQRT, number, number),
+            _ => self.x87_compute_number(X87Operation::ROUND_TO_INTEGRAL, number, number),
         };
         self.x87_set(0, result);
         true
@@ -203,14 +217,14 @@ impl Emitter {
             return false;
         }
         let operand = if fpu == Fpu::Ftst {
-            Number::from([0, 0].map(|part| self.graph.constant(part)))
+            self.x87_constant(0, 0)
         } else if op.form.has_memory() {
             self.x87_memory(op, matches!(fpu, Fpu::Ficom | Fpu::Ficomp))
         } else {
             self.x87_get(register)
         };
         let value = self.x87_get(0);
-        let (_, rest) = self.x87_compute(comparison(quiet), value, operand);
+        let rest = self.x87_codes(quiet, value, operand);
         self.x87_set_status(CONDITION_CODES, Some(rest));
         for _ in 0..pops {
             self.x87_pop();
@@ -225,7 +239,7 @@ impl Emitter {
         }
         let (value, operand) = (self.x87_get(0), self.x87_get(op.src));
         let quiet = matches!(fpu, Fpu::Fucomi | Fpu::Fucomip);
-        let (_, rest) = self.x87_compute(comparison(quiet), value, operand);
+        let rest = self.x87_codes(quiet, value, operand);
         let [to_eflags, written, codes] = [
             u64::from(STATUS_SHIFT) + 8,
             flags::CF | flags::PF | flags::ZF,
@@ -262,8 +276,28 @@ impl Emitter {
         let holds = flags::condition(self, condition);
         let significand = self.graph.select(holds, other.significand, value.significand);
         let sign_exponent = self.graph.select(holds, other.sign_exponent, value.sign_exponent);
-        self.x87_set(0, Number { significand, sign_exponent });
+        let known = other.known.either(value.known);
+        self.x87_set(0, Number { significand, sign_exponent, known });
         true
+    }
+
+    /// Compares: gives condition codes, and what is raised, as the helper answers.
+    fn x87_codes(&mut self, quiet: bool, a: Number, b: Number) -> Value {
+        if !self.units.inline_x87 {
+            return self.x87_compute(comparison(quiet), a, b).1;
+        }
+        let [less, equal] = self.x87_relation(a, b);
+        let [c0, c3] = [C0_SHIFT, C3_SHIFT].map(|shift| self.graph.constant(u64::from(STATUS_SHIFT + shift)));
+        let less = self.number(Binary::Shl, less, c0);
+        let equal = self.number(Binary::Shl, equal, c3);
+        self.number(Binary::Or, less, equal)
+    }
+
+    /// Has the helper compute a number, and sets the status word.
+    fn x87_compute_number(&mut self, operation: X87Operation, a: Number, b: Number) -> Number {
+        let (significand, rest) = self.x87_compute(operation, a, b);
+        self.x87_set_status(C1, Some(rest));
+        Number::unknown([significand, self.graph.truncate(Width::W16, rest)])
     }
 
     /// Has the helper compute: gives its result, and its answer.
@@ -306,7 +340,9 @@ impl Emitter {
         let sign = self.number(Binary::And, sign_down, sign);
         let significand = self.graph.select(magnitude, significand, zero);
         let exponent = self.graph.select(magnitude, exponent, zero);
-        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign) }
+        let lanes = if w == Width::W32 { Lanes::Ss } else { Lanes::Sd };
+        let known = Known::Range(Range::normal(lanes));
+        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign), known }
     }
 
     /// Exact: every integer of 64 bits fits the significand.
@@ -321,7 +357,8 @@ impl Emitter {
         let exponent = self.number(Binary::Sub, bias, leading);
         let exponent = self.graph.select(magnitude, exponent, zero);
         let sign = self.number(Binary::And, signs, sign);
-        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign) }
+        let known = Known::Range(Range { low: 0, high: 63 });
+        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign), known }
     }
 
     fn operand_of(&mut self, w: Width, op: &Op) -> crate::ir::Access {
@@ -375,5 +412,15 @@ impl Arithmetic {
             pops: matches!(fpu, Faddp | Fmulp | Fsubp | Fsubrp | Fdivp | Fdivrp),
             integer: matches!(fpu, Fiadd | Fimul | Fisub | Fisubr | Fidiv | Fidivr),
         })
+    }
+
+    /// What needs no helper in the usual case.
+    fn in_place(&self) -> Option<Nearest> {
+        match self.operation {
+            X87Operation::ADD => Some(Nearest::Sum),
+            X87Operation::SUB => Some(Nearest::Difference),
+            X87Operation::MUL => Some(Nearest::Product),
+            _ => None,
+        }
     }
 }

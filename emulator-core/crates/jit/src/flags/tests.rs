@@ -5,6 +5,7 @@ use x86::decode::decode;
 use x86::{Op, Width};
 
 use super::*;
+use crate::effects::Units;
 use crate::emitter::Emitter;
 use crate::structure::Flow;
 
@@ -15,7 +16,7 @@ fn behind_the_first(codes: &[&[u8]]) -> Flags {
     let mut start = 0;
     let mut blocks = Vec::new();
     for code in codes {
-        let mut emitter = Emitter::new(mode, start, 0);
+        let mut emitter = Emitter::new(mode, start, Units::default());
         let (mut at, mut number) = (0, 0);
         while at < code.len() {
             let inst = decode(&code[at..], Width::W64).expect("an instruction");

@@ -417,6 +417,33 @@ fn extended(random: &mut Random) -> (u64, u16) {
     }
 }
 
+/// All registers in use, with numbers that sums and products of are rounded in every way: some are zero, some all but cancel, some lie far apart, some have few bits; a few
+/// are out of the ordinary.
+pub fn x87_numbers(random: &mut Random) -> cpu::X87 {
+    let one = 1 << 63 | random.next() << random.below(64);
+    let near = 0x3fff - 3 + random.below(6) as u16;
+    let mut number = || {
+        let sign = (random.next() << 15) as u16;
+        let significand = match random.below(6) {
+            0 => one,
+            1 => 1 << 63 | one.wrapping_add(random.below(5)).wrapping_sub(2),
+            2 => u64::MAX << random.below(64),
+            3 => 1 << 63 | !0 >> random.below(64),
+            _ => 1 << 63 | random.next() << random.below(64),
+        };
+        match random.below(32) {
+            0 => extended(random),
+            1 | 2 => (0, sign),
+            3 => (significand, random.pick(&[0x3c00, 0x3c01, 0x43fd, 0x43fe, 0x3f80, 0x407e, 0x0001, 0x7ffe]) | sign),
+            4..8 => (significand, (near + random.below(200) as u16) | sign),
+            8..20 => (significand, near | sign),
+            _ => (significand, (near + random.below(3) as u16) | sign),
+        }
+    };
+    let registers = std::array::from_fn(|_| number());
+    cpu::X87 { registers, control: 0x37f, status: random.next() as u16 & 0x7f3f, tags: 0, ..cpu::X87::default() }
+}
+
 /// A state for `code` to run in.
 pub fn case(random: &mut Random, code: Vec<u8>, mode: Width) -> Case {
     Case {

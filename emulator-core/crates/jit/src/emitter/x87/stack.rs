@@ -4,33 +4,23 @@
 //! to look, so that which of them an instruction means is known when it is compiled.
 
 use cpu::compiled::ENABLED_X87;
-use cpu::compiled::x87::{CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
+use cpu::compiled::x87::{C1, CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
 use x86::{Op, SEG_NONE, Width, seg};
 
 use super::super::Emitter;
-use crate::ir::{Binary, Field, Step, Value};
+use super::guard::Guard;
+use super::number::{Known, Number};
+use crate::ir::{Binary, Field, Step, Value, X87_TOP};
 use crate::layout::{
     X87_CONTROL, X87_CS, X87_DP, X87_DS, X87_IP, X87_OPCODE, X87_REGISTER_BYTES, X87_SIGN_EXPONENT, X87_SIGNIFICAND,
-    X87_STATUS, X87_TAGS, selector_offset,
+    X87_STATUS, X87_TAGS, X87_TOP_MASK, X87_TOP_SHIFT, selector_offset,
 };
 
-const TOP_SHIFT: u64 = 11;
-const TOP: u64 = 7 << TOP_SHIFT;
 const WORD: u64 = 0xffff;
 const EMPTY: u64 = 3;
-
-/// What a register holds.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Number {
-    pub(super) significand: Value,
-    pub(super) sign_exponent: Value,
-}
-
-impl From<[Value; 2]> for Number {
-    fn from([significand, sign_exponent]: [Value; 2]) -> Number {
-        Number { significand, sign_exponent }
-    }
-}
+/// Where PE and C1 are in the status word.
+const PRECISION_SHIFT: u64 = 5;
+const C1_SHIFT: u64 = C1.trailing_zeros() as u64;
 
 /// See the module.
 #[derive(Clone, Copy)]
@@ -39,31 +29,37 @@ pub(in super::super) struct Stack {
     top: Value,
     tags: Value,
     /// The tag word with the tag of register 0 in its lowest bits.
-    counted_tags: Value,
+    pub(super) counted_tags: Value,
     pub(super) control: Value,
-    /// The status word without TOP.
+    /// That is the control word as it was found.
+    pub(super) found_control: bool,
+    /// The status word without TOP, and without what is in `rounded`.
     status: Value,
+    rounded: Option<Rounded>,
     /// How far TOP has moved.
     depth: u8,
     /// Which registers are in use, as far as that is known; and a bit for each that was not or was, and now is or is not.
     in_use: [Option<bool>; 8],
     changed: u8,
     /// What is known of the registers.
-    numbers: [Option<Number>; 8],
+    pub(super) numbers: [Option<Number>; 8],
     /// Status and tag word as they are in memory.
     pub(super) stored_status: Value,
     stored_tags: Value,
-    guard: Option<Guard>,
+    pub(super) guard: Option<Guard>,
+    /// Precision and rounding have been looked at.
+    pub(super) usual: bool,
     /// The selector of the code segment is in its place.
     has_selector: bool,
 }
 
-/// The step that looks at tags: those of `mask` have to be as `expected`.
+/// What is still to be put into the status word.
 #[derive(Clone, Copy)]
-struct Guard {
-    step: usize,
-    mask: u64,
-    expected: u64,
+struct Rounded {
+    /// Not zero where PE is set.
+    lost: Value,
+    /// C1, if that is set.
+    up: Option<Value>,
 }
 
 impl Stack {
@@ -93,7 +89,7 @@ impl Emitter {
                     self.steps.remove(index);
                     break;
                 }
-                Step::StoreField { .. } | Step::X87 { .. } => {}
+                Step::StoreField { .. } | Step::X87 { .. } | Step::X87Nearest { .. } => {}
                 Step::LoadField { field: other, .. } if other.offset != field.offset => {}
                 _ => break,
             }
@@ -108,10 +104,9 @@ impl Emitter {
         }
         self.require(ENABLED_X87);
         let [status, tags, control] = [X87_STATUS, X87_TAGS, X87_CONTROL].map(|offset| self.load_field(word(offset)));
-        let [top_shift, seven, sixteen, rest] =
-            [TOP_SHIFT, 7, 16, WORD & !TOP].map(|constant| self.graph.constant(constant));
-        let top = self.number(Binary::ShrUnsigned, status, top_shift);
-        let top = self.number(Binary::And, top, seven);
+        let [sixteen, rest] =
+            [16, WORD & !(X87_TOP_MASK << X87_TOP_SHIFT)].map(|constant| self.graph.constant(constant));
+        let top = self.cells[X87_TOP];
         let twice = self.number(Binary::Shl, tags, sixteen);
         let twice = self.number(Binary::Or, twice, tags);
         let first_tag = self.number(Binary::Add, top, top);
@@ -122,7 +117,9 @@ impl Emitter {
             tags,
             counted_tags,
             control,
+            found_control: true,
             status: status_alone,
+            rounded: None,
             depth: 0,
             in_use: [None; 8],
             changed: 0,
@@ -130,6 +127,7 @@ impl Emitter {
             stored_status: status,
             stored_tags: tags,
             guard: None,
+            usual: false,
             has_selector: false,
         };
         stack.stored_status = self.status_word(&stack);
@@ -137,12 +135,44 @@ impl Emitter {
         stack
     }
 
-    fn status_word(&mut self, stack: &Stack) -> Value {
-        let [depth, seven, top_shift] = [u64::from(stack.depth), 7, TOP_SHIFT].map(|part| self.graph.constant(part));
+    /// Reads where the stack is from memory.
+    pub(in crate::emitter) fn x87_find_top(&mut self) {
+        let status = self.load_field(word(X87_STATUS));
+        let [shift, mask] = [X87_TOP_SHIFT, X87_TOP_MASK].map(|constant| self.graph.constant(constant));
+        let top = self.number(Binary::ShrUnsigned, status, shift);
+        self.cells[X87_TOP] = self.number(Binary::And, top, mask);
+    }
+
+    /// Which register is ST(0).
+    fn top(&mut self, stack: &Stack) -> Value {
+        let [depth, mask] = [u64::from(stack.depth), X87_TOP_MASK].map(|part| self.graph.constant(part));
         let top = self.number(Binary::Add, stack.top, depth);
-        let top = self.number(Binary::And, top, seven);
-        let top = self.number(Binary::Shl, top, top_shift);
-        self.number(Binary::Or, stack.status, top)
+        self.number(Binary::And, top, mask)
+    }
+
+    fn status_word(&mut self, stack: &Stack) -> Value {
+        let top = self.top(stack);
+        let shift = self.graph.constant(X87_TOP_SHIFT);
+        let top = self.number(Binary::Shl, top, shift);
+        let status = self.status_without_top(stack);
+        self.number(Binary::Or, status, top)
+    }
+
+    fn status_without_top(&mut self, stack: &Stack) -> Value {
+        let Some(Rounded { lost, up }) = stack.rounded else { return stack.status };
+        let [zero, precision, kept, c1] =
+            [0, PRECISION_SHIFT, WORD & !u64::from(C1), C1_SHIFT].map(|constant| self.graph.constant(constant));
+        let inexact = self.number(Binary::NotEqual, lost, zero);
+        let inexact = self.number(Binary::Shl, inexact, precision);
+        let kept = self.number(Binary::And, stack.status, kept);
+        let status = self.number(Binary::Or, kept, inexact);
+        match up {
+            Some(up) => {
+                let up = self.number(Binary::Shl, up, c1);
+                self.number(Binary::Or, status, up)
+            }
+            None => status,
+        }
     }
 
     fn tag_word(&mut self, stack: &Stack) -> Value {
@@ -177,27 +207,11 @@ impl Emitter {
                 }
             }
         }
-        if mask != 0 {
-            stack.guard = Some(self.look_at_tags(&stack, mask, expected));
-        }
         self.stack = Some(stack);
-        true
-    }
-
-    /// All tags a block asks for are looked at together, where it asks for the first: then nothing can leave between instructions that are about
-    /// registers alone.
-    fn look_at_tags(&mut self, stack: &Stack, mask: u64, expected: u64) -> Guard {
-        let step = stack.guard.map_or(self.steps.len(), |guard| guard.step);
-        let (mask, expected) =
-            stack.guard.map_or((mask, expected), |guard| (guard.mask | mask, guard.expected | expected));
-        let [looked_at, as_expected] = [mask, expected].map(|bits| self.graph.constant(bits));
-        let tags = self.number(Binary::And, stack.counted_tags, looked_at);
-        let otherwise = self.number(Binary::NotEqual, tags, as_expected);
-        match self.steps.get_mut(step) {
-            Some(Step::Guard { condition, .. }) => *condition = otherwise,
-            _ => self.interpret_where(otherwise),
+        if mask != 0 {
+            self.x87_look_at_tags(mask, expected);
         }
-        Guard { step, mask, expected }
+        true
     }
 
     fn fields_of(&mut self, stack: &Stack, register: usize) -> [Field; 2] {
@@ -218,7 +232,9 @@ impl Emitter {
             return number;
         }
         let fields = self.fields_of(&stack, register);
-        let number = Number::from(fields.map(|field| self.load_field(field)));
+        let [significand, sign_exponent] = fields.map(|field| self.x87_load_before_guard(field));
+        let number = Number { significand, sign_exponent, known: Known::Found };
+        stack = self.x87_stack();
         stack.numbers[register] = Some(number);
         self.stack = Some(stack);
         number
@@ -242,7 +258,7 @@ impl Emitter {
         let register = stack.register(0);
         stack.in_use[register] = Some(true);
         stack.changed ^= 1 << register;
-        self.stack = Some(stack);
+        self.x87_move(stack);
         self.x87_set(0, value);
     }
 
@@ -253,12 +269,33 @@ impl Emitter {
         stack.in_use[register] = Some(false);
         stack.changed ^= 1 << register;
         stack.depth = (stack.depth + 1) & 7;
+        self.x87_move(stack);
+    }
+
+    /// The stack as it is behind a push or a pop.
+    fn x87_move(&mut self, stack: Stack) {
+        self.cells[X87_TOP] = self.top(&stack);
+        self.stack = Some(stack);
+    }
+
+    /// Sets PE where `lost` is not zero, and C1 to `up`.
+    pub(super) fn x87_set_rounded(&mut self, lost: Value, up: Value) {
+        let mut stack = self.x87_stack();
+        let lost = stack.rounded.map_or(lost, |before| self.number(Binary::Or, before.lost, lost));
+        stack.rounded = Some(Rounded { lost, up: Some(up) });
         self.stack = Some(stack);
     }
 
     /// Clears bits of the status word, and sets those that a helper's answer says.
     pub(super) fn x87_set_status(&mut self, cleared: u16, answer: Option<Value>) {
         let mut stack = self.x87_stack();
+        if let (C1, None, Some(rounded)) = (cleared, answer, &mut stack.rounded) {
+            rounded.up = None;
+            self.stack = Some(stack);
+            return;
+        }
+        stack.status = self.status_without_top(&stack);
+        stack.rounded = None;
         let kept = self.graph.constant(WORD & !u64::from(cleared));
         stack.status = self.number(Binary::And, stack.status, kept);
         if let Some(answer) = answer {
@@ -271,7 +308,7 @@ impl Emitter {
 
     pub(super) fn x87_set_control(&mut self, control: Value) {
         let mut stack = self.x87_stack();
-        stack.control = control;
+        (stack.control, stack.found_control, stack.usual) = (control, false, false);
         self.store_field(word(X87_CONTROL), control);
         self.stack = Some(stack);
     }
