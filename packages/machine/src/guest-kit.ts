@@ -4,7 +4,7 @@ export { CommandRunner, type ProcessStarter } from "./agent.js";
 export type { GuestProcess, Output, ProcessEnd } from "./agent/client.js";
 export { signalName, signalNumber, SIGKILL, SIGTERM } from "./agent/linux-names.js";
 export type { Start } from "./agent/messages.js";
-export { SerialConsole } from "./console.js";
+export { abortError, SerialConsole } from "./console.js";
 export { internalError, messageOf, toWire } from "./errors.js";
 export { Emitter } from "./events.js";
 export { malformed } from "./units.js";

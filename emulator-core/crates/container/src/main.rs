@@ -4,6 +4,7 @@
 //! step, and becomes the program. `ARCHITECTURE.md` tells the way; `launch` and `init` are its two sides.
 
 mod archive;
+mod birth;
 mod capabilities;
 mod cgroup;
 mod channel;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use crate::capabilities::Sets;
 use crate::error::{During, Error, Result};
@@ -98,6 +98,12 @@ pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Resul
     }
     rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
     set_limits(&process.rlimits)
+}
+
+/// Has this process killed when the one ends that made it, or not; a change of the user clears that (prctl(2)).
+pub fn tie(tied: bool) -> Result<()> {
+    let signal = tied.then_some(Signal::KILL);
+    rustix::process::set_parent_process_death_signal(signal).during("tying the process to the runtime")
 }
 
 /// Kernels may be built without keys.
