@@ -3,10 +3,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { TERRARIUM } from "../guest/terrarium.js";
 import { forbidden, makeRootfs } from "./containers.js";
 import { SERVER } from "./dead.js";
-import { makeDirectory } from "./images.js";
+import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
 
 const NOBODY = 65_534;
 const MARK = "TERRARIUM_TEST_MARK";
@@ -38,33 +39,42 @@ function groups(): string[] {
   return spawnSync("find", ["/sys/fs/cgroup", "-path", "*/terrarium/*"], { encoding: "utf8" }).stdout.split("\n");
 }
 
-/** What happens in a mount namespace of its own, as user `uid`; what it prints is judged below. */
-function script(directories: { readonly dead: string; readonly rootfs: string; readonly layer: string }, uid: number): string {
+/** Begins a script that runs in a mount namespace of its own: `dead` is where a file system answers until `die()`. */
+function prelude(dead: string): string {
   return `
     import { spawn } from "node:child_process";
     import { once } from "node:events";
-    import { boot } from "@terrarium/container";
-    const { dead, rootfs, layer } = ${JSON.stringify(directories)};
+    const dead = ${JSON.stringify(dead)};
     const server = spawn("python3", ["-c", ${JSON.stringify(SERVER)}, dead], {
       detached: true, stdio: ["ignore", "pipe", "ignore"],
     });
     await once(server.stdout, "data");
     server.unref();
     server.stdout.unref();
-    // What only root may do, when it is time.
+    // Which only root may do, also where this has become another user by then.
     const executioner = spawn("sh", ["-c", "read now; kill -USR1 " + server.pid], { stdio: ["pipe", "ignore", "inherit"] });
+    const die = async () => {
+      executioner.stdin.end("now\\n");
+      await once(executioner, "exit");
+    };`;
+}
+
+/** Containers of the package, made by user `uid`. */
+function packageScript(dead: string, rootfs: string, layer: string, uid: number): string {
+  return `${prelude(dead)}
+    import { boot } from "@terrarium/container";
     process.setgroups([]);
     process.setgid(${uid});
     process.setuid(${uid});
 
+    const [rootfs, layer] = ${JSON.stringify([rootfs, layer])};
     const usr = { source: "/usr", target: "/usr", readonly: true };
     const start = (options = {}) => boot({ rootfs, terminal: false, command: ["sleep", "1000"], volumes: [usr], ...options });
     const code = (promise) => promise.then(() => "made", (error) => error.code + (error.message.includes(dead) ? " named" : ""));
     const live = await start();
     // Mounted while it still answers. Root's volumes have their ids mapped, which this file system does not do.
     const tainted = ${uid} === 0 ? undefined : await start({ volumes: [usr, { source: dead, target: "/tmp" }] });
-    executioner.stdin.end("now\\n");
-    await once(executioner, "exit");
+    await die();
 
     const setupTimeout = "1500ms";
     const controller = new AbortController();
@@ -94,25 +104,69 @@ function script(directories: { readonly dead: string; readonly rootfs: string; r
     process.exit();`;
 }
 
-test.skipIf(forbidden !== undefined || missing !== undefined).each([
-  ["root", 0, ["ABORTED"]],
-  ["a user without rights", NOBODY, ["ABORTED", "TIMEOUT"]],
-])("a set-up of %s that hangs keeps nobody waiting and leaves nothing", async (_, uid, more) => {
-  const before = groups();
-  const mark = randomUUID();
-  const directories = { dead: makeDirectory(), rootfs: makeRootfs(), layer: makeDirectory() };
-  for (const directory of Object.values(directories)) spawnSync("chown", ["-R", String(uid), directory]);
+/** A container of the command line's, of the image in `layout`. */
+function commandScript(dead: string, layout: string): string {
+  return `${prelude(dead)}
+    import { text } from "node:stream/consumers";
+    await die();
+    const terrarium = async (...words) => {
+      const child = spawn(process.execPath, [${JSON.stringify(TERRARIUM)}, ...words]);
+      const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+      return stdout + stderr;
+    };
+    await terrarium("load", "-i", "oci:${layout}");
+    const running = terrarium("run", "--name", "box", "-v", dead + "/data:/data", "test:1", "true");
+    while (!(await terrarium("ps", "-a")).includes("creating"));
+    const early = await terrarium("rm", "box");
+    const stopped = await terrarium("stop", "box");
+    const told = await running;
+    console.log(JSON.stringify({ server: server.pid, early, stopped, told, left: await terrarium("ps", "-aq") }));
+    process.exit();`;
+}
+
+/** Runs such a script; what it prints. */
+function runApart(script: string, env: Readonly<Record<string, string>>): { readonly server: number } {
   const { stdout, stderr } = spawnSync(
     "unshare",
-    ["--mount", process.execPath, "--input-type=module", "--eval", script(directories, uid)],
-    { cwd: import.meta.dirname, encoding: "utf8", env: { ...process.env, [MARK]: mark }, timeout: 30_000 },
+    ["--mount", process.execPath, "--input-type=module", "--eval", script],
+    { cwd: import.meta.dirname, encoding: "utf8", env: { ...process.env, ...env }, timeout: 30_000 },
   );
   expect(stderr).toBe("");
-  const { server, ...seen } = JSON.parse(stdout) as { readonly server: number };
-  const named = "TIMEOUT named";
-  expect(seen).toEqual({ said: "alive\n", early: 0, codes: [...more, named, named, named].sort(), after: "alive\n" });
-  // Whoever asked waits in the kernel until it is answered, and with it the helper, to clear away behind it.
+  return JSON.parse(stdout) as { readonly server: number };
+}
+
+/** Whoever asked waits in the kernel until it is answered, and with it the helper, to clear away behind it. */
+async function expectNothingLeft(server: number, mark: string, before: readonly string[]): Promise<void> {
   process.kill(server, "SIGKILL");
   await expect.poll(() => marked(mark), { timeout: 10_000 }).toEqual([]);
   await expect.poll(() => groups().filter((group) => !before.includes(group)), { timeout: 10_000 }).toEqual([]);
+}
+
+describe.skipIf(forbidden !== undefined || missing !== undefined)("a set-up that hangs", () => {
+  test.each([
+    ["root", 0, ["ABORTED"]],
+    ["a user without rights", NOBODY, ["ABORTED", "TIMEOUT"]],
+  ])("keeps nobody waiting and leaves nothing, for %s", async (_, uid, more) => {
+    const [before, mark] = [groups(), randomUUID()];
+    const [dead, rootfs, layer] = [makeDirectory(), makeRootfs(), makeDirectory()];
+    for (const directory of [dead, rootfs, layer]) spawnSync("chown", ["-R", String(uid), directory]);
+    const { server, ...seen } = runApart(packageScript(dead, rootfs, layer, uid), { [MARK]: mark });
+    const codes = [...more, ...Array<string>(3).fill("TIMEOUT named")].sort();
+    expect(seen).toEqual({ said: "alive\n", early: 0, codes, after: "alive\n" });
+    await expectNothingLeft(server, mark, before);
+  });
+
+  test("is a container that is being made for the command line, and can be stopped", async () => {
+    const [before, mark] = [groups(), randomUUID()];
+    const layout = writeLayout({ layers: [await archive(...ROOT)] });
+    const env = { [MARK]: mark, TERRARIUM_STORE: makeDirectory() };
+    const { server, ...seen } = runApart(commandScript(makeDirectory(), layout), env);
+    expect(seen).toEqual({
+      early: expect.stringContaining("is creating") as string,
+      stopped: "box\n",
+      told: expect.stringContaining("called it off") as string,
+      left: "",
+    });
+    await expectNothingLeft(server, mark, before);
+  });
 });

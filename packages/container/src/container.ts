@@ -133,10 +133,14 @@ export class Container implements Guest {
     const suspects = suspectsIn(config);
     const patience = { milliseconds: config.setupMs, signal: config.signal, suspects };
     const outputs = new Emitter<Output>();
-    const starting = helper.start(beginning, (stream, bytes) => {
-      console.receive(bytes);
-      outputs.emit({ stream, bytes });
-    }, patience);
+    const starting = helper.start(
+      beginning,
+      (stream, bytes) => {
+        console.receive(bytes);
+        outputs.emit({ stream, bytes });
+      },
+      patience,
+    );
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
     });

@@ -7,7 +7,14 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
-import { abortError, Emitter, signalName, type GuestProcess, type Output, type ProcessEnd } from "@terrarium/machine/guest-kit";
+import {
+  abortError,
+  Emitter,
+  signalName,
+  type GuestProcess,
+  type Output,
+  type ProcessEnd,
+} from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
 import { SETUP_LIMIT_MS, type Port, type ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";

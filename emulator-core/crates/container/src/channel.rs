@@ -90,7 +90,9 @@ impl Channel {
             _ => None,
         });
         let message = serde_json::from_slice(&packet[..length]);
-        message.map(|message| Some((message, descriptor))).map_err(|error| Error::Internal { reason: error.to_string() })
+        message
+            .map(|message| Some((message, descriptor)))
+            .map_err(|error| Error::Internal { reason: error.to_string() })
     }
 
     /// Waits for the permission to go on. A runtime that has died gives none.

@@ -55,8 +55,8 @@ pub fn launch(order: Order<'_>) -> Result<Launched> {
     let birth = begin(order)?;
     let heard = birth.channel.receive_with()?;
     let launched = birth::take(birth.channel, heard)?;
-    let ready = admit(&launched, oom_score)
-        .and_then(|()| launched.hear(launched.channel().receive()?, || Err(launch::died())));
+    let ready =
+        admit(&launched, oom_score).and_then(|()| launched.hear(launched.channel().receive()?, || Err(launch::died())));
     ready.inspect_err(|_| launched.abandon())?;
     Ok(launched)
 }

@@ -97,12 +97,7 @@ pub struct Launched {
 
 /// Opens what the configuration names on the host, where this process may copy mounts; the container's could not where
 /// it has fewer rights to the host's files. A file system that does not answer is met here.
-pub fn open_sources(
-    spec: &Spec,
-    bundle: &Path,
-    layout: &Layout,
-    mapper: &mut IdMapper,
-) -> Result<Option<Sources>> {
+pub fn open_sources(spec: &Spec, bundle: &Path, layout: &Layout, mapper: &mut IdMapper) -> Result<Option<Sources>> {
     may_mount().then(|| Sources::open(spec, bundle, layout, mapper)).transpose()
 }
 

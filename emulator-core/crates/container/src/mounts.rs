@@ -87,9 +87,8 @@ fn open_root(spec: &Spec, path: &Path, recursive: bool, idmapped: bool, mapper: 
     }
     if idmapped {
         let namespace = mapper.namespace(&spec.linux.uid_mappings, &spec.linux.gid_mappings)?;
-        map_ids(tree.as_fd(), namespace, false).map_err(|errno| {
-            Error::RootfsUnusable { path: path.display().to_string(), reason: unmappable(errno) }
-        })?;
+        map_ids(tree.as_fd(), namespace, false)
+            .map_err(|errno| Error::RootfsUnusable { path: path.display().to_string(), reason: unmappable(errno) })?;
     }
     Ok(tree)
 }
@@ -116,9 +115,8 @@ fn open_bind(mount: &Mount, bundle: &Path, mapper: &mut IdMapper) -> Result<Opti
         }
         (deep, false) => {
             let namespace = mapper.namespace(&mount.uid_mappings, &mount.gid_mappings)?;
-            map_ids(tree.as_fd(), namespace, deep == Some(true)).map_err(|errno| {
-                Error::mount(&destination, format!("{}: {}", source.display(), unmappable(errno)))
-            })?;
+            map_ids(tree.as_fd(), namespace, deep == Some(true))
+                .map_err(|errno| Error::mount(&destination, format!("{}: {}", source.display(), unmappable(errno))))?;
         }
     }
     Ok(Some(tree))

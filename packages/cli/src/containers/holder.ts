@@ -8,6 +8,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
+import type { Life } from "./client.js";
 import { Log } from "./log.js";
 import {
   directoryOf,
@@ -39,26 +40,30 @@ export class Holder {
 
   /** Boots the container of `record`; `onOutput` gets what it writes. Where that fails, nothing of it stays. */
   static async start(record: ContainerRecord, onOutput: (output: Output) => void = () => undefined): Promise<Holder> {
+    const held: Held = { name: record.name, container: undefined, calledOff: new AbortController() };
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      void serve(held, socket);
+    });
     try {
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(socketOf(record.id), resolve);
+      });
       const log = new Log(directoryOf(record.id));
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
         ...record.options,
+        signal: held.calledOff.signal,
       });
       container.onOutput((output) => {
         log.add(output);
         onOutput(output);
       });
-      const server = createServer((socket) => {
-        socket.on("error", () => undefined);
-        void serve(container, socket);
-      });
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(socketOf(record.id), resolve);
-      });
+      held.container = container;
       return new Holder(record, container, server, log);
     } catch (error) {
+      server.close();
       await removeRecord(record);
       throw error;
     }
@@ -75,15 +80,40 @@ export class Holder {
   }
 }
 
-async function serve(container: Container, socket: Socket): Promise<void> {
+/** What is asked about. */
+interface Held {
+  readonly name: string;
+  /** Undefined while it is being made. */
+  container: Container | undefined;
+  readonly calledOff: AbortController;
+}
+
+async function serve(held: Held, socket: Socket): Promise<void> {
   const incoming = messages<Request | Message>(socket);
   try {
     const first = await incoming.next();
-    if (first.done !== true) await obey(container, first.value as Request, incoming, socket);
+    if (first.done !== true) {
+      const request = first.value as Request;
+      if (held.container === undefined) obeyEarly(held, request, socket);
+      else await obey(held.container, request, incoming, socket);
+    }
   } catch (error) {
     send(socket, { error: asData(error) });
   }
   socket.end();
+}
+
+/** What can be asked of a container that is being made: what it is, and that it be none. */
+function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket): void {
+  if (request.type === "ping") {
+    send(socket, { done: { status: "creating", pid: 0, address: null, ports: [] } });
+  } else if (request.type === "stop" || request.type === "kill") {
+    calledOff.abort(new Error("it was stopped"));
+    send(socket, { done: null });
+  } else {
+    const details = { id: name, status: "creating", wanted: "running" };
+    throw new MachineError("CONTAINER_STATUS", `The container ${name} is being made, and does not run yet.`, details);
+  }
 }
 
 async function obey(
@@ -112,10 +142,14 @@ async function obey(
       send(socket, { done: await container.stats() });
       return;
     case "ping":
-      send(socket, { done: { pid: container.pid, address: container.address ?? null, ports: container.ports } });
+      send(socket, { done: lifeOf(container) });
       return;
   }
   send(socket, { done: null });
+}
+
+function lifeOf({ pid, address, ports }: Container): Life {
+  return { status: "running", pid, address: address ?? null, ports };
 }
 
 async function exec(

@@ -54,9 +54,8 @@ pub fn create(context: &Context, words: impl Iterator<Item = String>, log: &Log)
             (false, Some(_)) => return Err(invalid("--console-socket", "left out, since process.terminal is not set")),
         };
         let launched = new.launch(&args, streams, Some(gate), None)?;
-        let made = write_pid(&args, launched.pid)
-            .and_then(|()| gate::reach(&new.directory))
-            .and_then(|()| launched.release());
+        let made =
+            write_pid(&args, launched.pid).and_then(|()| gate::reach(&new.directory)).and_then(|()| launched.release());
         made.inspect_err(|_| launched.abandon())
     })?;
     Ok(0)

@@ -21,7 +21,7 @@ async function inspect(name: string): Promise<unknown> {
   const record = await findRecord(name).catch(() => undefined);
   if (record === undefined) return await (await openImages()).inspect(name);
   const life = await lifeOf(record);
-  return { ...record, running: life !== undefined, ...life, ended: (await endOf(record.id)) ?? null };
+  return { ...record, running: life?.status === "running", ...life, ended: (await endOf(record.id)) ?? null };
 }
 
 /** What containers use. */
