@@ -131,7 +131,7 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
         Streams::Terminal(socket) => terminal::take(init::open_terminal(&inside, &process, &socket)?)?,
     }
     let sets = Sets::grantable(process.capabilities.as_ref())?;
-    process::prepare(&process, &sets, order.filter)?;
+    process::prepare(&process, &sets, order.filter, order.preserve_fds)?;
     process::tie(order.tied)?;
     let work = match order.task {
         Task::Program => Work::Program(Program::find(&process)?),
@@ -142,7 +142,6 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     };
     channel.send(&Report::Ready)?;
     channel.wait()?;
-    sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
     Ok(work)
 }
 

@@ -90,7 +90,7 @@ fn make<'a>(mut order: Order<'a>, provisions: Provisions, channel: &Channel) -> 
         Some(sets) => sets,
         None => Sets::grantable(process.capabilities.as_ref())?,
     };
-    process::prepare(&process, &sets, order.filter)?;
+    process::prepare(&process, &sets, order.filter, order.preserve_fds)?;
     let program = Program::find(&process)?;
     process::tie(order.tied)?;
     // From now on processes of `exec` may be here, and until the program runs there are descriptors they must not have.
@@ -109,7 +109,6 @@ fn start(program: Program, order: &Order<'_>, state: &str) -> Error {
         let spec = order.spec;
         hooks::run(&spec.hooks.start_container, state)?;
         set_personality(spec.linux.personality.as_ref())?;
-        sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
         spec.process()
     };
     match begin() {

@@ -10,7 +10,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::capabilities::Sets;
+use crate::capabilities::{self, Sets};
 use crate::error::{During, Error, Result};
 use crate::inside::Inside;
 use crate::seccomp::Filter;
@@ -78,20 +78,25 @@ pub fn adjust_oom(pid: Pid, score: Option<i32>) -> Result<()> {
     std::fs::write(&file, score.to_string()).during(format!("writing {score} to {file}"))
 }
 
-/// Everything that needs rights the program will not have, up to its user and its limits.
-pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Result<()> {
+/// Everything that needs rights the program will not have, up to its user and its limits. Of descriptors it keeps
+/// `preserve_fds` behind the standard streams.
+pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>, preserve_fds: u32) -> Result<()> {
+    // Filters that are older than this call do not know it.
+    sys::close_on_exec_from(3 + preserve_fds).during("closing descriptors")?;
     sys::new_session_keyring().or_else(ignore_missing).during("making a session keyring")?;
     if let Some(priority) = &process.io_priority {
         set_io_priority(priority)?;
-    }
-    // Without no_new_privs the kernel takes filters from administrators only, which this process soon is not.
-    if let Some(filter) = filter.filter(|_| !process.no_new_privileges) {
-        sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")?;
     }
     sets.bound()?;
     make_directory(&process.cwd);
     change_user(process)?;
     enter_directory(&process.cwd)?;
+    // Without no_new_privs the kernel takes filters from administrators only, which this process now ceases to be. What is
+    // behind is what every program calls.
+    if let Some(filter) = filter.filter(|_| !process.no_new_privileges) {
+        capabilities::make_effective()?;
+        sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")?;
+    }
     sets.assume()?;
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true).during("setting no_new_privs")?;
@@ -237,7 +242,11 @@ fn runnable(path: &Path) -> rustix::io::Result<()> {
     if FileType::from_raw_mode(rustix::fs::stat(path)?.st_mode).is_dir() {
         return Err(Errno::ISDIR);
     }
-    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+    match rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS) {
+        // A filter that is older than this form of the call; real and effective ids are the same here.
+        Err(Errno::PERM | Errno::NOSYS) => rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()),
+        result => result,
+    }
 }
 
 /// Texts were checked for NUL characters when the configuration was read.

@@ -212,8 +212,12 @@ impl Container {
 
     /// Its state, as the specification writes it.
     pub fn document(&self) -> Value {
+        self.document_as(self.status())
+    }
+
+    /// Its state where it is that far.
+    pub fn document_as(&self, status: Status) -> Value {
         let Record { id, pid, bundle, spec, .. } = &self.record;
-        let status = self.status();
         let pid = if status == Status::Stopped { 0 } else { *pid };
         document(id, status.name(), pid, bundle, &spec.annotations)
     }

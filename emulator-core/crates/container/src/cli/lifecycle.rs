@@ -82,11 +82,9 @@ pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) ->
     let Some(signals) = signals else { return Ok(0) };
     let status = relay::accompany(&launched, &signals, terminal);
     if !args.has("keep") {
-        let poststop = hooks::run(&new.spec.hooks.poststop, &new.state(Status::Stopped, 0));
+        let failed = hooks::run_all(&new.spec.hooks.poststop, &new.state(Status::Stopped, 0));
         new.remove()?;
-        if let Err(error) = poststop {
-            log.warn(&error.to_string());
-        }
+        failed.iter().for_each(|error| log.warn(&error.to_string()));
     }
     Ok(status as u8)
 }
@@ -204,7 +202,11 @@ pub fn start(context: &Context, words: impl Iterator<Item = String>) -> Result<u
     container.require(&[Status::Created])?;
     gate::open(container.directory())?;
     state::await_program(container.directory());
-    hooks::run(&container.record.spec.hooks.poststart, &container.document().to_string())?;
+    // It may have ended by now, and has run all the same.
+    let state = container.document_as(Status::Running).to_string();
+    // runtime.md: where one of these fails the container is stopped.
+    hooks::run(&container.record.spec.hooks.poststart, &state)
+        .inspect_err(|_| drop(signal_first(&container, Signal::KILL)))?;
     Ok(0)
 }
 
@@ -308,9 +310,8 @@ pub fn delete(context: &Context, words: impl Iterator<Item = String>, log: &Log)
     let state = container.document().to_string();
     context.store.remove_remains(id)?;
     // runtime.md: what these hooks do wrong is logged, and the container is gone all the same.
-    if let Err(error) = hooks::run(&container.record.spec.hooks.poststop, &state) {
-        log.warn(&error.to_string());
-    }
+    let failed = hooks::run_all(&container.record.spec.hooks.poststop, &state);
+    failed.iter().for_each(|error| log.warn(&error.to_string()));
     Ok(0)
 }
 

@@ -120,6 +120,26 @@ fn hooks_run_in_their_order_and_are_told_the_state() {
     });
 }
 
+#[test]
+fn a_hook_that_fails_stops_the_container_where_it_has_just_started_and_nothing_at_its_end() {
+    as_everybody(|mut bundle| {
+        let mark = bundle.path("mark");
+        bundle.config["hooks"] = json!({
+            "poststart": [{"path": "/bin/false"}],
+            "poststop": [{"path": "/bin/false"}, {"path": "/bin/touch", "args": ["touch", mark]}],
+        });
+        bundle.write("sleep 1000");
+        let mut create = bundle.prepare(&["create", "box"]);
+        assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
+        assert!(bundle.command(&["start", "box"]).stderr.contains("[HOOK_FAILED]"));
+        bundle.wait_for("box", "stopped");
+        let deleted = bundle.command(&["delete", "box"]);
+        assert_eq!(deleted.code, 0, "{deleted:?}");
+        assert!(deleted.stderr.contains("/bin/false failed"), "{deleted:?}");
+        assert!(mark.exists(), "the hooks behind one that fails run");
+    });
+}
+
 /// A hook that says that it has come, and goes on once it is told to.
 fn holding_hook(bundle: &Bundle) -> serde_json::Value {
     let (come, go) = (bundle.path("come"), bundle.path("go"));
