@@ -1,6 +1,6 @@
 /** What containers leave on the host, which has to be nothing. */
 
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,7 +19,7 @@ export function traces(): Traces {
     ...groups().map((path) => `cgroup ${path}`),
     ...processes().map((pid) => `process ${pid} ${read(`/proc/${pid}/comm`).trimEnd()}`),
     ...namespaces().map((name) => `namespace ${name}`),
-    ...readdirSync("/sys/class/net").map((name) => `network device ${name}`),
+    ...devices().map((name) => `network device ${name}`),
     ...files().map((path) => `file ${path}`),
     ...descriptors().map((name) => `descriptor of the helper: ${name}`),
   ]);
@@ -46,14 +46,18 @@ function mounts(): string[] {
   return read("/proc/self/mountinfo").trimEnd().split("\n");
 }
 
-/** Groups of this runtime's, in every hierarchy that is mounted. */
+/** Groups that this process or its helper has made, in every hierarchy that is mounted: their names have its number. */
 function groups(): string[] {
   const points = mounts().flatMap((line) => {
     const [mount = "", filesystem = ""] = line.split(" - ");
     return filesystem.startsWith("cgroup") ? [mount.split(" ")[4] ?? ""] : [];
   });
-  const parents = points.map((point) => join(point, "terrarium")).filter((parent) => existsSync(parent));
-  return parents.flatMap((parent) => [parent, ...list(parent, true).map((name) => join(parent, name))]);
+  const makers = [String(process.pid), ...helpers()];
+  return points.flatMap((point) =>
+    list(join(point, "terrarium"), true)
+      .filter((name) => makers.some((pid) => name.includes(`-${pid}-`)))
+      .map((name) => join(point, "terrarium", name)),
+  );
 }
 
 /** This process's, those of its children, and so on. */
@@ -78,19 +82,24 @@ function namespaces(): string[] {
   return [...new Set(all)].filter((name) => name !== "");
 }
 
+/** The host's ends of cables, and what goes by our name. */
+function devices(): string[] {
+  return list("/sys/class/net").filter((name) => /^(terrarium|veth|port|eth)/.test(name));
+}
+
 /** Files and directories with our name where temporary ones are. */
 function files(): string[] {
-  return [tmpdir(), "/run", "/dev/shm"].flatMap((directory) =>
-    list(directory)
-      .filter((name) => name.startsWith("terrarium"))
-      .map((name) => join(directory, name)),
-  );
+  const names = list(tmpdir()).filter((name) => name.startsWith("terrarium"));
+  return names.map((name) => join(tmpdir(), name));
+}
+
+function helpers(): string[] {
+  return processes().filter((pid) => read(`/proc/${pid}/cmdline`).endsWith("terrarium-container\0serve\0"));
 }
 
 /** What the helper has open, by number: more of them each time would end it some day. */
 function descriptors(): string[] {
-  const helpers = processes().filter((pid) => read(`/proc/${pid}/cmdline`).endsWith("terrarium-container\0serve\0"));
-  return helpers.flatMap((pid) => list(`/proc/${pid}/fd`).map((number) => `${pid} ${number}`));
+  return helpers().flatMap((pid) => list(`/proc/${pid}/fd`).map((number) => `${pid} ${number}`));
 }
 
 /** What comes and goes while it is looked at is empty. */

@@ -8,7 +8,10 @@ import { expect, test } from "vitest";
 import { expectNothingLeft, traces } from "../../benchmarks/left-behind.js";
 import { manyAtOnce } from "../../benchmarks/many-containers.js";
 import { forbidden, makeRootfs } from "./containers.js";
-import { USR } from "./images.js";
+import { makeDirectory, USR } from "./images.js";
+
+// Where nobody else makes anything.
+process.env["TMPDIR"] = makeDirectory();
 
 test.skipIf(forbidden !== undefined).each(["none", "user"] as const)(
   "twenty at once leave nothing behind, with the network %s",
@@ -30,8 +33,9 @@ test.skipIf(forbidden !== undefined || process.geteuid?.() !== 0)(
 test.skipIf(process.geteuid?.() !== 0)("what is left behind is named", async () => {
   const before = traces();
   const directory = mkdtempSync(join(tmpdir(), "terrarium-left-"));
-  const hierarchy = / (\S+) \S+ (?:\S+ )?- cgroup2? /.exec(readFileSync("/proc/self/mountinfo", "utf8"))?.[1];
-  const group = join(hierarchy ?? "/nowhere", "terrarium/left");
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  const hierarchy = mounts.find((line) => line.includes(" - cgroup"))?.split(" ")[4];
+  const group = join(hierarchy ?? "/nowhere", `terrarium/left-${process.pid}-0`);
   const grouped = hierarchy !== undefined && spawnSync("mkdir", ["-p", group]).status === 0;
   mkdirSync(join(directory, "mount"));
   const mounted = spawnSync("mount", ["-t", "tmpfs", "none", join(directory, "mount")]).status === 0;

@@ -32,6 +32,7 @@ declare -A known=(
   [mounts]="takes the order of mountinfo, since 6.8 that in which mounts were made, for that in which they were attached"
   [pidfile]="kills a container that may have ended by itself; runc and crun fail, too"
   [poststart_fail]="wants failing poststart hooks ignored; the specification has since made the container end"
+  [prestart]="wants these hooks run by start, whereas the specification has them run by create; runc and crun fail, too"
   [process_rlimits]="expects a limit that it has set to another value; runc and crun fail, too"
   [start]="expects create to take a configuration without a process"
 )
