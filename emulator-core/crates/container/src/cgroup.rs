@@ -366,6 +366,18 @@ fn refused(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::CgroupRefused { path: path.display().to_string(), reason: reason.to_string() }
 }
 
+/// A controller that a container has not got: the host has none, or lets this user in nowhere.
+fn lacking(controller: &str, needed_for: &str) -> Error {
+    let known = Hierarchies::detect().unwrap_or_default().all;
+    match known.iter().find(|hierarchy| hierarchy.has(controller)) {
+        Some(hierarchy) if !rustix::process::geteuid().is_root() => refused(
+            &hierarchy.mount,
+            &format!("this user may make no group in it, and {needed_for} needs one: be root, or have one delegated"),
+        ),
+        _ => missing(controller, needed_for),
+    }
+}
+
 /// A controller that the host does not have, or not here.
 fn missing(controller: &str, needed_for: &str) -> Error {
     Error::ControllerMissing { controller: controller.to_owned(), needed_for: needed_for.to_owned() }

@@ -231,8 +231,17 @@ impl Program {
 
 fn unusable(program: &str, errno: Errno) -> Error {
     let reason = match errno {
-        Errno::NOENT => "there is no such program, or no interpreter for it".to_owned(),
-        Errno::NOEXEC => "it is for another architecture, or no program at all".to_owned(),
+        Errno::NOENT if program.contains('/') => {
+            "there is no such program, or no interpreter for it: look for it in the root file system".to_owned()
+        }
+        Errno::NOENT => {
+            "there is no such program in any directory of its PATH: give its path, or another PATH".to_owned()
+        }
+        Errno::NOEXEC => format!(
+            "it is for another architecture, or no program at all: take an image whose platform is this machine's, {}",
+            std::env::consts::ARCH
+        ),
+        Errno::ACCESS => format!("{errno}: make it executable, and its directories open, for that user"),
         errno => errno.to_string(),
     };
     Error::ProgramUnusable { program: program.to_owned(), reason }
