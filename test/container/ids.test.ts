@@ -61,6 +61,21 @@ describe.skipIf(forbidden !== undefined || ungranted !== undefined)("a user with
     },
   );
 
+  test("who may have no user namespace is told so, and how that is mended", () => {
+    // The first namespace gives the right to allow no more than one below it, which the second one is.
+    const script = `
+      import { boot } from "@terrarium/container";
+      const error = await boot({ rootfs: ${JSON.stringify(makeRootfs())} }).catch((caught) => caught);
+      console.log(JSON.stringify([error.code, error.details.namespaces.includes("user"), error.details.mend]));`;
+    const inner = `exec unshare --user --map-user=1000 --map-group=1000 "$0" --input-type=module --eval "$1"`;
+    const outer = `echo 1 > /proc/sys/user/max_user_namespaces && ${inner}`;
+    const words = ["--user", "--map-root-user", "sh", "-c", outer, process.execPath, script];
+    const options = { cwd: import.meta.dirname, encoding: "utf8", uid: NOBODY, gid: NOBODY } as const;
+    const { stdout, stderr } = spawnSync("unshare", words, options);
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual(["NAMESPACE_REFUSED", true, "raise the limits in /proc/sys/user"]);
+  });
+
   test("who has been granted none is root in the container and nobody else", () => {
     const { stdout, stderr } = runAsNobody(
       "other:1800000000:65536\n",

@@ -18,6 +18,7 @@ use crate::hooks;
 use crate::launch::{self, Callbacks, Launched, Order, Streams};
 use crate::mounts::{Layout, Sources};
 use crate::namespaces::{IdMapper, start_time_of};
+use crate::seal;
 use crate::seccomp;
 use crate::spec::Spec;
 use crate::state::{self, Container, Record, Status};
@@ -105,6 +106,7 @@ impl<'a> New<'a> {
         let text =
             fs::read(bundle.join("config.json")).during(format!("reading {}", bundle.join("config.json").display()))?;
         let spec = Spec::parse(&text)?;
+        seal::ensure_for(&spec)?;
         for name in spec.process()?.capabilities.iter().flat_map(capabilities::unknown) {
             log.warn(&format!("there is no capability {name}: it is left out"));
         }
