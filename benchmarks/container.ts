@@ -82,7 +82,7 @@ async function measureAlone(
   for (let sample = 1; sample <= Math.min(samples, 3); sample += 1) {
     if (wanted(MANY_WORKLOAD)) {
       progress(`${MANY} at once, ${sample}`);
-      const { startMs, memoryKib, stopMs } = await manyAtOnce(config);
+      const { startMs, memoryKib, stopMs } = await manyAtOnce(config, MANY);
       series.add("start", startMs);
       series.add("memory", memoryKib);
       series.add("stop", stopMs);

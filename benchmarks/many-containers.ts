@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { boot, type ContainerConfig } from "@terrarium/container";
+import { expectNothingLeft, traces } from "./left-behind.js";
 
 /** How many there are at once. */
 export const MANY = 1_000;
@@ -14,28 +15,38 @@ export const MANY = 1_000;
 const SENT_BYTES = 1 << 30;
 const AT_A_TIME = 4;
 
-/** What a thousand cost, each. */
+/** What many cost, each. */
 export interface Costs {
   readonly startMs: number;
   readonly memoryKib: number;
   readonly stopMs: number;
 }
 
-/** Starts many containers that sleep, behind everything that isolates and with a layer of their own, and stops them. */
-export async function manyAtOnce(config: ContainerConfig): Promise<Costs> {
+/**
+ * Starts `count` containers that sleep, behind everything that isolates and with a layer of their own, and stops them.
+ * @throws Error which names what they have left behind
+ */
+export async function manyAtOnce(config: ContainerConfig, count: number): Promise<Costs> {
+  // The helper, and what it keeps, come with the first one.
+  await (
+    await boot(config)
+  ).exited;
+  const there = traces();
   const before = availableKib();
   const begun = performance.now();
   const sleeping = { ...config, writes: "memory", command: ["/bin/sleep", "infinity"] } as const;
   const guests: Awaited<ReturnType<typeof boot>>[] = [];
-  let left = MANY;
+  let left = count;
   const one = async (): Promise<void> => {
     while (left-- > 0) guests.push(await boot(sleeping));
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, one));
   const started = performance.now();
-  const memoryKib = (before - availableKib()) / MANY;
+  const memoryKib = (before - availableKib()) / count;
   await Promise.all(guests.map((guest) => guest.stop()));
-  return { startMs: (started - begun) / MANY, memoryKib, stopMs: (performance.now() - started) / MANY };
+  const stopped = performance.now();
+  await expectNothingLeft(there);
+  return { startMs: (started - begun) / count, memoryKib, stopMs: (stopped - started) / count };
 }
 
 function availableKib(): number {

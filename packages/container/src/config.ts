@@ -1,8 +1,11 @@
 /** What a caller may ask of a container. */
 
 import { isIPv4 } from "node:net";
-import { MachineError, parseBytes, type Bytes } from "@terrarium/machine";
+import { MachineError, parseBytes, parseDuration, type Bytes, type Duration } from "@terrarium/machine";
 import { malformed, signalNumber } from "@terrarium/machine/guest-kit";
+
+/** How long a process may set itself up where nobody says, in milliseconds. What takes longer waits for a file system. */
+export const SETUP_LIMIT_MS = 60_000;
 
 /** A directory of the host that the container sees, past its root's layers. */
 export interface Volume {
@@ -86,6 +89,13 @@ export interface ContainerOptions {
   readonly cpus?: number;
   /** The most processes it may have. */
   readonly pidsLimit?: number;
+  /**
+   * How long it may be set up; `"60s"` where nobody says. What takes longer waits for a file system of the host's that
+   * does not answer, and ends with `TIMEOUT`.
+   */
+  readonly setupTimeout?: Duration;
+  /** Calls it off while it is set up; `boot()` rejects with `ABORTED`. */
+  readonly signal?: AbortSignal;
 }
 
 /** A container described by its parts. */
@@ -123,6 +133,8 @@ export interface ResolvedConfig {
   readonly memoryBytes: number | undefined;
   readonly cpus: number | undefined;
   readonly pidsLimit: number | undefined;
+  readonly setupMs: number;
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -158,6 +170,8 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
     memoryBytes: config.memory === undefined ? undefined : parseBytes(config.memory, "memory"),
     cpus: config.cpus === undefined ? undefined : positive("cpus", config.cpus),
     pidsLimit: config.pidsLimit === undefined ? undefined : whole("pidsLimit", config.pidsLimit),
+    setupMs: config.setupTimeout === undefined ? SETUP_LIMIT_MS : parseDuration(config.setupTimeout, "setupTimeout"),
+    signal: config.signal,
   };
 }
 

@@ -1,7 +1,6 @@
 /** A running container. */
 
-import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import {
   MachineError,
   parseDuration,
@@ -32,21 +31,11 @@ import {
   type ProcessEnd,
   type Start,
 } from "@terrarium/machine/guest-kit";
-import { onDisk } from "./disk.js";
 import type { Port, ResolvedConfig, User } from "./config.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
 
 let created = 0;
-
-/** What overlayfs wants for a writable layer. */
-async function makeLayer(directory: string): Promise<void> {
-  for (const name of ["upper", "work"]) {
-    await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
-      throw onDisk(error, `making the layer ${directory}`);
-    });
-  }
-}
 
 /** What `stats()` of a container tells; what the host does not count is missing. */
 export interface ContainerStats {
@@ -107,7 +96,9 @@ export class Container implements Guest {
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
   readonly #outputs: Emitter<Output>;
-  readonly #runner = new CommandRunner({ start: (start, output) => this.#start(start, output) });
+  readonly #runner = new CommandRunner({
+    start: (start, output, givenUp) => this.#start(start, output, givenUp),
+  });
   #exit: Exit | undefined;
   #stopping = false;
 
@@ -150,12 +141,17 @@ export class Container implements Guest {
       init: config.init,
       network: config.network,
     } as const;
-    if (typeof config.writes === "object") await makeLayer(config.writes.layer);
+    const suspects = suspectsIn(config);
+    const patience = { milliseconds: config.setupMs, signal: config.signal, suspects };
     const outputs = new Emitter<Output>();
-    const starting = helper.start(beginning, (stream, bytes) => {
-      console.receive(bytes);
-      outputs.emit({ stream, bytes });
-    });
+    const starting = helper.start(
+      beginning,
+      (stream, bytes) => {
+        console.receive(bytes);
+        outputs.emit({ stream, bytes });
+      },
+      patience,
+    );
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
     });
@@ -247,9 +243,11 @@ export class Container implements Guest {
     const config = options.user === undefined ? this.#config : { ...this.#config, user: options.user };
     const spec = processOf(config, command, { terminal: false, ...options });
     const container = this.#init.number;
-    const starting = this.#helper.start({ type: "exec", container, spec }, (stream, bytes) => {
+    const heard = (stream: Output["stream"], bytes: Uint8Array): void => {
       onOutput({ stream, bytes });
-    });
+    };
+    const suspects = suspectsIn(this.#config);
+    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects });
     const process = await this.#whileAlive(() => starting).catch((error: unknown) => {
       throw asNotStarted(error, command[0] ?? "");
     });
@@ -296,7 +294,9 @@ export class Container implements Guest {
 
   async #startCopy(copy: Copy, user: OciProcess["user"] | null, output: OutputListener): Promise<GuestProcess> {
     const container = this.#init.number;
-    return await this.#whileAlive(() => this.#helper.start({ type: "copy", container, copy, user }, output));
+    return await this.#whileAlive(() =>
+      this.#helper.start({ type: "copy", container, copy, user }, output, { suspects: suspectsIn(this.#config) }),
+    );
   }
 
   /**
@@ -328,10 +328,11 @@ export class Container implements Guest {
     await this.stop();
   }
 
-  async #start({ command, cwd, env }: Start, output: OutputListener): Promise<GuestProcess> {
+  async #start({ command, cwd, env }: Start, output: OutputListener, signal: AbortSignal): Promise<GuestProcess> {
     const spec = processOf(this.#config, command, { terminal: false, cwd, env });
     try {
-      return await this.#helper.start({ type: "exec", container: this.#init.number, spec }, output);
+      const beginning = { type: "exec", container: this.#init.number, spec } as const;
+      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) });
     } catch (error) {
       throw asNotStarted(error, command[0] ?? "");
     }
@@ -357,6 +358,11 @@ export class Container implements Guest {
     });
     return await Promise.race([work(), end]);
   }
+}
+
+/** Paths of the host on which a container depends, and a process that is started in it may. */
+function suspectsIn({ rootfs, writes, volumes }: ResolvedConfig): string[] {
+  return [rootfs, ...(typeof writes === "object" ? [writes.layer] : []), ...volumes.map(({ source }) => source)];
 }
 
 /** In every kind of guest a program that cannot be run has the same code. */

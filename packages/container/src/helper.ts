@@ -8,6 +8,7 @@ import { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { MachineError, type ErrorCode, type ErrorDetails } from "@terrarium/machine";
 import {
+  abortError,
   Emitter,
   signalName,
   type Copy,
@@ -16,7 +17,7 @@ import {
   type ProcessEnd,
 } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
-import type { Port, ResolvedNetwork } from "./config.js";
+import { SETUP_LIMIT_MS, type Port, type ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
 import type { IdMapping } from "./ids.js";
 import type { Work } from "./work.js";
@@ -55,7 +56,7 @@ type Request =
       readonly uidMappings: readonly IdMapping[];
       readonly gidMappings: readonly IdMapping[];
     }
-  | { readonly type: "write" | "end"; readonly process: number }
+  | { readonly type: "write" | "end" | "abandon"; readonly process: number }
   | { readonly type: "signal"; readonly process: number; readonly signal: number }
   | { readonly type: "hold"; readonly process: number; readonly held: boolean }
   | { readonly type: "resize"; readonly process: number; readonly rows: number; readonly columns: number }
@@ -98,6 +99,14 @@ type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "co
 type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** How long somebody waits for a process to be started. */
+export interface Patience {
+  readonly milliseconds: number;
+  readonly signal: AbortSignal | undefined;
+  /** Paths of the host that may be what does not answer. */
+  readonly suspects: readonly string[];
+}
 
 /** A process the helper serves. */
 export class Served implements GuestProcess {
@@ -223,15 +232,36 @@ export class Helper {
 
   /**
    * Starts a process: a container's first, another, or a copy.
-   * @throws MachineError whatever the helper reports
+   * @throws MachineError whatever the helper reports; `TIMEOUT`, `ABORTED`, after which the kernel clears away what there
+   * is as soon as it can
    */
-  async start(beginning: Beginning, output: Output): Promise<Served> {
+  async start(beginning: Beginning, output: Output, patience: Partial<Patience> = {}): Promise<Served> {
     if (this.#gone !== undefined) throw this.#gone;
+    const { milliseconds = SETUP_LIMIT_MS, signal, suspects = [] } = patience;
+    if (signal?.aborted === true) throw abortError(signal);
     const process = new Served(this, ++this.#last, output);
-    this.#processes.set(process.number, process);
+    const { number } = process;
+    this.#processes.set(number, process);
     this.#hold();
-    this.send({ ...beginning, process: process.number });
-    await process.starting.promise;
+    this.send({ ...beginning, process: number });
+    const abandon = (error: MachineError): void => {
+      this.send({ type: "abandon", process: number });
+      this.#forget(process);
+      process.lose(error);
+    };
+    const abort = (): void => {
+      if (signal !== undefined) abandon(abortError(signal));
+    };
+    const timer = setTimeout(() => {
+      abandon(tooSlow(milliseconds, suspects));
+    }, milliseconds);
+    signal?.addEventListener("abort", abort);
+    try {
+      await process.starting.promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
     return process;
   }
 
@@ -315,4 +345,13 @@ export class Helper {
 
 function failure({ code, message, details }: Failure): MachineError {
   return new MachineError(code, message.charAt(0).toUpperCase() + message.slice(1), details);
+}
+
+/** The error for a process that has not been set up in time. */
+function tooSlow(milliseconds: number, suspects: readonly string[]): MachineError<"TIMEOUT"> {
+  const waitingFor = "the process to be set up";
+  const where = suspects.length === 0 ? "" : `, perhaps that of ${suspects.join(" or ")}`;
+  const mend = "see whether it can be listed, or allow more time";
+  const message = `${milliseconds} ms were not enough to set the process up: a file system may not answer${where}; ${mend}.`;
+  return new MachineError("TIMEOUT", message, { milliseconds, waitingFor, transcript: "" });
 }

@@ -17,8 +17,11 @@ const encoder = new TextEncoder();
 
 /** Who starts processes in a guest: the agent in a machine, the runtime of a container. */
 export interface ProcessStarter {
-  /** Starts a process; rejects with `COMMAND_NOT_STARTED` where the guest's kernel refuses it. */
-  start(start: Start, output: Output): Promise<GuestProcess>;
+  /**
+   * Starts a process; rejects with `COMMAND_NOT_STARTED` where the guest's kernel refuses it. Nobody wants it any more
+   * once `givenUp` fires.
+   */
+  start(start: Start, output: Output, givenUp: AbortSignal): Promise<GuestProcess>;
 }
 
 /** Runs commands by way of whoever starts processes in the guest. */
@@ -38,9 +41,13 @@ export class CommandRunner {
     const start = startOf(command, options);
     const output = new CollectedOutput(parseBytes(options.maxOutput ?? DEFAULT_MAX_OUTPUT, "maxOutput"));
     using limits = new Limits(start, output, options);
-    const starting = this.#starter.start(start, output.add);
-    // Given up before it has started: then it is not to go on.
-    const process = await limits.guard(starting, () => void starting.then(kill, () => undefined));
+    const givenUp = new AbortController();
+    const starting = this.#starter.start(start, output.add, givenUp.signal);
+    const process = await limits.guard(starting, () => {
+      givenUp.abort();
+      // Started in this moment, or by one who cannot be called off: then it is not to go on.
+      void starting.then(kill, () => undefined);
+    });
     const { stdin } = options;
     const fed = process
       .write(typeof stdin === "string" ? encoder.encode(stdin) : (stdin ?? new Uint8Array()))

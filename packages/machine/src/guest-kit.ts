@@ -5,7 +5,7 @@ export type { GuestProcess, Output, ProcessEnd } from "./agent/client.js";
 export { signalName, signalNumber, SIGKILL, SIGTERM } from "./agent/linux-names.js";
 export type { Start } from "./agent/messages.js";
 export { Copier, type Copy } from "./copy.js";
-export { SerialConsole } from "./console.js";
+export { abortError, SerialConsole } from "./console.js";
 export { internalError, messageOf, toWire } from "./errors.js";
 export { Emitter } from "./events.js";
 export { outputOf } from "./output.js";

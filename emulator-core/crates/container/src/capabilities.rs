@@ -73,6 +73,13 @@ pub fn unknown(capabilities: &Capabilities) -> BTreeSet<&String> {
     all.into_iter().flatten().filter(|name| !NAMES.contains(&name.as_str())).collect()
 }
 
+/// Makes effective what a change of the user has left permitted.
+pub fn make_effective() -> Result<()> {
+    let mut own = rustix::thread::capabilities(None).during("reading this process's capabilities")?;
+    own.effective = own.permitted;
+    rustix::thread::set_capabilities(None, own).during("setting the capabilities")
+}
+
 fn set_of(names: &[String]) -> CapabilitySet {
     let bits = NAMES.iter().enumerate().filter(|(_, name)| names.iter().any(|other| other == *name));
     bits.fold(CapabilitySet::empty(), |set, (number, _)| set | CapabilitySet::from_bits_retain(1 << number))

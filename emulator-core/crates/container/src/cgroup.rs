@@ -22,6 +22,9 @@ use crate::namespaces::start_time_of;
 use crate::spec::Resources;
 use hierarchies::{Hierarchies, Hierarchy};
 
+/// Why a group does not become what it was to be: a process waits in the kernel, perhaps for a file system.
+const NOT_FROZEN: &str = "it does not freeze";
+
 /// Where containers go unless the configuration says otherwise.
 const DEFAULT_PARENT: &str = "terrarium";
 
@@ -141,18 +144,28 @@ impl Cgroup {
         self.unified().is_some() || self.with("freezer").is_some()
     }
 
-    /// Stops every process in the group, or lets all go on.
+    /// Stops every process in the group, or lets all go on, and waits until they do.
     pub fn freeze(&self, frozen: bool) -> Result<()> {
+        self.begin_freezing(frozen)?;
+        self.settle(|| self.is_frozen() == frozen, NOT_FROZEN)
+    }
+
+    /// Has the kernel begin to stop every process in the group, or to let all go on.
+    pub fn begin_freezing(&self, frozen: bool) -> Result<()> {
         if let Some(directory) = self.unified() {
-            write(&directory.join("cgroup.freeze"), if frozen { "1" } else { "0" })?;
-            return self.settle(|| self.is_frozen() == frozen, "it does not freeze");
+            return write(&directory.join("cgroup.freeze"), if frozen { "1" } else { "0" });
         }
         if self.is_empty() {
             return Err(refused(Path::new("/sys/fs/cgroup"), &"this user may make no groups, and pausing needs one"));
         }
         let (directory, _) = self.with("freezer").ok_or_else(|| missing("freezer", "pausing"))?;
-        write(&directory.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" })?;
-        self.settle(|| self.is_frozen() == frozen, "it does not freeze")
+        write(&directory.join("freezer.state"), if frozen { "FROZEN" } else { "THAWED" })
+    }
+
+    /// The error for a group whose processes do not stand still in time; they go on.
+    pub fn not_frozen(&self) -> Error {
+        let _ = self.begin_freezing(false);
+        refused(&self.path, &NOT_FROZEN)
     }
 
     /// Whether it is frozen.
@@ -201,7 +214,7 @@ impl Cgroup {
             // Whoever has come to be in it meanwhile keeps it.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(above))));
         }
-        if self.path.starts_with(DEFAULT_PARENT) {
+        if self.path.starts_with(DEFAULT_PARENT) && self.made_above == 0 {
             // The last one out; where others are left the directory is not empty.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
         }
@@ -351,6 +364,18 @@ fn write(file: &Path, value: &str) -> Result<()> {
 
 fn refused(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::CgroupRefused { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// A controller that a container has not got: the host has none, or lets this user in nowhere.
+fn lacking(controller: &str, needed_for: &str) -> Error {
+    let known = Hierarchies::detect().unwrap_or_default().all;
+    match known.iter().find(|hierarchy| hierarchy.has(controller)) {
+        Some(hierarchy) if !rustix::process::geteuid().is_root() => refused(
+            &hierarchy.mount,
+            &format!("this user may make no group in it, and {needed_for} needs one: be root, or have one delegated"),
+        ),
+        _ => missing(controller, needed_for),
+    }
 }
 
 /// A controller that the host does not have, or not here.

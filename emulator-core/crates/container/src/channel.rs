@@ -1,9 +1,14 @@
 //! What a container's first process and the runtime tell each other while the container is made: one JSON value a packet.
 
-use std::os::fd::OwnedFd;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +20,7 @@ const MAX_BYTES: usize = 64 << 10;
 /// From the container's first process, or one of `exec`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
-    /// The process of `exec` has this number in the runtime's namespace.
+    /// The process has been born by one between, and has this number in the runtime's namespace. Comes with a pidfd.
     Spawned(i32),
     /// The namespaces are there: it is the time of hooks.
     Hooks,
@@ -41,31 +46,72 @@ impl Channel {
         Ok((Self(one), Self(other)))
     }
 
-    /// Sends a message. Fails when the other end is gone.
+    /// Sends a message, by a call that no seccomp profile forbids. Fails when the other end is gone.
     pub fn send(&self, message: &impl Serialize) -> Result<()> {
         let text = serde_json::to_vec(message).map_err(|error| Error::Internal { reason: error.to_string() })?;
-        rustix::net::send(&self.0, &text, SendFlags::NOSIGNAL).during("telling the other process").map(drop)
+        rustix::io::write(&self.0, &text).during("telling the other process").map(drop)
     }
 
-    /// The next message; none when the other end is gone.
+    /// Sends a message with a descriptor (unix(7), SCM_RIGHTS).
+    pub fn send_with(&self, message: &impl Serialize, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let text = serde_json::to_vec(message).map_err(|error| Error::Internal { reason: error.to_string() })?;
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(&text)], &mut control, SendFlags::NOSIGNAL)
+            .during("telling the other process")
+            .map(drop)
+    }
+
+    /// The next message, by a call that no seccomp profile forbids; none when the other end is gone.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let mut packet = vec![0; MAX_BYTES];
         let length = loop {
-            match rustix::net::recv(&self.0, &mut packet[..], RecvFlags::empty()) {
+            match rustix::io::read(&self.0, &mut packet) {
                 Err(Errno::INTR) => {}
                 Err(Errno::CONNRESET) => break 0,
-                result => break result.during("listening to the other process")?.0,
+                result => break result.during("listening to the other process")?,
+            }
+        };
+        (length > 0).then(|| parse(&packet[..length])).transpose()
+    }
+
+    /// The next message, and the descriptor that came with it; none when the other end is gone.
+    pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
+        let mut packet = vec![0; MAX_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            let parts = &mut [IoSliceMut::new(&mut packet)];
+            match rustix::net::recvmsg(&self.0, parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => break 0,
+                result => break result.during("listening to the other process")?.bytes,
             }
         };
         if length == 0 {
             return Ok(None);
         }
-        let message = serde_json::from_slice(&packet[..length]);
-        message.map(Some).map_err(|error| Error::Internal { reason: error.to_string() })
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        parse(&packet[..length]).map(|message| Some((message, descriptor)))
     }
 
     /// Waits for the permission to go on. A runtime that has died gives none.
     pub fn wait(&self) -> Result<Go> {
         self.receive()?.ok_or_else(|| Error::Internal { reason: "the runtime has died".into() })
+    }
+}
+
+fn parse<T: DeserializeOwned>(packet: &[u8]) -> Result<T> {
+    serde_json::from_slice(packet).map_err(|error| Error::Internal { reason: error.to_string() })
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -70,10 +70,6 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
     let mut rest = args.rest.iter().cloned();
     let Some(command) = rest.next().filter(|_| !args.has("help")) else { return print(HELP) };
     let context = Context { store: Store::new(args.value("root").map(PathBuf::from)) };
-    if ["create", "run", "exec", "serve"].contains(&command.as_str()) {
-        // A copy of this process is going to be in a container.
-        seal::ensure()?;
-    }
     match command.as_str() {
         "create" => lifecycle::create(&context, rest, log),
         "start" => lifecycle::start(&context, rest),
@@ -90,7 +86,10 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
         "update" => inspect::update(&context, rest),
         "spec" => example::spec(rest),
         // Not for people: the helper's end of Node's socket is standard input and output.
-        "serve" => Ok(u8::from(!crate::serve::main())),
+        "serve" => {
+            seal::ensure()?;
+            Ok(u8::from(!crate::serve::main()))
+        }
         "features" => print(&features::document()),
         "help" => print(HELP),
         other => Err(invalid(&format!("command {other:?}"), "one of those that --help lists")),

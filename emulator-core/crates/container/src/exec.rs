@@ -1,24 +1,25 @@
 //! Another process in a container that runs.
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use archive::copy::{Copy, Opened};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{DumpableBehavior, Pid};
 
+use crate::birth::{self, Birth, Side};
 use crate::capabilities::Sets;
 use crate::cgroup::{Cgroup, Entrance};
 use crate::channel::{Channel, Report};
 use crate::error::{During, Error, Result};
 use crate::init;
 use crate::inside::Inside;
-use crate::launch::{Launched, Streams};
+use crate::launch::{self, Launched, Streams};
 use crate::namespaces;
 use crate::process::{self, Program};
 use crate::seccomp::Filter;
 use crate::spec::Process;
-use crate::sys::{self, Cloned};
+use crate::sys;
 use crate::terminal;
 use crate::user;
 
@@ -44,80 +45,54 @@ pub enum Task {
     Copy(Copy),
 }
 
-/// Makes the process, ready to become the program. A process id namespace holds for who is born in it, so that it takes
-/// two: one joins the namespaces and bears the other, as a child of the runtime.
+/// Makes the process, ready to become the program.
 pub fn launch(order: Order<'_>) -> Result<Launched> {
-    let entrance = order.cgroup.entrance()?;
     let oom_score = order.process.oom_score_adj;
-    let (ours, theirs) = Channel::pair()?;
-    let unified = entrance.unified.as_ref().map(AsFd::as_fd);
-    let Some(between) = sys::clone3(0, unified).map_err(|errno| namespaces::refused(0, errno))? else {
-        drop(ours);
-        pass_through(order, &entrance, &theirs)
-    };
-    drop(theirs);
-    let heard = listen(&ours);
-    let _ = rustix::process::waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED);
-    let (pid, report) = heard?;
-    // It is a child that nobody has waited for: the number is still its own.
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).during("opening the new process")?;
-    let launched = Launched::new(pid, pidfd, ours);
-    let ready = process::adjust_oom(pid, oom_score).and_then(|()| match report {
-        Report::Ready => Ok(()),
-        Report::Failed(error) => Err(error),
-        _ => Err(killed()),
-    });
-    match ready {
-        Ok(()) => Ok(launched),
-        Err(error) => {
-            launched.abandon();
-            Err(error)
-        }
+    let birth = begin(order)?;
+    let heard = birth.channel.receive_with()?;
+    let launched = birth::take(birth.channel, heard)?;
+    let ready =
+        admit(&launched, oom_score).and_then(|()| launched.hear(launched.channel().receive()?, || Err(launch::died())));
+    ready.inspect_err(|_| launched.abandon())?;
+    Ok(launched)
+}
+
+/// Begins to make the process. A process id namespace holds for who is born in it, so that it takes two: one joins the
+/// namespaces and bears the other, as a child of the runtime.
+pub fn begin(order: Order<'_>) -> Result<Birth> {
+    let entrance = order.cgroup.entrance()?;
+    match Birth::begin(entrance.unified.as_ref().map(AsFd::as_fd))? {
+        Side::Runtime(birth) => Ok(birth),
+        Side::Between(channel) => pass_through(order, &entrance, &channel),
     }
 }
 
-/// The new process's number, from the one that bore it, and how it got on, from itself: either may come first.
-fn listen(channel: &Channel) -> Result<(Pid, Report)> {
-    let (mut pid, mut report) = (None, None);
-    loop {
-        match channel.receive()? {
-            Some(Report::Spawned(number)) => pid = Pid::from_raw(number),
-            Some(other) => report = Some(other),
-            // Both are gone, or the one between, which bore none.
-            None => {
-                return Err(match report {
-                    Some(Report::Failed(error)) => error,
-                    _ => killed(),
-                });
-            }
-        }
-        (pid, report) = match (pid, report) {
-            (Some(pid), Some(report)) => return Ok((pid, report)),
-            incomplete => incomplete,
-        };
-    }
-}
-
-fn killed() -> Error {
-    Error::Internal { reason: "the process was killed while it was made".into() }
+/// Does for the process what it cannot do itself, and lets it set itself up.
+pub fn admit(launched: &Launched, oom_score: Option<i32>) -> Result<()> {
+    process::adjust_oom(launched.pid, oom_score)?;
+    launched.release()
 }
 
 fn pass_through(order: Order<'_>, entrance: &Entrance, channel: &Channel) -> ! {
-    let joined = (|| {
+    let join = || {
+        process::tie(true)?;
         // Processes of the container must not look into this one, which has files of the host open.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
         entrance.enter()?;
         process::raise_limits(None, &order.process.rlimits)?;
         namespaces::join_process(order.init, order.pidfd)?;
+        if order.tied {
+            // The helper has more open, for others.
+            let own = order.streams.descriptors().into_iter().chain([channel.as_fd().as_raw_fd()]);
+            birth::leave_runtime(own.collect())?;
+        }
         sys::clone3(libc::CLONE_PARENT as u64, None).during("making the process")
-    })();
-    let report = match joined {
-        Ok(None) => run(order, channel),
-        Ok(Some(Cloned { pid, .. })) => Report::Spawned(pid.as_raw_nonzero().get()),
-        Err(error) => Report::Failed(error),
     };
-    drop(channel.send(&report));
-    std::process::exit(0)
+    let born = join();
+    match born.transpose() {
+        None => run(order, channel),
+        Some(born) => birth::announce(born, channel),
+    }
 }
 
 fn run(order: Order<'_>, channel: &Channel) -> ! {
@@ -138,6 +113,8 @@ enum Work {
 }
 
 fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
+    process::tie(true)?;
+    channel.wait()?;
     rustix::process::setsid().during("beginning a session")?;
     sys::reset_signals();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -154,10 +131,8 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
         Streams::Terminal(socket) => terminal::take(init::open_terminal(&inside, &process, &socket)?)?,
     }
     let sets = Sets::grantable(process.capabilities.as_ref())?;
-    process::prepare(&process, &sets, order.filter)?;
-    if order.tied {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
-    }
+    process::prepare(&process, &sets, order.filter, order.preserve_fds)?;
+    process::tie(order.tied)?;
     let work = match order.task {
         Task::Program => Work::Program(Program::find(&process)?),
         Task::Copy(copy) => {
@@ -167,7 +142,6 @@ fn make(order: Order<'_>, channel: &Channel) -> Result<Work> {
     };
     channel.send(&Report::Ready)?;
     channel.wait()?;
-    sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
     Ok(work)
 }
 
@@ -177,7 +151,7 @@ fn copy(opened: Opened, channel: &Channel) -> Error {
         return error;
     }
     // The runtime's own ends are among what was inherited: with one of a pipe open here, its end would never come.
-    if let Err(error) = sys::close_all_but(opened.as_fd()).during("closing descriptors") {
+    if let Err(error) = sys::close_all_but(vec![opened.as_fd().as_raw_fd()]).during("closing descriptors") {
         return error;
     }
     let status = match opened.run(std::io::stdin().lock(), std::io::stdout().lock()) {

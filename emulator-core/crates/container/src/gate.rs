@@ -13,6 +13,8 @@ use crate::error::{During, Error, Result};
 
 const START: &str = "start";
 const REPORT: &str = "report";
+/// What the report is called until the container has come to the gate.
+const AHEAD: &str = "report.new";
 
 /// The container's side.
 pub struct Gate {
@@ -33,7 +35,7 @@ impl Gate {
         // The start's own writing end stays open in the container, which else would read the end of file.
         let (_, start) = make(START, OFlags::RDONLY).during("making the FIFO start")?;
         // The report's has to be closed by the start of the program, which is how one learns of that.
-        let (report, _) = make(REPORT, OFlags::WRONLY).during("making the FIFO report")?;
+        let (report, _) = make(AHEAD, OFlags::WRONLY).during("making the FIFO report")?;
         Ok(Self { start, report })
     }
 
@@ -55,9 +57,14 @@ impl Gate {
     }
 }
 
-/// Whether a container waits at the gate in `directory`.
-pub fn is_closed(directory: &Path) -> bool {
-    directory.join(START).exists()
+/// The container has come to the gate in `directory`, which can be opened from now on.
+pub fn reach(directory: &Path) -> Result<()> {
+    std::fs::rename(directory.join(AHEAD), directory.join(REPORT)).during("reaching the gate")
+}
+
+/// Whether a container has come to the gate in `directory`, and its program does not run yet.
+pub fn is_reached(directory: &Path) -> bool {
+    directory.join(REPORT).exists()
 }
 
 /// Opens the gate in `directory`: resolves when the program runs, or with the reason why it does not.

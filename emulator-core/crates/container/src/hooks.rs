@@ -13,6 +13,11 @@ pub fn run(hooks: &[Hook], state: &str) -> Result<()> {
     hooks.iter().try_for_each(|hook| run_one(hook, state))
 }
 
+/// Runs them all in order, whatever becomes of each; what failed (runtime.md, "Lifecycle", of poststop).
+pub fn run_all(hooks: &[Hook], state: &str) -> Vec<Error> {
+    hooks.iter().filter_map(|hook| run_one(hook, state).err()).collect()
+}
+
 fn run_one(hook: &Hook, state: &str) -> Result<()> {
     let failed = |reason: String| Error::HookFailed { path: hook.path.display().to_string(), reason };
     let mut command = Command::new(&hook.path);

@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, ResolveFlags, Uid};
-use rustix::process::{DumpableBehavior, Signal};
+use rustix::process::DumpableBehavior;
 
 use crate::capabilities::Sets;
-use crate::cgroup::Entrance;
 use crate::channel::{Channel, Report};
 use crate::error::{During, Error, Result};
 use crate::hooks;
-use crate::launch::{Order, Streams};
+use crate::launch::{Order, Provisions, Streams};
 use crate::mounts::{Sources, Tree, devices, filesystem, options::Options, protect};
 use crate::namespaces::{self, IdMapper};
 use crate::network;
@@ -27,9 +26,9 @@ use crate::user;
 const STATUS_FAILED: i32 = 1;
 
 /// Becomes the program of `order`, or reports why not and ends.
-pub fn run(order: Order<'_>, sources: Option<Sources>, sets: Option<Sets>, entrance: Entrance, channel: &Channel) -> ! {
+pub fn run(order: Order<'_>, provisions: Provisions, channel: &Channel) -> ! {
     // Who made it listens until it is made, who starts it afterwards; either may have been killed.
-    match make(order, sources, sets, entrance, channel) {
+    match make(order, provisions, channel) {
         Err(error) => drop(channel.send(&Report::Failed(error))),
         Ok((program, order, state)) => {
             let error = start(program, &order, &state);
@@ -44,14 +43,11 @@ pub fn run(order: Order<'_>, sources: Option<Sources>, sets: Option<Sets>, entra
 
 type Made<'a> = (Program, Order<'a>, String);
 
-fn make<'a>(
-    mut order: Order<'a>,
-    sources: Option<Sources>,
-    sets: Option<Sets>,
-    entrance: Entrance,
-    channel: &Channel,
-) -> Result<Made<'a>> {
+fn make<'a>(mut order: Order<'a>, provisions: Provisions, channel: &Channel) -> Result<Made<'a>> {
+    let Provisions { sources, sets, entrance } = provisions;
     let spec = order.spec;
+    // Until it is made it ends with who makes it: a file system that does not answer may hold it for ever.
+    process::tie(true)?;
     channel.wait()?;
     rustix::process::setsid().during("beginning a session")?;
     sys::reset_signals();
@@ -59,6 +55,8 @@ fn make<'a>(
     // It has directories of the host open.
     drop(entrance);
     become_root(spec)?;
+    // Changing the user has cleared it.
+    process::tie(true)?;
     if !spec.has_new(NamespaceKind::User) {
         namespaces::join(spec, |kind| kind != NamespaceKind::Pid)?;
     }
@@ -92,12 +90,9 @@ fn make<'a>(
         Some(sets) => sets,
         None => Sets::grantable(process.capabilities.as_ref())?,
     };
-    process::prepare(&process, &sets, order.filter)?;
+    process::prepare(&process, &sets, order.filter, order.preserve_fds)?;
     let program = Program::find(&process)?;
-    if order.tied {
-        // Changing the user has cleared it.
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
-    }
+    process::tie(order.tied)?;
     // From now on processes of `exec` may be here, and until the program runs there are descriptors they must not have.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).during("hiding from the container")?;
     channel.send(&Report::Ready)?;
@@ -114,7 +109,6 @@ fn start(program: Program, order: &Order<'_>, state: &str) -> Error {
         let spec = order.spec;
         hooks::run(&spec.hooks.start_container, state)?;
         set_personality(spec.linux.personality.as_ref())?;
-        sys::close_on_exec_from(3 + order.preserve_fds).during("closing descriptors")?;
         spec.process()
     };
     match begin() {

@@ -3,6 +3,7 @@
 //! One thread throughout: a container is a copy of this process (clone3) that gives up what it must not have, step by
 //! step, and becomes the program. `ARCHITECTURE.md` tells the way; `launch` and `init` are its two sides.
 
+mod birth;
 mod capabilities;
 mod cgroup;
 mod channel;

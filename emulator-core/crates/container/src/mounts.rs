@@ -9,6 +9,7 @@ mod overlay;
 pub mod protect;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -32,7 +33,7 @@ pub struct Layout {
     pub overlay: bool,
     /// With an overlay: directories below the root's, topmost first.
     pub lowers: Vec<PathBuf>,
-    /// With an overlay: the directory with `upper` and `work`, where what is written is kept; memory without.
+    /// With an overlay: the directory where what is written is kept, made where it is missing; memory without.
     pub writable: Option<PathBuf>,
 }
 
@@ -52,10 +53,27 @@ impl Sources {
         let mut open = |path: &Path, recursive| open_root(spec, path, recursive, layout.idmapped, mapper);
         let root = open(&bundle.join(path), true)?;
         let lowers = layout.lowers.iter().map(|path| open(path, false)).collect::<Result<_>>()?;
+        layout.writable.as_deref().map_or(Ok(()), make_layer)?;
         let writable = layout.writable.as_deref().map(|path| open(path, false)).transpose()?;
         let binds = spec.mounts.iter().map(|mount| open_bind(mount, bundle, mapper)).collect::<Result<_>>()?;
         Ok(Self { root, lowers, writable, binds })
     }
+}
+
+/// What overlayfs wants for a writable layer.
+fn make_layer(directory: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755);
+    let made = ["upper", "work"].iter().try_for_each(|name| builder.create(directory.join(name)));
+    made.during(format!("making {}", directory.display()))
+}
+
+/// Makes the mappings of ids that [`Sources::open`] is going to need.
+pub fn prepare_mappings(spec: &Spec, idmapped: bool, mapper: &mut IdMapper) -> Result<()> {
+    let root = idmapped.then_some((&spec.linux.uid_mappings, &spec.linux.gid_mappings));
+    let mounts = spec.mounts.iter().map(|mount| (&mount.uid_mappings, &mount.gid_mappings));
+    let wanted = mounts.filter(|(uids, gids)| !(uids.is_empty() && gids.is_empty())).chain(root);
+    wanted.into_iter().try_for_each(|(uids, gids)| mapper.namespace(uids, gids).map(drop))
 }
 
 /// A directory of the root file system.
@@ -67,7 +85,8 @@ fn open_root(spec: &Spec, path: &Path, recursive: bool, idmapped: bool, mapper: 
     }
     if idmapped {
         let namespace = mapper.namespace(&spec.linux.uid_mappings, &spec.linux.gid_mappings)?;
-        map_ids(tree.as_fd(), namespace, false).map_err(unusable)?;
+        map_ids(tree.as_fd(), namespace, false)
+            .map_err(|errno| Error::RootfsUnusable { path: path.display().to_string(), reason: unmappable(errno) })?;
     }
     Ok(tree)
 }
@@ -94,10 +113,19 @@ fn open_bind(mount: &Mount, bundle: &Path, mapper: &mut IdMapper) -> Result<Opti
         }
         (deep, false) => {
             let namespace = mapper.namespace(&mount.uid_mappings, &mount.gid_mappings)?;
-            map_ids(tree.as_fd(), namespace, deep == Some(true)).map_err(failed)?;
+            map_ids(tree.as_fd(), namespace, deep == Some(true))
+                .map_err(|errno| Error::mount(&destination, format!("{}: {}", source.display(), unmappable(errno))))?;
         }
     }
     Ok(Some(tree))
+}
+
+/// Why the ids of a mount cannot be mapped (mount_setattr(2)).
+fn unmappable(errno: Errno) -> String {
+    match errno {
+        Errno::INVAL => "its file system, or one mounted in it, cannot map ids: use another, such as ext4".to_owned(),
+        errno => errno.to_string(),
+    }
 }
 
 /// A copy of the mount at `path` that is mounted nowhere, and tells nobody what is mounted in it.

@@ -1,7 +1,7 @@
 //! Namespaces: which are made, which are joined, and how ids map into them.
 
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::Command;
 
 use rustix::fs::{Mode, OFlags};
@@ -130,6 +130,11 @@ pub struct IdMapper {
 }
 
 impl IdMapper {
+    /// Those that are open.
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.known.iter().map(|(_, _, namespace)| namespace.as_raw_fd())
+    }
+
     /// A namespace with these maps.
     pub fn namespace(&mut self, uids: &[IdMapping], gids: &[IdMapping]) -> Result<BorrowedFd<'_>> {
         let position =

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::capabilities::Sets;
+use crate::capabilities::{self, Sets};
 use crate::error::{During, Error, Result};
 use crate::inside::Inside;
 use crate::seccomp::Filter;
@@ -78,26 +78,37 @@ pub fn adjust_oom(pid: Pid, score: Option<i32>) -> Result<()> {
     std::fs::write(&file, score.to_string()).during(format!("writing {score} to {file}"))
 }
 
-/// Everything that needs rights the program will not have, up to its user and its limits.
-pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>) -> Result<()> {
+/// Everything that needs rights the program will not have, up to its user and its limits. Of descriptors it keeps
+/// `preserve_fds` behind the standard streams.
+pub fn prepare(process: &Process, sets: &Sets, filter: Option<&Filter>, preserve_fds: u32) -> Result<()> {
+    // Filters that are older than this call do not know it.
+    sys::close_on_exec_from(3 + preserve_fds).during("closing descriptors")?;
     sys::new_session_keyring().or_else(ignore_missing).during("making a session keyring")?;
     if let Some(priority) = &process.io_priority {
         set_io_priority(priority)?;
-    }
-    // Without no_new_privs the kernel takes filters from administrators only, which this process soon is not.
-    if let Some(filter) = filter.filter(|_| !process.no_new_privileges) {
-        sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")?;
     }
     sets.bound()?;
     make_directory(&process.cwd);
     change_user(process)?;
     enter_directory(&process.cwd)?;
+    // Without no_new_privs the kernel takes filters from administrators only, which this process now ceases to be. What is
+    // behind is what every program calls.
+    if let Some(filter) = filter.filter(|_| !process.no_new_privileges) {
+        capabilities::make_effective()?;
+        sys::seccomp_set_filter(&filter.program, filter.flags).during("installing the seccomp filter")?;
+    }
     sets.assume()?;
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true).during("setting no_new_privs")?;
     }
     rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
     set_limits(&process.rlimits)
+}
+
+/// Has this process killed when the one ends that made it, or not; a change of the user clears that (prctl(2)).
+pub fn tie(tied: bool) -> Result<()> {
+    let signal = tied.then_some(Signal::KILL);
+    rustix::process::set_parent_process_death_signal(signal).during("tying the process to the runtime")
 }
 
 /// Kernels may be built without keys.
@@ -220,8 +231,17 @@ impl Program {
 
 fn unusable(program: &str, errno: Errno) -> Error {
     let reason = match errno {
-        Errno::NOENT => "there is no such program, or no interpreter for it".to_owned(),
-        Errno::NOEXEC => "it is for another architecture, or no program at all".to_owned(),
+        Errno::NOENT if program.contains('/') => {
+            "there is no such program, or no interpreter for it: look for it in the root file system".to_owned()
+        }
+        Errno::NOENT => {
+            "there is no such program in any directory of its PATH: give its path, or another PATH".to_owned()
+        }
+        Errno::NOEXEC => format!(
+            "it is for another architecture, or no program at all: take an image whose platform is this machine's, {}",
+            std::env::consts::ARCH
+        ),
+        Errno::ACCESS => format!("{errno}: make it executable, and its directories open, for that user"),
         errno => errno.to_string(),
     };
     Error::ProgramUnusable { program: program.to_owned(), reason }
@@ -231,7 +251,11 @@ fn runnable(path: &Path) -> rustix::io::Result<()> {
     if FileType::from_raw_mode(rustix::fs::stat(path)?.st_mode).is_dir() {
         return Err(Errno::ISDIR);
     }
-    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+    match rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS) {
+        // A filter that is older than this form of the call; real and effective ids are the same here.
+        Err(Errno::PERM | Errno::NOSYS) => rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()),
+        result => result,
+    }
 }
 
 /// Texts were checked for NUL characters when the configuration was read.

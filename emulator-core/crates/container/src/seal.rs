@@ -1,5 +1,5 @@
 //! A container must not be able to overwrite the runtime on the host, which it can reach as the file its first process was
-//! made from (/proc/PID/exe). So that file is a sealed copy in memory.
+//! made from (/proc/PID/exe). So that file is a sealed copy in memory, unless its ids give it no right to write.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -7,12 +7,31 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, SealFlags};
 
 use crate::error::{During, Error, Result};
+use crate::spec::{NamespaceKind, Spec};
 use crate::sys;
 
 const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
+
+/// [`ensure`], unless nobody in the container could write to this program's file.
+pub fn ensure_for(spec: &Spec) -> Result<()> {
+    if is_out_of_reach(spec)? { Ok(()) } else { ensure() }
+}
+
+/// user_namespaces(7): whoever has a capability there has it over files alone whose owner and group are mapped there. What
+/// access control lists allow to others is in the group's bits, too (acl(5)).
+fn is_out_of_reach(spec: &Spec) -> Result<bool> {
+    let program = rustix::fs::stat("/proc/self/exe").during("looking at /proc/self/exe")?;
+    let others = Mode::WGRP | Mode::WOTH;
+    let maps_owner = spec.linux.uid_mappings.iter().any(|range| {
+        let from_first = program.st_uid.checked_sub(range.host_id);
+        from_first.is_some_and(|distance| distance < range.size)
+    });
+    let is_private = !Mode::from_raw_mode(program.st_mode).intersects(others);
+    Ok(spec.has_new(NamespaceKind::User) && is_private && !maps_owner)
+}
 
 /// Runs this program again from a sealed copy, unless it is one. Only returns when it is.
 pub fn ensure() -> Result<()> {

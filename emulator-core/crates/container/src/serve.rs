@@ -3,6 +3,8 @@
 
 mod boot;
 mod frames;
+mod freezing;
+mod making;
 mod message;
 mod served;
 
@@ -17,15 +19,19 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
+use crate::birth;
 use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
+use crate::launch;
 use crate::namespaces::IdMapper;
 use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
 use crate::spec::{IdMapping, Process, Spec, User, check_process};
 use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
+use freezing::Freezing;
+use making::{Making, Outcome, Purpose, Remains};
 use message::{Reply, Request};
 use served::{Ends, Served, Source};
 
@@ -49,13 +55,17 @@ pub fn main() -> bool {
 /// Something that can be done.
 enum Ready {
     Process(u32, Source),
+    /// A process on its way.
+    Making(u32),
+    /// What is left of one that could not be made.
+    Remains(u32),
     /// Of a container's network.
     Network(u32, Token),
     /// A container's memory.
     Oom(u32),
 }
 
-/// A container that runs.
+/// A container that runs, or is going to.
 struct Running {
     spec: Spec,
     cgroup: Cgroup,
@@ -70,7 +80,10 @@ struct Helper {
     inbox: Inbox,
     outbox: Outbox,
     processes: BTreeMap<u32, Served>,
+    makings: BTreeMap<u32, Making>,
+    remains: BTreeMap<u32, Remains>,
     containers: BTreeMap<u32, Running>,
+    freezing: Vec<Freezing>,
     mapper: IdMapper,
     networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
@@ -84,11 +97,14 @@ impl Helper {
             for ready in ready {
                 match ready {
                     Ready::Process(number, source) => self.handle(number, source),
+                    Ready::Making(number) => self.advance(number),
+                    Ready::Remains(number) => self.clear_away(number),
                     Ready::Network(number, token) => self.handle_network(number, token),
                     Ready::Oom(number) => self.handle_oom(number),
                 }
             }
             self.containers.values_mut().for_each(|container| container.network.tick());
+            self.settle_freezing();
             if requests {
                 if !self.inbox.fill(rustix::stdio::stdin()) {
                     return Ok(());
@@ -121,6 +137,14 @@ impl Helper {
                 sources.push(Ready::Process(process.number, source));
             }
         }
+        for making in self.makings.values() {
+            polled.push(PollFd::from_borrowed_fd(making.channel(), PollFlags::IN));
+            sources.push(Ready::Making(making.number));
+        }
+        for remains in self.remains.values() {
+            polled.push(PollFd::from_borrowed_fd(remains.handle(), PollFlags::IN));
+            sources.push(Ready::Remains(remains.number));
+        }
         for (number, container) in &self.containers {
             if let Some(watch) = &container.oom {
                 polled.push(PollFd::new(watch, PollFlags::IN));
@@ -146,7 +170,8 @@ impl Helper {
 
     /// How long nothing may happen before something is due.
     fn patience(&self) -> Option<Timespec> {
-        let deadline = self.containers.values().filter_map(|container| container.network.deadline()).min()?;
+        let networks = self.containers.values().filter_map(|container| container.network.deadline());
+        let deadline = networks.chain(self.freezing.iter().map(Freezing::due)).min()?;
         Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok()
     }
 
@@ -182,22 +207,23 @@ impl Helper {
         match request {
             Request::Boot(boot) => {
                 let process = boot.process;
-                let booted = self.boot(boot);
-                self.answer(process, booted);
+                let begun = self.boot(boot);
+                self.tell_failure(process, begun);
             }
             Request::Exec { container, process, spec } => {
                 let checked = check_process("process", &spec);
-                let started = checked.and_then(|()| self.exec(container, process, &spec, Task::Program));
-                self.answer(process, started);
+                let begun = checked.and_then(|()| self.exec(container, process, &spec, Task::Program));
+                self.tell_failure(process, begun);
             }
             Request::Copy { container, process, copy, user } => {
-                let started = self.copy(container, process, copy, user);
-                self.answer(process, started);
+                let begun = self.copy(container, process, copy, user);
+                self.tell_failure(process, begun);
             }
             Request::Work { process, work, uid_mappings, gid_mappings } => {
                 let started = self.work(process, work, &uid_mappings, &gid_mappings);
-                self.answer(process, started);
+                self.tell_failure(process, started);
             }
+            Request::Abandon { process } => self.abandon(process),
             Request::Write { process } => self.with(process, |process, outbox| process.write(data, outbox)),
             Request::End { process } => self.with(process, Served::end_input),
             Request::Signal { process, signal } => self.signal(process, signal),
@@ -206,8 +232,11 @@ impl Helper {
                 self.with(process, |process, _| process.resize(rows, columns));
             }
             Request::Freeze { container, request, frozen } => {
-                let done = self.container(container).and_then(|container| container.cgroup.freeze(frozen));
-                self.reply(request, done.map(|()| None));
+                let begun = self.container(container).and_then(|found| found.cgroup.begin_freezing(frozen));
+                match begun {
+                    Ok(()) => self.freezing.push(Freezing::new(request, container, frozen)),
+                    Err(error) => self.reply(request, Err(error)),
+                }
             }
             Request::Stats { container, request } => {
                 let stats = self.container(container).map(|container| Some(container.cgroup.stats()));
@@ -216,17 +245,58 @@ impl Helper {
         }
     }
 
-    fn answer(&mut self, process: u32, started: Result<Pid>) {
-        let reply = match started {
-            Ok(pid) => {
-                let container = self.containers.get(&process);
-                let freezes = container.is_some_and(|container| container.cgroup.freezes());
-                let network = container.and_then(|container| container.network.given());
-                Reply::Started { process, pid: pid.as_raw_nonzero().get(), freezes, network }
+    /// Whatever has been begun and not failed is told of later.
+    fn tell_failure(&mut self, process: u32, begun: Result<()>) {
+        if let Err(error) = begun {
+            self.outbox.send(&Reply::Failed { process, error: error.into() }, &[]);
+        }
+    }
+
+    fn tell_start(&mut self, process: u32, pid: Pid) {
+        let container = self.containers.get(&process);
+        let freezes = container.is_some_and(|container| container.cgroup.freezes());
+        let network = container.and_then(|container| container.network.given());
+        let pid = pid.as_raw_nonzero().get();
+        self.outbox.send(&Reply::Started { process, pid, freezes, network }, &[]);
+    }
+
+    /// Takes what a process on its way says.
+    fn advance(&mut self, number: u32) {
+        let Some(making) = self.makings.remove(&number) else { return };
+        match making.advance(&mut self.networks) {
+            Outcome::OnItsWay(making) => drop(self.makings.insert(number, making)),
+            Outcome::Failed(remains) => drop(self.remains.insert(number, remains)),
+            Outcome::Runs(process, purpose) => {
+                let pid = process.pid();
+                self.processes.insert(number, process);
+                if let Purpose::Container(mut container, _) = purpose {
+                    let memory = container.spec.linux.resources.memory.as_ref();
+                    let limited = memory.is_some_and(|memory| memory.limit.is_some());
+                    container.oom = if limited { container.cgroup.watch_oom() } else { None };
+                    self.containers.insert(number, *container);
+                }
+                self.tell_start(number, pid);
             }
-            Err(error) => Reply::Failed { process, error: error.into() },
-        };
-        self.outbox.send(&reply, &[]);
+        }
+    }
+
+    /// Nobody wants the process any more, whether it is on its way or, by now, there.
+    fn abandon(&mut self, number: u32) {
+        match self.makings.remove(&number) {
+            Some(making) => drop(self.remains.insert(number, making.abandon(launch::died()))),
+            None => self.signal(number, Signal::KILL.as_raw()),
+        }
+    }
+
+    /// The kernel has let go of what could not be made.
+    fn clear_away(&mut self, number: u32) {
+        let Some(remains) = self.remains.remove(&number) else { return };
+        remains.reap();
+        if let Purpose::Container(container, _) = remains.purpose {
+            let _ = container.cgroup.remove();
+            self.networks.release(container.network);
+        }
+        self.outbox.send(&Reply::Failed { process: number, error: remains.error.into() }, &[]);
     }
 
     fn reply(&mut self, request: u32, done: Result<Option<crate::cgroup::stats::Stats>>) {
@@ -237,7 +307,7 @@ impl Helper {
         self.outbox.send(&reply, &[]);
     }
 
-    fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<Pid> {
+    fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<()> {
         let running = self.container(container)?;
         if running.cgroup.is_frozen() {
             // It would stand still before it could say that it runs.
@@ -249,7 +319,7 @@ impl Helper {
         }
         let init = self.processes.get(&container).ok_or_else(|| unknown(container))?;
         let (streams, ends) = Ends::make(process.terminal)?;
-        let launched = exec::launch(exec::Order {
+        let birth = exec::begin(exec::Order {
             init: init.pid(),
             pidfd: init.pidfd(),
             cgroup: &running.cgroup,
@@ -260,22 +330,24 @@ impl Helper {
             tied: true,
             task,
         })?;
-        let process = Served::start(number, launched, ends)?;
-        let pid = process.pid();
-        self.processes.insert(number, process);
-        Ok(pid)
+        let purpose = Purpose::Exec(process.oom_score_adj);
+        self.makings.insert(number, Making::new(number, birth, ends, purpose));
+        Ok(())
     }
 
-    fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<Pid> {
+    /// Work waits for nothing of the host's before it says that it begins.
+    fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
         let (streams, ends) = Ends::make(false)?;
-        let process = Served::start(number, work::launch(work, uids, gids, streams)?, ends)?;
-        let pid = process.pid();
-        self.processes.insert(number, process);
-        Ok(pid)
+        let launched = work::launch(work, uids, gids, streams)?;
+        launched.start()?;
+        let pid = launched.pid;
+        self.processes.insert(number, Served::new(number, launched, ends));
+        self.tell_start(number, pid);
+        Ok(())
     }
 
     /// A copy is made by a process like any other of the container, so that it sees its files and has no other rights.
-    fn copy(&mut self, container: u32, number: u32, copy: Copy, user: Option<User>) -> Result<Pid> {
+    fn copy(&mut self, container: u32, number: u32, copy: Copy, user: Option<User>) -> Result<()> {
         let mut process = self.container(container)?.spec.process()?.clone();
         process.user = user.unwrap_or(process.user);
         process.terminal = false;
@@ -291,7 +363,7 @@ impl Helper {
         if let Some(container) = container.filter(|_| signal == libc::SIGKILL)
             && container.cgroup.is_frozen()
         {
-            let _ = container.cgroup.freeze(false);
+            let _ = container.cgroup.begin_freezing(false);
         }
     }
 
@@ -305,30 +377,49 @@ impl Helper {
         self.containers.get(&number).ok_or_else(|| unknown(number))
     }
 
-    /// Children of processes that did not wait for them come here. Those that are served are left to be asked by name.
+    /// Children of processes that did not wait for them come here, and those that have borne one. Whoever is served or on
+    /// the way is left to be asked by name.
     fn reap_orphans(&self) {
         while let Some(pid) = crate::sys::ended_child() {
-            if self.processes.values().any(|process| process.pid() == pid) {
+            let served = self.processes.values().map(Served::pid);
+            if served.chain(self.makings.values().filter_map(Making::pid)).any(|known| known == pid) {
                 return;
             }
             let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
     }
 
-    /// Node is gone: nothing outlives it.
+    /// Node is gone: nothing outlives it. What the kernel does not let go of is waited for.
     fn take_down(&mut self) {
+        // Which may take longer than anybody should wait for the end of these.
+        let _ = birth::drop_streams();
         // Work on a store would wait for its input, whose other end is here.
         for process in self.processes.values() {
             process.signal(Signal::KILL.as_raw(), false);
         }
         for container in self.containers.values().filter(|container| container.cgroup.is_frozen()) {
-            let _ = container.cgroup.freeze(false);
+            let _ = container.cgroup.begin_freezing(false);
+        }
+        for (number, making) in std::mem::take(&mut self.makings) {
+            self.remains.insert(number, making.abandon(launch::died()));
         }
         // In any order: a container's first process has not ended before all others of its namespace are waited for, of
         // which those of exec are children of this one.
-        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {}
-        for container in self.containers.values() {
+        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {
+            self.remove_ended();
+        }
+    }
+
+    fn remove_ended(&mut self) {
+        let processes = &self.processes;
+        let has_ended = |number: &u32| processes.get(number).is_none_or(|init| making::has_ended(init.pidfd()));
+        for (_, container) in self.containers.extract_if(.., |number, _| has_ended(number)) {
             let _ = container.cgroup.remove();
+        }
+        for (_, remains) in self.remains.extract_if(.., |_, remains| making::has_ended(remains.handle())) {
+            if let Purpose::Container(container, _) = remains.purpose {
+                let _ = container.cgroup.remove();
+            }
         }
     }
 }

@@ -170,6 +170,15 @@ pub struct Hooks {
     pub poststop: Vec<Hook>,
 }
 
+impl Hooks {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        let Self { prestart, create_runtime, create_container, start_container, poststart, poststop } = self;
+        let all = [prestart, create_runtime, create_container, start_container, poststart, poststop];
+        all.into_iter().all(Vec::is_empty)
+    }
+}
+
 /// One such program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hook {

@@ -9,6 +9,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,6 +51,7 @@ pub struct Container {
 /// Stages of a container's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
+    Creating,
     Created,
     Running,
     Paused,
@@ -59,6 +62,7 @@ impl Status {
     /// The specification's word.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
@@ -124,6 +128,33 @@ impl Store {
     }
 }
 
+/// Locks a container's directory (flock(2)). The lock ends with the last copy of the descriptor that comes of it: the first
+/// process has one that becoming the program closes, so that nobody need note that it has.
+pub fn mark(directory: &Path) -> Result<OwnedFd> {
+    let operation = || format!("locking {}", directory.display());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(directory, flags, Mode::empty()).during(operation())?;
+    rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive).during(operation())?;
+    Ok(handle)
+}
+
+/// Whether a container's first process has not become the program yet.
+fn is_marked(directory: &Path) -> bool {
+    share(directory, FlockOperation::NonBlockingLockShared) == Err(Errno::AGAIN)
+}
+
+/// Waits for the mark of a process that is becoming the program: the kernel closes its descriptors one after another.
+pub fn await_program(directory: &Path) {
+    // Who may not look is told of the program by other means.
+    let _ = share(directory, FlockOperation::LockShared);
+}
+
+fn share(directory: &Path, operation: FlockOperation) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let handle = rustix::fs::open(directory, flags, Mode::empty())?;
+    rustix::fs::flock(&handle, operation)
+}
+
 /// A name becomes a directory's.
 fn check_id(id: &str) -> Result<()> {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);
@@ -169,7 +200,11 @@ impl Container {
     pub fn status(&self) -> Status {
         match self.record.process() {
             None => Status::Stopped,
-            Some(_) if gate::is_closed(&self.directory) => Status::Created,
+            // runtime.md: it runs once it has executed the program, whoever has let it go on before.
+            Some(_) if is_marked(&self.directory) => match gate::is_reached(&self.directory) {
+                true => Status::Created,
+                false => Status::Creating,
+            },
             Some(_) if self.record.cgroup.is_frozen() => Status::Paused,
             Some(_) => Status::Running,
         }
@@ -177,8 +212,12 @@ impl Container {
 
     /// Its state, as the specification writes it.
     pub fn document(&self) -> Value {
+        self.document_as(self.status())
+    }
+
+    /// Its state where it is that far.
+    pub fn document_as(&self, status: Status) -> Value {
         let Record { id, pid, bundle, spec, .. } = &self.record;
-        let status = self.status();
         let pid = if status == Status::Stopped { 0 } else { *pid };
         document(id, status.name(), pid, bundle, &spec.annotations)
     }

@@ -112,14 +112,19 @@ pub fn close_from(first: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
-/// Closes every descriptor but the standard streams and `kept`. Only for a process that ends without touching what owned them.
-pub fn close_all_but(kept: BorrowedFd<'_>) -> Result<()> {
-    let number = kept.as_raw_fd();
-    if number > 3 {
-        // SAFETY: as in `close_from`; what is kept stays with its owner.
-        check(unsafe { libc::syscall(libc::SYS_close_range, 3, number - 1, 0) })?;
+/// Closes every descriptor but the standard streams and those of `kept`. Only for a process that ends, or becomes a
+/// program, without touching what owned the others.
+pub fn close_all_but(mut kept: Vec<RawFd>) -> Result<()> {
+    kept.sort_unstable();
+    let mut first = 3_u32;
+    for fd in kept.into_iter().filter_map(|fd| u32::try_from(fd).ok()).filter(|fd| *fd >= 3).chain([u32::MAX]) {
+        if first < fd {
+            // SAFETY: the caller never comes back to what owned them, so that none is used, and no owner ever dropped.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) })?;
+        }
+        first = fd.saturating_add(1);
     }
-    close_from((number + 1).cast_unsigned())
+    Ok(())
 }
 
 /// Installs a seccomp filter (seccomp(2)). It can not be taken off again.

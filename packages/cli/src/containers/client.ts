@@ -34,16 +34,17 @@ export async function isHeld(record: ContainerRecord): Promise<boolean> {
   return socket !== undefined;
 }
 
-/** What a container that runs tells of itself. */
+/** What a container that runs, or is being made, tells of itself. */
 export interface Life {
-  /** Number of its first process. */
+  readonly status: "creating" | "running";
+  /** Number of its first process; 0 where there is none yet. */
   readonly pid: number;
   /** Its address on a network of its own. */
   readonly address: string | null;
   readonly ports: readonly Required<Port>[];
 }
 
-/** What a container tells of itself; undefined where it does not run. */
+/** What a container tells of itself; undefined where nobody holds it. */
 export async function lifeOf(record: ContainerRecord): Promise<Life | undefined> {
   const socket = await reach(record);
   if (socket === undefined) return undefined;
@@ -51,7 +52,7 @@ export async function lifeOf(record: ContainerRecord): Promise<Life | undefined>
   return (await exchange(socket, { type: "ping" }).catch(() => undefined)) as Life | undefined;
 }
 
-/** Whether a container runs, and the number of its first process. */
+/** Whether somebody holds a container, and the number of its first process. */
 export async function pidOf(record: ContainerRecord): Promise<number | undefined> {
   return (await lifeOf(record))?.pid;
 }

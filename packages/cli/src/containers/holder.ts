@@ -10,7 +10,7 @@ import { boot, oci, type Container, type Output } from "@terrarium/container";
 import { onDisk, withLock } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
-import { isHeld } from "./client.js";
+import { isHeld, type Life } from "./client.js";
 import { Log } from "./log.js";
 import {
   directoryOf,
@@ -57,11 +57,10 @@ export class Holder {
    * @throws MachineError `CONTAINER_STATUS` where somebody holds it, and whatever `boot()` does
    */
   static async start(record: ContainerRecord, { onOutput, again = false }: StartOptions = {}): Promise<Holder> {
-    const booted = Promise.withResolvers<Container>();
-    booted.promise.catch(() => undefined);
+    const held: Held = { name: record.name, container: undefined, calledOff: new AbortController() };
     const server = createServer((socket) => {
       socket.on("error", () => undefined);
-      void serve(booted.promise, socket);
+      void serve(held, socket);
     });
     try {
       await listen(server, record);
@@ -70,17 +69,17 @@ export class Holder {
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
         ...record.options,
+        signal: held.calledOff.signal,
       });
       container.onOutput((output) => {
         log.add(output);
         onOutput?.(output);
       });
       if (again) await forgetEnd(record.id);
-      booted.resolve(container);
+      held.container = container;
       return new Holder(record, container, server, log);
     } catch (error) {
       const isHeld = error instanceof MachineError && error.code === "CONTAINER_STATUS";
-      booted.reject(error);
       server.close();
       if (!again) await removeRecord(record, { volumes: true });
       else if (!isHeld) await rm(socketOf(record.id), { force: true });
@@ -119,16 +118,40 @@ async function listen(server: Server, record: ContainerRecord): Promise<void> {
   });
 }
 
-async function serve(booting: Promise<Container>, socket: Socket): Promise<void> {
+/** What is asked about. */
+interface Held {
+  readonly name: string;
+  /** Undefined while it is being made. */
+  container: Container | undefined;
+  readonly calledOff: AbortController;
+}
+
+async function serve(held: Held, socket: Socket): Promise<void> {
   const incoming = messages<Request | Message>(socket);
   try {
-    const container = await booting;
     const first = await incoming.next();
-    if (first.done !== true) await obey(container, first.value as Request, incoming, socket);
+    if (first.done !== true) {
+      const request = first.value as Request;
+      if (held.container === undefined) obeyEarly(held, request, socket);
+      else await obey(held.container, request, incoming, socket);
+    }
   } catch (error) {
     send(socket, { error: asData(error) });
   }
   socket.end();
+}
+
+/** What can be asked of a container that is being made: what it is, and that it be none. */
+function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket): void {
+  if (request.type === "ping") {
+    send(socket, { done: { status: "creating", pid: 0, address: null, ports: [] } });
+  } else if (request.type === "stop" || request.type === "kill") {
+    calledOff.abort(new Error("it was stopped"));
+    send(socket, { done: null });
+  } else {
+    const details = { id: name, status: "creating", wanted: "running" };
+    throw new MachineError("CONTAINER_STATUS", `The container ${name} is being made, and does not run yet.`, details);
+  }
 }
 
 async function obey(
@@ -166,7 +189,7 @@ async function obey(
       send(socket, { done: await container.stats() });
       return;
     case "ping":
-      send(socket, { done: { pid: container.pid, address: container.address ?? null, ports: container.ports } });
+      send(socket, { done: lifeOf(container) });
       return;
   }
   send(socket, { done: null });
@@ -178,6 +201,10 @@ async function* inputOf(incoming: AsyncGenerator<Request | Message, void>): Asyn
     if ("input" in message) yield Buffer.from(message.input, "base64");
   }
   throw new MachineError("ABORTED", "Who sent the archive has gone.", { reason: "who sent the archive has gone" });
+}
+
+function lifeOf({ pid, address, ports }: Container): Life {
+  return { status: "running", pid, address: address ?? null, ports };
 }
 
 async function exec(

@@ -1,6 +1,6 @@
 //! Limits of the OCI specification in the files of both versions (cgroup-v1/ and cgroup-v2.rst of the kernel's documents).
 
-use super::{Cgroup, missing, refused, write};
+use super::{Cgroup, lacking, missing, refused, write};
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Resources, Throttle};
 
@@ -56,7 +56,7 @@ fn check_usage(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
 
 fn set(cgroup: &Cgroup, limit: &Limit) -> Result<()> {
     let field = format!("linux.resources.{}", limit.field);
-    let (directory, unified) = cgroup.with(limit.controller).ok_or_else(|| missing(limit.controller, &field))?;
+    let (directory, unified) = cgroup.with(limit.controller).ok_or_else(|| lacking(limit.controller, &field))?;
     match if unified { &limit.v2 } else { &limit.v1 } {
         Some((file, value)) => write(&directory.join(file), value),
         None => {

@@ -9,6 +9,7 @@ use super::lifecycle::write_pid;
 use super::relay::{self, Signals, Terminal};
 use crate::error::{During, Error, Result};
 use crate::exec::{self, Order, Task};
+use crate::seal;
 use crate::seccomp;
 use crate::spec::{Capabilities, Process, check_process};
 use crate::state::{Container, Status};
@@ -43,6 +44,7 @@ pub fn exec(context: &Context, words: impl Iterator<Item = String>) -> Result<u8
         None => process_of(&container, &args, command)?,
     };
     check_process("process", &process)?;
+    seal::ensure_for(&container.record.spec)?;
     run(&container, &args, &process)
 }
 

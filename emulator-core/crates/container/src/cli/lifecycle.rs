@@ -1,7 +1,7 @@
 //! create, start, run, kill, delete, pause, resume.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal};
@@ -16,8 +16,9 @@ use crate::error::{During, Error, Result};
 use crate::gate::{self, Gate};
 use crate::hooks;
 use crate::launch::{self, Callbacks, Launched, Order, Streams};
-use crate::mounts::Layout;
+use crate::mounts::{Layout, Sources};
 use crate::namespaces::{IdMapper, start_time_of};
+use crate::seal;
 use crate::seccomp;
 use crate::spec::Spec;
 use crate::state::{self, Container, Record, Status};
@@ -35,12 +36,16 @@ struct New<'a> {
     spec: Spec,
     directory: PathBuf,
     cgroup: Cgroup,
+    /// What it has of the host's files, until its first process has that.
+    sources: Option<Sources>,
+    /// Held by the first process, until it becomes the program.
+    mark: Option<OwnedFd>,
 }
 
 /// Makes a container that waits for `start`.
 pub fn create(context: &Context, words: impl Iterator<Item = String>, log: &Log) -> Result<u8> {
     let args = Args::parse(words, &CREATE)?;
-    let new = New::begin(context, &args, log)?;
+    let mut new = New::begin(context, &args, log)?;
     new.guard(|new| {
         let gate = Gate::create(&new.directory)?;
         let streams = match (new.spec.process()?.terminal, args.value("console-socket")) {
@@ -49,9 +54,9 @@ pub fn create(context: &Context, words: impl Iterator<Item = String>, log: &Log)
             (true, None) => return Err(invalid("--console-socket", "given, since process.terminal is set")),
             (false, Some(_)) => return Err(invalid("--console-socket", "left out, since process.terminal is not set")),
         };
-        let launched = new.launch(&args, streams, Some(gate), &mut |_| Ok(()))?;
-        // Only now: who sees it written down may start it.
-        let made = new.record(launched.pid, &args).and_then(|()| launched.release());
+        let launched = new.launch(&args, streams, Some(gate), None)?;
+        let made =
+            write_pid(&args, launched.pid).and_then(|()| gate::reach(&new.directory)).and_then(|()| launched.release());
         made.inspect_err(|_| launched.abandon())
     })?;
     Ok(0)
@@ -61,13 +66,14 @@ pub fn create(context: &Context, words: impl Iterator<Item = String>, log: &Log)
 pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) -> Result<u8> {
     let args = Args::parse(words, &CREATE)?;
     let detach = args.has("detach");
-    let new = New::begin(context, &args, log)?;
-    // Signals that come from here on are for the container.
+    let mut new = New::begin(context, &args, log)?;
+    // Signals that come from here on are for the container; before that is made, they call it off.
     let signals = if detach { None } else { Some(relay::Signals::catch()?) };
     let (launched, terminal) = new.guard(|new| {
         let (streams, terminal) = relay::streams(new.spec.process()?.terminal, args.value("console-socket"), detach)?;
-        let launched = new.launch(&args, streams, None, &mut |pid| new.record(pid, &args))?;
-        let started = launched.start().and_then(|()| {
+        let launched = new.launch(&args, streams, None, signals.as_ref())?;
+        let started = write_pid(&args, launched.pid).and_then(|()| launched.start()).and_then(|()| {
+            state::await_program(&new.directory);
             let pid = launched.pid.as_raw_nonzero().get();
             hooks::run(&new.spec.hooks.poststart, &new.state(Status::Running, pid))
         });
@@ -77,11 +83,9 @@ pub fn run(context: &Context, words: impl Iterator<Item = String>, log: &Log) ->
     let Some(signals) = signals else { return Ok(0) };
     let status = relay::accompany(&launched, &signals, terminal);
     if !args.has("keep") {
-        let poststop = hooks::run(&new.spec.hooks.poststop, &new.state(Status::Stopped, 0));
+        let failed = hooks::run_all(&new.spec.hooks.poststop, &new.state(Status::Stopped, 0));
         new.remove()?;
-        if let Err(error) = poststop {
-            log.warn(&error.to_string());
-        }
+        failed.iter().for_each(|error| log.warn(&error.to_string()));
     }
     Ok(status as u8)
 }
@@ -102,13 +106,19 @@ impl<'a> New<'a> {
         let text =
             fs::read(bundle.join("config.json")).during(format!("reading {}", bundle.join("config.json").display()))?;
         let spec = Spec::parse(&text)?;
+        seal::ensure_for(&spec)?;
         for name in spec.process()?.capabilities.iter().flat_map(capabilities::unknown) {
             log.warn(&format!("there is no capability {name}: it is left out"));
         }
+        // Before anything is made: what is on a file system that does not answer is waited for here, and may be for ever.
+        let sources = launch::open_sources(&spec, &bundle, &Layout::default(), &mut IdMapper::default())?;
         let directory = context.store.reserve(id)?;
-        let cgroup = Cgroup::create(id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources);
-        match cgroup {
-            Ok(cgroup) => Ok(Self { id, bundle, spec, directory, cgroup }),
+        let made = state::mark(&directory).and_then(|mark| {
+            let resources = &spec.linux.resources;
+            Ok((mark, Cgroup::create(id, spec.linux.cgroups_path.as_deref(), resources)?))
+        });
+        match made {
+            Ok((mark, cgroup)) => Ok(Self { id, bundle, spec, directory, cgroup, sources, mark: Some(mark) }),
             Err(error) => {
                 let _ = fs::remove_dir_all(&directory);
                 Err(error)
@@ -117,7 +127,7 @@ impl<'a> New<'a> {
     }
 
     /// Nothing half-made stays behind.
-    fn guard<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+    fn guard<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         work(self).inspect_err(|_| drop(self.remove()))
     }
 
@@ -128,17 +138,18 @@ impl<'a> New<'a> {
     }
 
     fn state(&self, status: Status, pid: i32) -> String {
-        let name = if pid == 0 || status != Status::Created { status.name() } else { "creating" };
-        state::document(self.id, name, pid, &self.bundle, &self.spec.annotations).to_string()
+        state::document(self.id, status.name(), pid, &self.bundle, &self.spec.annotations).to_string()
     }
 
+    /// Has the first process made. Signals that call it off are left to be read.
     fn launch(
-        &self,
+        &mut self,
         args: &Args,
         streams: Streams,
         gate: Option<Gate>,
-        meanwhile: &mut dyn FnMut(Pid) -> Result<()>,
+        signals: Option<&relay::Signals>,
     ) -> Result<Launched> {
+        let (sources, mark) = (self.sources.take(), self.mark.take());
         let filter = self.spec.linux.seccomp.as_ref().map(seccomp::compile).transpose()?;
         let order = Order {
             spec: &self.spec,
@@ -152,17 +163,18 @@ impl<'a> New<'a> {
             tied: false,
             reaper: false,
             network: None,
+            _mark: mark,
         };
         let callbacks = Callbacks {
-            state: &|pid| self.state(Status::Created, pid.as_raw_nonzero().get()),
-            connect: &mut |_| Ok(()),
-            meanwhile,
+            state: &|pid| self.state(Status::Creating, pid.as_raw_nonzero().get()),
+            meanwhile: &mut |pid| self.record(pid),
+            wait: &|channel| signals.map_or(Ok(()), |signals| signals.wait_beside(channel)),
         };
-        launch::launch(order, &mut IdMapper::default(), callbacks)
+        launch::launch(order, sources, callbacks)
     }
 
     /// Writes down what there is now.
-    fn record(&self, pid: Pid, args: &Args) -> Result<()> {
+    fn record(&self, pid: Pid) -> Result<()> {
         let record = Record {
             id: self.id.to_owned(),
             bundle: self.bundle.clone(),
@@ -173,8 +185,7 @@ impl<'a> New<'a> {
             owner: rustix::process::geteuid().as_raw(),
             spec: self.spec.clone(),
         };
-        record.save(&self.directory)?;
-        write_pid(args, pid)
+        record.save(&self.directory)
     }
 }
 
@@ -192,7 +203,12 @@ pub fn start(context: &Context, words: impl Iterator<Item = String>) -> Result<u
     let container = context.store.open(one_id(&args)?)?;
     container.require(&[Status::Created])?;
     gate::open(container.directory())?;
-    hooks::run(&container.record.spec.hooks.poststart, &container.document().to_string())?;
+    state::await_program(container.directory());
+    // It may have ended by now, and has run all the same.
+    let state = container.document_as(Status::Running).to_string();
+    // runtime.md: where one of these fails the container is stopped.
+    hooks::run(&container.record.spec.hooks.poststart, &state)
+        .inspect_err(|_| drop(signal_first(&container, Signal::KILL)))?;
     Ok(0)
 }
 
@@ -296,9 +312,8 @@ pub fn delete(context: &Context, words: impl Iterator<Item = String>, log: &Log)
     let state = container.document().to_string();
     context.store.remove_remains(id)?;
     // runtime.md: what these hooks do wrong is logged, and the container is gone all the same.
-    if let Err(error) = hooks::run(&container.record.spec.hooks.poststop, &state) {
-        log.warn(&error.to_string());
-    }
+    let failed = hooks::run_all(&container.record.spec.hooks.poststop, &state);
+    failed.iter().for_each(|error| log.warn(&error.to_string()));
     Ok(0)
 }
 

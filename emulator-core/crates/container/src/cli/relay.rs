@@ -1,6 +1,6 @@
 //! A process in the foreground: its terminal, the signals meant for it, its end.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use rustix::termios::{OptionalActions, Termios};
 
 use super::args::invalid;
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
 use crate::launch::{Launched, Streams};
 use crate::sys;
 use crate::terminal;
@@ -26,6 +26,29 @@ impl Signals {
 
     fn next(&self) -> Option<i32> {
         sys::read_signal(&self.0)
+    }
+
+    /// Waits until `other` has something to read.
+    ///
+    /// # Errors
+    /// A signal has come that ends programs.
+    pub fn wait_beside(&self, other: BorrowedFd<'_>) -> Result<()> {
+        loop {
+            let mut polled = [PollFd::from_borrowed_fd(other, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
+            match rustix::event::poll(&mut polled, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).during("waiting for the container"),
+            }
+            if !polled[0].revents().is_empty() {
+                return Ok(());
+            }
+            while let Some(number) = self.next() {
+                if [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].contains(&number) {
+                    let reason = format!("signal {number} called it off");
+                    return Err(Error::System { operation: "making the container".into(), reason });
+                }
+            }
+        }
     }
 }
 

@@ -1,28 +1,26 @@
 //! Making a container for Node.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::process::Pid;
-
+use super::making::{Making, Purpose};
 use super::message::Boot;
-use super::served::{Ends, Served};
+use super::served::Ends;
 use super::{Helper, Running};
+use crate::birth::{self, Birth, Side};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::launch::{self, Callbacks, Network, Order};
-use crate::mounts::{Layout, protect};
+use crate::launch::{self, Network, Order, Streams};
+use crate::mounts::{self, Layout, protect};
 use crate::network::Attachment;
 use crate::seccomp::{self, Filter};
+use crate::spec::Spec;
 
 impl Helper {
-    /// Makes the container and starts its program. Whatever fails, nothing stays behind.
-    pub fn boot(&mut self, mut boot: Box<Boot>) -> Result<Pid> {
+    /// Begins to make the container. Where that fails nothing stays behind.
+    pub fn boot(&mut self, mut boot: Box<Boot>) -> Result<()> {
         crate::spec::check(&boot.spec)?;
-        let joins = boot.spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some());
-        if joins {
-            // This process would join, too.
-            return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
-        }
+        check_possible(&boot.spec)?;
         if boot.default_protection {
             protect::complete(&mut boot.spec.linux);
         }
@@ -31,65 +29,47 @@ impl Helper {
             (None, true) => Some(self.default_filter()?),
             (None, false) => None,
         };
-        let mut attachment = self.networks.prepare(&boot.network)?;
-        match self.start(&boot, filter.as_ref(), &mut attachment) {
-            Ok((process, cgroup)) => {
-                let pid = process.pid();
-                self.processes.insert(boot.process, process);
-                let limited = boot.spec.linux.resources.memory.as_ref().is_some_and(|memory| memory.limit.is_some());
-                let oom = if limited { cgroup.watch_oom() } else { None };
-                let running = Running { spec: boot.spec, cgroup, filter, network: attachment, oom };
-                self.containers.insert(boot.process, running);
-                Ok(pid)
+        if launch::may_mount() {
+            // Kept by this process; the one between would make them anew each time.
+            mounts::prepare_mappings(&boot.spec, boot.idmapped, &mut self.mapper)?;
+        }
+        let network = self.networks.prepare(&boot.network)?;
+        match self.begin(&boot, filter.as_ref(), &network) {
+            Ok((birth, ends, cgroup, other_end)) => {
+                let running = Running { spec: boot.spec, cgroup, filter, network, oom: None };
+                let purpose = Purpose::Container(Box::new(running), other_end);
+                self.makings.insert(boot.process, Making::new(boot.process, birth, ends, purpose));
+                Ok(())
             }
             Err(error) => {
-                self.networks.release(attachment);
+                self.networks.release(network);
                 Err(error)
             }
         }
     }
 
-    fn start(&mut self, boot: &Boot, filter: Option<&Filter>, attachment: &mut Attachment) -> Result<(Served, Cgroup)> {
+    fn begin(
+        &mut self,
+        boot: &Boot,
+        filter: Option<&Filter>,
+        network: &Attachment,
+    ) -> Result<(Birth, Ends, Cgroup, Option<OwnedFd>)> {
         let spec = &boot.spec;
-        let (cable, other_end) = attachment.cable()?;
+        let (cable, other_end) = network.cable()?;
         let (streams, ends) = Ends::make(spec.process()?.terminal)?;
         let id = format!("guest-{}", boot.process);
         let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
-        let interface = attachment.interface();
-        let order = Order {
-            spec,
-            bundle: Path::new("/"),
-            layout: Layout {
-                idmapped: boot.idmapped,
-                overlay: boot.overlay,
-                lowers: boot.lowers.clone(),
-                writable: boot.writable.clone(),
-            },
-            cgroup: &cgroup,
-            filter,
-            streams,
-            gate: None,
-            preserve_fds: 0,
-            tied: true,
-            reaper: boot.init,
-            network: Some(Network {
-                device: interface.map(|interface| (interface, cable)),
-                names: boot.network.names(spec.hostname.as_deref(), interface),
-            }),
-        };
-        let callbacks = Callbacks {
-            state: &|_| String::new(),
-            connect: &mut |pid| self.networks.connect(attachment, pid),
-            meanwhile: &mut |_| Ok(()),
-        };
-        let started = launch::launch(order, &mut self.mapper, callbacks).and_then(|launched| {
-            other_end.map_or(Ok(()), |socket| attachment.plug(&socket)).inspect_err(|_| launched.abandon())?;
-            Served::start(boot.process, launched, ends)
-        });
-        match started {
-            Ok(process) => Ok((process, cgroup)),
+        match Birth::begin(None) {
+            Ok(Side::Runtime(birth)) => Ok((birth, ends, cgroup, other_end)),
+            Ok(Side::Between(channel)) => {
+                let interface = network.interface();
+                let network = Network {
+                    names: boot.network.names(spec.hostname.as_deref(), interface),
+                    device: interface.map(|interface| (interface, cable)),
+                };
+                birth::bear(order(boot, &cgroup, filter, streams, network), &mut self.mapper, &channel)
+            }
             Err(error) => {
-                // What was made of it has been killed.
                 let _ = cgroup.remove();
                 Err(error)
             }
@@ -101,5 +81,45 @@ impl Helper {
             self.default_filter = Some(seccomp::compile(&seccomp::default_profile())?);
         }
         self.default_filter.clone().ok_or_else(|| Error::Internal { reason: "there is no profile".into() })
+    }
+}
+
+/// What only a process of its own can have.
+fn check_possible(spec: &Spec) -> Result<()> {
+    if spec.linux.namespaces.iter().any(|namespace| namespace.path.is_some()) {
+        return Err(Error::unsupported("joining namespaces by path, here", "use the OCI command line"));
+    }
+    match spec.hooks.is_empty() {
+        true => Ok(()),
+        // This process would wait for them.
+        false => Err(Error::unsupported("hooks, here", "use the OCI command line")),
+    }
+}
+
+fn order<'a>(
+    boot: &'a Boot,
+    cgroup: &'a Cgroup,
+    filter: Option<&'a Filter>,
+    streams: Streams,
+    network: Network,
+) -> Order<'a> {
+    Order {
+        spec: &boot.spec,
+        bundle: Path::new("/"),
+        layout: Layout {
+            idmapped: boot.idmapped,
+            overlay: boot.overlay,
+            lowers: boot.lowers.clone(),
+            writable: boot.writable.clone(),
+        },
+        cgroup,
+        filter,
+        streams,
+        gate: None,
+        preserve_fds: 0,
+        tied: true,
+        reaper: boot.init,
+        network: Some(network),
+        _mark: None,
     }
 }

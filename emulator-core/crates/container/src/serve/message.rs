@@ -24,6 +24,8 @@ pub enum Request {
     Copy { container: u32, process: u32, copy: Copy, user: Option<User> },
     /// Works on a store of images.
     Work { process: u32, work: Work, uid_mappings: Vec<IdMapping>, gid_mappings: Vec<IdMapping> },
+    /// Nobody wants a process any more that has been asked for: it ends, however far it is.
+    Abandon { process: u32 },
     /// The bytes behind are for its input.
     Write { process: u32 },
     /// Its input ends.

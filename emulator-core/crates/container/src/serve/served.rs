@@ -48,7 +48,7 @@ impl Ends {
     }
 
     /// Takes the terminal's master, which has been sent by now.
-    fn receive_terminal(&mut self) -> Result<()> {
+    pub fn receive_terminal(&mut self) -> Result<()> {
         let Some(socket) = self.socket.take() else { return Ok(()) };
         let master = terminal::receive(socket.as_fd())?;
         set_nonblocking(&master)?;
@@ -83,11 +83,9 @@ pub struct Served {
 }
 
 impl Served {
-    /// Lets `launched` become its program and serves it under `number`.
-    pub fn start(number: u32, launched: Launched, mut ends: Ends) -> Result<Self> {
-        launched.start()?;
-        ends.receive_terminal().inspect_err(|_| launched.abandon())?;
-        Ok(Self { number, launched, ends, queue: Vec::new(), input_ends: false, held: false })
+    /// Serves a process that has become its program, under `number`.
+    pub fn new(number: u32, launched: Launched, ends: Ends) -> Self {
+        Self { number, launched, ends, queue: Vec::new(), input_ends: false, held: false }
     }
 
     /// Its number on the host.

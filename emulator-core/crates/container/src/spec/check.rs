@@ -1,6 +1,7 @@
 //! Rules a configuration must keep, and features that are refused by name. Whatever can be known before anything is
 //! made is found here.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 
 use serde_json::Value;
@@ -81,9 +82,12 @@ fn check_namespaces(spec: &Spec) -> Result<()> {
             return Err(Error::unsupported("joining a mount namespace by path", "leave the path out for a new one"));
         }
     }
-    let needs = |wanted: bool, field: &str, kind: NamespaceKind| match wanted && !spec.has_new(kind) {
-        true => Err(Error::spec(field, format!("it would change the host's {} namespace", kind.file()))),
-        false => Ok(()),
+    let needs = |wanted: bool, field: &str, kind: NamespaceKind| {
+        let other = spec.namespace(kind).is_some_and(|one| one.path.as_deref().is_none_or(|path| !is_own(path, kind)));
+        match wanted && !other {
+            true => Err(Error::spec(field, format!("it would change the host's {} namespace", kind.file()))),
+            false => Ok(()),
+        }
     };
     needs(spec.hostname.is_some(), "hostname", NamespaceKind::Uts)?;
     needs(spec.domainname.is_some(), "domainname", NamespaceKind::Uts)?;
@@ -93,6 +97,12 @@ fn check_namespaces(spec: &Spec) -> Result<()> {
         needs(true, &format!("linux.sysctl.{name}"), namespace_of_sysctl(name)?)?;
     }
     Ok(())
+}
+
+/// Whether a path leads to the namespace this process is in; one that leads nowhere is met when it is joined.
+fn is_own(path: &Path, kind: NamespaceKind) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    identity(path).is_some_and(|found| identity(&Path::new("/proc/self/ns").join(kind.file())) == Some(found))
 }
 
 /// Which namespace a kernel parameter belongs to; one that belongs to none would change the host.
@@ -237,6 +247,19 @@ mod tests {
             let refused = with(path, value).expect_err("it breaks a rule");
             assert!(matches!(refused, Error::SpecInvalid { .. }), "{path}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_name_is_for_a_namespace_that_is_not_the_hosts() {
+        let joined = |path: &str| {
+            let namespaces = json!([{"type": "mount"}, {"type": "uts", "path": path}]);
+            let config = json!({"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "hostname": "box",
+                "linux": {"namespaces": namespaces}});
+            Spec::parse(config.to_string().as_bytes()).map(drop)
+        };
+        // There is none with that path; what matters is that it is not this process's.
+        joined("/proc/self/ns/no-such").expect("another namespace");
+        assert!(matches!(joined("/proc/self/ns/uts"), Err(Error::SpecInvalid { .. })));
     }
 
     #[test]

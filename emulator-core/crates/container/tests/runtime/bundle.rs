@@ -143,6 +143,11 @@ impl Bundle {
         command
     }
 
+    /// Runs another program as whose the bundle is, in its directory.
+    pub fn as_owner(&self, command: &mut Command) -> Outcome {
+        outcome(become_who(command, self.who).current_dir(&self.directory).stdin(Stdio::null()))
+    }
+
     /// Runs a command of the runtime.
     pub fn command(&self, words: &[&str]) -> Outcome {
         outcome(&mut self.prepare(words))

@@ -3,28 +3,42 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
 use crate::bundle::{Bundle, as_everybody, as_root};
 
+/// Whether a container's first process is a copy in memory, as long as it waits to be started; none where nobody may look.
+fn in_memory(bundle: &Bundle) -> Option<bool> {
+    let mut create = bundle.prepare(&["create", "box"]);
+    assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
+    let exe = format!("/proc/{}/exe", bundle.state("box")["pid"]);
+    let link = fs::read_link(&exe).ok();
+    assert!(fs::OpenOptions::new().write(true).open(&exe).is_err(), "not while it runs");
+    bundle.command(&["delete", "--force", "box"]);
+    link.map(|link| link.to_string_lossy().starts_with("/memfd:terrarium-container"))
+}
+
 /// CVE-2019-5736: a container overwrote the runtime through /proc/self/exe.
 #[test]
 fn the_runtime_cannot_be_overwritten_from_within() {
     as_everybody(|mut bundle| {
         bundle.write("true");
-        let mut create = bundle.prepare(&["create", "box"]);
-        assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
-        let exe = format!("/proc/{}/exe", bundle.state("box")["pid"]);
-        if let Ok(link) = fs::read_link(&exe) {
-            assert!(link.to_string_lossy().starts_with("/memfd:terrarium-container"), "{link:?}");
-            let opened = fs::OpenOptions::new().write(true).open(&exe);
-            assert!(opened.is_err(), "not while it runs");
+        // The file is root's, whom a container of a user's does not map; then it is the user's own, as it is at once where
+        // the tests do not run as root.
+        if !bundle.is_roots() && fs::metadata(bundle.path("runtime")).expect("the runtime").uid() == 0 {
+            assert_eq!(in_memory(&bundle), Some(false));
+            assert_ne!(bundle.as_owner(Command::new("test").args(["-w", "runtime"])).code, 0);
+            let owner = fs::metadata(bundle.path("rootfs")).expect("the root").uid();
+            chown(bundle.path("runtime"), Some(owner), Some(owner)).expect("a new owner");
         }
-        bundle.command(&["delete", "--force", "box"]);
+        assert_ne!(in_memory(&bundle), Some(false));
+        // Where everybody may write the owner does not matter.
+        fs::set_permissions(bundle.path("runtime"), fs::Permissions::from_mode(0o777)).expect("permissions");
+        assert_ne!(in_memory(&bundle), Some(false));
         // An image whose entry point is the runtime itself: it runs, and finds itself in memory.
         let before = fs::read(bundle.path("runtime")).expect("the runtime");
         bundle.config["process"]["args"] = json!(["/proc/self/exe", "--version"]);

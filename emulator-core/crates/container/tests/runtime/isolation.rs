@@ -161,6 +161,41 @@ fn a_seccomp_profile_is_obeyed() {
 }
 
 #[test]
+fn a_seccomp_profile_need_not_allow_what_the_runtime_calls() {
+    as_everybody(|mut bundle| {
+        // What is newer than a profile may be, and what programs that talk to nobody need not.
+        let names = [
+            "faccessat2",
+            "close_range",
+            "openat2",
+            "clone3",
+            "getcwd",
+            "chdir",
+            "fchdir",
+            "sendto",
+            "recvfrom",
+            "sendmsg",
+            "recvmsg",
+            "socket",
+            "mount_setattr",
+            "open_tree",
+            "move_mount",
+            "setns",
+            "unshare",
+            "pidfd_open",
+        ];
+        bundle.config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": names, "action": "SCMP_ACT_ERRNO"}],
+        });
+        for limited in [false, true] {
+            bundle.config["process"]["noNewPrivileges"] = limited.into();
+            assert_eq!(bundle.output("echo runs"), "runs\n");
+        }
+    });
+}
+
+#[test]
 fn the_process_is_as_configured() {
     as_everybody(|mut bundle| {
         let process = &mut bundle.config["process"];

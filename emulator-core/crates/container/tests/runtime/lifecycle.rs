@@ -121,6 +121,103 @@ fn hooks_run_in_their_order_and_are_told_the_state() {
 }
 
 #[test]
+fn a_hook_that_fails_stops_the_container_where_it_has_just_started_and_nothing_at_its_end() {
+    as_everybody(|mut bundle| {
+        let mark = bundle.path("mark");
+        bundle.config["hooks"] = json!({
+            "poststart": [{"path": "/bin/false"}],
+            "poststop": [{"path": "/bin/false"}, {"path": "/bin/touch", "args": ["touch", mark]}],
+        });
+        bundle.write("sleep 1000");
+        let mut create = bundle.prepare(&["create", "box"]);
+        assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
+        assert!(bundle.command(&["start", "box"]).stderr.contains("[HOOK_FAILED]"));
+        bundle.wait_for("box", "stopped");
+        let deleted = bundle.command(&["delete", "box"]);
+        assert_eq!(deleted.code, 0, "{deleted:?}");
+        assert!(deleted.stderr.contains("/bin/false failed"), "{deleted:?}");
+        assert!(mark.exists(), "the hooks behind one that fails run");
+    });
+}
+
+/// A hook that says that it has come, and goes on once it is told to.
+fn holding_hook(bundle: &Bundle) -> serde_json::Value {
+    let (come, go) = (bundle.path("come"), bundle.path("go"));
+    let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", come.display(), go.display());
+    json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}])
+}
+
+fn wait_for_file(file: &std::path::Path) {
+    while !file.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_container_is_creating_until_its_program_runs() {
+    as_everybody(|mut bundle| {
+        bundle.config["hooks"] = json!({"createContainer": holding_hook(&bundle)});
+        bundle.write("sleep 1000");
+        let mut running = bundle.prepare(&["run", "box"]).spawn().expect("the runtime");
+        wait_for_file(&bundle.path("come"));
+        assert_eq!(bundle.state("box")["status"], "creating");
+        for words in [&["start", "box"][..], &["kill", "box"], &["exec", "box", "true"], &["delete", "box"]] {
+            let refused = bundle.command(words);
+            assert!(refused.stderr.contains("[CONTAINER_STATUS]"), "{words:?}: {refused:?}");
+        }
+        fs::write(bundle.path("go"), "").expect("a file");
+        bundle.wait_for("box", "running");
+        assert_eq!(bundle.command(&["kill", "box", "KILL"]).code, 0);
+        assert_eq!(running.wait().expect("its end").code(), Some(137));
+        assert!(bundle.command(&["state", "box"]).stderr.contains("[CONTAINER_UNKNOWN]"));
+    });
+}
+
+#[test]
+fn a_container_whose_gate_is_open_is_created_until_its_program_runs() {
+    as_everybody(|mut bundle| {
+        // In the container, which has /tmp, and shows what is there to the host.
+        let script = "touch /tmp/come; while [ ! -e /tmp/go ]; do sleep 0.02; done";
+        bundle.config["hooks"] = json!({"startContainer": [
+            {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}
+        ]});
+        bundle.config["root"]["readonly"] = false.into();
+        bundle.write("sleep 1000");
+        let mut create = bundle.prepare(&["create", "box"]);
+        assert!(create.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the runtime").success());
+        let mut starting = bundle.prepare(&["start", "box"]).spawn().expect("the runtime");
+        wait_for_file(&bundle.path("rootfs/tmp/come"));
+        assert_eq!(bundle.state("box")["status"], "created");
+        fs::write(bundle.path("rootfs/tmp/go"), "").expect("a file");
+        assert!(starting.wait().expect("its end").success());
+        assert_eq!(bundle.state("box")["status"], "running");
+    });
+}
+
+#[test]
+fn a_set_up_is_called_off_by_a_signal_and_ends_with_its_runtime() {
+    as_everybody(|mut bundle| {
+        bundle.config["hooks"] = json!({"createContainer": holding_hook(&bundle)});
+        bundle.write("true");
+        let mut told = bundle.prepare(&["run", "box"]).stderr(Stdio::piped()).spawn().expect("the runtime");
+        wait_for_file(&bundle.path("come"));
+        assert_eq!(outcome(std::process::Command::new("kill").arg(told.id().to_string())).code, 0);
+        let words = std::io::read_to_string(told.stderr.take().expect("a pipe")).expect("its words");
+        assert_eq!(told.wait().expect("its end").code(), Some(1));
+        assert!(words.contains("called it off"), "{words}");
+        assert_eq!(fs::read_dir(bundle.path("state")).expect("the state").count(), 0);
+        // Who is killed clears nothing away, but the process does not stay.
+        fs::remove_file(bundle.path("come")).expect("it is there");
+        let mut killed = bundle.prepare(&["run", "box"]).spawn().expect("the runtime");
+        wait_for_file(&bundle.path("come"));
+        killed.kill().expect("killed");
+        killed.wait().expect("its end");
+        bundle.wait_for("box", "stopped");
+        assert_eq!(bundle.command(&["delete", "box"]).code, 0);
+    });
+}
+
+#[test]
 fn mistakes_have_codes_and_leave_nothing_behind() {
     as_everybody(|mut bundle| {
         let before = traces();

@@ -11,3 +11,4 @@ mod escapes;
 mod isolation;
 mod lifecycle;
 mod podman;
+mod refusals;

@@ -24,7 +24,8 @@ async function inspect(name: string): Promise<unknown> {
   if (record === undefined) return await (await openImages()).inspect(name);
   const life = await lifeOf(record);
   const mounts = (record.options.volumes ?? []).map(mountOf);
-  return { ...record, mounts, running: life !== undefined, ...life, ended: (await endOf(record.id)) ?? null };
+  const running = life?.status === "running";
+  return { ...record, mounts, running, ...life, ended: (await endOf(record.id)) ?? null };
 }
 
 function mountOf(volume: Volume): object {

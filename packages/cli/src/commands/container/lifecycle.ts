@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MachineError } from "@terrarium/machine";
 import { signalNumber } from "@terrarium/machine/guest-kit";
 import { Command } from "commander";
-import { ask, pidOf } from "../../containers/client.js";
+import { ask, lifeOf, pidOf } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
 import { endOf, findRecord, type ContainerRecord } from "../../containers/place.js";
 import { removeRecord } from "../../containers/volumes.js";
@@ -78,10 +78,11 @@ export function waitCommand(): Command {
 /** Removes it. */
 export function rmCommand(): Command {
   return each("rm", "remove containers that have ended", async (record, { force, volumes }) => {
-    if ((await pidOf(record)) !== undefined) {
+    const life = await lifeOf(record);
+    if (life !== undefined) {
       if (force !== true) {
-        const details = { id: record.name, status: "running", wanted: "ended" };
-        const message = `The container ${record.name} runs: stop it, or remove it with --force.`;
+        const details = { id: record.name, status: life.status, wanted: "ended" };
+        const message = `The container ${record.name} is ${life.status}: stop it, or remove it with --force.`;
         throw new MachineError("CONTAINER_STATUS", message, details);
       }
       await ask(record, { type: "kill", signal: "SIGKILL" });

@@ -16,7 +16,7 @@ export function psCommand(): Command {
       for (const record of await records()) {
         const life = await lifeOf(record);
         if (life === undefined && all !== true) continue;
-        const status = life === undefined ? await statusOf(record) : "running";
+        const status = life?.status ?? (await statusOf(record));
         const ports = (life?.ports ?? []).map(
           (port) => `${port.address}:${port.host}->${port.container}/${port.protocol}`,
         );

@@ -11,6 +11,8 @@ const MISSING: readonly (readonly [name: keyof ContainerOptions, feature: string
   ["cpus", "a share of a processor for a machine"],
   ["pidsLimit", "a limit of processes for a machine"],
   ["stopSignal", "a signal that asks a machine to end"],
+  ["setupTimeout", "a limit for the setting up of a machine"],
+  ["signal", "calling off a machine"],
 ];
 
 /** @throws MachineError `UNSUPPORTED` */
