@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
-import { onDisk, withLock } from "@terrarium/container/kit";
+import { IDLE, onDisk, withLock } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { isHeld } from "./client.js";
@@ -99,6 +99,30 @@ export class Holder {
     }
     if (record.removeAtEnd) await removeRecord(record, { volumes: true });
     return ended;
+  }
+}
+
+/** Calls `use` with a container that does nothing and has the files of one that does not run, and volumes, and that cannot be started meanwhile. */
+export async function whileEnded<T>(record: ContainerRecord, use: (container: Container) => Promise<T>): Promise<T> {
+  const details = { id: record.name, status: "being copied from or to", wanted: "running" };
+  const busy = Promise.reject(
+    new MachineError("CONTAINER_STATUS", `The container ${record.name} does not run.`, details),
+  );
+  busy.catch(() => undefined);
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    void serve(busy, socket);
+  });
+  await listen(server, record);
+  try {
+    await makeVolumes(record);
+    const { volumes = [], writes = { layer: layerOf(record.id) } } = record.options;
+    const options = { volumes, writes, entrypoint: [], command: IDLE, cwd: "/", user: ROOT, terminal: false };
+    await using container = await boot(oci(record.reference, { store: storeDirectory() }), options);
+    return await use(container);
+  } finally {
+    server.close();
+    await rm(socketOf(record.id), { force: true });
   }
 }
 
