@@ -1,6 +1,6 @@
 /** A running container. */
 
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   MachineError,
@@ -39,12 +39,15 @@ import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
 
 let created = 0;
 
-/** What overlayfs wants for a writable layer. */
+/** What overlayfs wants for a writable layer. Where that cannot be made, nothing is. */
 async function makeLayer(directory: string): Promise<void> {
-  for (const name of ["upper", "work"]) {
-    await mkdir(join(directory, name), { recursive: true, mode: 0o755 }).catch((error: unknown) => {
-      throw onDisk(error, `making the layer ${directory}`);
-    });
+  let made: string | undefined;
+  try {
+    made = await mkdir(directory, { recursive: true, mode: 0o755 });
+    for (const name of ["upper", "work"]) await mkdir(join(directory, name), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    if (made !== undefined) await rm(made, { recursive: true, force: true });
+    throw onDisk(error, `making the layer ${directory}`);
   }
 }
 
