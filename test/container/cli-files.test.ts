@@ -81,6 +81,24 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     await output("rm", "-f", "-v", "shed");
   });
 
+  test("copies to and from a container that has ended, which stays that", async () => {
+    const options = [...usr, "-v", "/volume"];
+    const script = "echo own > /tmp/own; exit 3";
+    expect((await terrarium("run", "--name", "ended", ...options, "test:1", script)).status).toBe(3);
+    const host = makeDirectory();
+    await output("cp", "ended:/tmp", host);
+    expect(readFileSync(join(host, "tmp/own"), "utf8")).toBe("own\n");
+    writeFileSync(join(host, "more"), "more\n");
+    await output("cp", join(host, "more"), "ended:/tmp");
+    await output("cp", join(host, "more"), "ended:/volume");
+    expect(await output("cp", "ended:/volume/more", "-")).toContain("more\n");
+    expect(await output("ps", "-a")).toMatch(/exited \(3\) +ended$/m);
+    expect(await output("diff", "ended")).toBe("C /tmp\nA /tmp/more\nA /tmp/own\n");
+    expect((await terrarium("start", "-a", "ended")).status).toBe(3);
+    expect((await terrarium("exec", "ended", "true")).stderr).toContain("CONTAINER_STATUS");
+    await output("rm", "-v", "ended");
+  });
+
   test("gives a container volumes where its image wants them, filled with what the image has there", async () => {
     const volumes = (): string[] => readdirSync(join(store, "volumes"));
     const look =

@@ -192,9 +192,10 @@ describe.skipIf(forbidden !== undefined)("a container", () => {
     await container.run("sh -c '(sleep 0.2; exit 3) &'");
     const zombies = async (): Promise<string> => (await container.run("cat /proc/[0-9]*/stat | grep -c ' Z '")).stdout;
     await expect.poll(zombies, { timeout: 5_000 }).toBe("0\n");
-    expect((await container.run("readlink /proc/1/exe; tr '\\0' ' ' < /proc/2/cmdline")).stdout).toBe(
-      `sh -c ${handlers} `,
-    );
+    const { stdout } = await container.run("readlink /proc/1/exe; tr '\\0' ' ' < /proc/2/cmdline; cat /proc/1/environ");
+    expect(stdout).toBe(`/memfd:terrarium-container (deleted)\nsh -c ${handlers} `);
+    // It is sealed: what is written there would be the runtime's.
+    expect((await container.run("echo > /proc/1/exe")).exitCode).not.toBe(0);
     const goodbye = container.console.waitFor("told", { timeout: "10s" });
     process.kill(container.pid, "SIGTERM");
     await goodbye;

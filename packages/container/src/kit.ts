@@ -2,3 +2,6 @@
 
 export { onDisk } from "./disk.js";
 export { withLock } from "./work.js";
+
+/** The command of a container that does nothing, of whatever image: its first process is the runtime itself, again. */
+export const IDLE = ["/proc/self/exe", "idle"] as const;

@@ -16,10 +16,12 @@ export async function* outputOf(
 ): AsyncGenerator<Uint8Array, void> {
   const queue = new Queue();
   let told: Uint8Array = new Uint8Array();
+  let started: GuestProcess | undefined;
   const process = await start((stream, bytes) => {
     if (stream === "stderr") told = joined([told, bytes]);
-    else if (queue.push(bytes) > QUEUE_BYTES) process.hold?.(true);
+    else if (queue.push(bytes) > QUEUE_BYTES) started?.hold?.(true);
   });
+  started = process;
   process.closeStdin();
   const ended = process.ended.finally(() => {
     queue.end();

@@ -356,6 +356,92 @@ mod tests {
         result
     }
 
+    /// An archive with what layers have: a file, one with holes, links, and extended headers.
+    fn variety() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |kind: EntryType, name: &str, link: &str, records: &[(&str, &[u8])], data: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(1);
+            header.set_size(data.len() as u64);
+            if !link.is_empty() {
+                header.set_link_name(link).expect("a link's name");
+            }
+            builder.append_pax_extensions(records.iter().copied()).expect("records");
+            builder.append_data(&mut header, name, data).expect("a member");
+        };
+        add(EntryType::Directory, "d/", "", &[], &[]);
+        add(EntryType::Regular, "d/a", "", &[("mtime", b"1.5"), ("SCHILY.xattr.user.note", b"x")], &[7; 700]);
+        add(
+            EntryType::Regular,
+            "sparse",
+            "",
+            &[("GNU.sparse.size", b"9000"), ("GNU.sparse.map", b"0,2,4096,3")],
+            b"12345",
+        );
+        let map = format!("{:\0<512}pieces", "1\n4096\n6\n");
+        let version: [(&str, &[u8]); 3] =
+            [("GNU.sparse.major", b"1"), ("GNU.sparse.name", b"named"), ("GNU.sparse.realsize", b"9000")];
+        add(EntryType::Regular, "mangled", "", &version, map.as_bytes());
+        add(EntryType::Link, "d/hard", "d/a", &[], &[]);
+        add(EntryType::Symlink, "soft", "../outside", &[], &[]);
+        add(EntryType::Regular, "d/.wh.gone", "", &[], &[]);
+        builder.into_inner().expect("an archive")
+    }
+
+    #[test]
+    fn what_is_damaged_anywhere_is_refused_or_something_else_and_nothing_lands_outside() {
+        let whole = variety();
+        // xorshift32: the same places every time.
+        let mut state = 0x1234_5678_u32;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize % below
+        };
+        let top = std::env::temp_dir().join(format!("terrarium-damaged-{}", std::process::id()));
+        let owners = if rustix::process::geteuid().is_root() { Owners::Kept } else { Owners::Root };
+        let mut refused = 0;
+        for round in 0..400 {
+            let mut damaged = whole.clone();
+            let block = random(whole.len() / 512) * 512;
+            damaged[block + random(512)] = random(256) as u8;
+            if damaged[block + 257..].starts_with(b"ustar") {
+                let mut header = tar::Header::from_byte_slice(&damaged[block..block + 512]).clone();
+                header.set_cksum();
+                damaged[block..block + 512].copy_from_slice(header.as_bytes());
+            }
+            let inner = top.join("in");
+            std::fs::create_dir_all(&inner).expect("a directory");
+            let limits = Limits { bytes: 1 << 20, entries: 100 };
+            // What is whole is brought to the disk, which takes its time.
+            let form = if round % 10 == 0 {
+                Form::Layer { lowers: Vec::new(), owners }
+            } else {
+                Form::Tree { set_ids: false }
+            };
+            let root = File::open(&inner).expect("the directory");
+            let end = if round % 4 == 0 { random(damaged.len()) } else { damaged.len() };
+            refused += u32::from(unpack(&damaged[..end], root.into(), limits, form).is_err());
+            let names: Vec<_> = std::fs::read_dir(&top).expect("the directory").collect();
+            assert_eq!(names.len(), 1, "round {round}");
+            std::fs::remove_dir_all(&top).expect("removed");
+        }
+        assert!(refused > 50, "{refused}");
+        let root = top.join("whole");
+        std::fs::create_dir_all(&root).expect("a directory");
+        let form = Form::Layer { lowers: Vec::new(), owners };
+        let limits = Limits { bytes: 1 << 20, entries: 100 };
+        unpack(&whole[..], File::open(&root).expect("the directory").into(), limits, form).expect("a layer");
+        let holes = std::fs::read(root.join("named")).expect("a file");
+        assert_eq!((holes.len(), &holes[4096..4102]), (9_000, &b"pieces"[..]));
+        std::fs::remove_dir_all(&top).expect("removed");
+    }
+
     #[test]
     fn an_archive_becomes_no_more_than_the_caller_allows() {
         let limits = Limits { bytes: 30, entries: 3 };

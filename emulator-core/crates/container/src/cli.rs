@@ -13,7 +13,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::Pid;
+
 use crate::error::{Error, Result};
+use crate::reaper;
 use crate::seal;
 use crate::state::Store;
 use args::{Args, Known, invalid};
@@ -51,6 +54,11 @@ pub fn main(words: Vec<String>) -> ExitCode {
 }
 
 fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
+    if let [task, number] = &words[..]
+        && task == reaper::TASK
+    {
+        return wait_for(number);
+    }
     const GLOBAL: Known = Known {
         values: &["root", "log", "log-format", "rootless"],
         flags: &["debug", "help,h", "version,v", "systemd-cgroup"],
@@ -90,10 +98,21 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
             seal::ensure()?;
             Ok(u8::from(!crate::serve::main()))
         }
+        // What a container runs whose files alone are wanted; its end is that it is killed.
+        "idle" => loop {
+            std::thread::park();
+        },
         "features" => print(&features::document()),
         "help" => print(HELP),
         other => Err(invalid(&format!("command {other:?}"), "one of those that --help lists")),
     }
+}
+
+/// What a first process that `reaper` has started does.
+fn wait_for(number: &str) -> Result<u8> {
+    let pid = number.parse().ok().and_then(Pid::from_raw).ok_or_else(|| invalid(number, "a process's number"))?;
+    // Exit codes have eight bits (wait(2)).
+    Ok(reaper::serve(pid)? as u8)
 }
 
 /// Writes to standard output.

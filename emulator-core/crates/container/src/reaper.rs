@@ -1,6 +1,8 @@
 //! A first process besides the program: it waits for those that nobody else waits for, and hands signals on. A program
 //! that is the first itself gets no signal it has no handler for, and has to wait for whatever is left to it.
 
+use std::ffi::CString;
+
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
@@ -9,6 +11,9 @@ use crate::process::{self, Program};
 use crate::seccomp::Filter;
 use crate::spec::Process;
 use crate::sys;
+
+/// The word by which this program is told to wait for a child, whose number is the next.
+pub const TASK: &str = "reap";
 
 /// Starts `program` and stays. Only returns with the reason why that could not be, in whichever process finds out.
 pub fn run(program: Program, process: &Process, filter: Option<&Filter>) -> Error {
@@ -41,9 +46,24 @@ fn to_foreground() -> Result<()> {
 /// Serves until the program has ended; its exit code as a shell counts it.
 fn stay(program: Pid, process: &Process, filter: Option<&Filter>) -> Result<i32> {
     // Among them the end that tells the runtime, by being closed, that the program runs.
-    sys::close_from(3).during("closing descriptors")?;
-    let signals = sys::catch_signals().during("holding signals back")?;
+    sys::close_on_exec_from(3).during("closing descriptors")?;
     process::filter_late(process, filter)?;
+    // As a program of its own it has nothing of the runtime's memory, and is the container's: who made the container joins it by
+    // its first process, which without rights on the host is refused for a copy of what was started there (ptrace(2), "Ptrace
+    // access mode checking"). Only returns where the container has no /proc.
+    let words = [c"terrarium-init".to_owned(), c_string(TASK), c_string(&program.as_raw_nonzero().to_string())];
+    let _ = sys::execve(c"/proc/self/exe", &words, &[]);
+    sys::close_from(3).during("closing descriptors")?;
+    serve(program)
+}
+
+fn c_string(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+/// Waits for `program`, a child that has been started, and all others; its exit code.
+pub fn serve(program: Pid) -> Result<i32> {
+    let signals = sys::catch_signals().during("holding signals back")?;
     loop {
         if let Some(code) = reap(program) {
             return Ok(code);

@@ -104,12 +104,17 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
         over.abort();
       });
       answer.catch(() => undefined);
-      for await (const chunk of archive instanceof Uint8Array ? [archive] : archive) {
-        await sendSlowly(socket, { input: Buffer.from(chunk).toString("base64") });
-        if (over.signal.aborted) break;
+      try {
+        for await (const chunk of archive instanceof Uint8Array ? [archive] : archive) {
+          await sendSlowly(socket, { input: Buffer.from(chunk).toString("base64") });
+          if (over.signal.aborted) break;
+        }
+        send(socket, { end: true });
+        await answer;
+      } finally {
+        // Where the archive ends early, so does what comes of it.
+        socket.destroy();
       }
-      send(socket, { end: true });
-      await answer;
     },
   };
 }

@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
-import { onDisk, withLock } from "@terrarium/container/kit";
+import { IDLE, onDisk, withLock } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { isHeld, type Life } from "./client.js";
@@ -57,7 +57,8 @@ export class Holder {
    * @throws MachineError `CONTAINER_STATUS` where somebody holds it, and whatever `boot()` does
    */
   static async start(record: ContainerRecord, { onOutput, again = false }: StartOptions = {}): Promise<Holder> {
-    const held: Held = { name: record.name, container: undefined, calledOff: new AbortController() };
+    const calledOff = new AbortController();
+    const held: Held = { name: record.name, container: undefined, calledOff };
     const server = createServer((socket) => {
       socket.on("error", () => undefined);
       void serve(held, socket);
@@ -69,7 +70,7 @@ export class Holder {
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
         ...record.options,
-        signal: held.calledOff.signal,
+        signal: calledOff.signal,
       });
       container.onOutput((output) => {
         log.add(output);
@@ -101,6 +102,25 @@ export class Holder {
   }
 }
 
+/** Calls `use` with a container that does nothing and has the files of one that does not run, and volumes, and that cannot be started meanwhile. */
+export async function whileEnded<T>(record: ContainerRecord, use: (container: Container) => Promise<T>): Promise<T> {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    void serve({ name: record.name, container: undefined, calledOff: undefined }, socket);
+  });
+  await listen(server, record);
+  try {
+    await makeVolumes(record);
+    const { volumes = [], writes = { layer: layerOf(record.id) } } = record.options;
+    const options = { volumes, writes, entrypoint: [], command: IDLE, cwd: "/", user: ROOT, terminal: false };
+    await using container = await boot(oci(record.reference, { store: storeDirectory() }), options);
+    return await use(container);
+  } finally {
+    server.close();
+    await rm(socketOf(record.id), { force: true });
+  }
+}
+
 /** Listens for who asks for the container, as nobody else does: who holds it is its holder. */
 async function listen(server: Server, record: ContainerRecord): Promise<void> {
   const path = socketOf(record.id);
@@ -121,9 +141,10 @@ async function listen(server: Server, record: ContainerRecord): Promise<void> {
 /** What is asked about. */
 interface Held {
   readonly name: string;
-  /** Undefined while it is being made. */
+  /** Undefined while it is being made, or only its files are in use. */
   container: Container | undefined;
-  readonly calledOff: AbortController;
+  /** Undefined where it is not being made. */
+  readonly calledOff: AbortController | undefined;
 }
 
 async function serve(held: Held, socket: Socket): Promise<void> {
@@ -143,6 +164,10 @@ async function serve(held: Held, socket: Socket): Promise<void> {
 
 /** What can be asked of a container that is being made: what it is, and that it be none. */
 function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket): void {
+  if (calledOff === undefined) {
+    const details = { id: name, status: "being copied from or to", wanted: "running" };
+    throw new MachineError("CONTAINER_STATUS", `The container ${name} does not run.`, details);
+  }
   if (request.type === "ping") {
     send(socket, { done: { status: "creating", pid: 0, address: null, ports: [] } });
   } else if (request.type === "stop" || request.type === "kill") {

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::{Sources, attach, clone_handle, data, filesystem, with_scratch};
@@ -51,8 +51,26 @@ pub fn make(
             make_points(&Inside::new(stack(&names, "p")?.as_fd()), spec, binds, files);
             names.insert(0, "p/upper".into());
         }
-        stack(&names, "w")
+        let root = stack(&names, "w")?;
+        check_writable(&root)?;
+        Ok(root)
     })
+}
+
+/// Where the kernel cannot make what it needs beside the writable layer, it mounts an overlay that is only read, and says so to
+/// nobody but its log.
+fn check_writable(root: &OwnedFd) -> Result<()> {
+    let found = rustix::fs::fstatvfs(root).during("looking at the root")?;
+    if !found.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let probe = c"w/work/probe";
+    let made = rustix::fs::mkdirat(CWD, probe, Mode::from_raw_mode(0o700))
+        .and_then(|()| rustix::fs::unlinkat(CWD, probe, AtFlags::REMOVEDIR));
+    match made {
+        Ok(()) => Err(Error::mount("/", "overlay: its writable layer cannot be written to")),
+        Err(errno) => Err(Error::mounting("/", errno)),
+    }
 }
 
 /// Makes what the configuration's mounts and the files laid over `/etc` need a place on. What cannot be made is an error when it

@@ -1,9 +1,10 @@
 /** `terrarium cp`: files in and out of a container. */
 
-import { copyFromGuest, copyToGuest } from "@terrarium/container";
+import { copyFromGuest, copyToGuest, type CopyEnd } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command } from "commander";
-import { copyEnd } from "../../containers/client.js";
+import { copyEnd, pidOf } from "../../containers/client.js";
+import { whileEnded } from "../../containers/holder.js";
 import { findRecord } from "../../containers/place.js";
 
 /** A path, and the container that it is in where one is named. */
@@ -15,7 +16,7 @@ interface Place {
 /** The command. */
 export function cpCommand(): Command {
   return new Command("cp")
-    .description("copy files and directories in and out of a container that runs")
+    .description("copy files and directories in and out of a container")
     .argument("<source>", "a path, or CONTAINER:PATH; - is a tar archive on standard input")
     .argument("<target>", "a path, or CONTAINER:PATH; - is a tar archive on standard output")
     .action(async (source: string, target: string) => {
@@ -38,20 +39,28 @@ function placeOf(text: string): Place {
   return { container: text.slice(0, colon), path: path.startsWith("/") ? path : `/${path}` };
 }
 
+/** Calls `use` with a container, which runs or has ended. */
+async function withEnd(name: string, use: (end: CopyEnd) => Promise<void>): Promise<void> {
+  const record = await findRecord(name);
+  await ((await pidOf(record)) === undefined ? whileEnded(record, use) : use(copyEnd(record)));
+}
+
 async function copyIn(source: string, name: string, target: string): Promise<void> {
-  const end = copyEnd(await findRecord(name));
-  await (source === "-" ? end.unpack(target, process.stdin) : copyToGuest(end, here(source), target));
+  await withEnd(name, async (end) => {
+    await (source === "-" ? end.unpack(target, process.stdin) : copyToGuest(end, here(source), target));
+  });
 }
 
 async function copyOut(name: string, source: string, target: string): Promise<void> {
-  const end = copyEnd(await findRecord(name));
-  if (target !== "-") {
-    await copyFromGuest(end, source, here(target));
-    return;
-  }
-  for await (const chunk of end.pack(source)) {
-    if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once("drain", resolve));
-  }
+  await withEnd(name, async (end) => {
+    if (target !== "-") {
+      await copyFromGuest(end, source, here(target));
+      return;
+    }
+    for await (const chunk of end.pack(source)) {
+      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+    }
+  });
 }
 
 /** A path as the user means it, who may have started this by npm. */

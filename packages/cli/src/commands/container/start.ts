@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { attach, checkTerminal, show } from "../../containers/attach.js";
-import { isHeld } from "../../containers/client.js";
+import { pidOf } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
 import { Holder } from "../../containers/holder.js";
 import { findRecord } from "../../containers/place.js";
@@ -31,7 +31,7 @@ export function startCommand(report: (status: number) => void): Command {
 
 async function startDetached(name: string): Promise<void> {
   const record = await findRecord(name);
-  if (!(await isHeld(record))) await detach(record, { again: true });
+  if ((await pidOf(record)) === undefined) await detach(record, { again: true });
   process.stdout.write(`${name}\n`);
 }
 
