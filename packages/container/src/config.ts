@@ -28,7 +28,8 @@ export type Writes = "memory" | "directory" | "none" | { readonly layer: string 
 /**
  * A container's network: a loopback device of its own (`"none"`), the host's (`"host"`), a private bridge behind the
  * host's address (`"bridge"`, for the host's root), or one that the runtime makes up and carries on as connections of its
- * own (`"user"`, for everybody). Containers at the bridge reach each other, unless they are isolated.
+ * own (`"user"`, for everybody). Containers at the bridge reach each other, unless they are isolated. A bridge switches
+ * `net.ipv4.ip_forward` on, and leaves it so: others may have come to rely on it.
  */
 export type Network = "none" | "host" | "bridge" | "user" | { readonly kind: "bridge"; readonly isolated?: boolean };
 

@@ -32,7 +32,7 @@ export function runCommand(report: (status: number) => void): Command {
       .option("-m, --memory <size>", "the most memory, such as 512m")
       .option("--cpus <number>", "how many processors' time, such as 0.5")
       .option("--pids-limit <number>", "the most processes")
-      .option("--network <kind>", "its network: none, host, bridge or user")
+      .option("--network <kind>", "its network: none, host, bridge (which leaves net.ipv4.ip_forward on) or user")
       .option("-p, --publish <host:container>", "a port of this machine that leads in; may be repeated", repeated)
       .option("--read-only", "refuse writing to its root")
       .option("--entrypoint <program>", "what stands before the command")
