@@ -1,6 +1,7 @@
 /** The thread that compiles beside a machine's own. */
 
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { getPriority } from "node:os";
 import { expect, test, vi } from "vitest";
 import { startAside } from "../../packages/core/dist/aside-node.js";
 import { cloudGuest } from "./guests.js";
@@ -28,4 +29,17 @@ test("whoever asks a thread that has died learns that it did, and that its jobs 
   });
   expect(aside.send(new Uint8Array(3))).toBe(false);
   aside.close();
+});
+
+test("the engine's threads give way to a machine's", async ({ skip }) => {
+  skip(process.platform !== "linux", "elsewhere threads have no priorities of their own");
+  await using machine = await cloudGuest();
+  await machine.run("true");
+  const tasks = (await readdir("/proc/self/task")).map(Number);
+  const named = await Promise.all(
+    tasks.map(async (task) => ({ task, name: (await readFile(`/proc/self/task/${task}/comm`, "utf8")).trim() })),
+  );
+  const priorities = named.filter(({ name }) => name === "V8Worker").map(({ task }) => getPriority(task));
+  skip(priorities.length === 0, "this Node gives its threads no names");
+  expect(Math.min(...priorities)).toBeGreaterThan(getPriority());
 });
