@@ -247,7 +247,7 @@ impl BlockCache {
         let block = &mut self.blocks[index as usize];
         let before = block.heat;
         block.heat = before.wrapping_add(1);
-        block.heat % REMINDER == 0 || before < self.hot_at && block.heat >= self.hot_at
+        block.heat.is_multiple_of(REMINDER) || before < self.hot_at && block.heat >= self.hot_at
     }
 
     /// Whether the last time that block `index` was interpreted has made it worth compiling.
