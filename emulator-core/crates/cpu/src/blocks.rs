@@ -27,6 +27,9 @@ const CAPACITY_TO_COMPILE: usize = 1 << 20;
 pub(crate) const MAX_OPS: usize = 64;
 /// Most operations compiled together.
 pub const MAX_REGION_OPS: usize = 400;
+/// How often a block is interpreted until somebody looks again whether there is code by now, a power of two: a loop may be all that runs until the slice ends, which is as
+/// long as compiled code would take for it.
+const REMINDER: u32 = 1024;
 /// The slot of a block that is not compiled. No function has it: it is the null pointer.
 pub const NO_CODE: u32 = 0;
 
@@ -236,7 +239,7 @@ impl BlockCache {
         (block.linear, block.tag) = (linear, tag);
     }
 
-    /// Counts that block `index` is interpreted; true when that makes it worth compiling.
+    /// Counts that block `index` is interpreted; true when that makes it worth compiling, and every [`REMINDER`] times.
     #[inline(always)]
     pub(crate) fn warm_up(&mut self, index: u32) -> bool {
         if self.hot_at == 0 {
@@ -245,7 +248,12 @@ impl BlockCache {
         let block = &mut self.blocks[index as usize];
         let before = block.heat;
         block.heat = before.wrapping_add(1);
-        before < self.hot_at && block.heat >= self.hot_at
+        block.heat.is_multiple_of(REMINDER) || before < self.hot_at && block.heat >= self.hot_at
+    }
+
+    /// Whether the last time that block `index` was interpreted has made it worth compiling.
+    pub(crate) fn has_become_hot(&self, index: u32) -> bool {
+        self.heat(index) == self.hot_at
     }
 
     /// What is interpreted next does not follow from what was interpreted last.

@@ -299,6 +299,7 @@ impl Codegen<'_> {
                 unreachable!("a step puts its product into a local before anything asks for it")
             }
             Node::FoundCarries(_) => self.found_carries(),
+            Node::FoundCarry(_) => self.found_carry(),
             Node::Unary(op, a) => {
                 self.value(a);
                 self.unary(op);

@@ -81,7 +81,7 @@ pub(crate) struct Emitter {
     after: Option<StopId>,
     /// Where the last instruction goes on, if it is a branch.
     end: Option<End>,
-    /// The flags are those of an addition or subtraction: its kind and second operand.
+    /// The flags are those of an addition or subtraction: its kind, and its second operand or, where it is by one and keeps CF, that.
     sum: Option<(FlagKind, Value)>,
     /// The same before the instruction at work.
     sum_before: Option<(FlagKind, Value)>,

@@ -165,6 +165,7 @@ impl Graph {
         match *node {
             Node::Const(constant) => constant,
             Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => u64::MAX,
+            Node::FoundCarry(_) => 1,
             Node::FoundCarries(_) | Node::Unary(Unary::SignExtend(_), _) => u64::MAX,
             Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct | Node::Float(..) => u64::MAX,
             Node::Scalar(scalar, _) => match scalar {

@@ -55,6 +55,8 @@ pub(crate) enum Node {
     SegmentEnd(usize, u32),
     /// The carry vector that these inputs stand for, [`FLAG_RESULT`], [`FLAG_CARRIES`] and [`FLAG_KIND`]: see [`cpu::compiled::FlagKind::carries`].
     FoundCarries([Value; 3]),
+    /// CF by those.
+    FoundCarry([Value; 3]),
     /// Made by a step.
     Product,
     Unary(Unary, Value),
@@ -517,7 +519,7 @@ impl Node {
         let operands = match *self {
             Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => [None; 3],
             Node::VectorConst(_) | Node::VectorProduct => [None; 3],
-            Node::FoundCarries(inputs) => inputs.map(Some),
+            Node::FoundCarries(inputs) | Node::FoundCarry(inputs) => inputs.map(Some),
             Node::Vector(vector, operands) => used(operands, vector.operands()),
             Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
             Node::Float(float, _, [a, b]) => used([a, b, b], float.operands()),

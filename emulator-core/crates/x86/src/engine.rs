@@ -153,6 +153,8 @@ pub trait Engine: Sized {
     /// The flags just set are those of an addition, or a subtraction, in `w` of which `b` is the second operand, without a carry: an engine may
     /// keep that instead of the carry vector.
     fn flags_of_sum(&mut self, _w: Width, _subtracted: bool, _b: Self::V) {}
+    /// The same of an increment or decrement, which keeps CF: that is `carry`.
+    fn flags_of_step(&mut self, _w: Width, _subtracted: bool, _carry: Self::V) {}
     /// Sets or clears EFLAGS.DF.
     fn set_direction(&mut self, down: bool);
 

@@ -177,17 +177,19 @@ impl Cpu {
 }
 
 impl Exec<'_> {
-    /// A block has become hot. True where it has been compiled at once.
+    /// A block has become hot, or still is. True where it has been compiled at once.
     #[cold]
     #[inline(never)]
     pub(crate) fn block_is_hot(&mut self, block: u32) -> bool {
         let Some(compiler) = &mut self.cpu.compiler else { return false };
-        if compiler.hot.is_empty() {
-            compiler.hot_since = self.cpu.retired;
+        if self.cpu.blocks.has_become_hot(block) {
+            if compiler.hot.is_empty() {
+                compiler.hot_since = self.cpu.retired;
+            }
+            compiler.hot.push(block);
         }
-        compiler.hot.push(block);
         let forced = compiler.forced;
-        if compiler.has_waited(self.cpu.retired) {
+        if compiler.has_waited(self.cpu.retired) || !compiler.under_way.is_empty() {
             self.cpu.compile_hot();
         }
         forced

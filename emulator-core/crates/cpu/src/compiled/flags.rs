@@ -1,5 +1,7 @@
 //! The lazy flags as compiled code hands them on: after an addition or subtraction its second operand stands in the carry vector's place.
 //!
+//! After an increment or decrement, which keeps CF, that stands there.
+//!
 //! Blocks of a loop mostly set flags nobody reads, but for a fault or an interrupt that may come before others are set. The result and an operand are at hand anyway; the vector
 //! would have to be computed each time round.
 
@@ -19,6 +21,8 @@ impl FlagKind {
     pub const SUBTRACTED: u64 = 64;
     /// Bit of any sum.
     const SUM: u64 = 128;
+    /// Bit of an increment or decrement.
+    pub const STEP: u64 = 256;
 
     /// The second operand of an addition or a subtraction in `w`.
     #[must_use]
@@ -27,12 +31,20 @@ impl FlagKind {
         FlagKind(FlagKind::SUM | subtracted | (64 - w.bits()) as u64)
     }
 
+    /// CF behind an increment or decrement in `w`.
+    #[must_use]
+    pub const fn of_step(w: Width, subtracted: bool) -> FlagKind {
+        FlagKind(FlagKind::of_sum(w, subtracted).0 | FlagKind::STEP)
+    }
+
     /// The carry vector that `operand` stands for, `result` being the flags' result.
     #[must_use]
     pub fn carries(self, result: u64, operand: u64) -> u64 {
         if self == FlagKind::CARRIES {
             return operand;
         }
+        let steps = self.0 & FlagKind::STEP != 0;
+        let (carry, operand) = (operand, if steps { 1 } else { operand });
         let shift = self.0 & FlagKind::SHIFT;
         let mask = u64::MAX >> shift;
         let r = result & mask;
@@ -45,7 +57,10 @@ impl FlagKind {
         } & mask;
         const AUXILIARY: u64 = 8;
         const MEANINGLESS: u64 = 3;
-        (vector << shift | vector & AUXILIARY) & !MEANINGLESS
+        let carries = (vector << shift | vector & AUXILIARY) & !MEANINGLESS;
+        // Both highest bits: OF is that they differ.
+        let change = if steps { carries >> 63 ^ carry } else { 0 };
+        carries ^ (change << 63 | change << 62)
     }
 }
 
@@ -80,6 +95,13 @@ mod tests {
                     let carries = FlagKind::of_sum(w, subtracted).carries(result, b);
                     let expected = flags(w, subtracted, a, b, r);
                     assert_eq!(x86::flags::pack(result, carries), expected, "{w:?} {subtracted} {a:x} {b:x}");
+                    for carry in [0, 1] {
+                        let carries = FlagKind::of_step(w, subtracted).carries(result, carry);
+                        let r = result & w.mask();
+                        let a = if subtracted { r.wrapping_add(1) } else { r.wrapping_sub(1) } & w.mask();
+                        let expected = flags(w, subtracted, a, 1, r) & !1 | carry;
+                        assert_eq!(x86::flags::pack(result, carries), expected, "{w:?} {subtracted} {a:x} {carry}");
+                    }
                 }
             }
         }

@@ -264,6 +264,10 @@ impl Engine for Emitter {
         self.sum = Some((FlagKind::of_sum(w, subtracted), b));
     }
 
+    fn flags_of_step(&mut self, w: Width, subtracted: bool, carry: Value) {
+        self.sum = Some((FlagKind::of_step(w, subtracted), carry));
+    }
+
     fn set_direction(&mut self, down: bool) {
         let (clear, set) = if down { (0, eflags::DF) } else { (eflags::DF, 0) };
         self.push(Step::SetFlags { clear, set });

@@ -241,6 +241,7 @@ impl Graph {
             return borrow;
         }
         match self.node(a) {
+            Node::FoundCarries(inputs) if count == 63 => self.intern(Node::FoundCarry(inputs)),
             Node::Unary(Unary::SignExtend(from), inner) if count == 63 && self.possible(inner) & !from.mask() == 0 => {
                 let sign = self.constant(u64::from(from.bits() - 1));
                 self.binary(Binary::ShrUnsigned, inner, sign)

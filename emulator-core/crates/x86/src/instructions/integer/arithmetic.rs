@@ -251,6 +251,7 @@ pub fn inc<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
         let r = e.add(w, a, one);
         set_add(e, w, a, one, r);
         flags::set_carry(e, carry);
+        e.flags_of_step(w, false, carry);
         r
     })
 }
@@ -263,6 +264,7 @@ pub fn dec<E: Engine>(e: &mut E, op: &Op, w: Width, f: Form) -> Result<(), E::St
         let r = e.sub(w, a, one);
         set_sub(e, w, a, one, r);
         flags::set_carry(e, carry);
+        e.flags_of_step(w, true, carry);
         r
     })
 }
