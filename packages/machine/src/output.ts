@@ -16,12 +16,12 @@ export async function* outputOf(
 ): AsyncGenerator<Uint8Array, void> {
   const queue = new Queue();
   let told: Uint8Array = new Uint8Array();
-  let started: GuestProcess | undefined;
+  const running: { process?: GuestProcess } = {};
   const process = await start((stream, bytes) => {
     if (stream === "stderr") told = joined([told, bytes]);
-    else if (queue.push(bytes) > QUEUE_BYTES) started?.hold?.(true);
+    else if (queue.push(bytes) > QUEUE_BYTES) running.process?.hold?.(true);
   });
-  started = process;
+  running.process = process;
   process.closeStdin();
   const ended = process.ended.finally(() => {
     queue.end();
