@@ -5,7 +5,7 @@
 use core::mem::{MaybeUninit, size_of};
 
 use cpu::Mode;
-use cpu::compiled::{Region, RegionBlock, Shared};
+use cpu::compiled::{Region, RegionBlock, Shared, Sharing};
 use x86::Op;
 
 use crate::module::{RegionCode, region_module};
@@ -27,7 +27,7 @@ struct Head {
 struct RegionHead {
     slot: u32,
     mode: Mode,
-    apart: bool,
+    sharing: Sharing,
     blocks: usize,
 }
 
@@ -61,8 +61,8 @@ pub type Job = Vec<MaybeUninit<u8>>;
 pub fn job(shared: &Shared, regions: &[(u32, Region)]) -> Job {
     let mut job = Job::new();
     put(&mut job, &Head { shared: *shared, regions: regions.len() });
-    for &(slot, Region { mode, apart, ref blocks }) in regions {
-        put(&mut job, &RegionHead { slot, mode, apart, blocks: blocks.len() });
+    for &(slot, Region { mode, sharing, ref blocks }) in regions {
+        put(&mut job, &RegionHead { slot, mode, sharing, blocks: blocks.len() });
         for block in blocks {
             let &RegionBlock { start, home, next, called, entered, .. } = block;
             let (ops, targets) = (block.ops.len(), block.targets.len());
@@ -129,8 +129,8 @@ impl Reader<'_> {
         unsafe {
             let head: Head = self.take();
             let region = |_| {
-                let RegionHead { slot, mode, apart, blocks } = self.take();
-                (slot, Region { mode, blocks: (0..blocks).map(|_| self.block()).collect(), apart })
+                let RegionHead { slot, mode, sharing, blocks } = self.take();
+                (slot, Region { mode, blocks: (0..blocks).map(|_| self.block()).collect(), sharing })
             };
             (head.shared, (0..head.regions).map(region).collect())
         }

@@ -50,6 +50,29 @@ fn plain() -> Result<Vec<u8>, IcedError> {
     a.assemble(u64::from(START))
 }
 
+/// Twice two loops, one behind the other: where the first is hot there is nothing else to compile until the second is.
+fn two_loops() -> Result<Vec<u8>, IcedError> {
+    let mut a = CodeAssembler::new(32)?;
+    let (mut both, mut first, mut second) = (a.create_label(), a.create_label(), a.create_label());
+    a.mov(edx, 2)?;
+    a.set_label(&mut both)?;
+    a.mov(ecx, TIMES)?;
+    a.set_label(&mut first)?;
+    a.xor(eax, ecx)?;
+    a.rol(eax, 3)?;
+    a.dec(ecx)?;
+    a.jne(first)?;
+    a.mov(ecx, TIMES)?;
+    a.set_label(&mut second)?;
+    a.add(eax, ecx)?;
+    a.dec(ecx)?;
+    a.jne(second)?;
+    a.dec(edx)?;
+    a.jne(both)?;
+    a.out(DEBUG_EXIT as i32, al)?;
+    a.assemble(u64::from(START))
+}
+
 /// A loop that calls a function, and writes another number into one of that function's instructions where `writes` leaves ZF set.
 fn writes_its_code(writes: fn(&mut CodeAssembler) -> Result<(), IcedError>) -> Result<Vec<u8>, IcedError> {
     let mut a = CodeAssembler::new(32)?;
@@ -122,4 +145,12 @@ fn a_translator_that_dies_is_replaced_by_the_guests_own_thread() {
     let code = writes_its_code(again_and_again).expect("the manual has these instructions");
     let then = in_step(&code, || HostedJit::aside(3, 5));
     assert!(then > 1000, "somebody was there five times: {then}");
+}
+
+#[test]
+fn what_is_lost_with_a_translator_that_dies_is_compiled_by_the_guests_own_thread() {
+    let code = two_loops().expect("the manual has these instructions");
+    let compiled = in_step(&code, || HostedJit::aside(u32::MAX, 1));
+    let second_loop = 2 * 3 * u64::from(TIMES);
+    assert!(compiled > second_loop + 100_000, "the first, too, when it runs again: {compiled}");
 }
