@@ -5,7 +5,7 @@ mod support;
 use cpu::compiled::Translator;
 use hosted::HostedJit;
 use iced_x86::code_asm::*;
-use machine::{Config, Lockstep, Progress, RunOutcome};
+use machine::{Clock, Config, Lockstep, Machine, Progress, RunOutcome};
 use support::{START, kernel};
 
 const DEBUG_EXIT: u32 = 0xf4;
@@ -122,4 +122,17 @@ fn a_translator_that_dies_is_replaced_by_the_guests_own_thread() {
     let code = writes_its_code(again_and_again).expect("the manual has these instructions");
     let then = in_step(&code, || HostedJit::aside(3, 5));
     assert!(then > 1000, "somebody was there five times: {then}");
+}
+
+#[test]
+fn a_loop_that_is_all_that_runs_is_compiled_before_the_slice_ends() {
+    // No chip is due before the guest ends: it runs in one slice.
+    let clock = Clock::Instructions { ns_per_kilo_instruction: 1 };
+    let config = Config { memory_bytes: 8 << 20, clock, no_reboot: true, ..Config::default() };
+    let code = plain().expect("the manual has these instructions");
+    let mut machine = Machine::new(config, &kernel(&code)).expect("a kernel that boots");
+    machine.set_translator(Box::new(HostedJit::aside(1, u32::MAX)), HOT);
+    assert!(matches!(machine.run(0, 100_000_000), RunOutcome::DebugExit(_)), "{}", machine.dump());
+    let compiled = machine.stats().processor.compiled_instructions;
+    assert!(compiled > 200_000, "{compiled} of 340,000");
 }
