@@ -113,7 +113,9 @@ struct Codegen<'a> {
     free: [Vec<u32>; 5],
     /// How the step at work finds its memory.
     way: Way,
-    /// For each group of accesses in the block how many are still to come, and the local that holds where it begins in the host's memory.
+    /// For every block that is still to come the ways of its steps.
+    ways: Vec<Vec<Way>>,
+    /// For each group of accesses how many are still to come, and the local that holds where it begins in the host's memory.
     groups: Vec<(usize, u32)>,
     /// Whether somebody has gone to each [`Label::Restart`] of the block at work.
     restarted: [bool; 2],

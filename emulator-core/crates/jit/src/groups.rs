@@ -1,55 +1,94 @@
-//! Which accesses of a block share one look into the TLB: those close behind one another from the same base, as those to a stack frame or a record are.
+//! Which accesses share one look into the TLB: those close behind one another from the same base, as those to a stack frame or a record are.
 //!
 //! The first of a group checks the whole span of it, which has to lie in one page; where it does not, the block stops there, and the interpreter goes on.
+//! What may be written may be read, so reads and writes share a look: that of the writes, which would stop the block anyway.
+//!
+//! A group goes on into the blocks that only its own leads to, unless a branch goes back there: what a general register holds there, it held at the end of
+//! this block. Where only reads are certain, those blocks do not write by it: they may never run, and the page may be one that nobody may write to.
 
+use cpu::compiled::Sharing;
 use cpu::tlb_layout::Use;
 use x86::Width;
 
 use crate::emitter::Block;
 use crate::graph::Graph;
-use crate::ir::{Binary, Step, Value};
+use crate::ir::{Binary, Cell, FLAG_RESULT, Node, RIP, Step, Value};
+use crate::structure::{BlockId, Edge, Structure};
 
 /// Bytes from the first to the last of a group, at most. The longer, the more often it lies in two pages.
 const SPAN: i64 = 128;
+
+/// Addresses that instructions name outright.
+const ABSOLUTE: core::ops::Range<i64> = -(1 << 32)..1 << 32;
 
 /// How a step finds where in the host's memory its access is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Way {
     /// By itself.
     Alone,
-    /// For all of a group, which begins so many bytes before its own access and has so many bytes.
-    First { group: usize, before: u64, bytes: u64 },
+    /// For all of a group, which begins so many bytes before its own access, has so many bytes, and is used so.
+    First { group: usize, before: u64, bytes: u64, usage: Use },
     /// So many bytes behind where the group begins.
     Within { group: usize, offset: u64 },
 }
 
-/// For every step of `block` its way, and for every group how many accesses it has.
-pub(crate) fn group(block: &Block, code: Width) -> (Vec<Way>, Vec<usize>) {
-    let mut ways = vec![Way::Alone; block.steps.len()];
-    let mut counts = Vec::new();
-    let mut open: Vec<Group> = Vec::new();
-    for (number, step) in block.steps.iter().enumerate() {
-        if let Some((address, bytes, usage)) = access(step) {
-            let (base, start) = place(&block.graph, address, code);
-            let member = Member { step: number, start, bytes: bytes as i64 };
-            match open.iter_mut().find(|group| (group.base, group.usage) == (base, usage) && group.has_room(&member)) {
-                Some(group) => group.members.push(member),
-                None => open.push(Group { base, usage, members: vec![member] }),
-            }
-        } else if !keeps_translations(step) {
-            open.drain(..).for_each(|group| group.settle(&mut ways, &mut counts));
+/// The groups of a region.
+pub(crate) struct Groups {
+    /// For every block the way of each of its steps.
+    pub(crate) ways: Vec<Vec<Way>>,
+    /// How many accesses each has.
+    pub(crate) counts: Vec<usize>,
+}
+
+impl Groups {
+    /// Those of `blocks`, of code of this width, as far as accesses may share a look.
+    pub(crate) fn of(blocks: &[Block], structure: &Structure, code: Width, sharing: Sharing) -> Groups {
+        let leads_to = leads_to(structure, sharing);
+        let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
+        let is_first = |block: &BlockId| !leads_to.iter().flatten().any(|next| next == block);
+        let firsts: Vec<_> = reached.filter(is_first).collect();
+        let mut finder = Finder { blocks, code, leads_to, groups: Vec::new() };
+        for block in firsts.into_iter().filter(|_| sharing != Sharing::Nothing) {
+            finder.block(block, Vec::new(), core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
+        }
+        let ways = blocks.iter().map(|block| vec![Way::Alone; block.steps.len()]).collect();
+        let mut groups = Groups { ways, counts: Vec::new() };
+        finder.groups.iter().for_each(|group| groups.settle(group));
+        groups
+    }
+
+    fn settle(&mut self, group: &Group) {
+        let [first, others @ ..] = group.members.as_slice() else { return };
+        if others.is_empty() {
+            return;
+        }
+        let (start, end) = Group::span(group.members.iter());
+        let number = self.counts.len();
+        self.counts.push(group.members.len());
+        let (before, bytes) = ((first.start - start) as u64, (end - start) as u64);
+        self.ways[first.block][first.step] = Way::First { group: number, before, bytes, usage: group.usage };
+        for member in others {
+            let offset = (member.start - start) as u64;
+            self.ways[member.block][member.step] = Way::Within { group: number, offset };
         }
     }
-    open.drain(..).for_each(|group| group.settle(&mut ways, &mut counts));
-    (ways, counts)
 }
 
-/// The same without groups.
-pub(crate) fn alone(block: &Block) -> (Vec<Way>, Vec<usize>) {
-    (vec![Way::Alone; block.steps.len()], Vec::new())
+/// What addresses are counted from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// A cell as this block found it.
+    Cell(BlockId, Cell),
+    /// A value of this block.
+    Value(BlockId, Value),
+    Absolute,
 }
+
+/// What the general registers and RIP hold where a block begins, as a base and a displacement.
+type Held = [(Base, i64); RIP + 1];
 
 struct Member {
+    block: BlockId,
     step: usize,
     /// From the base.
     start: i64,
@@ -57,7 +96,7 @@ struct Member {
 }
 
 struct Group {
-    base: Value,
+    base: Base,
     usage: Use,
     members: Vec<Member>,
 }
@@ -67,24 +106,81 @@ impl Group {
         members.fold((i64::MAX, i64::MIN), |(start, end), m| (start.min(m.start), end.max(m.start + m.bytes)))
     }
 
-    fn has_room(&self, member: &Member) -> bool {
+    fn admits(&self, base: Base, usage: Use, member: &Member) -> bool {
+        let is_certain = usage == Use::Read || self.usage == Use::Write || self.members[0].block == member.block;
         let (start, end) = Group::span(self.members.iter().chain([member]));
-        end - start <= SPAN
+        self.base == base && is_certain && end - start <= SPAN
+    }
+}
+
+struct Finder<'a> {
+    blocks: &'a [Block],
+    code: Width,
+    /// Where groups go on to from each block.
+    leads_to: Vec<Vec<BlockId>>,
+    groups: Vec<Group>,
+}
+
+impl Finder<'_> {
+    /// `block` and those that groups go on to; `open` are the groups that came so far.
+    fn block(&mut self, block: BlockId, mut open: Vec<usize>, held: Held) {
+        let blocks = self.blocks;
+        for (number, step) in blocks[block].steps.iter().enumerate() {
+            if let Some((address, bytes, usage)) = access(step) {
+                let (base, start) = self.place(block, address, &held);
+                let member = Member { block, step: number, start, bytes: bytes as i64 };
+                match open.iter().find(|&&group| self.groups[group].admits(base, usage, &member)) {
+                    Some(&group) => {
+                        let group = &mut self.groups[group];
+                        group.members.push(member);
+                        if usage == Use::Write {
+                            group.usage = usage;
+                        }
+                    }
+                    None => {
+                        open.push(self.groups.len());
+                        self.groups.push(Group { base, usage, members: vec![member] });
+                    }
+                }
+            } else if !keeps_translations(step) {
+                open.clear();
+            }
+        }
+        let end = blocks[block].stops[blocks[block].end()].cells;
+        let mut behind = held;
+        for (cell, held_behind) in behind.iter_mut().enumerate().take(FLAG_RESULT) {
+            *held_behind = self.place(block, end[cell], &held);
+        }
+        for next in core::mem::take(&mut self.leads_to[block]) {
+            self.block(next, open.clone(), behind);
+        }
     }
 
-    fn settle(&self, ways: &mut [Way], counts: &mut Vec<usize>) {
-        let [first, others @ ..] = self.members.as_slice() else { return };
-        if others.is_empty() {
-            return;
-        }
-        let (start, end) = Group::span(self.members.iter());
-        let group = counts.len();
-        counts.push(self.members.len());
-        ways[first.step] = Way::First { group, before: (first.start - start) as u64, bytes: (end - start) as u64 };
-        for member in others {
-            ways[member.step] = Way::Within { group, offset: (member.start - start) as u64 };
-        }
+    /// A value as a base and a displacement. Cut to 32 bits that are no more than an address in one page apart, so that the cut is left to the base.
+    fn place(&self, block: BlockId, value: Value, held: &Held) -> (Base, i64) {
+        let graph = &self.blocks[block].graph;
+        let (value, displacement) = displaced(graph, value, self.code);
+        let (base, start) = match graph.node(value) {
+            Node::Input(cell) if cell < FLAG_RESULT || cell == RIP => held[cell],
+            Node::Const(constant) if ABSOLUTE.contains(&(constant as i64)) => (Base::Absolute, constant as i64),
+            _ => (Base::Value(block, value), 0),
+        };
+        (base, start.wrapping_add(displacement))
     }
+}
+
+/// Where groups go on to from each block, at most.
+fn leads_to(structure: &Structure, sharing: Sharing) -> Vec<Vec<BlockId>> {
+    let goes_on = |edge: Edge| match edge {
+        Edge::Continues(next) if structure.is_block(next) && !structure.is_loop[next] => Some(next),
+        _ => None,
+    };
+    let mut leads_to = vec![Vec::new(); structure.root()];
+    let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
+    for block in reached.filter(|_| sharing == Sharing::Blocks) {
+        leads_to[block] = structure.edges(block).filter_map(goes_on).collect();
+    }
+    leads_to
 }
 
 /// Address, length and use of the access that `step` looks for in the TLB.
@@ -124,12 +220,12 @@ fn keeps_translations(step: &Step) -> bool {
     )
 }
 
-/// An address as a base and a displacement. Cut to 32 bits that are no more than an address in one page apart, so that the cut is left to the base.
-fn place(graph: &Graph, address: Value, code: Width) -> (Value, i64) {
+/// `value` as another and a displacement.
+fn displaced(graph: &Graph, value: Value, code: Width) -> (Value, i64) {
     let constant = |value: Value| graph.constant_of(value).map(|constant| constant as i64);
-    let whole = match graph.operands_of(address, Binary::And) {
+    let whole = match graph.operands_of(value, Binary::And) {
         Some((whole, mask)) if code == Width::W32 && constant(mask) == Some(Width::W32.mask() as i64) => whole,
-        _ => address,
+        _ => value,
     };
     let displacement =
         |(_, offset): &(Value, Value)| constant(*offset).is_some_and(|offset| i32::try_from(offset).is_ok());

@@ -5,7 +5,7 @@
 use core::mem::{MaybeUninit, size_of};
 
 use cpu::Mode;
-use cpu::compiled::{Region, RegionBlock, Shared};
+use cpu::compiled::{Region, RegionBlock, Shared, Sharing};
 use x86::Op;
 
 use crate::module::{RegionCode, region_module};
@@ -27,7 +27,7 @@ struct Head {
 struct RegionHead {
     slot: u32,
     mode: Mode,
-    apart: bool,
+    sharing: Sharing,
     usual_x87: bool,
     blocks: usize,
 }
@@ -62,8 +62,8 @@ pub type Job = Vec<MaybeUninit<u8>>;
 pub fn job(shared: &Shared, regions: &[(u32, Region)]) -> Job {
     let mut job = Job::new();
     put(&mut job, &Head { shared: *shared, regions: regions.len() });
-    for &(slot, Region { mode, apart, usual_x87, ref blocks }) in regions {
-        put(&mut job, &RegionHead { slot, mode, apart, usual_x87, blocks: blocks.len() });
+    for &(slot, Region { mode, sharing, usual_x87, ref blocks }) in regions {
+        put(&mut job, &RegionHead { slot, mode, sharing, usual_x87, blocks: blocks.len() });
         for block in blocks {
             let &RegionBlock { start, home, next, called, entered, .. } = block;
             let (ops, targets) = (block.ops.len(), block.targets.len());
@@ -130,8 +130,8 @@ impl Reader<'_> {
         unsafe {
             let head: Head = self.take();
             let region = |_| {
-                let RegionHead { slot, mode, apart, usual_x87, blocks } = self.take();
-                (slot, Region { mode, blocks: (0..blocks).map(|_| self.block()).collect(), apart, usual_x87 })
+                let RegionHead { slot, mode, sharing, usual_x87, blocks } = self.take();
+                (slot, Region { mode, blocks: (0..blocks).map(|_| self.block()).collect(), sharing, usual_x87 })
             };
             (head.shared, (0..head.regions).map(region).collect())
         }

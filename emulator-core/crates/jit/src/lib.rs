@@ -102,7 +102,7 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         sources: &sources,
         structure: &structure,
         units,
-        apart: region.apart,
+        sharing: region.sharing,
         counters: counters.map(Counters::address),
     };
     let function = codegen::generate(&source);

@@ -167,6 +167,12 @@ impl<L: Linker> Jit<L> {
         slots.into_iter().zip(regions).zip(compiled).map(|(region, compiled)| keep(region, compiled)).collect()
     }
 
+    /// Compiles here what was sent, and has been lost with who was to do it.
+    fn translate_lost(&mut self, regions: Vec<(u32, Region)>, shared: &Shared) -> Vec<Option<Translation>> {
+        regions.iter().for_each(|&(slot, _)| self.linker.free(slot));
+        self.translate(regions.into_iter().map(|(_, region)| region).collect(), shared)
+    }
+
     /// What came of `regions`, which were sent.
     fn take(&mut self, regions: Vec<(u32, Region)>, answer: &Answer) -> Vec<Option<Translation>> {
         let mut words = answer.places.iter().map(|&word| word as usize);
@@ -230,7 +236,12 @@ impl<L: Linker> Translator for Jit<L> {
         let start = self.linker.now();
         let answer = if self.alone { Answer::default() } else { self.linker.receive()? };
         let regions = self.sent.pop_front()?;
-        let translations = self.take(regions, &answer);
+        let translations = if answer.places.is_empty() {
+            let shared = self.shared?;
+            self.translate_lost(regions, &shared)
+        } else {
+            self.take(regions, &answer)
+        };
         self.stats.aside_ns += answer.took_ns;
         self.count_wait(start);
         Some(translations)

@@ -4,7 +4,7 @@ mod rig;
 
 use rig::generate::{self, Random};
 use rig::processor::{Outcome, Processor};
-use rig::{CODE, Case, DATA};
+use rig::{CODE, Case, DATA, READ_ONLY};
 use x86::{Sem, Width};
 
 /// Ends a case that has not left.
@@ -328,5 +328,43 @@ fn a_store_that_hits_the_code_at_work_is_seen_by_the_next_instruction() {
         let outcome = pair.go_on(5000, &case).unwrap_or_else(|report| panic!("{report}"));
         let counted = (outcome.state.regs.get(0), outcome.state.regs.get(2));
         assert_eq!(counted, if target == DATA + 8 { (600, 0) } else { (0, 600) });
+    }
+}
+
+#[test]
+fn accesses_of_several_blocks_are_compiled_code_s_also_where_they_lie_in_two_pages() {
+    const RSI: usize = 6;
+    const RDI: usize = 7;
+    const TIMES: u64 = 2000;
+    // MOV EAX, [RDI]; TEST CL, CL; JNZ +8; ADD EDX, [RDI+24]; DEC ESI; JNZ -13; HLT; MOV [RDI+16], EAX; DEC ESI; JNZ -21; HLT
+    let code = [
+        &[0x8b, 0x07, 0x84, 0xc9, 0x75, 8, 0x03, 0x57, 24, 0xff, 0xce, 0x75, 0xf3, HLT][..],
+        &[0x89, 0x47, 16, 0xff, 0xce, 0x75, 0xeb, HLT],
+    ];
+    for mode in [Width::W64, Width::W32] {
+        for (place, writes) in [
+            (DATA + 0x100, false),
+            (DATA + 0x100, true),
+            (DATA + 0xff0, false),
+            (DATA + 0xff0, true),
+            (READ_ONLY + 0x100, false),
+            (READ_ONLY + 0x100, true),
+        ] {
+            let mut pair = Pair::new(mode);
+            let mut case = generate::case(&mut Random::new(1), code.concat(), mode);
+            (case.registers[1], case.registers[RSI], case.registers[RDI]) = (u64::from(writes), TIMES, place);
+            pair.interpreting.begin(&case);
+            pair.compiling.begin(&case);
+            pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
+            // What may not be written faults at once. All else is compiled code's: but for the first access to the page, or until it looks twice where
+            // there are two pages.
+            let least = match () {
+                () if writes && place >= READ_ONLY => 0,
+                () if place & 0xfff == 0xff0 => 4 * TIMES,
+                () => 6 * TIMES - 50,
+            };
+            let compiled = pair.compiling.compiled();
+            assert!(compiled >= least, "at {place:x}, which it writes to: {writes}; compiled: {compiled}");
+        }
     }
 }

@@ -122,7 +122,7 @@ impl CodeCache {
         here.iter().copied().filter(|code| self.regions[code].parts.iter().any(hit)).collect()
     }
 
-    /// Drops the regions with the byte at `phys` in which accesses do not look for themselves yet, to be compiled so that they do; true where there is one.
+    /// Drops the regions with the byte at `phys` in which accesses share looks into the TLB, to be compiled so that they share less; true where there is one.
     pub(crate) fn take_apart(&mut self, phys: u64) -> bool {
         let mut lost = self.holding(phys, 1);
         lost.retain(|code| self.straddles.take_apart(self.regions[code].entries[0]));

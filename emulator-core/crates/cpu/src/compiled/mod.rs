@@ -30,6 +30,7 @@ pub(crate) use region::Footing;
 pub use region::{Region, RegionBlock};
 use segments::segment_ends;
 pub use segments::{SEGMENT_ENDS, SegmentEnds, end_of_code, end_of_data};
+pub use straddle::Sharing;
 pub(crate) use straddle::Straddles;
 pub(crate) use targets::Targets;
 
@@ -296,7 +297,7 @@ impl Exec<'_> {
 }
 
 impl Exec<'_> {
-    /// Where accesses that look into the TLB together do so in vain again and again, the regions around go, to be compiled with accesses that look for themselves.
+    /// Where accesses that look into the TLB together do so in vain again and again, the regions around go, to be compiled with accesses that share less.
     fn left_for_access(&mut self) {
         let linear = self.code_linear(self.cpu.state.rip);
         let Cpu { blocks, tlb, .. } = &mut *self.cpu;

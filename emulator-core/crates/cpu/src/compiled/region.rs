@@ -9,6 +9,7 @@ use x86::instructions::system::Sys;
 use x86::{Op, RIP_SLOT, Sem, Width, seg};
 
 use crate::blocks::{BlockCache, Key, MAX_REGION_OPS};
+use crate::compiled::Sharing;
 use crate::state::Mode;
 use crate::tlb::PAGE_BYTES;
 
@@ -30,8 +31,8 @@ pub struct Region {
     pub mode: Mode,
     /// The entry first.
     pub blocks: Vec<RegionBlock>,
-    /// Every access looks into the TLB for itself.
-    pub apart: bool,
+    /// Which accesses share a look into the TLB.
+    pub sharing: Sharing,
     /// The x87 rounded to nearest in extended precision when the region was formed, and is expected to go on so.
     pub usual_x87: bool,
 }
@@ -381,9 +382,9 @@ impl Forming<'_> {
             }
         };
         let entry = self.members.first().map(|member| self.cache.origin(member.block).key);
-        let apart = entry.is_some_and(|key| self.cache.code.straddles.are_apart(&key));
+        let sharing = entry.map_or_else(Sharing::default, |key| self.cache.code.straddles.sharing(&key));
         let blocks = self.members.iter().map(block).collect();
-        let region = Region { mode: self.mode, blocks, apart, usual_x87: self.usual_x87 };
+        let region = Region { mode: self.mode, blocks, sharing, usual_x87: self.usual_x87 };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
         let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
         Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }

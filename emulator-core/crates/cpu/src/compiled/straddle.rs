@@ -1,9 +1,9 @@
 //! Accesses that share one look into the TLB, and lie in two pages.
 //!
 //! Compiled code leaves before such a group (see `groups` in the JIT), as it does where the TLB does not cover an access. That is told from this by the TLB: it
-//! misses nothing meanwhile. Where it happens again and again, the regions are compiled anew, with accesses that look for themselves.
+//! misses nothing meanwhile. Where it happens again and again, the regions are compiled anew, with accesses that share less.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::blocks::Key;
 
@@ -12,13 +12,25 @@ const PATIENCE: u32 = 32;
 /// Places that are watched, and entries kept, at most.
 const MOST: usize = 1024;
 
+/// Which accesses of a region may share a look into the TLB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sharing {
+    /// Those of a block and of others that only it leads to.
+    #[default]
+    Blocks,
+    /// Those of a block.
+    Block,
+    /// Every access looks for itself.
+    Nothing,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Straddles {
     /// By the linear address where compiled code was left for an access: the TLB's misses until then, and how often none had come between.
     watched: FxHashMap<u64, (u64, u32)>,
-    /// Entries of regions in which accesses look for themselves.
-    apart: FxHashSet<Key>,
+    /// Entries of regions in which accesses share less than everywhere else.
+    apart: FxHashMap<Key, Sharing>,
 }
 
 impl Straddles {
@@ -37,16 +49,19 @@ impl Straddles {
         enough
     }
 
-    /// In the region entered at `key` accesses look for themselves from now on; false where they did before: it is a single one that lies in two pages.
+    /// In the region entered at `key` accesses share less from now on; false where they share nothing: it is a single one that lies in two pages.
     pub(crate) fn take_apart(&mut self, key: Key) -> bool {
         if self.apart.len() >= MOST {
             self.apart.clear();
         }
-        self.apart.insert(key)
+        let sharing = self.apart.entry(key).or_default();
+        let before = *sharing;
+        *sharing = if before == Sharing::Blocks { Sharing::Block } else { Sharing::Nothing };
+        before != Sharing::Nothing
     }
 
-    pub(crate) fn are_apart(&self, key: &Key) -> bool {
-        self.apart.contains(key)
+    pub(crate) fn sharing(&self, key: &Key) -> Sharing {
+        self.apart.get(key).copied().unwrap_or_default()
     }
 }
 

@@ -111,7 +111,7 @@ impl Codegen<'_> {
                 self.tlb_hits(address, 0, bytes, usage);
                 self.leave_unless(fault);
             }
-            Way::First { group, before, bytes } => {
+            Way::First { group, before, bytes, usage } => {
                 self.settle(address);
                 self.tlb_hits(address, before, bytes, usage);
                 self.leave_unless(fault);

@@ -4,20 +4,19 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, Label, at, local_of};
-use crate::groups::{Way, alone, group};
+use crate::groups::Way;
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
+use crate::structure::BlockId;
 use cpu::compiled::RegionBlock;
 use cpu::eflags;
 
 impl Codegen<'_> {
-    pub(super) fn steps(&mut self, source: &RegionBlock) {
-        let (ways, counts) =
-            if self.source.apart { alone(self.block) } else { group(self.block, self.source.mode.code) };
-        self.groups = counts.into_iter().map(|count| (count, 0)).collect();
-        for (step, way) in self.block.steps.iter().zip(ways) {
+    pub(super) fn steps(&mut self, block: BlockId) {
+        let source = self.source.sources[block];
+        for (step, way) in self.block.steps.iter().zip(core::mem::take(&mut self.ways[block])) {
             self.way = way;
             if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
                 for stop in step.stops() {

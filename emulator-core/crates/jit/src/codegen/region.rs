@@ -1,6 +1,6 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
-use cpu::compiled::{RegionBlock, Shared, jump_layout};
+use cpu::compiled::{RegionBlock, Shared, Sharing, jump_layout};
 use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
 use x86::{Width, seg};
@@ -9,7 +9,7 @@ use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, l
 use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
-use crate::groups::Way;
+use crate::groups::{Groups, Way};
 use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, X87_TOP};
 use crate::layout;
 use crate::liveness::Liveness;
@@ -27,8 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// What is kept in locals beside the general registers.
     pub(crate) units: Units,
-    /// Every access looks into the TLB for itself.
-    pub(crate) apart: bool,
+    /// Which accesses share a look into the TLB.
+    pub(crate) sharing: Sharing,
     /// Where the region counts, if it does: address of [`crate::Counters`].
     pub(crate) counters: Option<usize>,
 }
@@ -38,6 +38,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
     let structure = source.structure;
     let needed = needed_behind(source.blocks, structure);
     let entry = &source.blocks[0];
+    let groups = Groups::of(source.blocks, structure, source.mode.code, source.sharing);
     let mut codegen = Codegen {
         source,
         code: Vec::new(),
@@ -45,7 +46,8 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         value_types: Vec::new(),
         free: Default::default(),
         way: Way::Alone,
-        groups: Vec::new(),
+        ways: groups.ways,
+        groups: groups.counts.into_iter().map(|count| (count, 0)).collect(),
         restarted: [false; 2],
         left: Vec::new(),
         consumed: Vec::new(),
@@ -332,7 +334,7 @@ impl Codegen<'_> {
             self.settle_left();
         }
         let pending = self.pending;
-        self.steps(source.sources[id]);
+        self.steps(id);
         for stop in leaves {
             self.settle_for(stop);
         }
