@@ -214,7 +214,7 @@ impl Cgroup {
             // Whoever has come to be in it meanwhile keeps it.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(above))));
         }
-        if self.path.starts_with(DEFAULT_PARENT) && self.made_above == 0 {
+        if self.path.starts_with(DEFAULT_PARENT) {
             // The last one out; where others are left the directory is not empty.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
         }
