@@ -72,7 +72,9 @@ fn events_tell_of_memory_that_has_run_out() {
             return;
         }
         bundle.config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20});
-        bundle.start("box", "sleep 0.5; a=$(head -c 67108864 /dev/zero | tr '\\0' x); sleep 1");
+        // Again and again, because nobody may listen yet the first time.
+        let greedy = "for n in 1 2 3 4 5 6 7 8; do sleep 0.5; (a=$(head -c 67108864 /dev/zero | tr '\\0' x)); done";
+        bundle.start("box", greedy);
         let events = bundle.command(&["events", "--interval", "1s", "box"]);
         assert_eq!(events.code, 0, "it ends with the container: {events:?}");
         let kinds: Vec<_> = events

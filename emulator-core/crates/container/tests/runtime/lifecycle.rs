@@ -12,7 +12,7 @@ use crate::bundle::{Bundle, as_everybody, as_root, outcome};
 #[test]
 fn create_start_kill_delete() {
     as_everybody(|mut bundle| {
-        bundle.write("echo started > /tmp/mark; trap 'exit 9' TERM; while :; do sleep 0.05; done");
+        bundle.write("trap 'exit 9' TERM; echo started > /tmp/mark; while :; do sleep 0.05; done");
         bundle.config["root"]["readonly"] = false.into();
         bundle.config["annotations"] = json!({"colour": "blue"});
         bundle.save();
@@ -29,6 +29,8 @@ fn create_start_kill_delete() {
         assert_eq!(bundle.state("box")["status"], "running");
         assert!(bundle.command(&["start", "box"]).stderr.contains("[CONTAINER_STATUS]"));
         assert!(bundle.command(&["list"]).stdout.contains("running"));
+        // A first process gets no signal that it has not asked for.
+        wait_for_file(&bundle.path("rootfs/tmp/mark"));
         assert_eq!(bundle.command(&["kill", "box", "SIGTERM"]).code, 0);
         bundle.wait_for("box", "stopped");
         assert!(bundle.command(&["kill", "box", "TERM"]).stderr.contains("[CONTAINER_STATUS]"));
