@@ -313,10 +313,10 @@ impl BlockCache {
 
     /// A region of `footing`, which stands, has been compiled.
     pub(crate) fn add_code(&mut self, translation: &Translation, footing: Footing) {
-        let Footing { members, pages, .. } = footing;
+        let Footing { members, pages, usual_x87, .. } = footing;
         let entry = |&place: &usize| (self.origin(members[place].0).key, members[place].1);
         let entries: Vec<(Key, i64)> = translation.entries.iter().map(entry).collect();
-        self.code.insert(translation.code, &entries, pages, self.parts(&members));
+        self.code.insert(translation.code, &entries, pages, self.parts(&members), usual_x87);
         for &place in &translation.entries {
             let index = members[place].0;
             let block = &mut self.blocks[index as usize];

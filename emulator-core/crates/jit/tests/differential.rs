@@ -177,6 +177,32 @@ fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
     }
 }
 
+#[test]
+fn code_compiled_for_the_usual_rounding_of_the_x87_is_compiled_anew_where_that_has_changed() {
+    const RSI: usize = 6;
+    const TIMES: u64 = 2000;
+    // FLD1; FADD ST0, ST0; FSTP ST0; DEC ESI; JNZ -10; HLT
+    let code = vec![0xd9, 0xe8, 0xd8, 0xc0, 0xdd, 0xd8, 0xff, 0xce, 0x75, 0xf6, HLT];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        let mut case = generate::case(&mut Random::new(1), code.clone(), mode);
+        (case.x87.status, case.x87.tags) = (0, 0xffff);
+        case.registers[RSI] = TIMES;
+        pair.interpreting.begin(&case);
+        pair.compiling.begin(&case);
+        let mut compiled = 0;
+        // Extended precision, then that of doubles.
+        for control in [0x37f, 0x27f] {
+            case.x87.control = control;
+            pair.interpreting.set(&case);
+            pair.compiling.set(&case);
+            pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
+            let before = core::mem::replace(&mut compiled, pair.compiling.compiled());
+            assert!(compiled - before > 4 * TIMES, "with {control:x}: {}", compiled - before);
+        }
+    }
+}
+
 /// Products, sums and fused ones of numbers whose bits are all in use, of which some nearly cancel and others lie half-way between two results.
 #[test]
 fn packed_and_fused_arithmetic_rounds_the_same_compiled_and_interpreted() {

@@ -28,6 +28,8 @@ pub(super) struct Compiled {
     pages: Vec<RegionPage>,
     /// Its blocks, the entry's first.
     pub(super) parts: Vec<Part>,
+    /// [`Region::usual_x87`](super::Region::usual_x87).
+    usual_x87: bool,
     /// How many had been compiled before.
     number: u64,
     /// The jump cache has learned of it since it was emptied to find out.
@@ -90,7 +92,14 @@ impl CodeCache {
 
     /// A region that can be entered at `entries`, by number, each with its offset from the first. That leads to no other region; others may, and then
     /// still do.
-    pub(crate) fn insert(&mut self, code: Code, entries: &[(Key, i64)], pages: Vec<RegionPage>, parts: Vec<Part>) {
+    pub(crate) fn insert(
+        &mut self,
+        code: Code,
+        entries: &[(Key, i64)],
+        pages: Vec<RegionPage>,
+        parts: Vec<Part>,
+        usual_x87: bool,
+    ) {
         for (number, &(key, offset)) in (0..).zip(entries) {
             if let Some(entry) = Entry::new(code, number, offset) {
                 self.by_entry.entry(key).or_insert(entry);
@@ -100,7 +109,7 @@ impl CodeCache {
             self.by_page.entry(page).or_default().push(code.0);
         }
         let entries = entries.iter().map(|&(key, _)| key).collect();
-        self.regions.insert(code.0, Compiled { entries, pages, parts, number: self.compiled, used: false });
+        self.regions.insert(code.0, Compiled { entries, pages, parts, usual_x87, number: self.compiled, used: false });
         self.compiled += 1;
     }
 
@@ -144,6 +153,17 @@ impl CodeCache {
     pub(crate) fn take_apart(&mut self, phys: u64) -> bool {
         let mut lost = self.holding(phys, 1);
         lost.retain(|code| self.straddles.take_apart(self.regions[code].entries[0]));
+        for &code in &lost {
+            self.remove(Code(code));
+        }
+        !lost.is_empty()
+    }
+
+    /// Drops the regions with the byte at `phys` in which the x87 is expected to round as usual, to be compiled so that it may do otherwise; true where
+    /// there is one.
+    pub(crate) fn expect_unusual_x87(&mut self, phys: u64) -> bool {
+        let mut lost = self.holding(phys, 1);
+        lost.retain(|code| self.regions[code].usual_x87);
         for &code in &lost {
             self.remove(Code(code));
         }
@@ -215,7 +235,7 @@ mod tests {
             for number in numbers {
                 let phys = u64::from(number) * 0x800;
                 let entries = [(key(phys), 0), (key(phys + 8), 8)];
-                cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![part(phys, 16)]);
+                cache.insert(Code(number + 1), &entries, pages(&[phys]), vec![part(phys, 16)], true);
             }
         };
         fill(&mut cache, 0..KEPT as u32);
@@ -241,8 +261,8 @@ mod tests {
     #[test]
     fn a_store_drops_the_regions_whose_bytes_it_hits() {
         let mut cache = CodeCache::default();
-        cache.insert(Code(1), &[(key(0x1000), 0)], pages(&[0x1000]), vec![part(0x1000, 16), part(0x1100, 4)]);
-        cache.insert(Code(2), &[(key(0x1020), 0)], pages(&[0x1020]), vec![part(0x1020, 16)]);
+        cache.insert(Code(1), &[(key(0x1000), 0)], pages(&[0x1000]), vec![part(0x1000, 16), part(0x1100, 4)], true);
+        cache.insert(Code(2), &[(key(0x1020), 0)], pages(&[0x1020]), vec![part(0x1020, 16)], true);
         assert!(!cache.invalidate(0x1010, 16), "between them");
         assert!(cache.invalidate(0x1103, 1));
         assert_eq!(cache.take_released(), [Code(1)]);
@@ -257,7 +277,7 @@ mod tests {
     fn a_store_to_any_page_of_a_region_drops_it() {
         let mut cache = CodeCache::default();
         let entries = [(key(0x1ff0), 0), (key(0x5000), 16)];
-        cache.insert(Code(1), &entries, pages(&[0x1000, 0x5000]), vec![part(0x1ff0, 16), part(0x5000, 4)]);
+        cache.insert(Code(1), &entries, pages(&[0x1000, 0x5000]), vec![part(0x1ff0, 16), part(0x5000, 4)], true);
         assert!(cache.holds(0x1000) && cache.holds(0x5000) && !cache.holds(0x2000));
         assert!(!cache.invalidate(0x5004, 4));
         assert!(cache.invalidate(0x5002, 1));

@@ -286,8 +286,10 @@ impl Exec<'_> {
                 cpu.state.interrupt_shadow = InterruptShadow::None;
             }
         }
-        if exit == Exit::Access {
-            self.left_for_access();
+        match exit {
+            Exit::Access => self.left_for_access(),
+            Exit::Operands if !x87::is_usual(self.cpu.state.x87.control) => self.left_for_operands(),
+            _ => (),
         }
         match exception {
             Some(exception) => Err(exception),
@@ -304,6 +306,24 @@ impl Exec<'_> {
         if blocks.code.straddles.note(linear, tlb.misses)
             && let Some(page) = tlb.code_page(linear)
             && blocks.code.take_apart(page.0 | linear & !PAGE_MASK)
+        {
+            blocks.forget_jumps();
+        }
+    }
+}
+
+impl Exec<'_> {
+    /// Where code that expects the x87 to round as usual finds that it does not, again and again, the regions around go, to be compiled for what is.
+    #[cold]
+    #[inline(never)]
+    fn left_for_operands(&mut self) {
+        /// Operands are looked at whatever the TLB misses.
+        const NO_MISSES: u64 = 0;
+        let linear = self.code_linear(self.cpu.state.rip);
+        let Cpu { blocks, tlb, .. } = &mut *self.cpu;
+        if blocks.code.straddles.note(linear, NO_MISSES)
+            && let Some(page) = tlb.code_page(linear)
+            && blocks.code.expect_unusual_x87(page.0 | linear & !PAGE_MASK)
         {
             blocks.forget_jumps();
         }

@@ -78,6 +78,8 @@ pub(crate) struct Footing {
     pub(crate) pages: Vec<RegionPage>,
     /// [`BlockCache::epoch`] when it was formed.
     pub(crate) epoch: u64,
+    /// [`Region::usual_x87`].
+    pub(crate) usual_x87: bool,
 }
 
 impl Formed {
@@ -387,7 +389,8 @@ impl Forming<'_> {
         let region = Region { mode: self.mode, blocks, sharing, usual_x87: self.usual_x87 };
         let shadowed = self.members.iter().filter_map(|member| Some((member.shadowed?, member.start)));
         let members = self.members.iter().map(|member| (member.block, member.start)).chain(shadowed).collect();
-        Formed { region, footing: Footing { members, pages: self.pages, epoch: self.cache.epoch } }
+        let footing = Footing { members, pages: self.pages, epoch: self.cache.epoch, usual_x87: self.usual_x87 };
+        Formed { region, footing }
     }
 }
 
