@@ -60,11 +60,16 @@ impl Sources {
     }
 }
 
-/// What overlayfs wants for a writable layer.
+/// What overlayfs wants for a writable layer. Where that cannot be made, nothing is.
 fn make_layer(directory: &Path) -> Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let first = directory.ancestors().take_while(is_missing).last();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o755);
     let made = ["upper", "work"].iter().try_for_each(|name| builder.create(directory.join(name)));
+    if let (Err(_), Some(first)) = (&made, first) {
+        let _ = std::fs::remove_dir_all(first);
+    }
     made.during(format!("making {}", directory.display()))
 }
 
