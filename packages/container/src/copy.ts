@@ -1,8 +1,7 @@
 /** Files and directories of this host to and from guests, by the rules of cp(1) and of docker. */
 
 import { mkdir, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
-import { posix } from "node:path";
+import { basename, dirname, posix, resolve } from "node:path";
 import { MachineError, type Guest } from "@terrarium/machine";
 import { onDisk } from "./disk.js";
 import { LIMITS } from "./image/layers.js";

@@ -45,10 +45,10 @@ impl Groups {
     pub(crate) fn of(blocks: &[Block], structure: &Structure, code: Width, sharing: Sharing) -> Groups {
         let leads_to = leads_to(structure, sharing);
         let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
-        let is_first = |block: &BlockId| !leads_to.iter().flatten().any(|next| next == block);
-        let firsts: Vec<_> = reached.filter(is_first).collect();
+        let mut is_led_to = vec![false; structure.root()];
+        leads_to.iter().flatten().for_each(|&next| is_led_to[next] = true);
         let mut finder = Finder { blocks, code, leads_to, groups: Vec::new() };
-        for block in firsts.into_iter().filter(|_| sharing != Sharing::Nothing) {
+        for block in reached.filter(|&block| sharing != Sharing::Nothing && !is_led_to[block]) {
             finder.block(block, Vec::new(), core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
         }
         let ways = blocks.iter().map(|block| vec![Way::Alone; block.steps.len()]).collect();

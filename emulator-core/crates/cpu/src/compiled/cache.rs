@@ -135,11 +135,8 @@ impl CodeCache {
     /// Drops every region with bytes in `phys .. phys + bytes` (within one page); true where there was one.
     pub(crate) fn invalidate(&mut self, phys: u64, bytes: u64) -> bool {
         let lost = self.holding(phys, bytes);
-        for &code in &lost {
-            self.remove(Code(code));
-        }
         self.invalidated += lost.len() as u64;
-        !lost.is_empty()
+        self.remove_all(&lost)
     }
 
     /// Regions with bytes in `phys .. phys + bytes` (within one page).
@@ -153,10 +150,7 @@ impl CodeCache {
     pub(crate) fn take_apart(&mut self, phys: u64) -> bool {
         let mut lost = self.holding(phys, 1);
         lost.retain(|code| self.straddles.take_apart(self.regions[code].entries[0]));
-        for &code in &lost {
-            self.remove(Code(code));
-        }
-        !lost.is_empty()
+        self.remove_all(&lost)
     }
 
     /// Drops the regions with the byte at `phys` in which the x87 is expected to round as usual, to be compiled so that it may do otherwise; true where
@@ -164,9 +158,12 @@ impl CodeCache {
     pub(crate) fn expect_unusual_x87(&mut self, phys: u64) -> bool {
         let mut lost = self.holding(phys, 1);
         lost.retain(|code| self.regions[code].usual_x87);
-        for &code in &lost {
-            self.remove(Code(code));
-        }
+        self.remove_all(&lost)
+    }
+
+    /// Drops regions; true where there is one.
+    fn remove_all(&mut self, lost: &[u32]) -> bool {
+        lost.iter().for_each(|&code| self.remove(Code(code)));
         !lost.is_empty()
     }
 

@@ -287,8 +287,11 @@ impl Exec<'_> {
             }
         }
         match exit {
-            Exit::Access => self.left_for_access(),
-            Exit::Operands if !x87::is_usual(self.cpu.state.x87.control) => self.left_for_operands(),
+            Exit::Access => self.left_in_vain(self.cpu.tlb.misses, CodeCache::take_apart),
+            // Operands are looked at whatever the TLB misses.
+            Exit::Operands if !x87::is_usual(self.cpu.state.x87.control) => {
+                self.left_in_vain(0, CodeCache::expect_unusual_x87);
+            }
             _ => (),
         }
         match exception {
@@ -299,31 +302,14 @@ impl Exec<'_> {
 }
 
 impl Exec<'_> {
-    /// Where accesses that look into the TLB together do so in vain again and again, the regions around go, to be compiled with accesses that share less.
-    fn left_for_access(&mut self) {
+    /// Compiled code has left for what it was not compiled for. Where it does so here again and again, without the TLB's having missed anything meanwhile,
+    /// the regions around go as `compile_anew` says, to be compiled for what is.
+    fn left_in_vain(&mut self, misses: u64, compile_anew: fn(&mut CodeCache, u64) -> bool) {
         let linear = self.code_linear(self.cpu.state.rip);
         let Cpu { blocks, tlb, .. } = &mut *self.cpu;
-        if blocks.code.straddles.note(linear, tlb.misses)
+        if blocks.code.straddles.note(linear, misses)
             && let Some(page) = tlb.code_page(linear)
-            && blocks.code.take_apart(page.0 | linear & !PAGE_MASK)
-        {
-            blocks.forget_jumps();
-        }
-    }
-}
-
-impl Exec<'_> {
-    /// Where code that expects the x87 to round as usual finds that it does not, again and again, the regions around go, to be compiled for what is.
-    #[cold]
-    #[inline(never)]
-    fn left_for_operands(&mut self) {
-        /// Operands are looked at whatever the TLB misses.
-        const NO_MISSES: u64 = 0;
-        let linear = self.code_linear(self.cpu.state.rip);
-        let Cpu { blocks, tlb, .. } = &mut *self.cpu;
-        if blocks.code.straddles.note(linear, NO_MISSES)
-            && let Some(page) = tlb.code_page(linear)
-            && blocks.code.expect_unusual_x87(page.0 | linear & !PAGE_MASK)
+            && compile_anew(&mut blocks.code, page.0 | linear & !PAGE_MASK)
         {
             blocks.forget_jumps();
         }

@@ -60,10 +60,11 @@ export async function* membersOf(chunks: AsyncIterable<Uint8Array>): AsyncGenera
   const stream = new ByteStream(chunks);
   for (let header = await nextHeader(stream); header !== undefined; header = await nextHeader(stream)) {
     const { block, records } = header;
-    const left = stream.bounded(sizeOf(block, records));
+    const size = sizeOf(block, records);
+    const left = { bytes: size };
     yield await describe(block, records, stream, left);
     await stream.skip(left.bytes);
-    await stream.skip(paddingOf(sizeOf(block, records)));
+    await stream.skip(paddingOf(size));
   }
   await stream.drain();
 }

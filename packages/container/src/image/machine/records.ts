@@ -24,7 +24,7 @@ export function extended(bytes: Buffer, records: Records): void {
     const key = rest.toString("utf8", space + 1, equals);
     const value = rest.subarray(equals + 1, length - 1);
     // Pieces of a sparse file come one after another; of all else the last counts.
-    if (records.size > 0 && records.has(key) && /^GNU\.sparse\.(offset|numbytes)$/.test(key)) {
+    if (records.has(key) && /^GNU\.sparse\.(offset|numbytes)$/.test(key)) {
       records.get(key)?.push(value);
     } else records.set(key, [value]);
     rest = rest.subarray(length);

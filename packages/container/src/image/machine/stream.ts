@@ -14,11 +14,6 @@ export class ByteStream {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** A count of bytes that are left of what is being read. */
-  bounded(bytes: number): { bytes: number } {
-    return { bytes };
-  }
-
   /** The next bytes, or none at the end. */
   async block(bytes: number): Promise<Buffer | undefined> {
     if (this.#pending.length === 0 && !(await this.#fill())) return undefined;
