@@ -8,7 +8,8 @@ import { giveWayToMachines } from "./threads-node.js";
 export function startAside(module: WebAssembly.Module): Aside {
   const { port1, port2 } = new MessageChannel();
   const script = new URL("./aside-node-worker.js", import.meta.url);
-  const worker = new Worker(script, { workerData: { module, port: port2 }, transferList: [port2] });
+  const sent = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const worker = new Worker(script, { workerData: { module, port: port2, sent }, transferList: [port2] });
   worker.unref();
   giveWayToMachines();
   let [ready, died] = [false, false];
@@ -20,8 +21,11 @@ export function startAside(module: WebAssembly.Module): Aside {
     // Its first message says so.
     ready: () => (ready ||= receiveMessageOnPort(port1) !== undefined),
     send: (job) => {
-      if (!died) port1.postMessage(job, [job.buffer]);
-      return !died;
+      if (died) return false;
+      port1.postMessage(job, [job.buffer]);
+      Atomics.add(sent, 0, 1);
+      Atomics.notify(sent, 0);
+      return true;
     },
     receive: () => {
       // Not by an event: the machine's thread may be in the midst of a slice.
