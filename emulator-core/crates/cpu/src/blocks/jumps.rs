@@ -100,7 +100,19 @@ impl BlockCache {
         self.jump_pages.iter_mut().for_each(FxHashSet::clear);
     }
 
-    /// The same but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
+    /// Forgets the jumps that lead to compiled code that is gone: of all others it is still known where they lead, and to find that out costs more than a look at each.
+    pub(crate) fn forget_jumps_to_gone(&mut self) {
+        let gone = self.code.gone();
+        let leads_there = |jump: &Jump| gone.contains(&Code(jump.code));
+        for jump in self.jumps.iter_mut().filter(|jump| leads_there(jump)) {
+            (jump.tag, jump.code) = (0, NO_CODE);
+        }
+        for kept in self.spaces.iter_mut() {
+            kept.jumps.retain(|jump| !leads_there(jump));
+        }
+    }
+
+    /// As [`BlockCache::forget_jumps`], but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
     pub(crate) fn forget_local_jumps(&mut self) {
         self.generations[0] += 1;
         self.user.clear();

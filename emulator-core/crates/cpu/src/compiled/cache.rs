@@ -194,7 +194,12 @@ impl CodeCache {
         self.released.extend(self.regions.drain().map(|(code, _)| Code(code)));
     }
 
-    /// Code that is gone since the last call: nothing leads to it any more.
+    /// Code that is gone, and has not been taken.
+    pub(crate) fn gone(&self) -> &[Code] {
+        &self.released
+    }
+
+    /// The same, which is given up: nothing leads to it any more.
     pub(crate) fn take_released(&mut self) -> Vec<Code> {
         core::mem::take(&mut self.released)
     }

@@ -21,8 +21,7 @@ impl Exec<'_> {
             && !self.lies_as_compiled(found, linear, &mut global)
         {
             self.cpu.blocks.code.remove(found.code);
-            // Also what has been relied on so far.
-            self.cpu.blocks.forget_jumps();
+            self.cpu.blocks.forget_jumps_to_gone();
             entry = None;
         }
         if entry.is_none() {

@@ -311,7 +311,7 @@ impl Exec<'_> {
             && let Some(page) = tlb.code_page(linear)
             && compile_anew(&mut blocks.code, page.0 | linear & !PAGE_MASK)
         {
-            blocks.forget_jumps();
+            blocks.forget_jumps_to_gone();
         }
     }
 }
