@@ -17,7 +17,7 @@ use crate::spaces::Spaces;
 use crate::state::Mode;
 use crate::tlb::PAGE_BYTES;
 pub(crate) use jumps::{JUMP_SHIFT, JUMPS, Jump};
-use jumps::{KeptJumps, jump_index};
+use jumps::{KeptSpace, jump_index};
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
@@ -144,14 +144,15 @@ pub(crate) struct BlockCache {
     pub(crate) epoch: u64,
     /// Where blocks that end with a jump or call without a fixed target went.
     targets: Targets,
-    /// Bumped whenever a linear address may lead elsewhere: empties the jump cache of addresses in user mode, and in supervisor mode.
+    /// Another one whenever a linear address may lead elsewhere: those of the jumps in force in user mode, and in supervisor mode.
     generations: [u64; 2],
     /// Supervisor code in pages that are not global: places in the jump cache, and blocks.
     transient: Vec<(u16, u32)>,
-    /// Places of compiled user code, none of which is in a global page; past [`MOST_KEPT`] of them there may be more.
-    user: Vec<u16>,
-    /// The jumps of other address spaces.
-    spaces: Spaces<KeptJumps>,
+    newest_generation: u64,
+    /// Some jump in user mode relies on a global page.
+    user_relies_on_global: bool,
+    /// Address spaces that are not in force.
+    spaces: Spaces<KeptSpace>,
     /// How often some of those were forgotten.
     transients_forgotten: u64,
     /// Numbers of the pages that the jump cache relies on, as the generations. A page too many would cost all jumps whenever the guest invalidates it.
@@ -180,7 +181,8 @@ impl BlockCache {
             targets: Targets::default(),
             generations: [1; 2],
             transient: Vec::new(),
-            user: Vec::new(),
+            newest_generation: 1,
+            user_relies_on_global: false,
             spaces: Spaces::new(),
             transients_forgotten: 0,
             jump_pages: [FxHashSet::default(), FxHashSet::default()],
@@ -418,7 +420,7 @@ impl BlockCache {
         let is_new_page = core::iter::once(key.phys).chain(second_page).any(|phys| !self.holds_code(phys));
         if let Some(other) = self.pages.insert(&key, index) {
             self.origins[other as usize].key.phys = Key::DROPPED;
-            self.blocks[other as usize].tag = 0;
+            self.forget_jumps_to(other);
         }
         if let Some(phys) = second_page {
             self.pages.insert_crossing(phys, index);

@@ -1,4 +1,5 @@
-//! The jump cache: which block, and which compiled code, a linear address leads to. It is that of one address space; what belongs to others waits beside it.
+//! The jump cache: which block, and which compiled code, a linear address leads to. Entries of several address spaces lie in it; a generation that
+//! each has to itself tells which are in force.
 
 use rustc_hash::FxHashSet;
 
@@ -24,12 +25,10 @@ pub(crate) struct Jump {
     pub(super) block: u32,
 }
 
-/// Jumps to compiled user code kept of an address space that is not in force. What has more is learned again.
-const MOST_KEPT: usize = 512;
-
-/// Jumps that are not in force.
-pub(super) struct KeptJumps {
-    jumps: Vec<Jump>,
+/// What is known of an address space that is not in force.
+pub(super) struct KeptSpace {
+    /// That of its jumps in user mode.
+    generation: u64,
     /// The numbers of the pages that they rely on.
     pages: FxHashSet<u64>,
 }
@@ -39,7 +38,9 @@ impl BlockCache {
     #[inline(always)]
     pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
         let jump = &self.jumps[jump_index(linear)];
-        (jump.linear == linear && jump.tag == self.tag(mode)).then_some(jump.block)
+        let is_known = jump.linear == linear && jump.tag == self.tag(mode);
+        // While another address space was in force, its block may have been compiled.
+        (is_known && (jump.code != NO_CODE || !self.blocks[jump.block as usize].compiled)).then_some(jump.block)
     }
 
     /// Where compiled code is entered at a linear address that [`BlockCache::jump`] knows.
@@ -63,13 +64,10 @@ impl BlockCache {
         entry: Option<Entry>,
         global: GlobalPages,
     ) {
-        let at = jump_index(linear) as u16;
         if mode & USER != 0 {
-            if !global.some && entry.is_some() && self.user.len() <= MOST_KEPT {
-                self.user.push(at);
-            }
+            self.user_relies_on_global |= global.some;
         } else if !global.all {
-            self.transient.push((at, block));
+            self.transient.push((jump_index(linear) as u16, block));
         }
         let tag = self.tag(mode);
         self.blocks[block as usize].linear = linear;
@@ -93,29 +91,35 @@ impl BlockCache {
 
     /// Forgets which block a linear address leads to; the blocks stay.
     pub(crate) fn forget_jumps(&mut self) {
-        self.generations = self.generations.map(|generation| generation + 1);
+        self.generations = core::array::from_fn(|_| self.new_generation());
         self.transient.clear();
-        self.user.clear();
+        self.user_relies_on_global = false;
         self.spaces.clear();
         self.jump_pages.iter_mut().for_each(FxHashSet::clear);
+    }
+
+    /// One that no jump has.
+    fn new_generation(&mut self) -> u64 {
+        self.newest_generation += 1;
+        self.newest_generation
     }
 
     /// Forgets the jumps that lead to compiled code that is gone: of all others it is still known where they lead, and to find that out costs more than a look at each.
     pub(crate) fn forget_jumps_to_gone(&mut self) {
         let gone = self.code.gone();
-        let leads_there = |jump: &Jump| gone.contains(&Code(jump.code));
-        for jump in self.jumps.iter_mut().filter(|jump| leads_there(jump)) {
-            (jump.tag, jump.code) = (0, NO_CODE);
-        }
-        for kept in self.spaces.iter_mut() {
-            kept.jumps.retain(|jump| !leads_there(jump));
-        }
+        forget_jumps_where(&mut self.jumps, |jump| gone.contains(&Code(jump.code)));
+    }
+
+    /// Forgets the jumps that lead to block `index`, in whatever address space.
+    pub(super) fn forget_jumps_to(&mut self, index: u32) {
+        forget_jumps_where(&mut self.jumps, |jump| jump.block == index);
+        self.blocks[index as usize].tag = 0;
     }
 
     /// As [`BlockCache::forget_jumps`], but for supervisor code in global pages: another address space has been loaded. Programs share none with one another.
     pub(crate) fn forget_local_jumps(&mut self) {
-        self.generations[0] += 1;
-        self.user.clear();
+        self.generations[0] = self.new_generation();
+        self.user_relies_on_global = false;
         self.jump_pages[0].clear();
         self.transients_forgotten += u64::from(!self.transient.is_empty());
         for (at, block) in self.transient.drain(..) {
@@ -129,31 +133,16 @@ impl BlockCache {
         if from == to && keep {
             return;
         }
-        let kept = self.keep_jumps();
+        // What becomes of a global page is told to the address space in force alone.
+        if !self.user_relies_on_global {
+            let pages = core::mem::take(&mut self.jump_pages[0]);
+            self.spaces.put(from, KeptSpace { generation: self.generations[0], pages });
+        }
         self.forget_local_jumps();
-        self.spaces.put(from, kept);
-        let Some(kept) = self.spaces.take(to).filter(|_| keep) else { return };
-        self.jump_pages[0] = kept.pages;
-        for jump in kept.jumps {
-            let at = jump_index(jump.linear);
-            self.jumps[at] = Jump { tag: self.tag(jump.tag as u16), ..jump };
-            self.user.push(at as u16);
+        if let Some(kept) = self.spaces.take(to).filter(|_| keep) {
+            self.generations[0] = kept.generation;
+            self.jump_pages[0] = kept.pages;
         }
-    }
-
-    /// The jumps of the address space in force that are to be kept. Those that are interpreted are not: there may be code for them by then.
-    fn keep_jumps(&mut self) -> KeptJumps {
-        let is_all = self.user.len() <= MOST_KEPT;
-        let mut jumps: Vec<Jump> = Vec::new();
-        for at in self.user.drain(..).filter(|_| is_all) {
-            let jump = &mut self.jumps[usize::from(at)];
-            let mode = jump.tag as u16;
-            if mode & USER != 0 && jump.tag >> 16 == self.generations[0] && jump.code != NO_CODE {
-                jumps.push(*jump);
-                jump.tag = 0;
-            }
-        }
-        KeptJumps { jumps, pages: core::mem::take(&mut self.jump_pages[0]) }
     }
 
     /// Drops what is kept of the address space `pcid`, which is not in force.
@@ -173,10 +162,17 @@ impl BlockCache {
         for (pages, generation) in self.jump_pages.iter_mut().zip(&mut self.generations) {
             let is_near = |other: &u64| other >> SHIFT_IN_PAGES == page >> SHIFT_IN_PAGES;
             if pages.contains(&page) || large && pages.iter().any(is_near) {
-                *generation += 1;
+                self.newest_generation += 1;
+                *generation = self.newest_generation;
                 pages.clear();
             }
         }
+    }
+}
+
+fn forget_jumps_where(jumps: &mut [Jump], is_gone: impl Fn(&Jump) -> bool) {
+    for jump in jumps.iter_mut().filter(|jump| is_gone(jump)) {
+        (jump.tag, jump.code) = (0, NO_CODE);
     }
 }
 
