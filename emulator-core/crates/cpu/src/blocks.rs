@@ -87,6 +87,13 @@ pub(crate) struct Origin {
     pub(crate) second_page: Option<u64>,
 }
 
+/// Places for blocks that were looked for last.
+const FOUND: usize = 1 << 16;
+
+fn found_index(key: &Key) -> usize {
+    (key.phys ^ key.phys >> 16) as usize & (FOUND - 1)
+}
+
 /// No block.
 const NO_BLOCK: u32 = u32::MAX;
 
@@ -135,6 +142,8 @@ pub(crate) struct BlockCache {
     /// The block that has been interpreted last, if what comes now follows from that.
     last: u32,
     pages: Pages,
+    /// Blocks that were looked for last, by physical address: a program that starts looks for a thousand that another has run.
+    found: Box<[u32]>,
     jumps: Box<[Jump]>,
     /// Compiled regions.
     pub(crate) code: CodeCache,
@@ -174,6 +183,7 @@ impl BlockCache {
             origins: Vec::new(),
             last: NO_BLOCK,
             pages: Pages::default(),
+            found: vec![NO_BLOCK; FOUND].into_boxed_slice(),
             jumps: vec![Jump { linear: 0, tag: 0, code: NO_CODE, place: 0, block: 0 }; JUMPS].into_boxed_slice(),
             code: CodeCache::default(),
             hot_at: 0,
@@ -381,14 +391,16 @@ impl BlockCache {
     }
 
     pub(crate) fn find(&self, key: &Key) -> Option<u32> {
-        self.pages.find(key)
+        let index = self.found[found_index(key)];
+        let is_it = self.origins.get(index as usize).is_some_and(|origin| origin.key == *key);
+        if is_it { Some(index) } else { self.pages.find(key) }
     }
 
-    /// The same for code at `linear`: mostly the block that was there before mappings changed.
-    pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
-        let jump = &self.jumps[jump_index(linear)];
-        let is_it = self.origins.get(jump.block as usize).is_some_and(|origin| origin.key == *key);
-        if is_it { Some(jump.block) } else { self.find(key) }
+    /// The same, which will be found at the first look next time.
+    pub(crate) fn find_again(&mut self, key: &Key) -> Option<u32> {
+        let index = self.find(key)?;
+        self.found[found_index(key)] = index;
+        Some(index)
     }
 
     /// Adds a block. True in the second place: it is the first with code in its page (or pages), so write

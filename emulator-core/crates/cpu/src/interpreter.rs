@@ -253,7 +253,7 @@ impl Exec<'_> {
         let page = self.fetch_page(linear)?;
         let phys = page.phys.0 | linear & (PAGE_BYTES - 1);
         let key = Key { phys, mode: self.cpu.mode };
-        let found = self.cpu.blocks.find_at(&key, linear);
+        let found = self.cpu.blocks.find_again(&key);
         let index = match found {
             Some(index) if self.second_page_unchanged(index, linear)? => index,
             _ => self.decode_block(rip, linear, key)?,

@@ -186,3 +186,98 @@ fn side(mode: u16) -> usize {
 pub(super) fn jump_index(linear: u64) -> usize {
     (linear ^ linear >> JUMP_SHIFT) as usize & (JUMPS - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocks::Key;
+    use crate::state::{Mode, State};
+
+    const LINEAR: u64 = 0x40_1000;
+    const NOWHERE: GlobalPages = GlobalPages { all: false, some: false };
+
+    fn key(phys: u64) -> Key {
+        Key { phys, mode: Mode::of(&State::at_reset(crate::CpuModel::default())) }
+    }
+
+    /// Has the jump at `linear` lead to a block of its own, and to region `code`.
+    fn jump_to(cache: &mut BlockCache, linear: u64, code: Option<u32>, global: GlobalPages) -> u32 {
+        let (block, _) = cache.insert(key(linear), &[], None);
+        cache.rely_on(USER, linear);
+        let entry = code.map(|code| Entry { code: Code(code), place: 0 });
+        cache.remember_jump(linear, USER, block, entry, global);
+        block
+    }
+
+    #[test]
+    fn an_address_space_that_comes_back_finds_its_jumps_and_others_do_not() {
+        let mut cache = BlockCache::new();
+        let block = jump_to(&mut cache, LINEAR, None, NOWHERE);
+        cache.switch_space(1, 2, true);
+        assert_eq!(cache.jump(LINEAR, USER), None);
+        // What the second says of the page is not about the first.
+        cache.forget_page_jumps(LINEAR, false);
+        cache.switch_space(2, 1, true);
+        assert_eq!(cache.jump(LINEAR, USER), Some(block));
+        cache.forget_page_jumps(LINEAR, false);
+        assert_eq!(cache.jump(LINEAR, USER), None, "it relies on that page still");
+    }
+
+    #[test]
+    fn an_address_space_loaded_anew_has_no_jumps() {
+        let mut cache = BlockCache::new();
+        for (forget, keep) in [(false, false), (true, true)] {
+            jump_to(&mut cache, LINEAR, None, NOWHERE);
+            cache.switch_space(1, 2, true);
+            if forget {
+                cache.forget_space(1);
+            }
+            cache.switch_space(2, 1, keep);
+            assert_eq!(cache.jump(LINEAR, USER), None);
+        }
+    }
+
+    #[test]
+    fn jumps_that_rely_on_global_pages_are_not_kept() {
+        let mut cache = BlockCache::new();
+        jump_to(&mut cache, LINEAR, None, GlobalPages { all: true, some: true });
+        cache.switch_space(1, 2, true);
+        cache.switch_space(2, 1, true);
+        assert_eq!(cache.jump(LINEAR, USER), None);
+    }
+
+    #[test]
+    fn jumps_to_code_that_is_gone_go_in_every_address_space_and_all_others_stay() {
+        const OTHER: u64 = LINEAR + 0x100;
+        let mut cache = BlockCache::new();
+        jump_to(&mut cache, LINEAR, Some(5), NOWHERE);
+        let other = jump_to(&mut cache, OTHER, Some(6), NOWHERE);
+        cache.code.insert(Code(5), &[(key(LINEAR), 0)], Vec::new(), Vec::new(), true);
+        cache.switch_space(1, 2, true);
+        cache.code.remove(Code(5));
+        cache.forget_jumps_to_gone();
+        cache.switch_space(2, 1, true);
+        assert_eq!((cache.jump(LINEAR, USER), cache.jump(OTHER, USER)), (None, Some(other)));
+    }
+
+    #[test]
+    fn a_block_compiled_while_another_address_space_was_in_force_is_looked_for_again() {
+        let mut cache = BlockCache::new();
+        let block = jump_to(&mut cache, LINEAR, None, NOWHERE);
+        cache.switch_space(1, 2, true);
+        cache.blocks[block as usize].compiled = true;
+        cache.switch_space(2, 1, true);
+        assert_eq!(cache.jump(LINEAR, USER), None);
+    }
+
+    #[test]
+    fn a_block_that_takes_the_place_of_another_takes_its_jumps() {
+        let mut cache = BlockCache::new();
+        let first = jump_to(&mut cache, LINEAR, None, NOWHERE);
+        cache.switch_space(1, 2, true);
+        let (second, _) = cache.insert(key(LINEAR), &[], Some(0x5000));
+        assert_eq!(cache.find_again(&key(LINEAR)), Some(second));
+        cache.switch_space(2, 1, true);
+        assert_ne!(cache.jump(LINEAR, USER), Some(first));
+    }
+}
