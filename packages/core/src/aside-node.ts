@@ -8,7 +8,9 @@ import { giveWayToMachines } from "./threads-node.js";
 export function startAside(module: WebAssembly.Module): Aside {
   const { port1, port2 } = new MessageChannel();
   const script = new URL("./aside-node-worker.js", import.meta.url);
-  const worker = new Worker(script, { workerData: { module, port: port2 }, transferList: [port2] });
+  // Counts the jobs sent; the thread sleeps until it changes.
+  const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const worker = new Worker(script, { workerData: { module, port: port2, bell }, transferList: [port2] });
   worker.unref();
   giveWayToMachines();
   let [ready, died] = [false, false];
@@ -20,8 +22,11 @@ export function startAside(module: WebAssembly.Module): Aside {
     // Its first message says so.
     ready: () => (ready ||= receiveMessageOnPort(port1) !== undefined),
     send: (job) => {
-      if (!died) port1.postMessage(job, [job.buffer]);
-      return !died;
+      if (died) return false;
+      port1.postMessage(job, [job.buffer]);
+      Atomics.add(bell, 0, 1);
+      Atomics.notify(bell, 0);
+      return true;
     },
     receive: () => {
       // Not by an event: the machine's thread may be in the midst of a slice.
