@@ -385,7 +385,9 @@ impl BlockCache {
     /// The same for code at `linear`: mostly the block that was there before mappings changed.
     pub(crate) fn find_at(&self, key: &Key, linear: u64) -> Option<u32> {
         let jump = &self.jumps[jump_index(linear)];
-        let is_it = self.origins.get(jump.block as usize).is_some_and(|origin| origin.key == *key);
+        // Where the place in the jump cache is another's, that one's origin would come from the host's memory for nothing.
+        let is_it =
+            jump.linear == linear && self.origins.get(jump.block as usize).is_some_and(|origin| origin.key == *key);
         if is_it { Some(jump.block) } else { self.find(key) }
     }
 
