@@ -1,12 +1,16 @@
 /** The thread that compiles beside a machine's own. */
 
-import { readdir, readFile } from "node:fs/promises";
-import { getPriority } from "node:os";
-import { expect, test, vi } from "vitest";
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { getPriority, tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { startAside } from "../../packages/core/dist/aside-node.js";
 import { cloudGuest } from "./guests.js";
 
 const CORE = new URL("../../packages/core/pkg/terrarium_bg.wasm", import.meta.url);
+const ASIDE = new URL("../../packages/core/dist/aside-node.js", import.meta.url);
 
 test("a guest's code is compiled by another thread", async () => {
   await using machine = await cloudGuest();
@@ -29,6 +33,22 @@ test("whoever asks a thread that has died learns that it did, and that its jobs 
   });
   expect(aside.send(new Uint8Array(3))).toBe(false);
   aside.close();
+});
+
+test("a thread that waits for jobs keeps no process alive", async () => {
+  const program = `
+    import { readFile } from "node:fs/promises";
+    import { setTimeout } from "node:timers/promises";
+    import { startAside } from "${ASIDE.href}";
+    const aside = startAside(await WebAssembly.compile(await readFile(new URL("${CORE.href}"))));
+    while (!aside.ready()) await setTimeout(10);
+    console.log("it waits");`;
+  const directory = await mkdtemp(join(tmpdir(), "terrarium-aside-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, "program.mjs");
+  await writeFile(file, program);
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { timeout: 60_000 });
+  expect(stdout).toBe("it waits\n");
 });
 
 test("the engine's threads give way to a machine's", async ({ skip }) => {

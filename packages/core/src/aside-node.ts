@@ -8,8 +8,9 @@ import { giveWayToMachines } from "./threads-node.js";
 export function startAside(module: WebAssembly.Module): Aside {
   const { port1, port2 } = new MessageChannel();
   const script = new URL("./aside-node-worker.js", import.meta.url);
-  const sent = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const worker = new Worker(script, { workerData: { module, port: port2, sent }, transferList: [port2] });
+  // Counts the jobs sent; the thread sleeps until it changes.
+  const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const worker = new Worker(script, { workerData: { module, port: port2, bell }, transferList: [port2] });
   worker.unref();
   giveWayToMachines();
   let [ready, died] = [false, false];
@@ -23,8 +24,8 @@ export function startAside(module: WebAssembly.Module): Aside {
     send: (job) => {
       if (died) return false;
       port1.postMessage(job, [job.buffer]);
-      Atomics.add(sent, 0, 1);
-      Atomics.notify(sent, 0);
+      Atomics.add(bell, 0, 1);
+      Atomics.notify(bell, 0);
       return true;
     },
     receive: () => {

@@ -11,6 +11,9 @@ use crate::hot::{Next, code_of, condition_of};
 use crate::state::{InterruptShadow, Mode, eflags};
 use crate::tlb::PAGE_BYTES;
 
+/// Bytes fetched at a time to be decoded: more than most blocks have.
+const FETCHED: usize = 128;
+
 impl Exec<'_> {
     /// Runs until exactly `limit` instructions have retired in all, or something outside must be looked at.
     ///
@@ -270,44 +273,60 @@ impl Exec<'_> {
 
     /// Decodes from `linear` to the end of the block or page.
     fn decode_block(&mut self, rip: u64, linear: u64, key: Key) -> Result<u32, Exception> {
-        let mut ops: Vec<Op> = Vec::with_capacity(MAX_OPS);
-        let mut bytes = [0u8; MAX_OPS * MAX_LENGTH];
+        let mut ops = core::mem::take(&mut self.cpu.decoded);
+        let inserted = self.decode_ops(rip, linear, &mut ops).map(|second_page| {
+            let (index, is_new_page) = self.cpu.blocks.insert(key, &ops, second_page);
+            (index, is_new_page, second_page.is_some())
+        });
+        ops.clear();
+        self.cpu.decoded = ops;
+        let (index, is_new_page, crosses) = inserted?;
+        if is_new_page {
+            self.protect_code(linear, crosses)?;
+        }
+        Ok(index)
+    }
+
+    /// Decodes a block's operations; gives the physical address of the page that the last one crosses into.
+    fn decode_ops(&mut self, rip: u64, linear: u64, ops: &mut Vec<Op>) -> Result<Option<u64>, Exception> {
         let in_page = ((PAGE_BYTES - (linear & (PAGE_BYTES - 1))) as usize).min(MAX_OPS * MAX_LENGTH);
-        self.fetch_bytes(linear, &mut bytes[..in_page])?;
-        let limit = self.code_bytes_within_limit(rip, in_page);
+        let within_limit = self.code_bytes_within_limit(rip, in_page);
         let most = if self.cpu.mode.single { 1 } else { MAX_OPS };
+        // What of the block's bytes is at hand, from the first on to the second.
+        let mut bytes = [0u8; FETCHED];
+        let (mut from, mut to) = (0, 0);
         let mut at = 0;
-        let mut second_page = None;
         while ops.len() < most {
-            let inst = match self.decode(&bytes[at..limit]) {
+            if at + MAX_LENGTH > to && to < in_page {
+                (from, to) = (at, in_page.min(at + FETCHED));
+                self.fetch_bytes(linear.wrapping_add(at as u64), &mut bytes[..to - from])?;
+            }
+            let limit = within_limit.min(to);
+            let decoded = self.decode(&bytes[at - from..limit - from]);
+            let inst = match &decoded {
                 Ok(inst) => inst,
                 // What comes before runs first; the next block starts with the bad or crossing instruction.
                 Err(_) if !ops.is_empty() => break,
                 Err(DecodeError::Invalid) => return Err(Exception::InvalidOpcode),
                 Err(DecodeError::TooLong) => return Err(Exception::GeneralProtection(0)),
                 Err(DecodeError::Truncated) => {
-                    let (inst, second) = self.decode_crossing(rip, linear, &bytes[..in_page], limit)?;
-                    second_page = Some(second);
+                    let (inst, second) = self.decode_crossing(rip, linear, &bytes[..to], limit)?;
                     ops.push(self.lower(&inst, 0));
-                    break;
+                    return Ok(Some(second));
                 }
             };
-            let ends = ends_block(&inst);
+            let ends = ends_block(inst);
             let alone = ends && !matches!(inst.row().sem, Sem::Int(_));
             if alone && !ops.is_empty() {
                 break;
             }
-            ops.push(self.lower(&inst, at as u16));
+            ops.push(self.lower(inst, at as u16));
             at += usize::from(inst.len);
             if ends {
                 break;
             }
         }
-        let (index, new_page) = self.cpu.blocks.insert(key, &ops, second_page);
-        if new_page {
-            self.protect_code(linear, second_page.is_some())?;
-        }
-        Ok(index)
+        Ok(None)
     }
 
     /// Bytes of `in_page` that the code segment's limit lets be fetched.
@@ -342,10 +361,11 @@ impl Exec<'_> {
     /// Decodes in the mode at hand what this model has.
     fn decode(&self, bytes: &[u8]) -> Result<Inst, DecodeError> {
         let Mode { code, vex, .. } = self.cpu.mode;
-        decode_on(self.cpu.features, bytes, code).and_then(|inst| {
-            let unknown = inst.vex != Vex::None && !vex;
-            if unknown { Err(DecodeError::Invalid) } else { Ok(inst) }
-        })
+        let decoded = decode_on(self.cpu.features, bytes, code);
+        if decoded.as_ref().is_ok_and(|inst| inst.vex != Vex::None && !vex) {
+            return Err(DecodeError::Invalid);
+        }
+        decoded
     }
 
     fn lower(&self, inst: &Inst, offset: u16) -> Op {

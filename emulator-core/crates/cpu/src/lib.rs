@@ -32,7 +32,7 @@ mod x87;
 
 use platform::{Bus, Nanos, PhysAddr, RestoreError, Section, Vcpu, VcpuExit};
 use serde::{Deserialize, Serialize};
-use x86::FeatureSet;
+use x86::{FeatureSet, Op};
 
 /// The TLB's layout, which compiled code indexes.
 pub mod tlb_layout {
@@ -71,6 +71,8 @@ pub struct Cpu {
     pub(crate) mode_bits: u16,
     pub(crate) tlb: Tlb,
     pub(crate) blocks: BlockCache,
+    /// Room for the operations of a block while it is decoded.
+    pub(crate) decoded: Vec<Op>,
     pub(crate) clock: SliceClock,
     /// Instructions retired since power-on.
     pub(crate) retired: u64,
@@ -136,6 +138,7 @@ impl Cpu {
             mode_bits: mode.bits(),
             tlb: Tlb::new(),
             blocks: BlockCache::new(),
+            decoded: Vec::new(),
             clock: SliceClock::default(),
             retired: 0,
             restored: 0,
