@@ -162,7 +162,7 @@ fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
         let of =
             |names: &[&str]| -> Vec<_> { rows.iter().copied().filter(|row| names.contains(&row.mnemonic)).collect() };
         let (operations, others) = (of(&operations), of(&others));
-        for _ in 0..2500 {
+        for _ in 0..4500 {
             let line = (0..1 + random.below(6)).map(|_| {
                 let rows = if random.below(4) == 0 { &others } else { &operations };
                 let row = random.pick(rows);

@@ -3,9 +3,9 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, HOST, LEFT, Label, at, local_of};
+use super::{Codegen, HOST, LEFT, Label, at};
 use crate::groups::Way;
-use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
@@ -175,13 +175,21 @@ impl Codegen<'_> {
             self.sink().i64_eqz().i32_eqz();
             self.open_if(BlockType::Empty);
         }
-        for &(cell, value) in stored {
+        for &(cell, value) in stored.iter().filter(|&&(cell, _)| cell < X87_BASE) {
             self.sink().i32_const(0);
             self.value(now(cell).filter(|_| count.is_some()).unwrap_or(value));
             self.store_cell(cell);
         }
+        let touches_x87 = stored.last().is_some_and(|&(cell, _)| cell >= X87_BASE);
+        if touches_x87 {
+            self.store_x87(Some(stored));
+        }
         self.call_interpreter(*helper, source.home + interpreted.op * size_of::<Op>());
-        for &&(cell, _, value) in &wanted {
+        if touches_x87 {
+            let depth = self.block.depth_at(*after);
+            self.load_x87_after(depth, &wanted);
+        }
+        for &&(cell, _, value) in wanted.iter().filter(|&&&(cell, ..)| cell < X87_BASE) {
             self.load_cell(cell);
             let local = self.locals[value.index()].expect("given above");
             self.sink().local_set(local);
@@ -262,7 +270,8 @@ impl Codegen<'_> {
             self.value(value);
         }
         for &(cell, _) in cells.iter().rev() {
-            self.sink().local_set(local_of(cell));
+            let local = self.local_of(cell);
+            self.sink().local_set(local);
         }
     }
 

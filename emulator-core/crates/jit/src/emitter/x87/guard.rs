@@ -8,7 +8,7 @@ use cpu::compiled::x87::{ENVIRONMENT, USUAL_ENVIRONMENT};
 use super::number::{Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Field, Step, StopId, Value};
+use crate::ir::{Binary, Step, StopId, Value};
 
 /// The step that looks.
 #[derive(Clone, Copy)]
@@ -64,9 +64,9 @@ impl Emitter {
     /// Writes down what the guard looks at by now.
     fn x87_put_guard(&mut self, guard: Guard) {
         let Guard { step, stop, mask, expected, environment, numbers } = guard;
-        let counted_tags = self.x87_stack().counted_tags;
+        let found_tags = self.x87_stack().found_tags;
         let [looked_at, as_expected] = [mask, expected].map(|bits| self.graph.constant(bits));
-        let tags = self.number(Binary::And, counted_tags, looked_at);
+        let tags = self.number(Binary::And, found_tags, looked_at);
         let tags = self.number(Binary::Xor, tags, as_expected);
         let unusual = environment.map_or(tags, |environment| self.number(Binary::Or, tags, environment));
         let mut condition = unusual;
@@ -80,21 +80,6 @@ impl Emitter {
             self.stops[stop].doubt = Some(self.number(Binary::Or, unusual, doubt));
         }
         self.steps[step] = Step::Guard { condition, stop };
-    }
-
-    /// A register as it was when the block began to look.
-    pub(super) fn x87_load_before_guard(&mut self, field: Field) -> Value {
-        let mut stack = self.x87_stack();
-        let Some(guard) = &mut stack.guard else { return self.load_field(field) };
-        let at = guard.step;
-        guard.step += 1;
-        self.stack = Some(stack);
-        let value = self.graph.product(field.width.mask());
-        self.steps.insert(at, Step::LoadField { field, value });
-        let moved = |index: &mut usize| *index += usize::from(*index > at);
-        self.required_by.iter_mut().for_each(moved);
-        [&mut self.judged, &mut self.steps_before].into_iter().for_each(moved);
-        value
     }
 
     /// Leaves to the interpreter unless the x87 rounds to nearest in extended precision.
@@ -132,8 +117,7 @@ impl Emitter {
     /// Leaves to the interpreter unless `number` is zero or has an exponent of `wanted`.
     pub(super) fn x87_require_range(&mut self, number: Number, wanted: Range) {
         let outside = self.x87_is_outside(number, wanted);
-        let magnitude = self.x87_exponent(number);
-        let is_something = self.number(Binary::Or, number.significand, magnitude);
+        let is_something = self.number(Binary::Or, number.significand, number.exponent);
         let mut stack = self.x87_stack();
         match &mut stack.guard {
             Some(guard) if number.known == Known::Found && wanted.union(USUAL) == wanted => {
@@ -144,16 +128,13 @@ impl Emitter {
             }
             _ => self.interpret_where_both(outside, is_something),
         }
-        let mut stack = self.x87_stack();
-        for other in stack.numbers.iter_mut().flatten().filter(|other| other.is(number)) {
-            other.known = Known::Range(wanted);
-        }
-        self.stack = Some(stack);
+        self.x87_note(number, Known::Range(wanted));
     }
+
     /// `look`, at `number` too: where that is `outside` of what is wanted, it has to be nothing.
     fn x87_look(&mut self, look: Option<Look>, number: Number, outside: Value, is_something: Value) -> Look {
         let [moved, least, zero] = [MOVED, LEAST, 0].map(|constant| self.graph.constant(constant));
-        let exponents = self.number(Binary::Add, number.sign_exponent, moved);
+        let exponents = self.number(Binary::Add, number.exponent, moved);
         let exponents = self.number(Binary::Xor, exponents, least);
         let is_something = self.number(Binary::NotEqual, is_something, zero);
         let doubt = self.number(Binary::And, outside, is_something);
