@@ -49,7 +49,7 @@ pub(crate) const X87_LAST: Cell = X87_BASE + 5;
 /// Offset of the last memory operand in its segment, and the segment's number plus one, or 0 where that is told in memory.
 pub(crate) const X87_POINTER: Cell = X87_BASE + 6;
 pub(crate) const X87_SEGMENT: Cell = X87_BASE + 7;
-/// The first of eight registers' significands, exponents, and signs ([`X87_SIGN`] or 0).
+/// The first of eight registers' significands, exponents (with [`X87_NOT_NORMAL`]), and signs ([`X87_SIGN`] or 0).
 pub(crate) const X87_SIGNIFICANDS: Cell = X87_BASE + 8;
 pub(crate) const X87_EXPONENTS: Cell = X87_SIGNIFICANDS + 8;
 pub(crate) const X87_SIGNS: Cell = X87_EXPONENTS + 8;
@@ -58,6 +58,8 @@ pub(crate) const CELLS: usize = X87_SIGNS + 8;
 
 /// The sign of a number of the x87, beside its exponent.
 pub(crate) const X87_SIGN: u64 = 0x8000;
+/// Beside an exponent: the number has no integer bit, but is not zero.
+pub(crate) const X87_NOT_NORMAL: u64 = 0x1_0000;
 
 /// [`X87_LAST`] behind the instruction with this opcode so many bytes from the region's entry. It is 0 where memory tells.
 pub(crate) fn last_x87(offset: i64, opcode: u16) -> u64 {

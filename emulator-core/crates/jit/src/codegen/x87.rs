@@ -203,7 +203,8 @@ impl Codegen<'_> {
         sink.local_get(less).local_get(more).i64_sub();
         sink.local_get(more).local_get(less).i64_sub();
         sink.local_get(more).local_get(less).i64_lt_u().select().local_set(high);
-        sink.local_get(sign).local_get(more).local_get(less).i64_lt_u().i64_extend_i32_u();
+        // Asked in another way, for V8 would make a number of one answer to both.
+        sink.local_get(sign).local_get(high).local_get(more).local_get(less).i64_sub().i64_ne().i64_extend_i32_u();
         sink.i64_const(15).i64_shl().i64_xor().local_set(sign);
         sink.local_get(high).i64_clz().local_set(zeros);
         let whole = |sink: &mut InstructionSink<'_>| {

@@ -130,7 +130,7 @@ impl Emitter {
             self.store_access(significand, number.significand);
             let behind = self.graph.constant(8);
             let sign_exponent = self.operand(Width::W16, op, behind);
-            let value = self.number(Binary::Or, number.exponent, number.sign);
+            let value = self.x87_sign_exponent(number);
             self.store_access(sign_exponent, value);
             self.x87_set_status(C1, None);
         } else {

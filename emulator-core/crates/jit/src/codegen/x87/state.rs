@@ -6,12 +6,13 @@ use x86::seg;
 use crate::codegen::{Codegen, ENTERED, ENTRY, X87_START};
 use crate::ir::{
     Cell, RIP, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LAST_OPCODE, X87_LAST_SHIFT, X87_LOST,
-    X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS,
+    X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS,
 };
 use crate::layout::{self, segment_bytes, selector_offset};
 use crate::module::at;
 use crate::structure::Structure;
 
+const NOT_NORMAL_SHIFT: i64 = X87_NOT_NORMAL.trailing_zeros() as i64;
 const PRECISION_SHIFT: i64 = 5;
 const REGISTER_SHIFT: i64 = layout::X87_REGISTER_BYTES.trailing_zeros() as i64;
 
@@ -69,12 +70,17 @@ impl Codegen<'_> {
             if let Some(local) = into(self, X87_SIGNIFICANDS + register) {
                 self.sink().local_get(ENTRY).i64_load(at(significand)).local_set(local);
             }
-            for (first, mask) in [(X87_EXPONENTS, X87_SIGN - 1), (X87_SIGNS, X87_SIGN)] {
-                if let Some(local) = into(self, first + register) {
-                    let mut sink = self.sink();
-                    sink.local_get(ENTRY).i64_load16_u(at(exponent));
-                    sink.i64_const(mask as i64).i64_and().local_set(local);
-                }
+            if let Some(local) = into(self, X87_EXPONENTS + register) {
+                let mut sink = self.sink();
+                sink.local_get(ENTRY).i64_load16_u(at(exponent)).i64_const(X87_SIGN as i64 - 1).i64_and();
+                sink.local_tee(local).local_get(local).local_get(ENTRY).i64_load(at(significand)).i64_or();
+                sink.i64_const(0).i64_gt_s().i64_extend_i32_u();
+                sink.i64_const(NOT_NORMAL_SHIFT).i64_shl().i64_or().local_set(local);
+            }
+            if let Some(local) = into(self, X87_SIGNS + register) {
+                let mut sink = self.sink();
+                sink.local_get(ENTRY).i64_load16_u(at(exponent));
+                sink.i64_const(X87_SIGN as i64).i64_and().local_set(local);
             }
         }
     }

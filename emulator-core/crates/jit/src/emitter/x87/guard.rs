@@ -8,7 +8,7 @@ use cpu::compiled::x87::{ENVIRONMENT, USUAL_ENVIRONMENT};
 use super::number::{Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Step, StopId, Value};
+use crate::ir::{Binary, Step, StopId, Value, X87_NOT_NORMAL};
 
 /// The step that looks.
 #[derive(Clone, Copy)]
@@ -28,8 +28,6 @@ pub(super) struct Guard {
 struct Look {
     /// Bits of [`UNUSUAL`] that some exponent has.
     exponents: Value,
-    /// Integer bits that all numbers have.
-    significands: Value,
     /// Not zero where one of them is neither zero nor what is wanted.
     doubt: Value,
 }
@@ -39,7 +37,7 @@ const USUAL: Range = Range { low: -512, high: 511 };
 const MOVED: u64 = 0x200;
 const LEAST: u64 = 0x4000;
 /// and leaves one of these bits in those that are not usual.
-const UNUSUAL: u64 = 0x7c00;
+const UNUSUAL: u64 = X87_NOT_NORMAL | 0x7c00;
 
 impl Emitter {
     /// Has the block's guard look at these tags too.
@@ -70,13 +68,10 @@ impl Emitter {
         let tags = self.number(Binary::Xor, tags, as_expected);
         let unusual = environment.map_or(tags, |environment| self.number(Binary::Or, tags, environment));
         let mut condition = unusual;
-        if let Some(Look { exponents, significands, doubt }) = numbers {
-            let [bits, top, one] = [UNUSUAL, 63, 1].map(|constant| self.graph.constant(constant));
+        if let Some(Look { exponents, doubt }) = numbers {
+            let bits = self.graph.constant(UNUSUAL);
             let exponents = self.number(Binary::And, exponents, bits);
-            let integer_bits = self.number(Binary::ShrUnsigned, significands, top);
-            let missing = self.number(Binary::Xor, integer_bits, one);
-            let numbers = self.number(Binary::Or, exponents, missing);
-            condition = self.number(Binary::Or, unusual, numbers);
+            condition = self.number(Binary::Or, unusual, exponents);
             self.stops[stop].doubt = Some(self.number(Binary::Or, unusual, doubt));
         }
         self.steps[step] = Step::Guard { condition, stop };
@@ -138,10 +133,9 @@ impl Emitter {
         let exponents = self.number(Binary::Xor, exponents, least);
         let is_something = self.number(Binary::NotEqual, is_something, zero);
         let doubt = self.number(Binary::And, outside, is_something);
-        let Some(look) = look else { return Look { exponents, significands: number.significand, doubt } };
+        let Some(look) = look else { return Look { exponents, doubt } };
         Look {
             exponents: self.number(Binary::Or, look.exponents, exponents),
-            significands: self.number(Binary::And, look.significands, number.significand),
             doubt: self.number(Binary::Or, look.doubt, doubt),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Value, X87_SIGN};
+use crate::ir::{Binary, Value, X87_NOT_NORMAL, X87_SIGN};
 
 /// Of the exponent.
 pub(super) const BIAS: i32 = 16383;
@@ -11,7 +11,7 @@ pub(super) const BIAS: i32 = 16383;
 #[derive(Clone, Copy)]
 pub(in crate::emitter) struct Number {
     pub(super) significand: Value,
-    /// Biased.
+    /// Biased; with [`X87_NOT_NORMAL`] where it is none of a normal number or of zero, so that one look at it tells.
     pub(super) exponent: Value,
     /// [`X87_SIGN`] or 0.
     pub(super) sign: Value,
@@ -42,11 +42,15 @@ impl Known {
 impl Emitter {
     /// One of which nothing is known.
     pub(super) fn x87_unknown(&mut self, significand: Value, sign_exponent: Value) -> Number {
-        let [exponent, sign] = [X87_SIGN - 1, X87_SIGN].map(|part| {
-            let part = self.graph.constant(part);
-            self.number(Binary::And, sign_exponent, part)
-        });
-        Number { significand, exponent, sign, known: Known::Nothing }
+        let [exponent, sign, zero, not_normal] =
+            [X87_SIGN - 1, X87_SIGN, 0, X87_NOT_NORMAL].map(|part| self.graph.constant(part));
+        let exponent = self.number(Binary::And, sign_exponent, exponent);
+        let sign = self.number(Binary::And, sign_exponent, sign);
+        // Below those with an integer bit, above zero.
+        let both = self.number(Binary::Or, significand, exponent);
+        let below = self.number(Binary::Less, zero, both);
+        let marked = self.number(Binary::Or, exponent, not_normal);
+        Number { significand, exponent: self.graph.select(below, marked, exponent), sign, known: Known::Nothing }
     }
 
     /// A constant that is not negative, and has this exponent; it is zero without a significand.
@@ -57,12 +61,16 @@ impl Emitter {
 
     /// 1 unless `number` is normal and its exponent in `range`.
     pub(super) fn x87_is_outside(&mut self, number: Number, range: Range) -> Value {
-        let [least, span, top, one] = [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64, 63, 1]
-            .map(|part| self.graph.constant(part));
+        let [least, span] =
+            [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64].map(|part| self.graph.constant(part));
         let above = self.number(Binary::Sub, number.exponent, least);
-        let outside = self.number(Binary::BelowOrEqual, span, above);
-        let integer_bit = self.number(Binary::ShrUnsigned, number.significand, top);
-        let denormal = self.number(Binary::Xor, integer_bit, one);
-        self.number(Binary::Or, outside, denormal)
+        self.number(Binary::BelowOrEqual, span, above)
+    }
+
+    /// Sign and exponent as memory has them.
+    pub(super) fn x87_sign_exponent(&mut self, number: Number) -> Value {
+        let exponent = self.graph.constant(X87_SIGN - 1);
+        let exponent = self.number(Binary::And, number.exponent, exponent);
+        self.number(Binary::Or, exponent, number.sign)
     }
 }

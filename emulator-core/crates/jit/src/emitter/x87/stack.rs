@@ -238,7 +238,7 @@ impl Emitter {
         let [control_shift, second_shift, operation] =
             [u64::from(CONTROL_SHIFT), u64::from(SECOND_SHIFT), u64::from(operation.0) << OPERATION_SHIFT]
                 .map(|constant| self.graph.constant(constant));
-        let [a, b] = [a, b].map(|number| self.number(Binary::Or, number.exponent, number.sign));
+        let [a, b] = [a, b].map(|number| self.x87_sign_exponent(number));
         let control = self.number(Binary::Shl, control, control_shift);
         let fixed = self.number(Binary::Or, control, operation);
         let second = self.number(Binary::Shl, b, second_shift);
