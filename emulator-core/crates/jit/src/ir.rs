@@ -39,18 +39,20 @@ pub(crate) const XMM: Cell = PARAMETERS;
 pub(crate) const X87_BASE: Cell = XMM + 16;
 /// How many registers above that one ST(0) is: a constant everywhere.
 pub(crate) const X87_DEPTH: Cell = X87_BASE + 1;
-/// The status word without TOP; PE is set where [`X87_LOST`] is not zero as well.
+/// The status word without TOP and C1; PE is set where [`X87_LOST`] is not zero as well.
 pub(crate) const X87_STATUS: Cell = X87_BASE + 2;
 pub(crate) const X87_LOST: Cell = X87_BASE + 3;
+/// C1 is its lowest bit.
+pub(crate) const X87_UP: Cell = X87_BASE + 4;
 /// The tag word, with the tag of the register that is counted from in its lowest bits.
-pub(crate) const X87_TAGS: Cell = X87_BASE + 4;
-/// Which instruction was the last, and where its memory operand was: see [`last_x87`].
-pub(crate) const X87_LAST: Cell = X87_BASE + 5;
+pub(crate) const X87_TAGS: Cell = X87_BASE + 5;
+/// Which instruction was the last: see [`last_x87`].
+pub(crate) const X87_LAST: Cell = X87_BASE + 6;
 /// Offset of the last memory operand in its segment, and the segment's number plus one, or 0 where that is told in memory.
-pub(crate) const X87_POINTER: Cell = X87_BASE + 6;
-pub(crate) const X87_SEGMENT: Cell = X87_BASE + 7;
+pub(crate) const X87_POINTER: Cell = X87_BASE + 7;
+pub(crate) const X87_SEGMENT: Cell = X87_BASE + 8;
 /// The first of eight registers' significands, exponents (with [`X87_NOT_NORMAL`]), and signs ([`X87_SIGN`] or 0).
-pub(crate) const X87_SIGNIFICANDS: Cell = X87_BASE + 8;
+pub(crate) const X87_SIGNIFICANDS: Cell = X87_BASE + 9;
 pub(crate) const X87_EXPONENTS: Cell = X87_SIGNIFICANDS + 8;
 pub(crate) const X87_SIGNS: Cell = X87_EXPONENTS + 8;
 /// Number of cells.
@@ -256,7 +258,7 @@ pub(crate) struct Rounded {
     pub(crate) sign: Value,
     /// Not zero where it is not exact.
     pub(crate) lost: Value,
-    /// 1 where it is further from zero.
+    /// Its lowest bit is one where it is further from zero.
     pub(crate) up: Value,
 }
 
@@ -289,6 +291,11 @@ pub(crate) enum Step {
     Require {
         enabled: u32,
         stop: StopId,
+    },
+    /// Sets this bit of it where the value is 1, and clears it where that is 0.
+    SetDisabled {
+        bit: u32,
+        value: Value,
     },
     /// Leaves where string instructions go down: EFLAGS.DF is set.
     RequireUpwards {
@@ -468,7 +475,7 @@ impl Step {
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
-            Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
+            Step::StoreHigh { .. } | Step::StoreField { .. } | Step::SetDisabled { .. } => Again::Writes,
             Step::SetFlags { .. } | Step::SwapGs => Again::Never,
             Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => Again::Never,
             Step::Interpret(_) => Again::Never,
@@ -485,7 +492,7 @@ impl Step {
             }
             Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
-            Step::StoreBack { value, .. } => [Some(value), None, None],
+            Step::StoreBack { value, .. } | Step::SetDisabled { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
             Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
@@ -534,6 +541,7 @@ impl Step {
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
             Step::LoadField { .. } | Step::StoreField { .. } | Step::ReadTime { .. } => None,
+            Step::SetDisabled { .. } => None,
             Step::X87 { .. } | Step::X87Nearest { .. } => None,
             Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
             Step::LetInterrupt { after } => Some(after),

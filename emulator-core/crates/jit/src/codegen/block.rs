@@ -40,6 +40,7 @@ impl Codegen<'_> {
             Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
             Step::Require { enabled, stop } => self.require(enabled, stop),
+            Step::SetDisabled { bit, value } => self.set_disabled(bit, value),
             Step::RequireUpwards { stop } => self.require_upwards(stop),
             Step::LoadVector { address, bytes, aligned, value, fault } => {
                 self.load_vector(address, bytes, aligned, value, fault);
@@ -115,6 +116,14 @@ impl Codegen<'_> {
         let context = self.source.shared.context as u64;
         self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(enabled as i32).i32_and();
         self.leave_if(Label::Operands, stop);
+    }
+
+    fn set_disabled(&mut self, bit: u32, value: Value) {
+        self.enabled &= !bit;
+        let disabled = at(self.source.shared.context as u64 + DISABLED);
+        self.sink().i32_const(0).i32_const(0).i32_load(disabled).i32_const(!bit as i32).i32_and();
+        self.condition(value);
+        self.sink().i32_const(bit.trailing_zeros() as i32).i32_shl().i32_or().i32_store(disabled);
     }
 
     fn require_upwards(&mut self, stop: StopId) {

@@ -24,6 +24,13 @@ struct Exact {
     lost: u32,
 }
 
+/// The signs of the operands of a sum, or of a difference.
+#[derive(Clone, Copy)]
+struct Signs {
+    of: [Value; 2],
+    subtracts: bool,
+}
+
 /// A number, as values.
 #[derive(Clone, Copy)]
 struct Operand {
@@ -75,7 +82,7 @@ impl Codegen<'_> {
             _ => self.x87_sum(operation == Nearest::Difference, [a, b], &exact, kept),
         }
         if let Some(kept) = kept {
-            self.sink().local_get(rounded).local_get(kept).i64_xor().i64_const(1).i64_and();
+            self.sink().local_get(rounded).local_get(kept).i64_xor();
             self.set_local(result.up);
             self.free[Pool::Number as usize].push(kept);
         }
@@ -95,65 +102,75 @@ impl Codegen<'_> {
     }
 
     fn x87_sum(&mut self, subtracts: bool, [a, b]: [Operand; 2], exact: &Exact, kept: Option<u32>) {
-        let Exact { exponent, sign, .. } = *exact;
         let [large, small, distance] = self.take_numbers();
-        let [choice, differ] = [(); 2].map(|()| self.take_local(Pool::Host));
+        let carried = self.take_local(Pool::Host);
         self.value(a.exponent);
         self.value(b.exponent);
-        self.sink().i64_lt_u().local_set(choice);
-        for ([first, second], to) in [
-            ([b.significand, a.significand], large),
-            ([a.significand, b.significand], small),
-            ([b.exponent, a.exponent], exponent),
-        ] {
-            self.value(first);
-            self.value(second);
-            self.sink().local_get(choice).select().local_set(to);
-        }
-        self.value(b.exponent);
+        self.sink().i64_lt_u();
+        self.open_if(BlockType::Empty);
+        self.x87_order([b, a], subtracts, [large, small, distance], exact);
+        self.sink().else_();
+        self.x87_order([a, b], false, [large, small, distance], exact);
+        self.close();
+        let signs = Signs { of: [a.sign, b.sign], subtracts };
+        self.x87_bring_near([large, small, distance], signs);
+        self.x87_differ(signs);
+        self.open_if(BlockType::Empty);
+        self.x87_subtract([large, small, distance], exact, kept);
+        self.sink().else_();
+        self.x87_add([large, small, distance], carried, exact, kept);
+        self.close();
+        self.free[Pool::Number as usize].extend([large, small, distance]);
+        self.free[Pool::Host as usize].push(carried);
+    }
+
+    /// Of two numbers, the first of which is the larger; its sign counts the other way where it is `negated`.
+    fn x87_order(&mut self, [a, b]: [Operand; 2], negated: bool, [large, small, distance]: [u32; 3], exact: &Exact) {
+        self.value(a.significand);
+        self.sink().local_set(large);
+        self.value(b.significand);
+        self.sink().local_set(small);
         self.value(a.exponent);
-        self.sink().i64_sub();
-        self.value(a.exponent);
+        self.sink().local_tee(exact.exponent);
         self.value(b.exponent);
-        self.sink().i64_sub().local_get(choice).select().local_set(distance);
-        self.value(b.sign);
-        if subtracts {
+        self.sink().i64_sub().local_set(distance);
+        self.value(a.sign);
+        if negated {
             self.sink().i64_const(X87_SIGN as i64).i64_xor();
         }
-        self.value(a.sign);
-        self.sink().local_get(choice).select().local_set(sign);
-        self.value(a.sign);
-        self.value(b.sign);
+        self.sink().local_set(exact.sign);
+    }
+
+    /// Pushes whether the smaller number is to be subtracted.
+    fn x87_differ(&mut self, Signs { of: [a, b], subtracts }: Signs) {
+        self.value(a);
+        self.value(b);
         if subtracts {
             self.sink().i64_eq();
         } else {
             self.sink().i64_ne();
         }
-        self.sink().local_set(differ);
-        self.x87_bring_near(small, distance, differ);
-        self.sink().local_get(differ);
-        self.open_if(BlockType::Empty);
-        self.x87_subtract([large, small, distance], exact, kept);
-        self.sink().else_();
-        self.x87_add([large, small, distance], choice, exact, kept);
-        self.close();
-        self.free[Pool::Number as usize].extend([large, small, distance]);
-        self.free[Pool::Host as usize].extend([choice, differ]);
     }
 
     /// Where the smaller number is too far off for shifts, moves it to where all of it is below the last place of the larger. Its last bit stands for all behind, too.
-    /// Zero is added, whatever its sign is.
-    fn x87_bring_near(&mut self, small: u32, distance: u32, differ: u32) {
+    fn x87_bring_near(&mut self, [large, small, distance]: [u32; 3], signs: Signs) {
         self.sink().local_get(distance).i64_const(BITS - 1).i64_gt_u();
         self.open_if(BlockType::Empty);
         let mut sink = self.sink();
-        sink.local_get(differ).local_get(small).i64_const(0).i64_ne().i32_and().local_set(differ);
         sink.local_get(small).local_get(distance).i64_shr_u().i64_const(1).i64_shr_u();
         sink.local_get(small).local_get(distance).i64_const(BITS - 1).i64_xor().i64_shl();
         sink.i64_const(0).i64_ne().i64_extend_i32_u().i64_or();
         sink.local_get(small).i64_const(0).i64_ne().i64_extend_i32_u();
         sink.local_get(distance).i64_const(2 * BITS).i64_lt_u().select().local_set(small);
         sink.i64_const(BITS - 1).local_set(distance);
+        // To subtract nothing is to subtract one of one more.
+        sink.local_get(small).i64_eqz();
+        self.x87_differ(signs);
+        self.sink().i32_and();
+        self.open_if(BlockType::Empty);
+        let mut sink = self.sink();
+        sink.local_get(large).i64_const(1).i64_add().local_set(large).i64_const(TOP).local_set(small);
+        self.close();
         self.close();
     }
 
@@ -183,7 +200,7 @@ impl Codegen<'_> {
             sink.local_get(sum).i64_const(1).i64_shr_u().i64_const(TOP).i64_or();
             sink.local_get(sum).local_get(carried).select().local_set(kept);
         }
-        self.x87_tie(exact, |_| {});
+        self.x87_tie(exact);
         self.x87_carry([sum, low], exact, |_| {});
         self.free[Pool::Number as usize].extend([sum, low]);
     }
@@ -219,7 +236,8 @@ impl Codegen<'_> {
         sink.local_get(low).i64_const(BITS - 2).i64_shr_u().i64_const(1).i64_and().i64_add();
         normalized(&mut sink);
         sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(rounded);
-        sink.local_get(low).local_get(zeros).i64_shl().local_set(lost);
+        sink.local_get(low).local_get(low).i64_const(1).i64_shl();
+        sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(lost);
         sink.local_get(exponent).local_get(zeros).i64_sub().local_set(exponent);
         if let Some(kept) = kept {
             sink.local_get(high);
@@ -227,10 +245,7 @@ impl Codegen<'_> {
             normalized(&mut sink);
             sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(kept);
         }
-        // Half of the last place may be all that is left.
-        self.x87_tie(exact, |sink| {
-            sink.local_get(lost).i64_const(0).local_get(high).i64_const(0).i64_ne().select().local_set(lost);
-        });
+        self.x87_tie(exact);
         self.x87_carry([high, low], exact, |sink| {
             sink.i64_const(0).local_set(sign);
         });
@@ -278,7 +293,7 @@ impl Codegen<'_> {
         sink.local_get(low).i64_const(1).i64_shl();
         is_long(&mut sink);
         sink.select().local_set(lost);
-        self.x87_tie(exact, |_| {});
+        self.x87_tie(exact);
         self.close();
         self.x87_carry([high, low], exact, |_| {});
         self.value(a.sign);
@@ -307,13 +322,11 @@ impl Codegen<'_> {
         self.free[Pool::Number as usize].extend([a0, a1, b0, b1, t, u]);
     }
 
-    /// Half-way between two numbers the even one is nearer. `also` is done there as well.
-    fn x87_tie(&mut self, &Exact { rounded, lost, .. }: &Exact, also: impl FnOnce(&mut InstructionSink<'_>)) {
+    /// Half-way between two numbers the even one is nearer.
+    fn x87_tie(&mut self, &Exact { rounded, lost, .. }: &Exact) {
         self.sink().local_get(lost).i64_const(TOP).i64_eq();
         self.open_if(BlockType::Empty);
-        let mut sink = self.sink();
-        sink.local_get(rounded).i64_const(-2).i64_and().local_set(rounded);
-        also(&mut sink);
+        self.sink().local_get(rounded).i64_const(-2).i64_and().local_set(rounded);
         self.close();
     }
 

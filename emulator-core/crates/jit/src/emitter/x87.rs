@@ -7,7 +7,8 @@ mod nearest;
 mod number;
 mod stack;
 
-use cpu::compiled::x87::{C1, CONDITION_CODES, STATUS_SHIFT, X87Operation};
+use cpu::compiled::ENABLED_USUAL_X87;
+use cpu::compiled::x87::{C1, CONDITION_CODES, ENVIRONMENT, STATUS_SHIFT, USUAL_ENVIRONMENT, X87Operation};
 use x86::instructions::fpu::Fpu;
 use x86::instructions::simd::Lanes;
 use x86::{Engine, Op, Width, flags};
@@ -70,7 +71,10 @@ impl Emitter {
                 let masked = self.number(Binary::And, control, masks);
                 let unmasks = self.number(Binary::NotEqual, masked, masks);
                 self.interpret_where(unmasks);
-                self.x87_set_control(control);
+                let [looked_at, usual] = [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.imm(bits.into()));
+                let environment = self.number(Binary::And, control, looked_at);
+                let unusual = self.number(Binary::NotEqual, environment, usual);
+                self.x87_set_control(control, unusual);
             }
             Fpu::Fnstcw => {
                 let access = self.operand_of(Width::W16, op);
@@ -137,7 +141,7 @@ impl Emitter {
             let w = Width::from_bytes(u64::from(op.memory_bytes)).unwrap_or(Width::W64);
             let access = self.operand_of(w, op);
             if self.units.inline_x87 && matches!(fpu, Fpu::Fst | Fpu::Fstp) {
-                self.x87_require_usual();
+                self.require(ENABLED_USUAL_X87);
                 let [value, lost, up] = self.x87_to_binary(w, number);
                 self.store_access(access, value);
                 self.x87_set_rounded(lost, up);
@@ -165,7 +169,7 @@ impl Emitter {
         let (a, b) = if arithmetic.reversed { (source, value) } else { (value, source) };
         let result = match arithmetic.in_place().filter(|_| self.units.inline_x87) {
             Some(operation) => {
-                self.x87_require_usual();
+                self.require(ENABLED_USUAL_X87);
                 let (result, Rounded { lost, up, .. }) = self.x87_nearest(operation, a, b);
                 self.x87_set_rounded(lost, up);
                 result

@@ -1,18 +1,20 @@
 //! The x87 in locals: loaded where a region begins and behind helpers, stored where it ends and before them.
 
+use cpu::compiled::x87::C1;
 use wasm_encoder::BlockType;
 use x86::seg;
 
 use crate::codegen::{Codegen, ENTERED, ENTRY, X87_START};
 use crate::ir::{
     Cell, RIP, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LAST_OPCODE, X87_LAST_SHIFT, X87_LOST,
-    X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS,
+    X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS, X87_UP,
 };
 use crate::layout::{self, segment_bytes, selector_offset};
 use crate::module::at;
 use crate::structure::Structure;
 
 const NOT_NORMAL_SHIFT: i64 = X87_NOT_NORMAL.trailing_zeros() as i64;
+const C1_SHIFT: i64 = C1.trailing_zeros() as i64;
 const PRECISION_SHIFT: i64 = 5;
 const REGISTER_SHIFT: i64 = layout::X87_REGISTER_BYTES.trailing_zeros() as i64;
 
@@ -57,7 +59,12 @@ impl Codegen<'_> {
         if let Some(local) = into(self, X87_STATUS) {
             let mut sink = self.sink();
             sink.i32_const(0).i64_load16_u(at(state + layout::X87_STATUS));
-            sink.i64_const(!(mask << shift)).i64_and().local_set(local);
+            sink.i64_const(!(mask << shift | 1 << C1_SHIFT)).i64_and().local_set(local);
+        }
+        if let Some(local) = into(self, X87_UP) {
+            let mut sink = self.sink();
+            sink.i32_const(0).i64_load16_u(at(state + layout::X87_STATUS));
+            sink.i64_const(C1_SHIFT).i64_shr_u().local_set(local);
         }
         if let Some(local) = into(self, X87_TAGS) {
             let mut sink = self.sink();
@@ -92,6 +99,8 @@ impl Codegen<'_> {
         self.x87_cell(X87_STATUS, held);
         self.x87_cell(X87_LOST, held);
         self.sink().i64_const(0).i64_ne().i64_extend_i32_u().i64_const(PRECISION_SHIFT).i64_shl().i64_or();
+        self.x87_cell(X87_UP, held);
+        self.sink().i64_const(1).i64_and().i64_const(C1_SHIFT).i64_shl().i64_or();
         self.x87_cell(X87_BASE, held);
         self.x87_cell(X87_DEPTH, held);
         let [shift, mask] = [layout::X87_TOP_SHIFT, layout::X87_TOP_MASK].map(|part| part as i64);

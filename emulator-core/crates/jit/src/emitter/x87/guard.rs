@@ -1,9 +1,6 @@
 //! The one look at what a block finds in the unit.
 //!
-//! All tags that a block asks for are looked at together, where it asks for the first, and so are the numbers in registers that it computes with, and precision and
-//! rounding: then nothing can leave between instructions that are about registers alone.
-
-use cpu::compiled::x87::{ENVIRONMENT, USUAL_ENVIRONMENT};
+//! All tags that a block asks for are looked at together, where it asks for the first, and so are the numbers in registers that it computes with: then nothing can leave between instructions that are about registers alone.
 
 use super::number::{Known, Number};
 use crate::emitter::Emitter;
@@ -18,8 +15,6 @@ pub(super) struct Guard {
     /// Tags of `mask` have to be as `expected`.
     mask: u64,
     expected: u64,
-    /// Zero in the usual environment.
-    environment: Option<Value>,
     numbers: Option<Look>,
 }
 
@@ -50,7 +45,7 @@ impl Emitter {
                 let condition = self.graph.constant(0);
                 self.push(Step::Guard { condition, stop });
                 let step = self.steps.len() - 1;
-                Guard { step, stop, mask: 0, expected: 0, environment: None, numbers: None }
+                Guard { step, stop, mask: 0, expected: 0, numbers: None }
             }
         };
         (guard.mask, guard.expected) = (guard.mask | mask, guard.expected | expected);
@@ -61,43 +56,19 @@ impl Emitter {
 
     /// Writes down what the guard looks at by now.
     fn x87_put_guard(&mut self, guard: Guard) {
-        let Guard { step, stop, mask, expected, environment, numbers } = guard;
+        let Guard { step, stop, mask, expected, numbers } = guard;
         let found_tags = self.x87_stack().found_tags;
         let [looked_at, as_expected] = [mask, expected].map(|bits| self.graph.constant(bits));
         let tags = self.number(Binary::And, found_tags, looked_at);
         let tags = self.number(Binary::Xor, tags, as_expected);
-        let unusual = environment.map_or(tags, |environment| self.number(Binary::Or, tags, environment));
-        let mut condition = unusual;
+        let mut condition = tags;
         if let Some(Look { exponents, doubt }) = numbers {
             let bits = self.graph.constant(UNUSUAL);
             let exponents = self.number(Binary::And, exponents, bits);
-            condition = self.number(Binary::Or, unusual, exponents);
-            self.stops[stop].doubt = Some(self.number(Binary::Or, unusual, doubt));
+            condition = self.number(Binary::Or, tags, exponents);
+            self.stops[stop].doubt = Some(self.number(Binary::Or, tags, doubt));
         }
         self.steps[step] = Step::Guard { condition, stop };
-    }
-
-    /// Leaves to the interpreter unless the x87 rounds to nearest in extended precision.
-    pub(super) fn x87_require_usual(&mut self) {
-        let mut stack = self.x87_stack();
-        if stack.usual {
-            return;
-        }
-        let [looked_at, usual] = [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.graph.constant(u64::from(bits)));
-        let environment = self.number(Binary::And, stack.control, looked_at);
-        let otherwise = self.number(Binary::Xor, environment, usual);
-        match &mut stack.guard {
-            Some(guard) if stack.found_control => {
-                guard.environment = Some(otherwise);
-                let guard = *guard;
-                self.stack = Some(stack);
-                self.x87_put_guard(guard);
-            }
-            _ => self.interpret_where(otherwise),
-        }
-        stack = self.x87_stack();
-        stack.usual = true;
-        self.stack = Some(stack);
     }
 
     /// Leaves to the interpreter unless `number` is zero or has an exponent of `wanted`, or one that is known to be otherwise: the exponents it can have then.

@@ -39,7 +39,7 @@ impl Emitter {
             _ => Range { low: a.low.min(b.low) - 64, high: a.high.max(b.high) + 2 },
         });
         let [significand, exponent, sign, lost, up] =
-            [u64::MAX, X87_SIGN - 1, X87_SIGN, u64::MAX, 1].map(|bits| self.graph.product(bits));
+            [u64::MAX, X87_SIGN - 1, X87_SIGN, u64::MAX, u64::MAX].map(|bits| self.graph.product(bits));
         let result = Rounded { significand, exponent, sign, lost, up };
         let operands = [a.significand, a.exponent, a.sign, b.significand, b.exponent, b.sign];
         self.push(Step::X87Nearest { operation, operands, result });

@@ -3,7 +3,7 @@
 //! Which physical register is ST(0) is known when the code runs. Registers here are counted from one that it was where the region was entered
 //! ([`crate::depth`]), so that which of them an instruction means is known when it is compiled.
 
-use cpu::compiled::ENABLED_X87;
+use cpu::compiled::{ENABLED_USUAL_X87, ENABLED_X87};
 use cpu::compiled::x87::{C1, CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
 use x86::{Op, SEG_NONE, Width};
 
@@ -13,7 +13,7 @@ use super::number::{Known, Number};
 use crate::depth;
 use crate::ir::{
     Binary, Cell, Field, Step, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT,
-    X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS, last_x87,
+    X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS, X87_UP, last_x87,
 };
 use crate::layout::{X87_CONTROL, X87_TOP_MASK, X87_TOP_SHIFT};
 
@@ -26,21 +26,15 @@ const C1_SHIFT: u64 = C1.trailing_zeros() as u64;
 /// What a block knows of the unit beside its cells, from its first x87 instruction on.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Stack {
-    /// Tag word and control word as they were found.
+    /// The tag word as it was found, and the control word.
     pub(super) found_tags: Value,
     pub(super) control: Value,
-    /// The control word is still that one.
-    pub(super) found_control: bool,
-    /// The status word, but for what the last rounding has left in C1.
-    status: Value,
     /// Which registers are in use, as far as that is known; and a bit for each that was not or was, and now is or is not.
     in_use: [Option<bool>; 8],
     changed: u8,
     /// What is known of the numbers in the registers.
     pub(super) known: [Known; 8],
     pub(super) guard: Option<Guard>,
-    /// Precision and rounding have been looked at.
-    pub(super) usual: bool,
 }
 
 fn control_word() -> Field {
@@ -63,13 +57,10 @@ impl Emitter {
         let stack = Stack {
             found_tags: self.cells[X87_TAGS],
             control: self.load_field(control_word()),
-            found_control: true,
-            status: self.cells[X87_STATUS],
             in_use: [None; 8],
             changed: 0,
             known: [Known::Found; 8],
             guard: None,
-            usual: false,
         };
         self.stack = Some(stack);
         stack
@@ -82,8 +73,8 @@ impl Emitter {
 
     /// The status word as instructions see it.
     pub(super) fn x87_status_word(&mut self) -> Value {
-        let [depth, mask, shift, zero, precision] =
-            [u64::from(self.depth), X87_TOP_MASK, X87_TOP_SHIFT, 0, PRECISION_SHIFT]
+        let [depth, mask, shift, zero, precision, one, c1] =
+            [u64::from(self.depth), X87_TOP_MASK, X87_TOP_SHIFT, 0, PRECISION_SHIFT, 1, C1_SHIFT]
                 .map(|part| self.graph.constant(part));
         let top = self.number(Binary::Add, self.cells[X87_BASE], depth);
         let top = self.number(Binary::And, top, mask);
@@ -91,6 +82,9 @@ impl Emitter {
         let inexact = self.number(Binary::NotEqual, self.cells[X87_LOST], zero);
         let inexact = self.number(Binary::Shl, inexact, precision);
         let status = self.number(Binary::Or, self.cells[X87_STATUS], inexact);
+        let up = self.number(Binary::And, self.cells[X87_UP], one);
+        let up = self.number(Binary::Shl, up, c1);
+        let status = self.number(Binary::Or, status, up);
         self.number(Binary::Or, status, top)
     }
 
@@ -184,38 +178,38 @@ impl Emitter {
         self.cells[X87_DEPTH] = self.graph.constant(u64::from(depth));
     }
 
-    /// Sets PE where `lost` is not zero, and C1 to `up`.
+    /// Sets PE where `lost` is not zero, and C1 to the lowest bit of `up`.
     pub(super) fn x87_set_rounded(&mut self, lost: Value, up: Value) {
-        let status = self.x87_stack().status;
         self.cells[X87_LOST] = self.number(Binary::Or, self.cells[X87_LOST], lost);
-        let [kept, c1] = [WORD & !u64::from(C1), C1_SHIFT].map(|constant| self.graph.constant(constant));
-        let status = self.number(Binary::And, status, kept);
-        let up = self.number(Binary::Shl, up, c1);
-        self.cells[X87_STATUS] = self.number(Binary::Or, status, up);
+        self.cells[X87_UP] = up;
     }
 
     /// Clears bits of the status word, and sets those that a helper's answer says.
     pub(super) fn x87_set_status(&mut self, cleared: u16, answer: Option<Value>) {
-        let mut stack = self.x87_stack();
-        let kept = self.graph.constant(WORD & !u64::from(cleared));
-        let before = if cleared & C1 != 0 { stack.status } else { self.cells[X87_STATUS] };
-        let mut status = self.number(Binary::And, before, kept);
+        let [zero, kept, shift, c1] =
+            [0, WORD & !u64::from(cleared), u64::from(STATUS_SHIFT), C1_SHIFT].map(|part| self.graph.constant(part));
+        let mut status = self.number(Binary::And, self.cells[X87_STATUS], kept);
+        let mut up = if cleared & C1 == 0 { self.cells[X87_UP] } else { zero };
         if let Some(answer) = answer {
-            let shift = self.graph.constant(u64::from(STATUS_SHIFT));
             let raised = self.number(Binary::ShrUnsigned, answer, shift);
-            status = self.number(Binary::Or, status, raised);
+            let others = self.graph.constant(WORD & !u64::from(C1));
+            let others = self.number(Binary::And, raised, others);
+            status = self.number(Binary::Or, status, others);
+            let raised = self.number(Binary::ShrUnsigned, raised, c1);
+            up = self.number(Binary::Or, up, raised);
         }
-        self.cells[X87_STATUS] = status;
-        stack.status = status;
-        self.stack = Some(stack);
+        (self.cells[X87_STATUS], self.cells[X87_UP]) = (status, up);
     }
 
-    pub(super) fn x87_set_control(&mut self, control: Value) {
+    /// Sets the control word, for which rounding or precision are `unusual` where that is 1.
+    pub(super) fn x87_set_control(&mut self, control: Value, unusual: Value) {
         let mut stack = self.x87_stack();
-        (stack.control, stack.found_control, stack.usual) = (control, false, false);
+        stack.control = control;
+        self.stack = Some(stack);
         self.take_look();
         self.push(Step::StoreField { field: control_word(), value: control });
-        self.stack = Some(stack);
+        self.push(Step::SetDisabled { bit: ENABLED_USUAL_X87, value: unusual });
+        (self.required, self.required_by) = (0, None);
     }
 
     /// Notes where `op` and its memory operand are (Intel SDM vol. 1, 8.1.8).
