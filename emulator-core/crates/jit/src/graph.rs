@@ -11,7 +11,7 @@ use x86::Width;
 
 use crate::ir::{
     Binary, CELLS, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_BASE, X87_EXPONENTS,
-    X87_NOT_NORMAL, X87_SIGN, X87_SIGNS, X87_STATUS, X87_TAGS,
+    X87_NOT_NORMAL, X87_SIGN, X87_SIGNS, X87_STATUS, X87_STATUS_BITS, X87_TAGS,
 };
 
 /// Values there is room for from the start: most blocks have no more.
@@ -43,7 +43,8 @@ impl Default for Graph {
 pub(crate) fn possible_in(cell: Cell) -> u64 {
     match cell {
         X87_BASE => 7,
-        X87_STATUS | X87_TAGS => Width::W16.mask(),
+        X87_STATUS => X87_STATUS_BITS,
+        X87_TAGS => Width::W16.mask(),
         X87_EXPONENTS..X87_SIGNS => X87_NOT_NORMAL | (X87_SIGN - 1),
         X87_SIGNS.. => X87_SIGN,
         _ => u64::MAX,

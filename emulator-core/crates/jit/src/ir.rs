@@ -5,9 +5,11 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
-use cpu::compiled::x87::X87Operation;
+use cpu::compiled::x87::{C1, X87Operation};
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
+
+use crate::layout::{X87_TOP_MASK, X87_TOP_SHIFT};
 
 /// A 64-bit value, always zero-extended from the width it was made in, or a vector of 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,6 +43,7 @@ pub(crate) const X87_BASE: Cell = XMM + 16;
 pub(crate) const X87_DEPTH: Cell = X87_BASE + 1;
 /// The status word without TOP and C1; PE is set where [`X87_LOST`] is not zero as well.
 pub(crate) const X87_STATUS: Cell = X87_BASE + 2;
+pub(crate) const X87_STATUS_BITS: u64 = 0xffff & !(X87_TOP_MASK << X87_TOP_SHIFT | C1 as u64);
 pub(crate) const X87_LOST: Cell = X87_BASE + 3;
 /// C1 is its lowest bit.
 pub(crate) const X87_UP: Cell = X87_BASE + 4;

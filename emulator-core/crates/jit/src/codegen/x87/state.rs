@@ -7,7 +7,7 @@ use x86::seg;
 use crate::codegen::{Codegen, ENTERED, ENTRY, X87_START};
 use crate::ir::{
     Cell, RIP, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LAST_OPCODE, X87_LAST_SHIFT, X87_LOST,
-    X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS, X87_UP,
+    X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_STATUS_BITS, X87_TAGS, X87_UP,
 };
 use crate::layout::{self, segment_bytes, selector_offset};
 use crate::module::at;
@@ -59,7 +59,7 @@ impl Codegen<'_> {
         if let Some(local) = into(self, X87_STATUS) {
             let mut sink = self.sink();
             sink.i32_const(0).i64_load16_u(at(state + layout::X87_STATUS));
-            sink.i64_const(!(mask << shift | 1 << C1_SHIFT)).i64_and().local_set(local);
+            sink.i64_const(X87_STATUS_BITS as i64).i64_and().local_set(local);
         }
         if let Some(local) = into(self, X87_UP) {
             let mut sink = self.sink();
