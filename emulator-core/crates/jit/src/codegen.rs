@@ -17,9 +17,9 @@ mod x87;
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, ValType};
 use x86::Width;
 
+use crate::effects::Units;
 use crate::emitter::Block;
 use crate::groups::Way;
-use crate::effects::Units;
 use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;

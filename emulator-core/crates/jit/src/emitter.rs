@@ -25,8 +25,8 @@ use crate::depth;
 use crate::effects::{CellSet, Role, Units, effects, is_plain, role, touches_x87};
 use crate::graph::{Graph, possible_in};
 use crate::ir::{
-    Access, Again, Binary, CELLS, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP, Scalar,
-    Step, Stop, StopId, Value, X87_BASE, X87_DEPTH, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT, XMM,
+    Access, Again, Binary, CELLS, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP,
+    Scalar, Step, Stop, StopId, Value, X87_BASE, X87_DEPTH, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -246,7 +246,8 @@ impl Emitter {
         let stored = effects.reads.and(kept).iter().chain(x87.clone()).map(|cell| (cell, value(cell))).collect();
         let moves = matches!(helper, Helper::Transfer | Helper::Repeat);
         let moves = CellSet::instruction_pointer(moves);
-        let told_in_memory = |cell: &Cell| !matches!(*cell, X87_DEPTH | X87_LOST | X87_LAST | X87_POINTER | X87_SEGMENT);
+        let told_in_memory =
+            |cell: &Cell| !matches!(*cell, X87_DEPTH | X87_LOST | X87_LAST | X87_POINTER | X87_SEGMENT);
         let mut product = |cell| match cell {
             XMM..X87_BASE => self.graph.vector_product(),
             _ => self.graph.product(possible_in(cell)),
@@ -270,7 +271,8 @@ impl Emitter {
             self.end = Some(End::Dynamic);
         }
         let found = effects.reads.and(effects.writes);
-        let mut found: Vec<_> = loaded.iter().copied().filter(|&(cell, _)| cell >= X87_BASE || found.has(cell)).collect();
+        let mut found: Vec<_> =
+            loaded.iter().copied().filter(|&(cell, _)| cell >= X87_BASE || found.has(cell)).collect();
         if !x87.is_empty() {
             self.x87_set_depth(self.depth.wrapping_add(depth::moves(op)) & depth::MASK);
             for cell in [X87_LOST, X87_LAST, X87_SEGMENT] {

@@ -93,12 +93,16 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
     }
     kept[0]?;
     let places: Vec<usize> = (0..kept.len()).filter(|&place| kept[place].is_some()).collect();
-    let flows: Vec<Flow> = blocks.iter().zip(&places).map(|(block, &place)| {
-        let mut flow = flow(block, &region.blocks[place], &kept);
-        let fits = |&next: &BlockId| depths.at[places[next]] == depths.behind[place];
-        flow.targets.iter_mut().for_each(|target| *target = target.filter(fits));
-        flow
-    }).collect();
+    let flows: Vec<Flow> = blocks
+        .iter()
+        .zip(&places)
+        .map(|(block, &place)| {
+            let mut flow = flow(block, &region.blocks[place], &kept);
+            let fits = |&next: &BlockId| depths.at[places[next]] == depths.behind[place];
+            flow.targets.iter_mut().for_each(|target| *target = target.filter(fits));
+            flow
+        })
+        .collect();
     let structure = Structure::of(&flows);
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
     let sources: Vec<&RegionBlock> = places.iter().map(|&place| &region.blocks[place]).collect();

@@ -192,7 +192,10 @@ impl Emitter {
             Fpu::Fchs | Fpu::Fabs => {
                 let [zero, sign] = [0, X87_SIGN].map(|bits| self.graph.constant(bits));
                 self.x87_set_status(C1, None);
-                Number { sign: if fpu == Fpu::Fchs { self.number(Binary::Xor, number.sign, sign) } else { zero }, ..number }
+                Number {
+                    sign: if fpu == Fpu::Fchs { self.number(Binary::Xor, number.sign, sign) } else { zero },
+                    ..number
+                }
             }
             Fpu::Fsqrt => self.x87_compute_number(X87Operation::SQRT, number, number),
             _ => self.x87_compute_number(X87Operation::ROUND_TO_INTEGRAL, number, number),
@@ -358,7 +361,8 @@ impl Emitter {
     /// Exact: every integer of 64 bits fits the significand.
     fn x87_from_integer(&mut self, w: Width, bits: Value) -> Number {
         let integer = self.graph.sign_extend(w, bits);
-        let [sixty_three, bias, sign, zero] = [63, 16383 + 63, X87_SIGN, 0].map(|constant| self.graph.constant(constant));
+        let [sixty_three, bias, sign, zero] =
+            [63, 16383 + 63, X87_SIGN, 0].map(|constant| self.graph.constant(constant));
         let signs = self.number(Binary::ShrSigned, integer, sixty_three);
         let inverted = self.number(Binary::Xor, integer, signs);
         let magnitude = self.number(Binary::Sub, inverted, signs);

@@ -3,8 +3,8 @@
 //! Which physical register is ST(0) is known when the code runs. Registers here are counted from one that it was where the region was entered
 //! ([`crate::depth`]), so that which of them an instruction means is known when it is compiled.
 
-use cpu::compiled::{ENABLED_USUAL_X87, ENABLED_X87};
 use cpu::compiled::x87::{C1, CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
+use cpu::compiled::{ENABLED_USUAL_X87, ENABLED_X87};
 use x86::{Op, SEG_NONE, Width};
 
 use super::super::Emitter;
