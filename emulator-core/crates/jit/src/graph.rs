@@ -143,7 +143,8 @@ impl Graph {
         let possible = self.possible_of(&node);
         let value = self.push(node, possible);
         self.places[at] = value.0;
-        if 2 * self.nodes.len() > self.places.len() {
+        // Cells are not among them.
+        if 2 * (self.nodes.len() - CELLS) > self.places.len() {
             self.make_room();
         }
         value
