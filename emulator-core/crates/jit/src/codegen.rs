@@ -17,9 +17,10 @@ mod x87;
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, ValType};
 use x86::Width;
 
+use crate::effects::Units;
 use crate::emitter::Block;
 use crate::groups::Way;
-use crate::ir::{Binary, Cell, Node, PARAMETERS, Unary, Value, X87_TOP, XMM};
+use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
@@ -36,10 +37,9 @@ const ENTRY: u32 = LEFT + 3;
 const HOST: u32 = LEFT + 4;
 /// Where a branch without a fixed target goes, an i64.
 const TARGET: u32 = LEFT + 5;
-/// Cell [`X87_TOP`].
-const TOP: u32 = LEFT + 6;
-/// Where those of XMM registers begin, if the region names any, and then those of values.
-const VECTORS: u32 = LEFT + 7;
+/// Where those of the x87 begin, if the region uses it: where the region was entered, an i64, and cells; then those of XMM registers, if it names any, and those of values.
+const X87_START: u32 = LEFT + 6;
+const X87_LOCALS: u32 = 1 + (CELLS - X87_BASE) as u32;
 
 /// Something control can go to the end (or, of a loop, the start) of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -201,9 +201,24 @@ impl Codegen<'_> {
         self.first_value() + self.value_types.len() as u32 - 1
     }
 
+    /// The first local of XMM registers.
+    fn first_vector(&self) -> u32 {
+        if self.source.units.x87 == 0 { X87_START } else { X87_START + X87_LOCALS }
+    }
+
     /// The first local behind those of XMM registers.
     fn first_value(&self) -> u32 {
-        if self.source.units.vectors == 0 { VECTORS } else { VECTORS + 16 }
+        let first = self.first_vector();
+        if self.source.units.vectors == 0 { first } else { first + 16 }
+    }
+
+    /// The local of a cell.
+    fn local_of(&self, cell: Cell) -> u32 {
+        match cell {
+            X87_BASE.. => X87_START + 1 + (cell - X87_BASE) as u32,
+            XMM.. => self.first_vector() + (cell - XMM) as u32,
+            parameter => parameter as u32,
+        }
     }
 
     /// Moves the top of the stack to a new local for `value`.
@@ -282,7 +297,8 @@ impl Codegen<'_> {
                 self.sink().i64_const(constant as i64);
             }
             Node::Input(cell) => {
-                self.sink().local_get(local_of(cell));
+                let local = self.local_of(cell);
+                self.sink().local_get(local);
             }
             Node::VectorConst(constant) => self.vector_constant(constant),
             Node::Vector(vector, operands) => self.vector(vector, operands),
@@ -389,24 +405,18 @@ pub(crate) fn encoded_bytes(function: &Function) -> usize {
     bytes.len()
 }
 
-/// The local of a cell.
-fn local_of(cell: Cell) -> u32 {
-    match cell {
-        X87_TOP => TOP,
-        XMM.. => VECTORS + (cell - XMM) as u32,
-        parameter => parameter as u32,
-    }
-}
-
 /// Needs no more computing than reading a local or a constant.
 fn is_ready(node: Node) -> bool {
     matches!(node, Node::Const(_) | Node::VectorConst(_) | Node::Input(_))
 }
 
 /// Locals of a region's function behind its parameters.
-fn locals(vectors: bool, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
-    let mut all = vec![(TARGET - TLB, ValType::I32), (VECTORS - TARGET, ValType::I64)];
-    if vectors {
+fn locals(units: Units, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
+    let mut all = vec![(TARGET - TLB, ValType::I32), (X87_START - TARGET, ValType::I64)];
+    if units.x87 != 0 {
+        all.push((X87_LOCALS, ValType::I64));
+    }
+    if units.vectors != 0 {
         all.push((16, ValType::V128));
     }
     all.extend(values.into_iter().map(|ty| (1, ty)));

@@ -8,6 +8,7 @@ use x86::instructions::integer;
 use x86::instructions::system::Sys;
 use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
+use crate::depth::Depths;
 use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, XMM};
 
 /// A set of cells.
@@ -170,8 +171,8 @@ fn row(op: &Op) -> &'static Row {
 pub(crate) struct Units {
     /// XMM registers, a bit each.
     pub(crate) vectors: u16,
-    /// Cell [`crate::ir::X87_TOP`].
-    pub(crate) x87: bool,
+    /// Registers of the x87 that instructions name, a bit each: where there are some, the unit.
+    pub(crate) x87: u8,
     /// Sums and products of the x87 stand where they are computed; otherwise a helper computes them.
     pub(crate) inline_x87: bool,
 }
@@ -180,13 +181,13 @@ impl Units {
     /// More x87 instructions than this are left to helpers, for their code is an eighth as long.
     const MOST_INLINE: usize = 120;
 
-    pub(crate) fn of(region: &Region) -> Units {
+    pub(crate) fn of(region: &Region, depths: &Depths) -> Units {
         let ops = || region.blocks.iter().flat_map(|block| &block.ops);
         let vectors = ops().filter(|op| matches!(op.sem, Sem::Simd(_)));
         let x87 = ops().filter(|op| matches!(op.sem, Sem::Fpu(_))).count();
         Units {
             vectors: vectors.fold(0, |all, op| all | named_vectors(op, |_| true)),
-            x87: x87 > 0,
+            x87: depths.named,
             inline_x87: region.usual_x87 && x87 <= Units::MOST_INLINE,
         }
     }
@@ -212,6 +213,15 @@ fn named_vectors(op: &Op, counts: impl Fn(&str) -> bool) -> u16 {
 
 fn tokens(op: &Op) -> impl Iterator<Item = &'static str> {
     row(op).operands.split(' ').filter(|token| !token.is_empty())
+}
+
+/// Whether `op`, where a helper runs it, may have to do with the x87, whose registers are those of MMX as well.
+pub(crate) fn touches_x87(op: &Op) -> bool {
+    match op.sem {
+        Sem::Int(_) => false,
+        Sem::Sys(_) => role(op) != Role::Repeats,
+        Sem::Fpu(_) | Sem::Simd(_) => true,
+    }
 }
 
 /// x87 and vector instructions read the registers of their address, and name the others.

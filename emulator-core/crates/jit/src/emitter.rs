@@ -21,11 +21,12 @@ use look::Look;
 use range::Range;
 use x87::Stack;
 
-use crate::effects::{CellSet, Role, Units, effects, is_plain, role};
-use crate::graph::Graph;
+use crate::depth;
+use crate::effects::{CellSet, Role, Units, effects, is_plain, role, touches_x87};
+use crate::graph::{Graph, possible_in};
 use crate::ir::{
-    Access, Again, Binary, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP, Scalar,
-    Step, Stop, StopId, Value, XMM,
+    Access, Again, Binary, CELLS, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP,
+    Scalar, Step, Stop, StopId, Value, X87_BASE, X87_DEPTH, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT, XMM,
 };
 
 /// A block as the passes after this one see it.
@@ -39,6 +40,8 @@ pub(crate) struct Block {
     pub(crate) start: i64,
     /// Its instructions.
     pub(crate) instructions: usize,
+    /// Cells that it may change: those of the x87 come last.
+    pub(crate) cells: usize,
 }
 
 impl Block {
@@ -55,6 +58,11 @@ impl Block {
     /// The same for one who leaves because the block goes on elsewhere by its first or second way, unless it is [`End::Dynamic`].
     pub(crate) fn edge(&self, which: usize) -> StopId {
         self.stops.len() - 2 + which
+    }
+
+    /// How far the x87's stack has moved at `stop`, in a region that uses it.
+    pub(crate) fn depth_at(&self, stop: StopId) -> u64 {
+        self.graph.constant_of(self.stops[stop].cells[X87_DEPTH]).unwrap_or(0)
     }
 }
 
@@ -107,7 +115,9 @@ pub(crate) struct Emitter {
     alone: Vec<(Value, Lanes)>,
     /// Bits 255:128 of the YMM registers, as far as they are known.
     highs: [Option<Value>; 16],
-    /// The x87's registers, once an instruction has asked for them.
+    /// How far the x87's stack has moved since the region began.
+    depth: u8,
+    /// What is known of the x87, once an instruction has asked for it.
     stack: Option<Stack>,
     /// What it means for the first `judged` steps to be done again.
     again: Again,
@@ -115,10 +125,11 @@ pub(crate) struct Emitter {
 }
 
 impl Emitter {
-    pub(crate) fn new(mode: Mode, start: i64, units: Units) -> Emitter {
+    /// For a block that begins `start` bytes from the region's entry, where the x87's stack has moved by `depth`.
+    pub(crate) fn new(mode: Mode, start: i64, units: Units, depth: u8) -> Emitter {
         let graph = Graph::default();
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
-        Emitter {
+        let mut emitter = Emitter {
             graph,
             mode,
             start,
@@ -146,10 +157,15 @@ impl Emitter {
             ranges: Vec::new(),
             alone: Vec::new(),
             highs: [None; 16],
+            depth,
             stack: None,
             again: Again::Same,
             judged: 0,
+        };
+        if units.x87 != 0 {
+            emitter.x87_set_depth(depth);
         }
+        emitter
     }
 
     /// Emits instruction number `number` of the block; another follows in it, or not.
@@ -214,7 +230,7 @@ impl Emitter {
     /// Leaves the instruction to a helper.
     fn interpret(&mut self, number: usize, op: &Op) {
         (self.stack, self.highs) = (None, [None; 16]);
-        let (effects, op_sem) = (effects(op), op.sem);
+        let effects = effects(op);
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
             Role::Repeats => Helper::Repeat,
@@ -226,11 +242,18 @@ impl Emitter {
         let kept = CellSet::numbers().with(CellSet::vectors(self.units.vectors));
         let carries = self.carries();
         let value = |cell| if cell == FLAG_CARRIES { carries } else { self.cells[cell] };
-        let stored = effects.reads.and(kept).iter().map(|cell| (cell, value(cell))).collect();
+        let x87 = if self.units.x87 != 0 && touches_x87(op) { X87_BASE..CELLS } else { 0..0 };
+        let stored = effects.reads.and(kept).iter().chain(x87.clone()).map(|cell| (cell, value(cell))).collect();
         let moves = matches!(helper, Helper::Transfer | Helper::Repeat);
         let moves = CellSet::instruction_pointer(moves);
-        let mut product = |cell| if cell >= XMM { self.graph.vector_product() } else { self.graph.product(u64::MAX) };
-        let loaded: Vec<_> = effects.writes.and(kept).with(moves).iter().map(|cell| (cell, product(cell))).collect();
+        let told_in_memory =
+            |cell: &Cell| !matches!(*cell, X87_DEPTH | X87_LOST | X87_LAST | X87_POINTER | X87_SEGMENT);
+        let mut product = |cell| match cell {
+            XMM..X87_BASE => self.graph.vector_product(),
+            _ => self.graph.product(possible_in(cell)),
+        };
+        let written = effects.writes.and(kept).with(moves).iter().chain(x87.clone().filter(told_in_memory));
+        let loaded: Vec<_> = written.map(|cell| (cell, product(cell))).collect();
         let count = self.repetitions(op);
         let before = self.cells;
         for &(cell, value) in &loaded {
@@ -248,19 +271,25 @@ impl Emitter {
             self.end = Some(End::Dynamic);
         }
         let found = effects.reads.and(effects.writes);
-        let fault = self.stop_at_fault(loaded.iter().filter(|&&(cell, _)| found.has(cell)));
+        let mut found: Vec<_> =
+            loaded.iter().copied().filter(|&(cell, _)| cell >= X87_BASE || found.has(cell)).collect();
+        if !x87.is_empty() {
+            self.x87_set_depth(self.depth.wrapping_add(depth::moves(op)) & depth::MASK);
+            for cell in [X87_LOST, X87_LAST, X87_SEGMENT] {
+                self.cells[cell] = self.graph.constant(0);
+            }
+            found.extend([X87_DEPTH, X87_LOST, X87_LAST, X87_SEGMENT].map(|cell| (cell, self.cells[cell])));
+        }
+        let fault = self.stop_at_fault(&found);
         let loaded = loaded.into_iter().map(|(cell, value)| (cell, before[cell], value)).collect();
         let op = number;
         let interpreted = Interpreted { op, helper, stored, count, loaded, fault, after };
         self.push(Step::Interpret(Box::new(interpreted)));
-        if self.units.x87 && !matches!(op_sem, Sem::Int(_)) {
-            self.x87_find_top();
-        }
     }
 
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
-    fn stop_at_fault<'a>(&mut self, found: impl Iterator<Item = &'a (Cell, Value)>) -> StopId {
+    fn stop_at_fault(&mut self, found: &[(Cell, Value)]) -> StopId {
         let stop = self.stop(None, false);
         let mut cells = self.before;
         for &(cell, value) in found {
@@ -294,8 +323,9 @@ impl Emitter {
             cells[RIP] = address;
             self.stops.push(Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None });
         }
+        let cells = if self.units.x87 == 0 { X87_BASE } else { CELLS };
         let Emitter { graph, steps, stops, start, .. } = self;
-        Block { graph, steps, stops, end, start, instructions: usize::from(self.retired) }
+        Block { graph, steps, stops, end, start, instructions: usize::from(self.retired), cells }
     }
 
     /// A stop with the guest state as before the instruction at work.

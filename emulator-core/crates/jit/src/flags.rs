@@ -1,7 +1,7 @@
 //! Which blocks of a region need the lazy flags they find: where none of those a block goes on to does, it leaves them uncomputed.
 
 use crate::emitter::Block;
-use crate::ir::{CELLS, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Value};
+use crate::ir::{End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Stop, Value};
 use crate::structure::{BlockId, Edge, Structure};
 
 /// Bit 0: the result; bit 1: the carry vector, or what stands for it.
@@ -62,9 +62,10 @@ impl Uses {
         let of = |value: Value| made_of[value.index()];
         let end = block.stops[block.end()].cells;
         let steps = block.steps.iter().flat_map(|step| step.operands()).map(of);
-        let stops = block.stops[..block.end()].iter().flat_map(|stop| stop.cells.into_iter().chain(stop.doubt)).map(of);
+        let held = |stop: &Stop| stop.cells.into_iter().take(block.cells).chain(stop.doubt);
+        let stops = block.stops[..block.end()].iter().flat_map(held).map(of);
         let is_flag = |cell: usize| matches!(cell, FLAG_RESULT | FLAG_CARRIES | FLAG_KIND);
-        let others = (0..CELLS).filter(|&cell| !is_flag(cell)).map(|cell| of(end[cell]));
+        let others = (0..block.cells).filter(|&cell| !is_flag(cell)).map(|cell| of(end[cell]));
         let condition = if let End::Branch(condition, _) = block.end { of(condition) } else { 0 };
         let always = steps.chain(stops).chain(others).fold(condition, |all, flags| all | flags);
         Uses { always, for_result: of(end[FLAG_RESULT]), for_carries: of(end[FLAG_CARRIES]) | of(end[FLAG_KIND]) }

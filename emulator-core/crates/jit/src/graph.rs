@@ -9,7 +9,10 @@ use core::hash::{Hash, Hasher};
 use rustc_hash::FxHasher;
 use x86::Width;
 
-use crate::ir::{Binary, CELLS, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_TOP};
+use crate::ir::{
+    Binary, CELLS, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_BASE, X87_EXPONENTS,
+    X87_NOT_NORMAL, X87_SIGN, X87_SIGNS, X87_STATUS, X87_STATUS_BITS, X87_TAGS,
+};
 
 /// Values there is room for from the start: most blocks have no more.
 const USUAL: usize = 128;
@@ -31,9 +34,20 @@ impl Default for Graph {
         let mut nodes = Vec::with_capacity(USUAL);
         nodes.extend((0..CELLS).map(Node::Input));
         let mut possible = Vec::with_capacity(USUAL);
-        possible.resize(CELLS, u64::MAX);
-        possible[X87_TOP] = 7;
+        possible.extend((0..CELLS).map(possible_in));
         Graph { nodes, possible, places: vec![FREE; 2 * USUAL] }
+    }
+}
+
+/// The bits of a cell that may be one.
+pub(crate) fn possible_in(cell: Cell) -> u64 {
+    match cell {
+        X87_BASE => 7,
+        X87_STATUS => X87_STATUS_BITS,
+        X87_TAGS => Width::W16.mask(),
+        X87_EXPONENTS..X87_SIGNS => X87_NOT_NORMAL | (X87_SIGN - 1),
+        X87_SIGNS.. => X87_SIGN,
+        _ => u64::MAX,
     }
 }
 
@@ -129,7 +143,8 @@ impl Graph {
         let possible = self.possible_of(&node);
         let value = self.push(node, possible);
         self.places[at] = value.0;
-        if 2 * self.nodes.len() > self.places.len() {
+        // Cells are not among them.
+        if 2 * (self.nodes.len() - CELLS) > self.places.len() {
             self.make_room();
         }
         value

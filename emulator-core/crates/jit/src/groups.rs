@@ -206,6 +206,7 @@ fn keeps_translations(step: &Step) -> bool {
             | Step::RequireUpwards { .. }
             | Step::LoadField { .. }
             | Step::StoreField { .. }
+            | Step::SetDisabled { .. }
             | Step::X87 { .. }
             | Step::X87Nearest { .. }
             | Step::ReadTime { .. }

@@ -5,9 +5,11 @@
 //! that map down at every point where compiled code may stop ([`Stop`]). What no step and no final cell needs is
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
-use cpu::compiled::x87::X87Operation;
+use cpu::compiled::x87::{C1, X87Operation};
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::{Exception, Width};
+
+use crate::layout::{X87_TOP_MASK, X87_TOP_SHIFT};
 
 /// A 64-bit value, always zero-extended from the width it was made in, or a vector of 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,12 +35,46 @@ pub(crate) const RIP: Cell = 18;
 pub(crate) const FLAG_KIND: Cell = 19;
 /// Cells that are a region's parameters.
 pub(crate) const PARAMETERS: usize = 20;
-/// Which register of the x87's is ST(0). Regions that use the unit read it where they begin; memory has it too, in the status word.
-pub(crate) const X87_TOP: Cell = PARAMETERS;
 /// The first of sixteen XMM registers, which regions load and store themselves.
-pub(crate) const XMM: Cell = X87_TOP + 1;
+pub(crate) const XMM: Cell = PARAMETERS;
+/// The x87, which regions that use it load and store themselves, too. Its registers are counted from this one.
+pub(crate) const X87_BASE: Cell = XMM + 16;
+/// How many registers above that one ST(0) is: a constant everywhere.
+pub(crate) const X87_DEPTH: Cell = X87_BASE + 1;
+/// The status word without TOP and C1; PE is set where [`X87_LOST`] is not zero as well.
+pub(crate) const X87_STATUS: Cell = X87_BASE + 2;
+pub(crate) const X87_STATUS_BITS: u64 = 0xffff & !(X87_TOP_MASK << X87_TOP_SHIFT | C1 as u64);
+pub(crate) const X87_LOST: Cell = X87_BASE + 3;
+/// C1 is its lowest bit.
+pub(crate) const X87_UP: Cell = X87_BASE + 4;
+/// The tag word, with the tag of the register that is counted from in its lowest bits.
+pub(crate) const X87_TAGS: Cell = X87_BASE + 5;
+/// Which instruction was the last: see [`last_x87`].
+pub(crate) const X87_LAST: Cell = X87_BASE + 6;
+/// Offset of the last memory operand in its segment, and the segment's number plus one, or 0 where that is told in memory.
+pub(crate) const X87_POINTER: Cell = X87_BASE + 7;
+pub(crate) const X87_SEGMENT: Cell = X87_BASE + 8;
+/// The first of eight registers' significands, exponents (with [`X87_NOT_NORMAL`]), and signs ([`X87_SIGN`] or 0).
+pub(crate) const X87_SIGNIFICANDS: Cell = X87_BASE + 9;
+pub(crate) const X87_EXPONENTS: Cell = X87_SIGNIFICANDS + 8;
+pub(crate) const X87_SIGNS: Cell = X87_EXPONENTS + 8;
 /// Number of cells.
-pub(crate) const CELLS: usize = XMM + 16;
+pub(crate) const CELLS: usize = X87_SIGNS + 8;
+
+/// The sign of a number of the x87, beside its exponent.
+pub(crate) const X87_SIGN: u64 = 0x8000;
+/// Beside an exponent: the number has no integer bit, but is not zero.
+pub(crate) const X87_NOT_NORMAL: u64 = 0x1_0000;
+
+/// [`X87_LAST`] behind the instruction with this opcode so many bytes from the region's entry. It is 0 where memory tells.
+pub(crate) fn last_x87(offset: i64, opcode: u16) -> u64 {
+    (offset as u64) << X87_LAST_SHIFT | X87_LAST_KNOWN | u64::from(opcode)
+}
+
+/// Parts of [`last_x87`].
+pub(crate) const X87_LAST_SHIFT: u32 = 16;
+pub(crate) const X87_LAST_OPCODE: u64 = 0x7ff;
+const X87_LAST_KNOWN: u64 = 0x8000;
 
 /// The value of every cell at one point of the block.
 pub(crate) type Cells = [Value; CELLS];
@@ -217,14 +253,15 @@ pub(crate) enum Nearest {
     Product,
 }
 
-/// A rounded number of the x87, or one for memory, which is all significand.
+/// A rounded number of the x87.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounded {
     pub(crate) significand: Value,
-    pub(crate) sign_exponent: Value,
+    pub(crate) exponent: Value,
+    pub(crate) sign: Value,
     /// Not zero where it is not exact.
     pub(crate) lost: Value,
-    /// 1 where it is further from zero.
+    /// Its lowest bit is one where it is further from zero.
     pub(crate) up: Value,
 }
 
@@ -257,6 +294,11 @@ pub(crate) enum Step {
     Require {
         enabled: u32,
         stop: StopId,
+    },
+    /// Sets this bit of it where the value is 1, and clears it where that is 0.
+    SetDisabled {
+        bit: u32,
+        value: Value,
     },
     /// Leaves where string instructions go down: EFLAGS.DF is set.
     RequireUpwards {
@@ -310,10 +352,10 @@ pub(crate) enum Step {
         result: Value,
         rest: Value,
     },
-    /// Arithmetic of the x87 in the usual case (see `codegen/x87.rs`): of significand, and sign and exponent, of two numbers.
+    /// Arithmetic of the x87 in the usual case (see `codegen/x87.rs`): of significand, exponent and sign of two numbers.
     X87Nearest {
         operation: Nearest,
-        operands: [Value; 4],
+        operands: [Value; 6],
         result: Rounded,
     },
     /// Stops where `condition` is not zero.
@@ -436,7 +478,7 @@ impl Step {
             Step::Load { .. } | Step::LoadForWrite { .. } | Step::LoadVector { .. } => Again::Reads,
             Step::LoadHigh { .. } | Step::LoadField { .. } => Again::Reads,
             Step::Store { .. } | Step::StoreBack { .. } | Step::StoreVector { .. } => Again::Writes,
-            Step::StoreHigh { .. } | Step::StoreField { .. } => Again::Writes,
+            Step::StoreHigh { .. } | Step::StoreField { .. } | Step::SetDisabled { .. } => Again::Writes,
             Step::SetFlags { .. } | Step::SwapGs => Again::Never,
             Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => Again::Never,
             Step::Interpret(_) => Again::Never,
@@ -445,7 +487,7 @@ impl Step {
 
     /// The values the step uses.
     pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
-        let (mut stored, mut fourth): (&[(Cell, Value)], _) = (&[], None);
+        let (mut stored, mut others): (&[(Cell, Value)], &[Value]) = (&[], &[]);
         let operands = match *self {
             Step::Interpret(ref interpreted) => {
                 stored = &interpreted.stored;
@@ -453,7 +495,7 @@ impl Step {
             }
             Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
             Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
-            Step::StoreBack { value, .. } => [Some(value), None, None],
+            Step::StoreBack { value, .. } | Step::SetDisabled { value, .. } => [Some(value), None, None],
             Step::Guard { condition, .. } => [Some(condition), None, None],
             Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
             Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
@@ -462,14 +504,14 @@ impl Step {
             Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
             Step::StoreHigh { value, .. } => [Some(value), None, None],
             Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
-            Step::X87Nearest { operands: [a, b, c, d], .. } => {
-                fourth = Some(d);
-                [a, b, c].map(Some)
+            Step::X87Nearest { ref operands, .. } => {
+                others = operands;
+                [None; 3]
             }
             Step::LoadField { field, .. } => [field.place, None, None],
             Step::StoreField { field, value } => [field.place, Some(value), None],
         };
-        operands.into_iter().chain([fourth]).flatten().chain(stored.iter().map(|&(_, value)| value))
+        operands.into_iter().flatten().chain(others.iter().copied()).chain(stored.iter().map(|&(_, value)| value))
     }
 
     /// Where the step may leave the block.
@@ -502,6 +544,7 @@ impl Step {
             }
             Step::StoreBack { .. } | Step::LoadHigh { .. } | Step::StoreHigh { .. } => None,
             Step::LoadField { .. } | Step::StoreField { .. } | Step::ReadTime { .. } => None,
+            Step::SetDisabled { .. } => None,
             Step::X87 { .. } | Step::X87Nearest { .. } => None,
             Step::SetFlags { .. } | Step::SwapGs | Step::BeginShadow | Step::EndShadow | Step::SelectView => None,
             Step::LetInterrupt { after } => Some(after),
@@ -567,7 +610,7 @@ impl Node {
     /// A vector, not a number.
     pub(crate) fn is_vector(&self) -> bool {
         match *self {
-            Node::Input(cell) => cell >= XMM,
+            Node::Input(cell) => (XMM..X87_BASE).contains(&cell),
             Node::VectorConst(_) | Node::Vector(..) | Node::VectorProduct => true,
             _ => false,
         }

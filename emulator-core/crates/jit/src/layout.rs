@@ -50,6 +50,11 @@ pub(crate) fn selector_offset(segment: u8) -> u64 {
     (offset_of!(State, segs) + usize::from(segment) * size_of::<Segment>() + offset_of!(Segment, selector)) as u64
 }
 
+/// How far a segment's parts are behind those of the one before.
+pub(crate) const fn segment_bytes() -> usize {
+    size_of::<Segment>()
+}
+
 const fn x87_field(offset: usize) -> u64 {
     (offset_of!(State, x87) + offset) as u64
 }

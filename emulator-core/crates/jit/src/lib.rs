@@ -10,6 +10,7 @@
 
 mod codegen;
 mod counters;
+mod depth;
 mod effects;
 mod emitter;
 mod flags;
@@ -29,6 +30,7 @@ use wasm_encoder::Function;
 use x86::Sem;
 use x86::instructions::integer::Int;
 
+use depth::Depths;
 use effects::{Role, Units};
 use emitter::Block;
 use ir::{End, Step};
@@ -73,16 +75,17 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
     if !compilable(region.mode) {
         return None;
     }
-    let units = Units::of(region);
+    let depths = Depths::of(region);
+    let units = Units::of(region, &depths);
     // Blocks of which nothing can be compiled are left out; `kept` says where the others are.
     let (mut blocks, mut kept) = (Vec::new(), Vec::new());
-    for block in &region.blocks {
+    for (place, block) in region.blocks.iter().enumerate() {
         let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
         kept.push((count > 0).then_some(blocks.len()));
         if count == 0 {
             continue;
         }
-        let mut emitter = emitter::Emitter::new(region.mode, block.start, units);
+        let mut emitter = emitter::Emitter::new(region.mode, block.start, units, depths.at[place]);
         for (number, op) in block.ops[..count].iter().enumerate() {
             emitter.instruction(number, op, number + 1 < count);
         }
@@ -90,8 +93,16 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
     }
     kept[0]?;
     let places: Vec<usize> = (0..kept.len()).filter(|&place| kept[place].is_some()).collect();
-    let flows: Vec<Flow> =
-        blocks.iter().zip(&places).map(|(block, &place)| flow(block, &region.blocks[place], &kept)).collect();
+    let flows: Vec<Flow> = blocks
+        .iter()
+        .zip(&places)
+        .map(|(block, &place)| {
+            let mut flow = flow(block, &region.blocks[place], &kept);
+            let fits = |&next: &BlockId| depths.at[places[next]] == depths.behind[place];
+            flow.targets.iter_mut().for_each(|target| *target = target.filter(fits));
+            flow
+        })
+        .collect();
     let structure = Structure::of(&flows);
     let entries = structure.entries.iter().map(|&entry| places[entry]).collect();
     let sources: Vec<&RegionBlock> = places.iter().map(|&place| &region.blocks[place]).collect();
@@ -102,6 +113,7 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         sources: &sources,
         structure: &structure,
         units,
+        depths: places.iter().map(|&place| depths.at[place]).collect(),
         sharing: region.sharing,
         counters: counters.map(Counters::address),
     };

@@ -6,7 +6,7 @@
 
 use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
-use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value, X87_TOP};
+use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value, X87_DEPTH};
 
 /// See the module.
 pub(crate) struct Liveness {
@@ -30,7 +30,7 @@ impl Liveness {
         if let End::Branch(condition, _) = block.end {
             liveness.ask(condition);
         }
-        for (_, root) in changed(block, block.end()).filter(|&(cell, _)| !is_unneeded(cell, needed)) {
+        for (_, root) in put_at_end(block, needed) {
             liveness.ask(root);
         }
         // Operands are older than what is made of them: one pass from the youngest reaches everything.
@@ -90,7 +90,7 @@ impl Liveness {
 
     /// The cells that hold something new at the end of the block, but for flags nobody needs, with their values.
     pub(crate) fn at_end(&self, block: &Block) -> Vec<(Cell, Value)> {
-        changed(block, block.end()).filter(|&(cell, _)| !is_unneeded(cell, self.needed)).collect()
+        put_at_end(block, self.needed).collect()
     }
 
     /// The values that the state at `stop` is computed from and that must be in locals for it.
@@ -99,11 +99,15 @@ impl Liveness {
     }
 }
 
-/// The cells that hold something new at `stop`, with their values. What memory has as well is of no interest to who leaves.
+/// See [`Liveness::at_end`]. Where the x87's stack stands is known in each block.
+fn put_at_end(block: &Block, needed: Flags) -> impl Iterator<Item = (Cell, Value)> {
+    changed(block, block.end()).filter(move |&(cell, _)| cell != X87_DEPTH && !is_unneeded(cell, needed))
+}
+
+/// The cells that hold something new at `stop`, with their values.
 pub(crate) fn changed(block: &Block, stop: StopId) -> impl Iterator<Item = (Cell, Value)> {
-    let cells = block.stops[stop].cells.into_iter().enumerate();
-    let counts = move |cell: Cell| cell != X87_TOP || stop == block.end();
-    cells.filter(move |&(cell, value)| counts(cell) && block.graph.node(value) != Node::Input(cell))
+    let cells = block.stops[stop].cells.into_iter().enumerate().take(block.cells);
+    cells.filter(move |&(cell, value)| block.graph.node(value) != Node::Input(cell))
 }
 
 /// What a stop is made of: the cells that it puts in order, and what is looked at there.

@@ -329,6 +329,8 @@ pub const ENABLED_PRIVILEGED: u32 = 16;
 
 /// RDTSC is for this privilege level.
 pub const ENABLED_TIME: u32 = 32;
+/// The x87 rounds to nearest in extended precision. Compiled code notes it where it loads the control word.
+pub const ENABLED_USUAL_X87: u32 = 64;
 
 /// See [`Context::disabled`]: Intel SDM vol. 3, table 2-2, and vol. 1, 8.1.5, 10.2.3 and 14.5.
 fn enabled(state: &State) -> u32 {
@@ -348,6 +350,7 @@ fn enabled(state: &State) -> u32 {
     bit(unit && state.cr4 & control::CR4_OSFXSR != 0, ENABLED_SSE)
         | bit(avx, ENABLED_AVX)
         | bit(unit && quiet, ENABLED_X87)
+        | bit(x87::is_usual(state.x87.control), ENABLED_USUAL_X87)
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
         | bit(state.cpl == 0, ENABLED_PRIVILEGED)
         | bit(state.cpl == 0 || state.cr4 & control::CR4_TSD == 0, ENABLED_TIME)

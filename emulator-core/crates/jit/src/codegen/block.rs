@@ -3,9 +3,9 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, HOST, LEFT, Label, at, local_of};
+use super::{Codegen, HOST, LEFT, Label, at};
 use crate::groups::Way;
-use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, XMM};
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
@@ -40,6 +40,7 @@ impl Codegen<'_> {
             Step::StoreBack { width, value } => self.store_back(width, value),
             Step::Guard { condition, stop } => self.guard(condition, stop),
             Step::Require { enabled, stop } => self.require(enabled, stop),
+            Step::SetDisabled { bit, value } => self.set_disabled(bit, value),
             Step::RequireUpwards { stop } => self.require_upwards(stop),
             Step::LoadVector { address, bytes, aligned, value, fault } => {
                 self.load_vector(address, bytes, aligned, value, fault);
@@ -117,6 +118,14 @@ impl Codegen<'_> {
         self.leave_if(Label::Operands, stop);
     }
 
+    fn set_disabled(&mut self, bit: u32, value: Value) {
+        self.enabled &= !bit;
+        let disabled = at(self.source.shared.context as u64 + DISABLED);
+        self.sink().i32_const(0).i32_const(0).i32_load(disabled).i32_const(!bit as i32).i32_and();
+        self.condition(value);
+        self.sink().i32_const(bit.trailing_zeros() as i32).i32_shl().i32_or().i32_store(disabled);
+    }
+
     fn require_upwards(&mut self, stop: StopId) {
         self.push_flags(eflags::DF);
         self.sink().i64_eqz().i32_eqz();
@@ -175,13 +184,21 @@ impl Codegen<'_> {
             self.sink().i64_eqz().i32_eqz();
             self.open_if(BlockType::Empty);
         }
-        for &(cell, value) in stored {
+        for &(cell, value) in stored.iter().filter(|&&(cell, _)| cell < X87_BASE) {
             self.sink().i32_const(0);
             self.value(now(cell).filter(|_| count.is_some()).unwrap_or(value));
             self.store_cell(cell);
         }
+        let touches_x87 = stored.last().is_some_and(|&(cell, _)| cell >= X87_BASE);
+        if touches_x87 {
+            self.store_x87(Some(stored));
+        }
         self.call_interpreter(*helper, source.home + interpreted.op * size_of::<Op>());
-        for &&(cell, _, value) in &wanted {
+        if touches_x87 {
+            let depth = self.block.depth_at(*after);
+            self.load_x87_after(depth, &wanted);
+        }
+        for &&(cell, _, value) in wanted.iter().filter(|&&&(cell, ..)| cell < X87_BASE) {
             self.load_cell(cell);
             let local = self.locals[value.index()].expect("given above");
             self.sink().local_set(local);
@@ -262,7 +279,8 @@ impl Codegen<'_> {
             self.value(value);
         }
         for &(cell, _) in cells.iter().rev() {
-            self.sink().local_set(local_of(cell));
+            let local = self.local_of(cell);
+            self.sink().local_set(local);
         }
     }
 

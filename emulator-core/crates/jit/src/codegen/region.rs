@@ -5,12 +5,12 @@ use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
 use x86::{Width, seg};
 
-use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, local_of, locals};
+use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, locals};
 use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, X87_TOP};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -27,6 +27,8 @@ pub(crate) struct Source<'a> {
     pub(crate) structure: &'a Structure,
     /// What is kept in locals beside the general registers.
     pub(crate) units: Units,
+    /// How far the x87's stack has moved where each block begins.
+    pub(crate) depths: Vec<u8>,
     /// Which accesses share a look into the TLB.
     pub(crate) sharing: Sharing,
     /// Where the region counts, if it does: address of [`crate::Counters`].
@@ -63,7 +65,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         given: Vec::new(),
     };
     codegen.region(&Plan { structure, needed: &needed });
-    let mut function = Function::new(locals(source.units.vectors != 0, codegen.value_types));
+    let mut function = Function::new(locals(source.units, codegen.value_types));
     function.raw(codegen.code);
     function
 }
@@ -84,17 +86,18 @@ impl Codegen<'_> {
         self.load_tlb();
         for cell in self.vector_cells() {
             self.load_cell(cell);
-            self.sink().local_set(local_of(cell));
+            let local = self.local_of(cell);
+            self.sink().local_set(local);
         }
-        if self.source.units.x87 {
-            self.load_x87_top();
+        if self.source.units.x87 != 0 {
+            self.enter_x87(plan.structure);
         }
         self.check_place(plan);
         let begin = self.code.len();
         self.blocks_under(plan, plan.structure.root());
         self.set_constants(begin);
         self.close();
-        self.store_vectors();
+        self.store_units();
         self.chain();
         self.branch(Label::Leave);
         self.close();
@@ -103,7 +106,7 @@ impl Codegen<'_> {
         self.close();
         self.tell(Exit::Operands);
         self.close();
-        self.store_vectors();
+        self.store_units();
         self.count_exit();
         self.push_parameters();
         self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
@@ -176,27 +179,23 @@ impl Codegen<'_> {
         self.sink().i32_const(0).i32_load(at(tlb)).local_set(TLB);
     }
 
-    /// Looks where the x87's stack is.
-    fn load_x87_top(&mut self) {
-        let status = self.source.shared.state as u64 + layout::X87_STATUS;
-        let [shift, mask] = [layout::X87_TOP_SHIFT, layout::X87_TOP_MASK].map(|part| part as i64);
-        self.sink().i32_const(0).i64_load16_u(at(status)).i64_const(shift).i64_shr_u();
-        self.sink().i64_const(mask).i64_and().local_set(local_of(X87_TOP));
-    }
-
     fn vector_cells(&self) -> impl Iterator<Item = Cell> + use<> {
         CellSet::vectors(self.source.units.vectors).iter()
     }
 
-    /// Stores the XMM registers that some block may have changed.
-    fn store_vectors(&mut self) {
+    /// Stores what the region keeps in locals beside the general registers, and some block may have changed.
+    fn store_units(&mut self) {
+        if self.source.units.x87 != 0 {
+            self.store_x87(None);
+        }
         let blocks = self.source.blocks;
         let changes = |cell: Cell| {
             let at_end = |block: &Block| block.graph.node(block.stops[block.end()].cells[cell]);
             blocks.iter().any(|block| at_end(block) != Node::Input(cell))
         };
         for cell in self.vector_cells().filter(|&cell| changes(cell)) {
-            self.sink().i32_const(0).local_get(local_of(cell));
+            let local = self.local_of(cell);
+            self.sink().i32_const(0).local_get(local);
             self.store_cell(cell);
         }
     }
@@ -357,6 +356,7 @@ impl Codegen<'_> {
                     self.pending = pending;
                     self.settle_left();
                     self.set_address(source.blocks[id].start);
+                    self.set_x87_depth(source.depths[id]);
                     self.branch(label);
                 } else {
                     self.sink().unreachable();
@@ -442,8 +442,10 @@ impl Codegen<'_> {
         let cells = self.liveness.at_end(self.block);
         self.pending += self.block.instructions as i64;
         self.settle_left();
+        let depth = self.block.depth_at(self.block.end()) as u8;
         if expected.is_empty() {
             self.put_cells(&cells);
+            self.set_x87_depth(depth);
             self.branch(Label::Chain);
             return;
         }
@@ -466,12 +468,18 @@ impl Codegen<'_> {
             self.close();
         }
         self.sink().local_get(TARGET).local_set(RIP as u32);
+        self.set_x87_depth(depth);
         self.branch(Label::Chain);
     }
 
     /// Pushes the address `offset` bytes behind the region's entry.
     fn region_address(&mut self, offset: i64) {
         self.sink().local_get(RIP as u32).i64_const(offset).i64_add();
+        self.cut_address();
+    }
+
+    /// Cuts the address on the stack as instruction pointers are cut.
+    pub(super) fn cut_address(&mut self) {
         match self.source.mode.code {
             Width::W16 => self.sink().i64_const(0xffff).i64_and(),
             Width::W32 => self.sink().i32_wrap_i64().i64_extend_i32_u(),

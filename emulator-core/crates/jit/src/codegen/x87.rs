@@ -1,25 +1,42 @@
 //! Arithmetic of the x87.
 
+mod state;
+
 use cpu::compiled::x87::X87Operation;
-use wasm_encoder::BlockType;
+use wasm_encoder::{BlockType, InstructionSink};
 
 use super::{Codegen, Pool};
-use crate::ir::{Nearest, Rounded, Value};
+use crate::ir::{Nearest, Rounded, Value, X87_SIGN};
 use crate::layout::ANSWERS;
 use crate::module::Callee;
 
-const SIGN: i64 = 0x8000;
-const MAGNITUDE: i64 = 0x7fff;
 const BIAS: i64 = 16383;
 const TOP: i64 = i64::MIN;
 const LOW_HALF: i64 = 0xffff_ffff;
+/// Bits of a significand.
+const BITS: i64 = 64;
 
-/// Locals of a result before it is rounded: 64 bits of a significand, the 64 below, exponent and sign.
+/// Locals of a result: its parts, and what was not zero of what it does not hold, as a part of its last place times 2^64, if that is one half.
 struct Exact {
-    high: u32,
-    low: u32,
+    rounded: u32,
     exponent: u32,
     sign: u32,
+    lost: u32,
+}
+
+/// The signs of the operands of a sum, or of a difference.
+#[derive(Clone, Copy)]
+struct Signs {
+    of: [Value; 2],
+    subtracts: bool,
+}
+
+/// A number, as values.
+#[derive(Clone, Copy)]
+struct Operand {
+    significand: Value,
+    exponent: Value,
+    sign: Value,
 }
 
 impl Codegen<'_> {
@@ -46,197 +63,287 @@ impl Codegen<'_> {
     }
 
     /// Sums and products of zeros and normal numbers, rounded to nearest in extended precision, as `softfloat::x87::nearest` has them: a helper would be a call into another
-    /// instance. Branches are what can be foreseen; else there are choices, which put next to each other what would have to wait for one another.
-    pub(super) fn x87_nearest(&mut self, operation: Nearest, operands: [Value; 4], result: Rounded) {
+    /// instance.
+    ///
+    /// Programs wait for one result after the other, so what counts is how many operations a result is away from its operands: both places where its highest bit
+    /// may be are rounded in, half of the last place always away from zero, and the one that it is is chosen; that an even number was nearer is put right behind a branch.
+    pub(super) fn x87_nearest(&mut self, operation: Nearest, operands: [Value; 6], result: Rounded) {
         operands.into_iter().for_each(|operand| self.settle(operand));
-        let [high, low, exponent, sign] = [(); 4].map(|()| self.take_local(Pool::Number));
-        let exact = Exact { high, low, exponent, sign };
+        let [rounded, exponent, sign, lost] = self.take_numbers();
+        let exact = Exact { rounded, exponent, sign, lost };
+        let [a, b] = [0, 3].map(|first| {
+            let [significand, exponent, sign] = [0, 1, 2].map(|part| operands[first + part]);
+            Operand { significand, exponent, sign }
+        });
+        let is_up = self.liveness.uses(result.up) > 0;
+        let kept = is_up.then(|| self.take_local(Pool::Number));
         match operation {
-            Nearest::Product => self.x87_product(operands, &exact),
-            _ => self.x87_sum(operation == Nearest::Difference, operands, &exact),
+            Nearest::Product => self.x87_product([a, b], &exact, kept),
+            _ => self.x87_sum(operation == Nearest::Difference, [a, b], &exact, kept),
         }
-        self.x87_round(&exact, result);
-        self.free[Pool::Number as usize].extend([high, low, exponent, sign]);
-    }
-
-    fn x87_sum(&mut self, subtracts: bool, [a, signed_a, b, signed_b]: [Value; 4], exact: &Exact) {
-        let Exact { high, low, exponent, sign } = *exact;
-        let [exponent_a, exponent_b, large, distance] = [(); 4].map(|()| self.take_local(Pool::Number));
-        let choice = self.take_local(Pool::Host);
-        for (signed, exponent) in [(signed_a, exponent_a), (signed_b, exponent_b)] {
-            self.value(signed);
-            self.sink().i64_const(MAGNITUDE).i64_and().local_set(exponent);
+        if let Some(kept) = kept {
+            self.sink().local_get(rounded).local_get(kept).i64_xor();
+            self.set_local(result.up);
+            self.free[Pool::Number as usize].push(kept);
         }
-        self.sink().local_get(exponent_a).local_get(exponent_b).i64_lt_u().local_set(choice);
-        for ([first, second], to) in [([b, a], large), ([a, b], high)] {
-            self.value(first);
-            self.value(second);
-            self.sink().local_get(choice).select().local_set(to);
-        }
-        self.value(signed_b);
-        if subtracts {
-            self.sink().i64_const(SIGN).i64_xor();
-        }
-        self.value(signed_a);
-        let mut sink = self.sink();
-        sink.local_get(choice).select().i64_const(SIGN).i64_and().local_set(sign);
-        sink.local_get(exponent_b).local_get(exponent_a).local_get(choice).select().local_set(exponent);
-        sink.local_get(exponent_b).local_get(exponent_a).i64_sub();
-        sink.local_get(exponent_a).local_get(exponent_b).i64_sub();
-        sink.local_get(choice).select().local_set(distance);
-        self.x87_move_right(high, low, distance);
-        self.value(signed_a);
-        self.value(signed_b);
-        self.sink().i64_xor().i64_const(SIGN).i64_and().i32_wrap_i64();
-        if subtracts {
-            self.sink().i32_eqz();
-        }
-        self.open_if(BlockType::Empty);
-        self.x87_subtract(large, distance, choice, exact);
-        self.sink().else_();
-        self.x87_add(large, choice, exact);
-        self.close();
-        self.free[Pool::Number as usize].extend([exponent_a, exponent_b, large, distance]);
-        self.free[Pool::Host as usize].push(choice);
-    }
-
-    /// Moves `high` right by `distance`, and into `low`, the last bit of which stands for all behind, too. Shifts are by the distance modulo 64.
-    fn x87_move_right(&mut self, high: u32, low: u32, distance: u32) {
-        let rest = |sink: &mut wasm_encoder::InstructionSink<'_>| {
-            sink.local_get(high).i64_const(1).i64_shl();
-            sink.local_get(distance).i64_const(63).i64_xor().i64_shl();
-        };
-        self.sink().local_get(distance).i64_const(63).i64_gt_u();
-        self.open_if(BlockType::Empty);
-        let mut sink = self.sink();
-        sink.local_get(high).i64_const(0).i64_ne().i64_extend_i32_u();
-        sink.local_get(high).local_get(distance).i64_shr_u();
-        rest(&mut sink);
-        sink.i64_const(0).i64_ne().i64_extend_i32_u().i64_or();
-        sink.local_get(distance).i64_const(127).i64_gt_u().select().local_set(low);
-        sink.i64_const(0).local_set(high).else_();
-        rest(&mut sink);
-        sink.local_set(low);
-        sink.local_get(high).local_get(distance).i64_shr_u().local_set(high);
-        self.close();
-    }
-
-    fn x87_add(&mut self, large: u32, carried: u32, &Exact { high, low, exponent, .. }: &Exact) {
-        let mut sink = self.sink();
-        sink.local_get(large).local_get(high).i64_add().local_tee(high).local_get(large).i64_lt_u().local_set(carried);
-        sink.local_get(high).i64_const(63).i64_shl();
-        sink.local_get(low).i64_const(1).i64_shr_u().i64_or().local_get(low).i64_const(1).i64_and().i64_or();
-        sink.local_get(low).local_get(carried).select().local_set(low);
-        sink.local_get(high).i64_const(1).i64_shr_u().i64_const(TOP).i64_or();
-        sink.local_get(high).local_get(carried).select().local_set(high);
-        sink.local_get(exponent).local_get(carried).i64_extend_i32_u().i64_add().local_set(exponent);
-    }
-
-    fn x87_subtract(&mut self, large: u32, distance: u32, less: u32, exact: &Exact) {
-        let Exact { high, low, exponent, sign } = *exact;
-        let mut sink = self.sink();
-        // Of equal exponents the second operand may be the larger.
-        sink.local_get(large).local_get(high).i64_lt_u().local_set(less);
-        sink.local_get(large).local_get(high).i64_sub();
-        // Not as "is zero" inverted, which V8 would make of `ne`.
-        sink.local_get(low).i64_const(0).i64_gt_u().i64_extend_i32_u().i64_sub().local_set(high);
-        sink.i64_const(0).local_get(low).i64_sub().local_set(low);
-        sink.i64_const(0).local_get(high).i64_sub().local_get(high).local_get(less).select().local_set(high);
-        sink.local_get(sign).local_get(less).i64_extend_i32_u().i64_const(15).i64_shl().i64_xor().local_set(sign);
-        sink.local_get(high).i64_clz().local_set(distance);
-        sink.local_get(exponent).local_get(distance).i64_sub().local_set(exponent);
-        sink.local_get(high).i64_eqz();
-        self.open_if(BlockType::Empty);
-        // What is left is a power of two, or nothing, which is positive.
-        let mut sink = self.sink();
-        sink.local_get(low).local_set(high).i64_const(0).local_set(low);
-        sink.local_get(sign).i64_const(0).local_get(high).i64_eqz().i32_eqz().select().local_set(sign);
-        sink.else_();
-        sink.local_get(high).local_get(distance).i64_shl();
-        sink.local_get(low).i64_const(1).i64_shr_u();
-        sink.local_get(distance).i64_const(63).i64_xor().i64_shr_u().i64_or().local_set(high);
-        sink.local_get(low).local_get(distance).i64_shl().local_set(low);
-        self.close();
-    }
-
-    fn x87_product(&mut self, [a, signed_a, b, signed_b]: [Value; 4], exact: &Exact) {
-        let Exact { high, low, exponent, sign } = *exact;
-        for signed in [signed_a, signed_b] {
-            self.value(signed);
-            self.sink().i64_const(MAGNITUDE).i64_and();
-        }
-        self.sink().i64_add().i64_const(BIAS).i64_sub().local_set(exponent);
-        self.value(signed_a);
-        self.value(signed_b);
-        self.sink().i64_xor().i64_const(SIGN).i64_and().local_set(sign);
-        self.product_high(a, b, high);
-        self.value(a);
-        self.value(b);
-        let mut sink = self.sink();
-        sink.i64_mul().local_set(low);
-        sink.local_get(exponent).local_get(high).i64_const(63).i64_shr_u().i64_add().local_set(exponent);
-        // Without a branch: whether the top bit is set is as good as random.
-        sink.local_get(low);
-        sink.local_get(low).i64_const(1).i64_shl();
-        sink.local_get(high).i64_const(0).i64_lt_s().select();
-        sink.local_get(high);
-        sink.local_get(high).i64_const(1).i64_shl().local_get(low).i64_const(63).i64_shr_u().i64_add();
-        sink.local_get(high).i64_const(0).i64_lt_s().select();
-        sink.local_set(high).local_set(low);
-    }
-
-    /// The upper half of a product, of four of halves: as `mul_high_unsigned` in `module.rs` has it.
-    fn product_high(&mut self, a: Value, b: Value, high: u32) {
-        let [a0, b0, t] = [(); 3].map(|()| self.take_local(Pool::Number));
-        for (whole, half) in [(a, a0), (b, b0)] {
-            self.value(whole);
-            self.sink().i64_const(LOW_HALF).i64_and().local_set(half);
-        }
-        let upper = |codegen: &mut Self, whole: Value| {
-            codegen.value(whole);
-            codegen.sink().i64_const(32).i64_shr_u();
-        };
-        upper(self, a);
-        self.sink().local_get(b0).i64_mul();
-        self.sink().local_get(a0).local_get(b0).i64_mul().i64_const(32).i64_shr_u().i64_add().local_set(t);
-        upper(self, a);
-        upper(self, b);
-        self.sink().i64_mul().local_get(t).i64_const(32).i64_shr_u().i64_add();
-        upper(self, b);
-        self.sink().local_get(a0).i64_mul().local_get(t).i64_const(LOW_HALF).i64_and().i64_add();
-        self.sink().i64_const(32).i64_shr_u().i64_add().local_set(high);
-        self.free[Pool::Number as usize].extend([a0, b0, t]);
-    }
-
-    /// Rounds what has its top bit set, or is zero.
-    fn x87_round(&mut self, &Exact { high, low, exponent, sign }: &Exact, result: Rounded) {
-        let (up, rounded) = (self.take_local(Pool::Host), self.take_local(Pool::Number));
-        let mut sink = self.sink();
-        // More than half of what `high` counts by, or half of it beside an odd number.
-        sink.local_get(high).i64_const(1).i64_and().local_get(low).i64_or().i64_const(TOP).i64_gt_u().local_set(up);
-        sink.local_get(high).i64_const(1).i64_add().local_get(high).local_get(up).select().local_tee(rounded).i64_eqz();
-        self.open_if(BlockType::Empty);
-        let mut sink = self.sink();
-        sink.i64_const(TOP).i64_const(0).local_get(up).select().local_set(rounded);
-        sink.local_get(exponent).i64_const(1).i64_add().i64_const(0).local_get(up).select().local_set(exponent);
-        self.close();
-        let Rounded { significand, sign_exponent, lost, up: is_up } = result;
-        for (value, local) in [(significand, rounded), (lost, low)] {
+        let Rounded { significand, exponent: result_exponent, sign: result_sign, lost: result_lost, .. } = result;
+        let parts = [(significand, rounded), (result_exponent, exponent), (result_sign, sign), (result_lost, lost)];
+        for (value, local) in parts {
             if self.liveness.uses(value) > 0 {
-                self.sink().local_get(local);
-                self.set_local(value);
+                self.locals[value.index()] = Some(local);
+            } else {
+                self.free[Pool::Number as usize].push(local);
             }
         }
-        if self.liveness.uses(sign_exponent) > 0 {
-            self.sink().local_get(exponent).local_get(sign).i64_or();
-            self.set_local(sign_exponent);
+    }
+
+    fn take_numbers<const N: usize>(&mut self) -> [u32; N] {
+        [(); N].map(|()| self.take_local(Pool::Number))
+    }
+
+    fn x87_sum(&mut self, subtracts: bool, [a, b]: [Operand; 2], exact: &Exact, kept: Option<u32>) {
+        let [large, small, distance] = self.take_numbers();
+        let carried = self.take_local(Pool::Host);
+        self.value(a.exponent);
+        self.value(b.exponent);
+        self.sink().i64_lt_u();
+        self.open_if(BlockType::Empty);
+        self.x87_order([b, a], subtracts, [large, small, distance], exact);
+        self.sink().else_();
+        self.x87_order([a, b], false, [large, small, distance], exact);
+        self.close();
+        let signs = Signs { of: [a.sign, b.sign], subtracts };
+        self.x87_bring_near([large, small, distance], signs);
+        self.x87_differ(signs);
+        self.open_if(BlockType::Empty);
+        self.x87_subtract([large, small, distance], exact, kept);
+        self.sink().else_();
+        self.x87_add([large, small, distance], carried, exact, kept);
+        self.close();
+        self.free[Pool::Number as usize].extend([large, small, distance]);
+        self.free[Pool::Host as usize].push(carried);
+    }
+
+    /// Of two numbers, the first of which is the larger; its sign counts the other way where it is `negated`.
+    fn x87_order(&mut self, [a, b]: [Operand; 2], negated: bool, [large, small, distance]: [u32; 3], exact: &Exact) {
+        self.value(a.significand);
+        self.sink().local_set(large);
+        self.value(b.significand);
+        self.sink().local_set(small);
+        self.value(a.exponent);
+        self.sink().local_tee(exact.exponent);
+        self.value(b.exponent);
+        self.sink().i64_sub().local_set(distance);
+        self.value(a.sign);
+        if negated {
+            self.sink().i64_const(X87_SIGN as i64).i64_xor();
         }
-        if self.liveness.uses(is_up) > 0 {
-            // Not `up` itself, which the choice above takes right from a comparison's flags.
-            self.sink().local_get(rounded).local_get(high).i64_xor().i64_const(1).i64_and();
-            self.set_local(is_up);
+        self.sink().local_set(exact.sign);
+    }
+
+    /// Pushes whether the smaller number is to be subtracted.
+    fn x87_differ(&mut self, Signs { of: [a, b], subtracts }: Signs) {
+        self.value(a);
+        self.value(b);
+        if subtracts {
+            self.sink().i64_eq();
+        } else {
+            self.sink().i64_ne();
         }
-        self.free[Pool::Host as usize].push(up);
-        self.free[Pool::Number as usize].push(rounded);
+    }
+
+    /// Where the smaller number is too far off for shifts, moves it to where all of it is below the last place of the larger. Its last bit stands for all behind, too.
+    fn x87_bring_near(&mut self, [large, small, distance]: [u32; 3], signs: Signs) {
+        self.sink().local_get(distance).i64_const(BITS - 1).i64_gt_u();
+        self.open_if(BlockType::Empty);
+        let mut sink = self.sink();
+        sink.local_get(small).local_get(distance).i64_shr_u().i64_const(1).i64_shr_u();
+        sink.local_get(small).local_get(distance).i64_const(BITS - 1).i64_xor().i64_shl();
+        sink.i64_const(0).i64_ne().i64_extend_i32_u().i64_or();
+        sink.local_get(small).i64_const(0).i64_ne().i64_extend_i32_u();
+        sink.local_get(distance).i64_const(2 * BITS).i64_lt_u().select().local_set(small);
+        sink.i64_const(BITS - 1).local_set(distance);
+        // To subtract nothing is to subtract one of one more.
+        sink.local_get(small).i64_eqz();
+        self.x87_differ(signs);
+        self.sink().i32_and();
+        self.open_if(BlockType::Empty);
+        let mut sink = self.sink();
+        sink.local_get(large).i64_const(1).i64_add().local_set(large).i64_const(TOP).local_set(small);
+        self.close();
+        self.close();
+    }
+
+    /// Pushes what of `small`, moved right by `distance`, is below the last place.
+    fn x87_below(sink: &mut InstructionSink<'_>, small: u32, distance: u32) {
+        sink.local_get(small).i64_const(1).i64_shl();
+        sink.local_get(distance).i64_const(BITS - 1).i64_xor().i64_shl();
+    }
+
+    fn x87_add(&mut self, [large, small, distance]: [u32; 3], carried: u32, exact: &Exact, kept: Option<u32>) {
+        let Exact { rounded, exponent, lost, .. } = *exact;
+        let [sum, low] = self.take_numbers();
+        let mut sink = self.sink();
+        Self::x87_below(&mut sink, small, distance);
+        sink.local_set(low);
+        sink.local_get(large).local_get(small).local_get(distance).i64_shr_u().i64_add().local_tee(sum);
+        sink.local_get(large).i64_lt_u().local_set(carried);
+        sink.local_get(sum).i64_const(1).i64_shr_u().i64_const(TOP).i64_or();
+        sink.local_get(sum).i64_const(1).i64_and().i64_add();
+        sink.local_get(sum).local_get(low).i64_const(BITS - 1).i64_shr_u().i64_add();
+        sink.local_get(carried).select().local_set(rounded);
+        sink.local_get(sum).i64_const(BITS - 1).i64_shl();
+        sink.local_get(low).i64_const(1).i64_shr_u().i64_or().local_get(low).i64_const(1).i64_and().i64_or();
+        sink.local_get(low).local_get(carried).select().local_set(lost);
+        sink.local_get(exponent).local_get(carried).i64_extend_i32_u().i64_add().local_set(exponent);
+        if let Some(kept) = kept {
+            sink.local_get(sum).i64_const(1).i64_shr_u().i64_const(TOP).i64_or();
+            sink.local_get(sum).local_get(carried).select().local_set(kept);
+        }
+        self.x87_tie(exact);
+        self.x87_carry([sum, low], exact, |_| {});
+        self.free[Pool::Number as usize].extend([sum, low]);
+    }
+
+    fn x87_subtract(&mut self, [large, small, distance]: [u32; 3], exact: &Exact, kept: Option<u32>) {
+        let Exact { rounded, exponent, sign, lost } = *exact;
+        let [high, low, zeros] = self.take_numbers();
+        let mut sink = self.sink();
+        // Both less one: what is below the last place borrows one more, and what is nothing there leaves the difference as it is.
+        sink.local_get(small).i64_const(1).i64_sub().local_get(distance).i64_shr_u().local_set(zeros);
+        sink.i64_const(0);
+        Self::x87_below(&mut sink, small, distance);
+        sink.i64_sub().local_set(low);
+        sink.local_get(large).i64_const(1).i64_sub().local_set(large);
+        // Of equal exponents the second operand may be the larger.
+        let [more, less] = [large, zeros];
+        sink.local_get(less).local_get(more).i64_sub();
+        sink.local_get(more).local_get(less).i64_sub();
+        sink.local_get(more).local_get(less).i64_lt_u().select().local_set(high);
+        // Asked in another way, for V8 would make a number of one answer to both.
+        sink.local_get(sign).local_get(high).local_get(more).local_get(less).i64_sub().i64_ne().i64_extend_i32_u();
+        sink.i64_const(15).i64_shl().i64_xor().local_set(sign);
+        sink.local_get(high).i64_clz().local_set(zeros);
+        let whole = |sink: &mut InstructionSink<'_>| {
+            sink.local_get(high).i64_const(1).i64_shl().local_get(low).i64_const(BITS - 1).i64_shr_u().i64_add();
+        };
+        let normalized = |sink: &mut InstructionSink<'_>| {
+            sink.local_get(zeros).i64_const(1).i64_sub().i64_shl();
+        };
+        // Where more than one bit is missing at the top, none is below.
+        sink.local_get(high).local_get(low).i64_const(BITS - 1).i64_shr_u().i64_add();
+        whole(&mut sink);
+        sink.local_get(low).i64_const(BITS - 2).i64_shr_u().i64_const(1).i64_and().i64_add();
+        normalized(&mut sink);
+        sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(rounded);
+        sink.local_get(low).local_get(low).i64_const(1).i64_shl();
+        sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(lost);
+        sink.local_get(exponent).local_get(zeros).i64_sub().local_set(exponent);
+        if let Some(kept) = kept {
+            sink.local_get(high);
+            whole(&mut sink);
+            normalized(&mut sink);
+            sink.local_get(high).i64_const(0).i64_lt_s().select().local_set(kept);
+        }
+        self.x87_tie(exact);
+        self.x87_carry([high, low], exact, |sink| {
+            sink.i64_const(0).local_set(sign);
+        });
+        self.free[Pool::Number as usize].extend([high, low, zeros]);
+    }
+
+    fn x87_product(&mut self, [a, b]: [Operand; 2], exact: &Exact, kept: Option<u32>) {
+        let Exact { rounded, exponent, sign, lost } = *exact;
+        let [high, above, carry, low] = self.take_numbers();
+        self.value(a.significand);
+        self.value(b.significand);
+        self.sink().i64_mul().local_set(low);
+        self.product_high(a.significand, b.significand, [above, carry]);
+        self.value(a.exponent);
+        self.value(b.exponent);
+        let mut sink = self.sink();
+        sink.i64_add().i64_const(BIAS).i64_sub();
+        sink.local_get(above).local_get(carry).i64_add().local_tee(high);
+        sink.i64_const(BITS - 1).i64_shr_u().i64_add().local_set(exponent);
+        sink.local_get(above).local_get(low).i64_const(BITS - 1).i64_shr_u().i64_add().local_get(carry).i64_add();
+        let doubled = |sink: &mut InstructionSink<'_>| {
+            sink.local_get(high).i64_const(1).i64_shl();
+            sink.local_get(low).i64_const(BITS - 1).i64_shr_u();
+        };
+        let is_long = |sink: &mut InstructionSink<'_>| {
+            sink.local_get(high).i64_const(0).i64_lt_s();
+        };
+        doubled(&mut sink);
+        sink.local_get(low).i64_const(BITS - 2).i64_shr_u().i64_const(1).i64_and().i64_add().i64_add();
+        is_long(&mut sink);
+        sink.select().local_set(rounded);
+        if let Some(kept) = kept {
+            sink.local_get(high);
+            doubled(&mut sink);
+            sink.i64_add();
+            is_long(&mut sink);
+            sink.select().local_set(kept);
+        }
+        sink.local_get(low).local_set(lost);
+        // Nothing below the two highest bits: it may be exact, or half-way.
+        sink.local_get(low).i64_const(i64::MAX >> 1).i64_and().i64_eqz();
+        self.open_if(BlockType::Empty);
+        let mut sink = self.sink();
+        sink.local_get(low);
+        sink.local_get(low).i64_const(1).i64_shl();
+        is_long(&mut sink);
+        sink.select().local_set(lost);
+        self.x87_tie(exact);
+        self.close();
+        self.x87_carry([high, low], exact, |_| {});
+        self.value(a.sign);
+        self.value(b.sign);
+        self.sink().i64_xor().local_set(sign);
+        self.free[Pool::Number as usize].extend([high, above, carry, low]);
+    }
+
+    /// The upper half of a product, of four of halves, as two locals' sum. The second is ready last.
+    fn product_high(&mut self, a: Value, b: Value, [above, carry]: [u32; 2]) {
+        let [a0, a1, b0, b1, t, u] = self.take_numbers();
+        for (whole, low, high) in [(a, a0, a1), (b, b0, b1)] {
+            self.value(whole);
+            self.sink().i64_const(LOW_HALF).i64_and().local_set(low);
+            self.value(whole);
+            self.sink().i64_const(BITS / 2).i64_shr_u().local_set(high);
+        }
+        let mut sink = self.sink();
+        sink.local_get(a0).local_get(b1).i64_mul().local_set(t);
+        sink.local_get(a1).local_get(b0).i64_mul().local_set(u);
+        sink.local_get(t).i64_const(LOW_HALF).i64_and();
+        sink.local_get(a0).local_get(b0).i64_mul().i64_const(BITS / 2).i64_shr_u().i64_add();
+        sink.local_get(u).i64_const(LOW_HALF).i64_and().i64_add().i64_const(BITS / 2).i64_shr_u().local_set(carry);
+        sink.local_get(a1).local_get(b1).i64_mul().local_get(t).i64_const(BITS / 2).i64_shr_u().i64_add();
+        sink.local_get(u).i64_const(BITS / 2).i64_shr_u().i64_add().local_set(above);
+        self.free[Pool::Number as usize].extend([a0, a1, b0, b1, t, u]);
+    }
+
+    /// Half-way between two numbers the even one is nearer.
+    fn x87_tie(&mut self, &Exact { rounded, lost, .. }: &Exact) {
+        self.sink().local_get(lost).i64_const(TOP).i64_eq();
+        self.open_if(BlockType::Empty);
+        self.sink().local_get(rounded).i64_const(-2).i64_and().local_set(rounded);
+        self.close();
+    }
+
+    /// What has not its highest bit set has become the next power of two; or it is zero, where `if_zero` is done as well.
+    fn x87_carry(&mut self, parts: [u32; 2], exact: &Exact, if_zero: impl FnOnce(&mut InstructionSink<'_>)) {
+        let &Exact { rounded, exponent, .. } = exact;
+        self.sink().local_get(rounded).i64_const(0).i64_ge_s();
+        self.open_if(BlockType::Empty);
+        self.sink().local_get(parts[0]).local_get(parts[1]).i64_or().i64_eqz();
+        self.open_if(BlockType::Empty);
+        let mut sink = self.sink();
+        sink.i64_const(0).local_set(exponent);
+        if_zero(&mut sink);
+        sink.else_();
+        sink.i64_const(TOP).local_set(rounded);
+        sink.local_get(exponent).i64_const(1).i64_add().local_set(exponent);
+        self.close();
+        self.close();
     }
 }

@@ -1,22 +1,22 @@
-//! The x87 where nothing is unmasked ([`cpu::compiled::ENABLED_X87`]): registers, tags and the status word are values; rounding is a helper's.
+//! The x87 where nothing is unmasked ([`cpu::compiled::ENABLED_X87`]): registers, tags and the status word are cells as others are.
 //!
-//! Everything is in its place in memory behind each instruction, so that stops have nothing to add; a block reads what it needs once. What
-//! is out of the ordinary (a register that is empty or in use and should not be, a denormal or a NaN in memory) is left to the interpreter.
+//! What is out of the ordinary (a register that is empty or in use and should not be, a denormal or a NaN in memory) is left to the interpreter.
 
 mod guard;
 mod nearest;
 mod number;
 mod stack;
 
-use cpu::compiled::x87::{C1, CONDITION_CODES, STATUS_SHIFT, X87Operation};
+use cpu::compiled::ENABLED_USUAL_X87;
+use cpu::compiled::x87::{C1, CONDITION_CODES, ENVIRONMENT, STATUS_SHIFT, USUAL_ENVIRONMENT, X87Operation};
 use x86::instructions::fpu::Fpu;
 use x86::instructions::simd::Lanes;
 use x86::{Engine, Op, Width, flags};
 
 use super::Emitter;
 use super::range::Range;
-use crate::ir::{Binary, Nearest, Rounded, Step, Value};
-use number::{BIAS, Known, Number, SIGN};
+use crate::ir::{Binary, Nearest, Rounded, Step, Value, X87_SIGN};
+use number::{BIAS, Known, Number};
 pub(super) use stack::Stack;
 
 /// Where C0 and C3 are in the status word.
@@ -40,14 +40,16 @@ impl Emitter {
             Fpu::Fcmovnb | Fpu::Fcmovne | Fpu::Fcmovnbe | Fpu::Fcmovnu => self.x87_conditional_move(op, fpu),
             Fpu::Fxch => self.x87_exchange(op.dst),
             Fpu::Fchs | Fpu::Fabs | Fpu::Fsqrt | Fpu::Frndint => self.x87_unary(fpu),
-            Fpu::Fnop => true,
+            Fpu::Fnop => {
+                self.x87_stack();
+                true
+            }
             _ => match Arithmetic::of(fpu) {
                 Some(arithmetic) => self.x87_arithmetic(op, arithmetic),
                 None => false,
             },
         };
         if compiled {
-            self.x87_settle();
             self.x87_record(op);
         }
         compiled
@@ -69,7 +71,10 @@ impl Emitter {
                 let masked = self.number(Binary::And, control, masks);
                 let unmasks = self.number(Binary::NotEqual, masked, masks);
                 self.interpret_where(unmasks);
-                self.x87_set_control(control);
+                let [looked_at, usual] = [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.imm(bits.into()));
+                let environment = self.number(Binary::And, control, looked_at);
+                let unusual = self.number(Binary::NotEqual, environment, usual);
+                self.x87_set_control(control, unusual);
             }
             Fpu::Fnstcw => {
                 let access = self.operand_of(Width::W16, op);
@@ -77,9 +82,13 @@ impl Emitter {
             }
             Fpu::Fnstsw => {
                 let access = self.operand_of(Width::W16, op);
-                self.store_access(access, stack.stored_status);
+                let status = self.x87_status_word();
+                self.store_access(access, status);
             }
-            Fpu::FnstswAx => self.set_register(Width::W16, x86::gpr_slot(0, false), stack.stored_status),
+            Fpu::FnstswAx => {
+                let status = self.x87_status_word();
+                self.set_register(Width::W16, x86::gpr_slot(0, false), status);
+            }
             _ => {}
         }
     }
@@ -98,7 +107,7 @@ impl Emitter {
                 let behind = self.graph.constant(8);
                 let sign_exponent = self.operand(Width::W16, op, behind);
                 let sign_exponent = self.load_access(sign_exponent);
-                Number::unknown([significand, sign_exponent])
+                self.x87_unknown(significand, sign_exponent)
             }
             _ if op.form.has_memory() => self.x87_memory(op, fpu == Fpu::Fild),
             _ => self.x87_get(op.dst),
@@ -125,15 +134,16 @@ impl Emitter {
             self.store_access(significand, number.significand);
             let behind = self.graph.constant(8);
             let sign_exponent = self.operand(Width::W16, op, behind);
-            self.store_access(sign_exponent, number.sign_exponent);
+            let value = self.x87_sign_exponent(number);
+            self.store_access(sign_exponent, value);
             self.x87_set_status(C1, None);
         } else {
             let w = Width::from_bytes(u64::from(op.memory_bytes)).unwrap_or(Width::W64);
             let access = self.operand_of(w, op);
             if self.units.inline_x87 && matches!(fpu, Fpu::Fst | Fpu::Fstp) {
-                self.x87_require_usual();
-                let Rounded { significand, lost, up, .. } = self.x87_to_binary(w, number);
-                self.store_access(access, significand);
+                self.require(ENABLED_USUAL_X87);
+                let [value, lost, up] = self.x87_to_binary(w, number);
+                self.store_access(access, value);
                 self.x87_set_rounded(lost, up);
             } else {
                 let (result, rest) = self.x87_compute(conversion(fpu, op.memory_bytes), number, number);
@@ -159,7 +169,7 @@ impl Emitter {
         let (a, b) = if arithmetic.reversed { (source, value) } else { (value, source) };
         let result = match arithmetic.in_place().filter(|_| self.units.inline_x87) {
             Some(operation) => {
-                self.x87_require_usual();
+                self.require(ENABLED_USUAL_X87);
                 let (result, Rounded { lost, up, .. }) = self.x87_nearest(operation, a, b);
                 self.x87_set_rounded(lost, up);
                 result
@@ -180,10 +190,12 @@ impl Emitter {
         let number = self.x87_get(0);
         let result = match fpu {
             Fpu::Fchs | Fpu::Fabs => {
-                let (operation, bits) = if fpu == Fpu::Fchs { (Binary::Xor, SIGN) } else { (Binary::And, SIGN - 1) };
-                let bits = self.graph.constant(bits);
+                let [zero, sign] = [0, X87_SIGN].map(|bits| self.graph.constant(bits));
                 self.x87_set_status(C1, None);
-                Number { sign_exponent: self.number(operation, number.sign_exponent, bits), ..number }
+                Number {
+                    sign: if fpu == Fpu::Fchs { self.number(Binary::Xor, number.sign, sign) } else { zero },
+                    ..number
+                }
             }
             Fpu::Fsqrt => self.x87_compute_number(X87Operation::SQRT, number, number),
             _ => self.x87_compute_number(X87Operation::ROUND_TO_INTEGRAL, number, number),
@@ -275,9 +287,10 @@ impl Emitter {
         let (value, other) = (self.x87_get(0), self.x87_get(op.src));
         let holds = flags::condition(self, condition);
         let significand = self.graph.select(holds, other.significand, value.significand);
-        let sign_exponent = self.graph.select(holds, other.sign_exponent, value.sign_exponent);
+        let exponent = self.graph.select(holds, other.exponent, value.exponent);
+        let sign = self.graph.select(holds, other.sign, value.sign);
         let known = other.known.either(value.known);
-        self.x87_set(0, Number { significand, sign_exponent, known });
+        self.x87_set(0, Number { significand, exponent, sign, known });
         true
     }
 
@@ -297,7 +310,7 @@ impl Emitter {
     fn x87_compute_number(&mut self, operation: X87Operation, a: Number, b: Number) -> Number {
         let (significand, rest) = self.x87_compute(operation, a, b);
         self.x87_set_status(C1, Some(rest));
-        Number::unknown([significand, self.graph.truncate(Width::W16, rest)])
+        self.x87_unknown(significand, rest)
     }
 
     /// Has the helper compute: gives its result, and its answer.
@@ -329,7 +342,7 @@ impl Emitter {
         let (fraction_up, sign_down, exponent_bits, bias) =
             if w == Width::W32 { (40, 16, 8, 16383 - 127) } else { (11, 48, 11, 16383 - 1023) };
         let [up, down, below, bias, sign, integer_bit, zero] =
-            [fraction_up, sign_down, 64 - exponent_bits, bias, SIGN, 1 << 63, 0]
+            [fraction_up, sign_down, 64 - exponent_bits, bias, X87_SIGN, 1 << 63, 0]
                 .map(|constant| self.graph.constant(constant));
         let magnitude = self.magnitude(w, bits);
         let fraction = self.number(Binary::Shl, bits, up);
@@ -342,13 +355,14 @@ impl Emitter {
         let exponent = self.graph.select(magnitude, exponent, zero);
         let lanes = if w == Width::W32 { Lanes::Ss } else { Lanes::Sd };
         let known = Known::Range(Range::normal(lanes));
-        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign), known }
+        Number { significand, exponent, sign, known }
     }
 
     /// Exact: every integer of 64 bits fits the significand.
     fn x87_from_integer(&mut self, w: Width, bits: Value) -> Number {
         let integer = self.graph.sign_extend(w, bits);
-        let [sixty_three, bias, sign, zero] = [63, 16383 + 63, SIGN, 0].map(|constant| self.graph.constant(constant));
+        let [sixty_three, bias, sign, zero] =
+            [63, 16383 + 63, X87_SIGN, 0].map(|constant| self.graph.constant(constant));
         let signs = self.number(Binary::ShrSigned, integer, sixty_three);
         let inverted = self.number(Binary::Xor, integer, signs);
         let magnitude = self.number(Binary::Sub, inverted, signs);
@@ -358,7 +372,7 @@ impl Emitter {
         let exponent = self.graph.select(magnitude, exponent, zero);
         let sign = self.number(Binary::And, signs, sign);
         let known = Known::Range(Range { low: 0, high: 63 });
-        Number { significand, sign_exponent: self.number(Binary::Or, exponent, sign), known }
+        Number { significand, exponent, sign, known }
     }
 
     fn operand_of(&mut self, w: Width, op: &Op) -> crate::ir::Access {

@@ -16,7 +16,7 @@ fn behind_the_first(codes: &[&[u8]]) -> Flags {
     let mut start = 0;
     let mut blocks = Vec::new();
     for code in codes {
-        let mut emitter = Emitter::new(mode, start, Units::default());
+        let mut emitter = Emitter::new(mode, start, Units::default(), 0);
         let (mut at, mut number) = (0, 0);
         while at < code.len() {
             let inst = decode(&code[at..], Width::W64).expect("an instruction");

@@ -91,7 +91,12 @@ pub fn listing(code: &[u8], mode: Width) -> String {
 /// A few blocks, each with a branch to some other at its end.
 pub fn program(random: &mut Random, mode: Width) -> Vec<u8> {
     let rows: Vec<_> = rows(mode).into_iter().filter(|row| !ends_block(row)).collect();
-    let blocks: Vec<_> = (0..2 + random.below(6)).map(|_| block(random, &rows, mode)).collect();
+    program_of(random, &rows, mode)
+}
+
+/// The same of instructions of these rows.
+pub fn program_of(random: &mut Random, rows: &[&'static Row], mode: Width) -> Vec<u8> {
+    let blocks: Vec<_> = (0..2 + random.below(6)).map(|_| block(random, rows, mode)).collect();
     let mut starts = vec![0];
     for (body, branch) in &blocks {
         starts.push(starts[starts.len() - 1] + body.len() + branch.map_or(0, |(opcode, _)| opcode.bytes().len() + 4));

@@ -1,14 +1,11 @@
 //! The one look at what a block finds in the unit.
 //!
-//! All tags that a block asks for are looked at together, where it asks for the first, and so are the numbers in registers that it computes with, and precision and
-//! rounding: then nothing can leave between instructions that are about registers alone.
-
-use cpu::compiled::x87::{ENVIRONMENT, USUAL_ENVIRONMENT};
+//! All tags that a block asks for are looked at together, where it asks for the first, and so are the numbers in registers that it computes with: then nothing can leave between instructions that are about registers alone.
 
 use super::number::{Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Field, Step, StopId, Value};
+use crate::ir::{Binary, Step, StopId, Value, X87_NOT_NORMAL};
 
 /// The step that looks.
 #[derive(Clone, Copy)]
@@ -18,8 +15,6 @@ pub(super) struct Guard {
     /// Tags of `mask` have to be as `expected`.
     mask: u64,
     expected: u64,
-    /// Zero in the usual environment.
-    environment: Option<Value>,
     numbers: Option<Look>,
 }
 
@@ -28,8 +23,6 @@ pub(super) struct Guard {
 struct Look {
     /// Bits of [`UNUSUAL`] that some exponent has.
     exponents: Value,
-    /// Integer bits that all numbers have.
-    significands: Value,
     /// Not zero where one of them is neither zero nor what is wanted.
     doubt: Value,
 }
@@ -39,7 +32,7 @@ const USUAL: Range = Range { low: -512, high: 511 };
 const MOVED: u64 = 0x200;
 const LEAST: u64 = 0x4000;
 /// and leaves one of these bits in those that are not usual.
-const UNUSUAL: u64 = 0x7c00;
+const UNUSUAL: u64 = X87_NOT_NORMAL | 0x7c00;
 
 impl Emitter {
     /// Has the block's guard look at these tags too.
@@ -52,7 +45,7 @@ impl Emitter {
                 let condition = self.graph.constant(0);
                 self.push(Step::Guard { condition, stop });
                 let step = self.steps.len() - 1;
-                Guard { step, stop, mask: 0, expected: 0, environment: None, numbers: None }
+                Guard { step, stop, mask: 0, expected: 0, numbers: None }
             }
         };
         (guard.mask, guard.expected) = (guard.mask | mask, guard.expected | expected);
@@ -63,61 +56,19 @@ impl Emitter {
 
     /// Writes down what the guard looks at by now.
     fn x87_put_guard(&mut self, guard: Guard) {
-        let Guard { step, stop, mask, expected, environment, numbers } = guard;
-        let counted_tags = self.x87_stack().counted_tags;
+        let Guard { step, stop, mask, expected, numbers } = guard;
+        let found_tags = self.x87_stack().found_tags;
         let [looked_at, as_expected] = [mask, expected].map(|bits| self.graph.constant(bits));
-        let tags = self.number(Binary::And, counted_tags, looked_at);
+        let tags = self.number(Binary::And, found_tags, looked_at);
         let tags = self.number(Binary::Xor, tags, as_expected);
-        let unusual = environment.map_or(tags, |environment| self.number(Binary::Or, tags, environment));
-        let mut condition = unusual;
-        if let Some(Look { exponents, significands, doubt }) = numbers {
-            let [bits, top, one] = [UNUSUAL, 63, 1].map(|constant| self.graph.constant(constant));
+        let mut condition = tags;
+        if let Some(Look { exponents, doubt }) = numbers {
+            let bits = self.graph.constant(UNUSUAL);
             let exponents = self.number(Binary::And, exponents, bits);
-            let integer_bits = self.number(Binary::ShrUnsigned, significands, top);
-            let missing = self.number(Binary::Xor, integer_bits, one);
-            let numbers = self.number(Binary::Or, exponents, missing);
-            condition = self.number(Binary::Or, unusual, numbers);
-            self.stops[stop].doubt = Some(self.number(Binary::Or, unusual, doubt));
+            condition = self.number(Binary::Or, tags, exponents);
+            self.stops[stop].doubt = Some(self.number(Binary::Or, tags, doubt));
         }
         self.steps[step] = Step::Guard { condition, stop };
-    }
-
-    /// A register as it was when the block began to look.
-    pub(super) fn x87_load_before_guard(&mut self, field: Field) -> Value {
-        let mut stack = self.x87_stack();
-        let Some(guard) = &mut stack.guard else { return self.load_field(field) };
-        let at = guard.step;
-        guard.step += 1;
-        self.stack = Some(stack);
-        let value = self.graph.product(field.width.mask());
-        self.steps.insert(at, Step::LoadField { field, value });
-        let moved = |index: &mut usize| *index += usize::from(*index > at);
-        self.required_by.iter_mut().for_each(moved);
-        [&mut self.judged, &mut self.steps_before].into_iter().for_each(moved);
-        value
-    }
-
-    /// Leaves to the interpreter unless the x87 rounds to nearest in extended precision.
-    pub(super) fn x87_require_usual(&mut self) {
-        let mut stack = self.x87_stack();
-        if stack.usual {
-            return;
-        }
-        let [looked_at, usual] = [ENVIRONMENT, USUAL_ENVIRONMENT].map(|bits| self.graph.constant(u64::from(bits)));
-        let environment = self.number(Binary::And, stack.control, looked_at);
-        let otherwise = self.number(Binary::Xor, environment, usual);
-        match &mut stack.guard {
-            Some(guard) if stack.found_control => {
-                guard.environment = Some(otherwise);
-                let guard = *guard;
-                self.stack = Some(stack);
-                self.x87_put_guard(guard);
-            }
-            _ => self.interpret_where(otherwise),
-        }
-        stack = self.x87_stack();
-        stack.usual = true;
-        self.stack = Some(stack);
     }
 
     /// Leaves to the interpreter unless `number` is zero or has an exponent of `wanted`, or one that is known to be otherwise: the exponents it can have then.
@@ -132,8 +83,7 @@ impl Emitter {
     /// Leaves to the interpreter unless `number` is zero or has an exponent of `wanted`.
     pub(super) fn x87_require_range(&mut self, number: Number, wanted: Range) {
         let outside = self.x87_is_outside(number, wanted);
-        let magnitude = self.x87_exponent(number);
-        let is_something = self.number(Binary::Or, number.significand, magnitude);
+        let is_something = self.number(Binary::Or, number.significand, number.exponent);
         let mut stack = self.x87_stack();
         match &mut stack.guard {
             Some(guard) if number.known == Known::Found && wanted.union(USUAL) == wanted => {
@@ -144,23 +94,19 @@ impl Emitter {
             }
             _ => self.interpret_where_both(outside, is_something),
         }
-        let mut stack = self.x87_stack();
-        for other in stack.numbers.iter_mut().flatten().filter(|other| other.is(number)) {
-            other.known = Known::Range(wanted);
-        }
-        self.stack = Some(stack);
+        self.x87_note(number, Known::Range(wanted));
     }
+
     /// `look`, at `number` too: where that is `outside` of what is wanted, it has to be nothing.
     fn x87_look(&mut self, look: Option<Look>, number: Number, outside: Value, is_something: Value) -> Look {
         let [moved, least, zero] = [MOVED, LEAST, 0].map(|constant| self.graph.constant(constant));
-        let exponents = self.number(Binary::Add, number.sign_exponent, moved);
+        let exponents = self.number(Binary::Add, number.exponent, moved);
         let exponents = self.number(Binary::Xor, exponents, least);
         let is_something = self.number(Binary::NotEqual, is_something, zero);
         let doubt = self.number(Binary::And, outside, is_something);
-        let Some(look) = look else { return Look { exponents, significands: number.significand, doubt } };
+        let Some(look) = look else { return Look { exponents, doubt } };
         Look {
             exponents: self.number(Binary::Or, look.exponents, exponents),
-            significands: self.number(Binary::And, look.significands, number.significand),
             doubt: self.number(Binary::Or, look.doubt, doubt),
         }
     }

@@ -3,10 +3,10 @@
 
 use x86::{Engine, Width};
 
-use super::number::{BIAS, Known, Number, SIGN};
+use super::number::{BIAS, Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Nearest, Rounded, Step, Value};
+use crate::ir::{Nearest, Rounded, Step, Value, X87_SIGN};
 
 const W: Width = Width::W64;
 const TOP: u64 = 1 << 63;
@@ -38,12 +38,12 @@ impl Emitter {
             Nearest::Product => Range { low: a.low + b.low, high: a.high + b.high + 2 },
             _ => Range { low: a.low.min(b.low) - 64, high: a.high.max(b.high) + 2 },
         });
-        let [significand, lost] = [u64::MAX; 2].map(|bits| self.graph.product(bits));
-        let [sign_exponent, up] = [Width::W16.mask(), 1].map(|bits| self.graph.product(bits));
-        let result = Rounded { significand, sign_exponent, lost, up };
-        let operands = [a.significand, a.sign_exponent, b.significand, b.sign_exponent];
+        let [significand, exponent, sign, lost, up] =
+            [u64::MAX, X87_SIGN - 1, X87_SIGN, u64::MAX, u64::MAX].map(|bits| self.graph.product(bits));
+        let result = Rounded { significand, exponent, sign, lost, up };
+        let operands = [a.significand, a.exponent, a.sign, b.significand, b.exponent, b.sign];
         self.push(Step::X87Nearest { operation, operands, result });
-        (Number { significand, sign_exponent, known: Known::Range(range) }, result)
+        (Number { significand, exponent, sign, known: Known::Range(range) }, result)
     }
 
     /// Whether `low` is more than half of what `kept` counts by, or half of it beside an odd number.
@@ -54,32 +54,29 @@ impl Emitter {
         self.below(top, low)
     }
 
-    /// The bits of `number` as a single or double.
-    pub(super) fn x87_to_binary(&mut self, w: Width, number: Number) -> Rounded {
+    /// The bits of `number` as a single or double; not zero where that is not exact, and 1 where it is further from zero.
+    pub(super) fn x87_to_binary(&mut self, w: Width, number: Number) -> [Value; 3] {
         let (precision, highest, sign_up) = if w == Width::W32 { (24, 127, 16) } else { (53, 1023, 48) };
         let wanted = Range { low: 1 - highest, high: highest - 1 };
         let range = self.x87_require_number(number, wanted);
         if wanted.union(range) != wanted {
             self.x87_require_range(number, wanted);
         }
-        let [dropped, precision_bits, bias, fraction_bits, sign_up, sign] =
-            [64 - precision, precision, (BIAS - highest + 1) as u64, precision - 1, sign_up, SIGN]
+        let [dropped, precision_bits, bias, fraction_bits, sign_up] =
+            [64 - precision, precision, (BIAS - highest + 1) as u64, precision - 1, sign_up]
                 .map(|constant| self.imm(constant));
-        let zero = self.imm(0);
         let kept = self.shr(number.significand, dropped);
         let low = self.shl(W, number.significand, precision_bits);
         let up = self.rounds_up(kept, low);
         // The integer bit counts as one in the exponent, and so does a carry.
-        let exponent = self.x87_exponent(number);
-        let exponent = self.sub(W, exponent, bias);
+        let exponent = self.sub(W, number.exponent, bias);
         let magnitude = self.shl(W, exponent, fraction_bits);
         let magnitude = self.add(W, magnitude, kept);
         let magnitude = self.add(W, magnitude, up);
-        let negative = self.and(number.sign_exponent, sign);
-        let negative = self.shl(W, negative, sign_up);
+        let negative = self.shl(W, number.sign, sign_up);
         let value = self.or(magnitude, negative);
         let value = self.select(number.significand, value, negative);
-        Rounded { significand: self.graph.truncate(w, value), sign_exponent: zero, lost: low, up }
+        [self.graph.truncate(w, value), low, up]
     }
 
     /// `[a < b, a == b]`.
@@ -88,20 +85,16 @@ impl Emitter {
             self.x87_require_number(number, MODERATE);
         }
         let [zero, fifteen, one] = [0, 15, 1].map(|constant| self.imm(constant));
-        let [exponent_a, exponent_b] = [a, b].map(|number| self.x87_exponent(number));
-        let equal_exponents = self.equal(exponent_a, exponent_b);
-        let [less, more] = [(exponent_a, exponent_b, a, b), (exponent_b, exponent_a, b, a)].map(|(x, y, a, b)| {
-            let shorter = self.below(x, y);
+        let equal_exponents = self.equal(a.exponent, b.exponent);
+        let [less, more] = [(a, b), (b, a)].map(|(a, b)| {
+            let shorter = self.below(a.exponent, b.exponent);
             let less = self.below(a.significand, b.significand);
             let less = self.and(equal_exponents, less);
             self.or(shorter, less)
         });
         let equal = self.equal(a.significand, b.significand);
         let equal = self.and(equal, equal_exponents);
-        let [negative, negative_b] = [a, b].map(|number| {
-            let sign = self.shr(number.sign_exponent, fifteen);
-            self.and(sign, one)
-        });
+        let [negative, negative_b] = [a, b].map(|number| self.shr(number.sign, fifteen));
         let differ = self.xor(negative, negative_b);
         let either = self.or(a.significand, b.significand);
         let both_zero = self.equal(either, zero);

@@ -2,10 +2,8 @@
 
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Value};
+use crate::ir::{Binary, Value, X87_NOT_NORMAL, X87_SIGN};
 
-/// The sign, beside the exponent.
-pub(super) const SIGN: u64 = 0x8000;
 /// Of the exponent.
 pub(super) const BIAS: i32 = 16383;
 
@@ -13,7 +11,10 @@ pub(super) const BIAS: i32 = 16383;
 #[derive(Clone, Copy)]
 pub(in crate::emitter) struct Number {
     pub(super) significand: Value,
-    pub(super) sign_exponent: Value,
+    /// Biased; with [`X87_NOT_NORMAL`] where it is none of a normal number or of zero, so that one look at it tells.
+    pub(super) exponent: Value,
+    /// [`X87_SIGN`] or 0.
+    pub(super) sign: Value,
     pub(super) known: Known,
 }
 
@@ -38,40 +39,38 @@ impl Known {
     }
 }
 
-impl Number {
-    /// One of which nothing is known.
-    pub(super) fn unknown([significand, sign_exponent]: [Value; 2]) -> Number {
-        Number { significand, sign_exponent, known: Known::Nothing }
-    }
-
-    /// The same bits.
-    pub(super) fn is(self, other: Number) -> bool {
-        (self.significand, self.sign_exponent) == (other.significand, other.sign_exponent)
-    }
-}
-
 impl Emitter {
-    /// A constant with this exponent, which is zero without a significand.
-    pub(super) fn x87_constant(&mut self, significand: u64, sign_exponent: u64) -> Number {
-        let [significand, sign_exponent] = [significand, sign_exponent].map(|part| self.graph.constant(part));
-        Number { significand, sign_exponent, known: Known::Range(Range { low: 0, high: 0 }) }
+    /// One of which nothing is known.
+    pub(super) fn x87_unknown(&mut self, significand: Value, sign_exponent: Value) -> Number {
+        let [exponent, sign, zero, not_normal] =
+            [X87_SIGN - 1, X87_SIGN, 0, X87_NOT_NORMAL].map(|part| self.graph.constant(part));
+        let exponent = self.number(Binary::And, sign_exponent, exponent);
+        let sign = self.number(Binary::And, sign_exponent, sign);
+        // Below those with an integer bit, above zero.
+        let both = self.number(Binary::Or, significand, exponent);
+        let below = self.number(Binary::Less, zero, both);
+        let marked = self.number(Binary::Or, exponent, not_normal);
+        Number { significand, exponent: self.graph.select(below, marked, exponent), sign, known: Known::Nothing }
     }
 
-    /// The biased exponent.
-    pub(super) fn x87_exponent(&mut self, number: Number) -> Value {
-        let magnitude = self.graph.constant(SIGN - 1);
-        self.number(Binary::And, number.sign_exponent, magnitude)
+    /// A constant that is not negative, and has this exponent; it is zero without a significand.
+    pub(super) fn x87_constant(&mut self, significand: u64, exponent: u64) -> Number {
+        let [significand, exponent, sign] = [significand, exponent, 0].map(|part| self.graph.constant(part));
+        Number { significand, exponent, sign, known: Known::Range(Range { low: 0, high: 0 }) }
     }
 
     /// 1 unless `number` is normal and its exponent in `range`.
     pub(super) fn x87_is_outside(&mut self, number: Number, range: Range) -> Value {
-        let [least, span, top, one] = [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64, 63, 1]
-            .map(|part| self.graph.constant(part));
-        let exponent = self.x87_exponent(number);
-        let above = self.number(Binary::Sub, exponent, least);
-        let outside = self.number(Binary::BelowOrEqual, span, above);
-        let integer_bit = self.number(Binary::ShrUnsigned, number.significand, top);
-        let denormal = self.number(Binary::Xor, integer_bit, one);
-        self.number(Binary::Or, outside, denormal)
+        let [least, span] =
+            [(range.low + BIAS) as u64, (range.high - range.low + 1) as u64].map(|part| self.graph.constant(part));
+        let above = self.number(Binary::Sub, number.exponent, least);
+        self.number(Binary::BelowOrEqual, span, above)
+    }
+
+    /// Sign and exponent as memory has them.
+    pub(super) fn x87_sign_exponent(&mut self, number: Number) -> Value {
+        let exponent = self.graph.constant(X87_SIGN - 1);
+        let exponent = self.number(Binary::And, number.exponent, exponent);
+        self.number(Binary::Or, exponent, number.sign)
     }
 }

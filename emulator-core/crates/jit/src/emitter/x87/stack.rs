@@ -1,20 +1,21 @@
 //! The register stack as a block knows it.
 //!
-//! Which physical register is ST(0) is known when the code runs. Registers here are counted from the one that it was when the block began
-//! to look, so that which of them an instruction means is known when it is compiled.
+//! Which physical register is ST(0) is known when the code runs. Registers here are counted from one that it was where the region was entered
+//! ([`crate::depth`]), so that which of them an instruction means is known when it is compiled.
 
-use cpu::compiled::ENABLED_X87;
 use cpu::compiled::x87::{C1, CONTROL_SHIFT, OPERATION_SHIFT, SECOND_SHIFT, STATUS_SHIFT, X87Operation};
-use x86::{Op, SEG_NONE, Width, seg};
+use cpu::compiled::{ENABLED_USUAL_X87, ENABLED_X87};
+use x86::{Op, SEG_NONE, Width};
 
 use super::super::Emitter;
 use super::guard::Guard;
 use super::number::{Known, Number};
-use crate::ir::{Binary, Field, Step, Value, X87_TOP};
-use crate::layout::{
-    X87_CONTROL, X87_CS, X87_DP, X87_DS, X87_IP, X87_OPCODE, X87_REGISTER_BYTES, X87_SIGN_EXPONENT, X87_SIGNIFICAND,
-    X87_STATUS, X87_TAGS, X87_TOP_MASK, X87_TOP_SHIFT, selector_offset,
+use crate::depth;
+use crate::ir::{
+    Binary, Cell, Field, Step, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT,
+    X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_TAGS, X87_UP, last_x87,
 };
+use crate::layout::{X87_CONTROL, X87_TOP_MASK, X87_TOP_SHIFT};
 
 const WORD: u64 = 0xffff;
 const EMPTY: u64 = 3;
@@ -22,55 +23,22 @@ const EMPTY: u64 = 3;
 const PRECISION_SHIFT: u64 = 5;
 const C1_SHIFT: u64 = C1.trailing_zeros() as u64;
 
-/// See the module.
+/// What a block knows of the unit beside its cells, from its first x87 instruction on.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Stack {
-    /// TOP, status and tag word as they were found.
-    top: Value,
-    tags: Value,
-    /// The tag word with the tag of register 0 in its lowest bits.
-    pub(super) counted_tags: Value,
+    /// The tag word as it was found, and the control word.
+    pub(super) found_tags: Value,
     pub(super) control: Value,
-    /// That is the control word as it was found.
-    pub(super) found_control: bool,
-    /// The status word without TOP, and without what is in `rounded`.
-    status: Value,
-    rounded: Option<Rounded>,
-    /// How far TOP has moved.
-    depth: u8,
     /// Which registers are in use, as far as that is known; and a bit for each that was not or was, and now is or is not.
     in_use: [Option<bool>; 8],
     changed: u8,
-    /// What is known of the registers.
-    pub(super) numbers: [Option<Number>; 8],
-    /// Status and tag word as they are in memory.
-    pub(super) stored_status: Value,
-    stored_tags: Value,
+    /// What is known of the numbers in the registers.
+    pub(super) known: [Known; 8],
     pub(super) guard: Option<Guard>,
-    /// Precision and rounding have been looked at.
-    pub(super) usual: bool,
-    /// The selector of the code segment is in its place.
-    has_selector: bool,
 }
 
-/// What is still to be put into the status word.
-#[derive(Clone, Copy)]
-struct Rounded {
-    /// Not zero where PE is set.
-    lost: Value,
-    /// C1, if that is set.
-    up: Option<Value>,
-}
-
-impl Stack {
-    /// The register that is ST(`number`).
-    fn register(&self, number: u8) -> usize {
-        usize::from(self.depth.wrapping_add(number) & 7)
-    }
-}
-
-fn word(offset: u64) -> Field {
-    Field { width: Width::W16, offset, place: None }
+fn control_word() -> Field {
+    Field { width: Width::W16, offset: X87_CONTROL, place: None }
 }
 
 impl Emitter {
@@ -80,122 +48,52 @@ impl Emitter {
         value
     }
 
-    /// What the field has been given before is of no use if nothing could have left in between.
-    fn store_field(&mut self, field: Field, value: Value) {
-        self.take_look();
-        for index in (0..self.steps.len()).rev() {
-            match self.steps[index] {
-                Step::StoreField { field: other, .. } if other == field => {
-                    self.steps.remove(index);
-                    break;
-                }
-                Step::StoreField { .. } | Step::X87 { .. } | Step::X87Nearest { .. } => {}
-                Step::LoadField { field: other, .. } if other.offset != field.offset => {}
-                _ => break,
-            }
-        }
-        self.push(Step::StoreField { field, value });
-    }
-
-    /// The registers, now if not before.
+    /// What is known, now if not before.
     pub(super) fn x87_stack(&mut self) -> Stack {
         if let Some(stack) = self.stack {
             return stack;
         }
         self.require(ENABLED_X87);
-        let [status, tags, control] = [X87_STATUS, X87_TAGS, X87_CONTROL].map(|offset| self.load_field(word(offset)));
-        let [sixteen, rest] =
-            [16, WORD & !(X87_TOP_MASK << X87_TOP_SHIFT)].map(|constant| self.graph.constant(constant));
-        let top = self.cells[X87_TOP];
-        let twice = self.number(Binary::Shl, tags, sixteen);
-        let twice = self.number(Binary::Or, twice, tags);
-        let first_tag = self.number(Binary::Add, top, top);
-        let counted_tags = self.number(Binary::ShrUnsigned, twice, first_tag);
-        let status_alone = self.number(Binary::And, status, rest);
-        let mut stack = Stack {
-            top,
-            tags,
-            counted_tags,
-            control,
-            found_control: true,
-            status: status_alone,
-            rounded: None,
-            depth: 0,
+        let stack = Stack {
+            found_tags: self.cells[X87_TAGS],
+            control: self.load_field(control_word()),
             in_use: [None; 8],
             changed: 0,
-            numbers: [None; 8],
-            stored_status: status,
-            stored_tags: tags,
+            known: [Known::Found; 8],
             guard: None,
-            usual: false,
-            has_selector: false,
         };
-        stack.stored_status = self.status_word(&stack);
         self.stack = Some(stack);
         stack
     }
 
-    /// Reads where the stack is from memory.
-    pub(in crate::emitter) fn x87_find_top(&mut self) {
-        let status = self.load_field(word(X87_STATUS));
-        let [shift, mask] = [X87_TOP_SHIFT, X87_TOP_MASK].map(|constant| self.graph.constant(constant));
-        let top = self.number(Binary::ShrUnsigned, status, shift);
-        self.cells[X87_TOP] = self.number(Binary::And, top, mask);
+    /// Number of the register that is ST(`number`).
+    fn x87_register(&self, number: u8) -> usize {
+        usize::from(self.depth.wrapping_add(number) & depth::MASK)
     }
 
-    /// Which register is ST(0).
-    fn top(&mut self, stack: &Stack) -> Value {
-        let [depth, mask] = [u64::from(stack.depth), X87_TOP_MASK].map(|part| self.graph.constant(part));
-        let top = self.number(Binary::Add, stack.top, depth);
-        self.number(Binary::And, top, mask)
-    }
-
-    fn status_word(&mut self, stack: &Stack) -> Value {
-        let top = self.top(stack);
-        let shift = self.graph.constant(X87_TOP_SHIFT);
+    /// The status word as instructions see it.
+    pub(super) fn x87_status_word(&mut self) -> Value {
+        let [depth, mask, shift, zero, precision, one, c1] =
+            [u64::from(self.depth), X87_TOP_MASK, X87_TOP_SHIFT, 0, PRECISION_SHIFT, 1, C1_SHIFT]
+                .map(|part| self.graph.constant(part));
+        let top = self.number(Binary::Add, self.cells[X87_BASE], depth);
+        let top = self.number(Binary::And, top, mask);
         let top = self.number(Binary::Shl, top, shift);
-        let status = self.status_without_top(stack);
-        self.number(Binary::Or, status, top)
-    }
-
-    fn status_without_top(&mut self, stack: &Stack) -> Value {
-        let Some(Rounded { lost, up }) = stack.rounded else { return stack.status };
-        let [zero, precision, kept, c1] =
-            [0, PRECISION_SHIFT, WORD & !u64::from(C1), C1_SHIFT].map(|constant| self.graph.constant(constant));
-        let inexact = self.number(Binary::NotEqual, lost, zero);
+        let inexact = self.number(Binary::NotEqual, self.cells[X87_LOST], zero);
         let inexact = self.number(Binary::Shl, inexact, precision);
-        let kept = self.number(Binary::And, stack.status, kept);
-        let status = self.number(Binary::Or, kept, inexact);
-        match up {
-            Some(up) => {
-                let up = self.number(Binary::Shl, up, c1);
-                self.number(Binary::Or, status, up)
-            }
-            None => status,
-        }
-    }
-
-    fn tag_word(&mut self, stack: &Stack) -> Value {
-        let tags = |bits: u8| (0..8).filter(|n| bits >> n & 1 != 0).fold(0, |all, n| all | EMPTY << (2 * n));
-        if stack.changed == 0 {
-            return stack.tags;
-        }
-        let twice = tags(stack.changed) << 16 | tags(stack.changed);
-        let [twice, sixteen, word] = [twice, 16, WORD].map(|constant| self.graph.constant(constant));
-        let first_tag = self.number(Binary::Add, stack.top, stack.top);
-        let moved = self.number(Binary::Shl, twice, first_tag);
-        let moved = self.number(Binary::ShrUnsigned, moved, sixteen);
-        let changed = self.number(Binary::And, moved, word);
-        self.number(Binary::Xor, stack.tags, changed)
+        let status = self.number(Binary::Or, self.cells[X87_STATUS], inexact);
+        let up = self.number(Binary::And, self.cells[X87_UP], one);
+        let up = self.number(Binary::Shl, up, c1);
+        let status = self.number(Binary::Or, status, up);
+        self.number(Binary::Or, status, top)
     }
 
     /// Leaves to the interpreter where a register of those `used` is empty or, with `pushes`, one in use would be pushed over. False where that is known, and
     /// nothing has been written down then.
     pub(super) fn x87_require(&mut self, used: &[u8], pushes: bool) -> bool {
         let mut stack = self.x87_stack();
-        let found = stack;
-        let used = used.iter().map(|&number| (found.register(number), true));
-        let pushed = pushes.then(|| (found.register(7), false));
+        let used = used.iter().map(|&number| (self.x87_register(number), true));
+        let pushed = pushes.then(|| (self.x87_register(7), false));
         let (mut mask, mut expected) = (0, 0);
         for (register, in_use) in used.chain(pushed) {
             match stack.in_use[register].replace(in_use) {
@@ -214,141 +112,117 @@ impl Emitter {
         true
     }
 
-    fn fields_of(&mut self, stack: &Stack, register: usize) -> [Field; 2] {
-        let [register, seven, bytes] =
-            [register as u64, 7, X87_REGISTER_BYTES].map(|constant| self.graph.constant(constant));
-        let physical = self.number(Binary::Add, stack.top, register);
-        let physical = self.number(Binary::And, physical, seven);
-        let place = Some(self.number(Binary::Mul, physical, bytes));
-        let significand = Field { width: Width::W64, offset: X87_SIGNIFICAND, place };
-        [significand, Field { width: Width::W16, offset: X87_SIGN_EXPONENT, place }]
-    }
-
     /// What is in ST(`number`).
     pub(super) fn x87_get(&mut self, number: u8) -> Number {
-        let mut stack = self.x87_stack();
-        let register = stack.register(number);
-        if let Some(number) = stack.numbers[register] {
-            return number;
+        let known = self.x87_stack().known;
+        let register = self.x87_register(number);
+        let cell = |first: Cell| self.cells[first + register];
+        Number {
+            significand: cell(X87_SIGNIFICANDS),
+            exponent: cell(X87_EXPONENTS),
+            sign: cell(X87_SIGNS),
+            known: known[register],
         }
-        let fields = self.fields_of(&stack, register);
-        let [significand, sign_exponent] = fields.map(|field| self.x87_load_before_guard(field));
-        let number = Number { significand, sign_exponent, known: Known::Found };
-        stack = self.x87_stack();
-        stack.numbers[register] = Some(number);
-        self.stack = Some(stack);
-        number
     }
 
     /// Writes ST(`number`), which is in use.
     pub(super) fn x87_set(&mut self, number: u8, value: Number) {
         let mut stack = self.x87_stack();
-        let register = stack.register(number);
-        let [significand, sign_exponent] = self.fields_of(&stack, register);
-        self.store_field(significand, value.significand);
-        self.store_field(sign_exponent, value.sign_exponent);
-        stack.numbers[register] = Some(value);
+        let register = self.x87_register(number);
+        self.cells[X87_SIGNIFICANDS + register] = value.significand;
+        self.cells[X87_EXPONENTS + register] = value.exponent;
+        self.cells[X87_SIGNS + register] = value.sign;
+        stack.known[register] = value.known;
+        self.stack = Some(stack);
+    }
+
+    /// Notes that all registers with this number are known to be in a range.
+    pub(super) fn x87_note(&mut self, number: Number, known: Known) {
+        let mut stack = self.x87_stack();
+        for register in 0..8 {
+            if self.cells[X87_SIGNIFICANDS + register] == number.significand
+                && self.cells[X87_EXPONENTS + register] == number.exponent
+            {
+                stack.known[register] = known;
+            }
+        }
         self.stack = Some(stack);
     }
 
     /// Pushes a number where the register is empty.
     pub(super) fn x87_push(&mut self, value: Number) {
-        let mut stack = self.x87_stack();
-        stack.depth = stack.depth.wrapping_sub(1) & 7;
-        let register = stack.register(0);
-        stack.in_use[register] = Some(true);
-        stack.changed ^= 1 << register;
-        self.x87_move(stack);
+        self.x87_move(depth::DOWN, 7, true);
         self.x87_set(0, value);
     }
 
     /// Frees ST(0), which is in use.
     pub(super) fn x87_pop(&mut self) {
+        self.x87_move(depth::UP, 0, false);
+    }
+
+    /// Moves the top of the stack, and marks register ST(`number`) in use or empty.
+    fn x87_move(&mut self, by: u8, number: u8, in_use: bool) {
         let mut stack = self.x87_stack();
-        let register = stack.register(0);
-        stack.in_use[register] = Some(false);
+        let register = self.x87_register(number);
+        stack.in_use[register] = Some(in_use);
         stack.changed ^= 1 << register;
-        stack.depth = (stack.depth + 1) & 7;
-        self.x87_move(stack);
-    }
-
-    /// The stack as it is behind a push or a pop.
-    fn x87_move(&mut self, stack: Stack) {
-        self.cells[X87_TOP] = self.top(&stack);
+        let bits = (0..8).filter(|n| stack.changed >> n & 1 != 0).fold(0, |all, n| all | EMPTY << (2 * n));
+        let bits = self.graph.constant(bits);
+        self.cells[X87_TAGS] = self.number(Binary::Xor, stack.found_tags, bits);
         self.stack = Some(stack);
+        self.x87_set_depth(self.depth.wrapping_add(by) & depth::MASK);
     }
 
-    /// Sets PE where `lost` is not zero, and C1 to `up`.
+    pub(in crate::emitter) fn x87_set_depth(&mut self, depth: u8) {
+        self.depth = depth;
+        self.cells[X87_DEPTH] = self.graph.constant(u64::from(depth));
+    }
+
+    /// Sets PE where `lost` is not zero, and C1 to the lowest bit of `up`.
     pub(super) fn x87_set_rounded(&mut self, lost: Value, up: Value) {
-        let mut stack = self.x87_stack();
-        let lost = stack.rounded.map_or(lost, |before| self.number(Binary::Or, before.lost, lost));
-        stack.rounded = Some(Rounded { lost, up: Some(up) });
-        self.stack = Some(stack);
+        self.cells[X87_LOST] = self.number(Binary::Or, self.cells[X87_LOST], lost);
+        self.cells[X87_UP] = up;
     }
 
     /// Clears bits of the status word, and sets those that a helper's answer says.
     pub(super) fn x87_set_status(&mut self, cleared: u16, answer: Option<Value>) {
-        let mut stack = self.x87_stack();
-        if let (C1, None, Some(rounded)) = (cleared, answer, &mut stack.rounded) {
-            rounded.up = None;
-            self.stack = Some(stack);
-            return;
-        }
-        stack.status = self.status_without_top(&stack);
-        stack.rounded = None;
-        let kept = self.graph.constant(WORD & !u64::from(cleared));
-        stack.status = self.number(Binary::And, stack.status, kept);
+        let [zero, kept, shift, c1] =
+            [0, WORD & !u64::from(cleared), u64::from(STATUS_SHIFT), C1_SHIFT].map(|part| self.graph.constant(part));
+        let mut status = self.number(Binary::And, self.cells[X87_STATUS], kept);
+        let mut up = if cleared & C1 == 0 { self.cells[X87_UP] } else { zero };
         if let Some(answer) = answer {
-            let shift = self.graph.constant(u64::from(STATUS_SHIFT));
             let raised = self.number(Binary::ShrUnsigned, answer, shift);
-            stack.status = self.number(Binary::Or, stack.status, raised);
+            let others = self.graph.constant(WORD & !u64::from(C1));
+            let others = self.number(Binary::And, raised, others);
+            status = self.number(Binary::Or, status, others);
+            let raised = self.number(Binary::ShrUnsigned, raised, c1);
+            up = self.number(Binary::Or, up, raised);
         }
-        self.stack = Some(stack);
+        (self.cells[X87_STATUS], self.cells[X87_UP]) = (status, up);
     }
 
-    pub(super) fn x87_set_control(&mut self, control: Value) {
+    /// Sets the control word, for which rounding or precision are `unusual` where that is 1.
+    pub(super) fn x87_set_control(&mut self, control: Value, unusual: Value) {
         let mut stack = self.x87_stack();
-        (stack.control, stack.found_control, stack.usual) = (control, false, false);
-        self.store_field(word(X87_CONTROL), control);
+        stack.control = control;
         self.stack = Some(stack);
+        self.take_look();
+        self.push(Step::StoreField { field: control_word(), value: control });
+        self.push(Step::SetDisabled { bit: ENABLED_USUAL_X87, value: unusual });
+        (self.required, self.required_by) = (0, None);
     }
 
-    /// Stores status and tag word where they have changed.
-    pub(super) fn x87_settle(&mut self) {
-        let mut stack = self.x87_stack();
-        let (status, tags) = (self.status_word(&stack), self.tag_word(&stack));
-        if status != stack.stored_status {
-            self.store_field(word(X87_STATUS), status);
-        }
-        if tags != stack.stored_tags {
-            self.store_field(word(X87_TAGS), tags);
-        }
-        (stack.stored_status, stack.stored_tags) = (status, tags);
-        self.stack = Some(stack);
-    }
-
-    /// Stores where `op` and its memory operand are (Intel SDM vol. 1, 8.1.8).
+    /// Notes where `op` and its memory operand are (Intel SDM vol. 1, 8.1.8).
     pub(super) fn x87_record(&mut self, op: &Op) {
-        let quadword = |offset| Field { width: Width::W64, offset, place: None };
-        let address = self.code_address(self.offset);
-        self.store_field(quadword(X87_IP), address);
-        let opcode = self.graph.constant(u64::from(op.imm as u16));
-        self.store_field(word(X87_OPCODE), opcode);
-        let mut stack = self.x87_stack();
-        if !core::mem::replace(&mut stack.has_selector, true) {
-            let selector = self.load_field(word(selector_offset(seg::CS)));
-            self.store_field(word(X87_CS), selector);
-            self.stack = Some(stack);
-        }
+        /// Stands for the segment of an operand whose segment is none.
+        const NO_SEGMENT: u8 = 7;
+        let last = last_x87(self.start + self.offset as i64, op.imm as u16);
+        self.cells[X87_LAST] = self.graph.constant(last);
         if op.form.has_memory() {
             let start = self.graph.constant(0);
-            let offset = self.offset_of(op, start);
-            self.store_field(quadword(X87_DP), offset);
-            let selector = match op.seg {
-                SEG_NONE => self.graph.constant(0),
-                segment => self.load_field(word(selector_offset(segment))),
-            };
-            self.store_field(word(X87_DS), selector);
+            self.cells[X87_POINTER] = self.offset_of(op, start);
+            let segment = if op.seg == SEG_NONE { NO_SEGMENT } else { op.seg };
+            self.cells[X87_SEGMENT] = self.graph.constant(u64::from(segment) + 1);
         }
     }
 
@@ -358,10 +232,11 @@ impl Emitter {
         let [control_shift, second_shift, operation] =
             [u64::from(CONTROL_SHIFT), u64::from(SECOND_SHIFT), u64::from(operation.0) << OPERATION_SHIFT]
                 .map(|constant| self.graph.constant(constant));
+        let [a, b] = [a, b].map(|number| self.x87_sign_exponent(number));
         let control = self.number(Binary::Shl, control, control_shift);
         let fixed = self.number(Binary::Or, control, operation);
-        let second = self.number(Binary::Shl, b.sign_exponent, second_shift);
-        let both = self.number(Binary::Or, second, a.sign_exponent);
+        let second = self.number(Binary::Shl, b, second_shift);
+        let both = self.number(Binary::Or, second, a);
         self.number(Binary::Or, both, fixed)
     }
 }
