@@ -162,7 +162,12 @@ const addon = {
   outputs: () => ["terrarium.node", "index.d.ts"].map((file) => at("packages/core/pkg/native", file)),
   async run(step) {
     const targets = process.env.CARGO_TARGET_DIR ?? at("emulator-core/target");
-    const from = ["--manifest-path", join(cores, "node/Cargo.toml"), "--package-json-path", "packages/core/package.json"];
+    const from = [
+      "--manifest-path",
+      join(cores, "node/Cargo.toml"),
+      "--package-json-path",
+      "packages/core/package.json",
+    ];
     const to = ["--target-dir", targets, "--output-dir", "packages/core/pkg/native"];
     await step.exec("napi", ["build", "--profile", "agent", ...from, ...to]);
   },

@@ -15,6 +15,7 @@ import {
   type RunOptions,
   type RunResult,
   type Snapshot,
+  type StandardStreams,
 } from "@terrarium/machine";
 import {
   CommandRunner,
@@ -22,6 +23,7 @@ import {
   Emitter,
   SerialConsole,
   SIGKILL,
+  splitStreams,
   toWire,
   malformed,
   signalNumber,
@@ -32,6 +34,7 @@ import {
   type Start,
 } from "@terrarium/machine/guest-kit";
 import type { Port, ResolvedConfig, User } from "./config.js";
+import { descriptorsOf, type Descriptors } from "./handing.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
 
@@ -96,9 +99,6 @@ export class Container implements Guest {
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
   readonly #outputs: Emitter<Output>;
-  readonly #runner = new CommandRunner({
-    start: (start, output, givenUp) => this.#start(start, output, givenUp),
-  });
   #exit: Exit | undefined;
   #stopping = false;
 
@@ -151,6 +151,7 @@ export class Container implements Guest {
         outputs.emit({ stream, bytes });
       },
       patience,
+      config.own,
     );
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
@@ -186,7 +187,10 @@ export class Container implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
-    return await this.#whileAlive(() => this.#runner.run(command, options));
+    const [streams, carried] = splitStreams(options);
+    const own = descriptorsOf(streams);
+    const runner = new CommandRunner({ start: (...start) => this.#start(own, ...start) });
+    return await this.#whileAlive(() => runner.run(command, carried));
   }
 
   async pause(): Promise<void> {
@@ -232,14 +236,15 @@ export class Container implements Guest {
   }
 
   /**
-   * Starts another process, whose streams stay open while it runs.
+   * Starts another process, whose streams stay open while it runs; those of the caller are none of ours.
    * @throws MachineError `COMMAND_NOT_STARTED`, `GUEST_STOPPED`
    */
   async exec(
     command: readonly string[],
-    options: ExecOptions,
+    options: ExecOptions & StandardStreams,
     onOutput: (output: Output) => void,
   ): Promise<ContainerProcess> {
+    const own = descriptorsOf(options);
     const config = options.user === undefined ? this.#config : { ...this.#config, user: options.user };
     const spec = processOf(config, command, { terminal: false, ...options });
     const container = this.#init.number;
@@ -247,7 +252,7 @@ export class Container implements Guest {
       onOutput({ stream, bytes });
     };
     const suspects = suspectsIn(this.#config);
-    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects });
+    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects }, own);
     const process = await this.#whileAlive(() => starting).catch((error: unknown) => {
       throw asNotStarted(error, command[0] ?? "");
     });
@@ -328,11 +333,16 @@ export class Container implements Guest {
     await this.stop();
   }
 
-  async #start({ command, cwd, env }: Start, output: OutputListener, signal: AbortSignal): Promise<GuestProcess> {
+  async #start(
+    own: Descriptors,
+    { command, cwd, env }: Start,
+    output: OutputListener,
+    signal: AbortSignal,
+  ): Promise<GuestProcess> {
     const spec = processOf(this.#config, command, { terminal: false, cwd, env });
     try {
       const beginning = { type: "exec", container: this.#init.number, spec } as const;
-      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) });
+      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) }, own);
     } catch (error) {
       throw asNotStarted(error, command[0] ?? "");
     }

@@ -17,6 +17,7 @@ import {
   type ProcessEnd,
 } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
+import { Handing, type Descriptors, type StreamName } from "./handing.js";
 import { SETUP_LIMIT_MS, type Port, type ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
 import type { IdMapping } from "./ids.js";
@@ -40,8 +41,15 @@ type Request =
       readonly defaultProtection: boolean;
       readonly init: boolean;
       readonly network: ResolvedNetwork;
+      readonly streams?: readonly StreamName[];
     }
-  | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
+  | {
+      readonly type: "exec";
+      readonly container: number;
+      readonly process: number;
+      readonly spec: OciProcess;
+      readonly streams?: readonly StreamName[];
+    }
   | {
       readonly type: "copy";
       readonly container: number;
@@ -197,13 +205,19 @@ export class Helper {
   readonly #child: ChildProcess;
   readonly #sockets: Socket[];
   readonly #frames = new FrameReader();
+  readonly #handing = new Handing();
   readonly #processes = new Map<number, Served>();
   readonly #questions = new Map<number, PromiseWithResolvers<Readonly<Record<string, unknown>>>>();
   #last = 0;
   #gone: MachineError | undefined;
 
   constructor() {
-    this.#child = spawn(PROGRAM, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+    const { theirs } = this.#handing;
+    this.#child =
+      theirs === undefined
+        ? spawn(PROGRAM, ["serve"], { stdio: ["pipe", "pipe", "inherit"] })
+        : spawn(PROGRAM, ["serve", "--descriptors"], { stdio: ["pipe", "pipe", "inherit", theirs] });
+    this.#handing.passOn();
     const { stdin, stdout } = this.#child;
     this.#sockets = [stdin, stdout].filter((stream) => stream instanceof Socket);
     this.#child.on("error", (error) => {
@@ -231,19 +245,26 @@ export class Helper {
   }
 
   /**
-   * Starts a process: a container's first, another, or a copy.
+   * Starts a process: a container's first, another, or a copy; `own` are its streams that are the caller's.
    * @throws MachineError whatever the helper reports; `TIMEOUT`, `ABORTED`, after which the kernel clears away what there
    * is as soon as it can
    */
-  async start(beginning: Beginning, output: Output, patience: Partial<Patience> = {}): Promise<Served> {
-    if (this.#gone !== undefined) throw this.#gone;
+  async start(
+    beginning: Beginning,
+    output: Output,
+    patience: Partial<Patience> = {},
+    own: Descriptors = {},
+  ): Promise<Served> {
     const { milliseconds = SETUP_LIMIT_MS, signal, suspects = [] } = patience;
-    if (signal?.aborted === true) throw abortError(signal);
-    const process = new Served(this, ++this.#last, output);
-    const { number } = process;
+    const isAborted = (): boolean => signal?.aborted === true;
+    if (signal !== undefined && isAborted()) throw abortError(signal);
+    const number = ++this.#last;
+    const streams = Object.keys(own).length === 0 ? undefined : await this.#handing.hand(number, own);
+    if (this.#gone !== undefined) throw this.#gone;
+    const process = new Served(this, number, output);
     this.#processes.set(number, process);
     this.#hold();
-    this.send({ ...beginning, process: number });
+    this.send({ ...beginning, ...(streams === undefined ? {} : { streams }), process: number });
     const abandon = (error: MachineError): void => {
       this.send({ type: "abandon", process: number });
       this.#forget(process);
@@ -256,6 +277,7 @@ export class Helper {
       abandon(tooSlow(milliseconds, suspects));
     }, milliseconds);
     signal?.addEventListener("abort", abort);
+    if (isAborted()) abort();
     try {
       await process.starting.promise;
     } finally {
@@ -339,6 +361,7 @@ export class Helper {
     for (const question of this.#questions.values()) question.reject(this.#gone);
     this.#processes.clear();
     this.#questions.clear();
+    this.#handing.close();
     this.#hold();
   }
 }

@@ -3,12 +3,17 @@
 import type { Console } from "./console.js";
 import type { Exit } from "./server/protocol.js";
 import type { Snapshot } from "./snapshot.js";
+import type { Descriptor } from "./streams.js";
 import type { Bytes, Duration } from "./units.js";
 
 /** How a command is run in the guest. */
 export interface RunOptions {
-  /** What the command reads on its standard input; nothing where absent. */
-  readonly stdin?: string | Uint8Array;
+  /** What the command reads on its standard input; nothing where absent. In containers a descriptor, too, as in `StandardStreams`. */
+  readonly stdin?: string | Uint8Array | Descriptor;
+  /** Where its standard output goes instead of to the result. In containers. */
+  readonly stdout?: Descriptor;
+  /** Where its standard error goes instead of to the result. In containers. */
+  readonly stderr?: Descriptor;
   /** Environment variables to add. */
   readonly env?: Readonly<Record<string, string>>;
   /** Directory to run in. */
@@ -25,7 +30,9 @@ export interface RunOptions {
 
 /** What became of a command. */
 export interface RunResult<T extends string | Uint8Array = string> {
+  /** Empty where it went to a descriptor. */
   readonly stdout: T;
+  /** Empty where it went to a descriptor. */
   readonly stderr: T;
   /** Its exit code; null where a signal ended it. */
   readonly exitCode: number | null;
@@ -73,7 +80,7 @@ export interface Guest extends AsyncDisposable {
   readonly console: Console;
   /**
    * Runs a command in the guest through its agent: a string goes to `/bin/sh -c`, an array is the argument vector.
-   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`
+   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`, `UNSUPPORTED`
    * @throws TimeoutError
    */
   run(

@@ -14,6 +14,7 @@ import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
 import type { Snapshot } from "./snapshot.js";
+import { carriedAlone } from "./streams.js";
 
 /** How long `stop()` waits for the worker to answer before it ends the worker itself. */
 const STOP_GRACE_MS = 2_000;
@@ -107,8 +108,9 @@ export class Machine implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
+    const carried = carriedAlone(options);
     this.#runner ??= new CommandRunner(this.#needAgent());
-    return await this.#whileAlive(this.#runner.run(command, options));
+    return await this.#whileAlive(this.#runner.run(command, carried));
   }
 
   async copyIn(path: string, data: string | Uint8Array, options: CopyInOptions = {}): Promise<void> {

@@ -12,6 +12,8 @@ use crate::network::{Given, Wanted};
 use crate::spec::{IdMapping, Process, Spec, User};
 use crate::work::Work;
 
+use super::handed::Stream;
+
 /// From Node.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -19,7 +21,13 @@ pub enum Request {
     /// Makes a container and starts its program.
     Boot(Box<Boot>),
     /// Starts another process.
-    Exec { container: u32, process: u32, spec: Box<Process> },
+    Exec {
+        container: u32,
+        process: u32,
+        spec: Box<Process>,
+        #[serde(default)]
+        streams: Vec<Stream>,
+    },
     /// Copies between the process's streams and the container's files, as its user or another.
     Copy { container: u32, process: u32, copy: Copy, user: Option<User> },
     /// Works on a store of images.
@@ -62,6 +70,9 @@ pub struct Boot {
     /// Whether a process of this runtime is the first, and the program its child.
     pub init: bool,
     pub network: Wanted,
+    /// The standard streams that have been handed over.
+    #[serde(default)]
+    pub streams: Vec<Stream>,
 }
 
 /// To Node.
