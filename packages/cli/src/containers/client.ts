@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import type { CopyEnd, ExecOptions, Output, Port } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import type { Session } from "./attach.js";
+import type { Handed } from "./handing.js";
 import { socketOf, type ContainerRecord } from "./place.js";
 import { messages, send, sendSlowly, type Answer, type Request } from "./wire.js";
 
@@ -119,15 +120,16 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
   };
 }
 
-/** Starts another process in a container that runs. */
+/** Starts another process in a container that runs; it has the streams that are `handed` over. */
 export async function exec(
   record: ContainerRecord,
   command: readonly string[],
   options: ExecOptions,
+  handed: Handed | undefined,
   onOutput: (output: Output) => void,
 ): Promise<Session> {
   const socket = await need(record);
-  send(socket, { type: "exec", command, options });
+  send(socket, { type: "exec", command, options, handed });
   const ended = (async () => {
     for await (const answer of messages<Answer>(socket)) {
       if ("output" in answer) {

@@ -6,11 +6,12 @@
 import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { boot, oci, type Container, type Output } from "@terrarium/container";
-import { IDLE, onDisk, withLock } from "@terrarium/container/kit";
+import { boot, oci, type Container, type ContainerProcess, type Output } from "@terrarium/container";
+import { IDLE, onDisk, withLock, type Descriptors } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { isHeld, type Life } from "./client.js";
+import { Receiver } from "./handing.js";
 import { Log } from "./log.js";
 import {
   directoryOf,
@@ -32,6 +33,8 @@ const ROOT = { uid: 0, gid: 0 };
 export interface StartOptions {
   /** Gets what it writes. */
   readonly onOutput?: (output: Output) => void;
+  /** A descriptor of this process's that its program reads. */
+  readonly stdin?: number;
   /** Whether it has run before, and ended. */
   readonly again?: boolean;
 }
@@ -41,11 +44,19 @@ export class Holder {
   readonly container: Container;
   /** Resolves when it has ended and all is written and closed. */
   readonly ended: Promise<Ended>;
+  readonly #receiver: Receiver | undefined;
   readonly #server: Server;
   readonly #log: Log;
 
-  private constructor(record: ContainerRecord, container: Container, server: Server, log: Log) {
+  private constructor(
+    record: ContainerRecord,
+    receiver: Receiver | undefined,
+    container: Container,
+    server: Server,
+    log: Log,
+  ) {
     this.container = container;
+    this.#receiver = receiver;
     this.#server = server;
     this.#log = log;
     const killed = { exitCode: null, signal: "SIGKILL" };
@@ -56,9 +67,9 @@ export class Holder {
    * Boots the container of `record`. Where that fails, nothing of it stays; one that is started again stays as it was.
    * @throws MachineError `CONTAINER_STATUS` where somebody holds it, and whatever `boot()` does
    */
-  static async start(record: ContainerRecord, { onOutput, again = false }: StartOptions = {}): Promise<Holder> {
+  static async start(record: ContainerRecord, { onOutput, stdin, again = false }: StartOptions = {}): Promise<Holder> {
     const calledOff = new AbortController();
-    const held: Held = { name: record.name, container: undefined, calledOff };
+    const held: Held = { name: record.name, container: undefined, calledOff, receiver: undefined };
     const server = createServer((socket) => {
       socket.on("error", () => undefined);
       void serve(held, socket);
@@ -66,10 +77,13 @@ export class Holder {
     try {
       await listen(server, record);
       await makeVolumes(record);
+      // Without it, streams are carried.
+      held.receiver = await Receiver.open(record.id).catch(() => undefined);
       const log = new Log(directoryOf(record.id));
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
         ...record.options,
+        ...(stdin === undefined ? {} : { stdin }),
         signal: calledOff.signal,
       });
       container.onOutput((output) => {
@@ -78,10 +92,11 @@ export class Holder {
       });
       if (again) await forgetEnd(record.id);
       held.container = container;
-      return new Holder(record, container, server, log);
+      return new Holder(record, held.receiver, container, server, log);
     } catch (error) {
       const isHeld = error instanceof MachineError && error.code === "CONTAINER_STATUS";
       server.close();
+      await held.receiver?.[Symbol.asyncDispose]();
       if (!again) await removeRecord(record, { volumes: true });
       else if (!isHeld) await rm(socketOf(record.id), { force: true });
       throw onDisk(error, `starting the container ${record.name}`);
@@ -95,6 +110,7 @@ export class Holder {
       if (!record.removeAtEnd) await noteEnd(record.id, ended);
     } finally {
       this.#server.close();
+      await this.#receiver?.[Symbol.asyncDispose]();
       await rm(socketOf(record.id), { force: true });
     }
     if (record.removeAtEnd) await removeRecord(record, { volumes: true });
@@ -106,7 +122,7 @@ export class Holder {
 export async function whileEnded<T>(record: ContainerRecord, use: (container: Container) => Promise<T>): Promise<T> {
   const server = createServer((socket) => {
     socket.on("error", () => undefined);
-    void serve({ name: record.name, container: undefined, calledOff: undefined }, socket);
+    void serve({ name: record.name, container: undefined, calledOff: undefined, receiver: undefined }, socket);
   });
   await listen(server, record);
   try {
@@ -145,6 +161,8 @@ interface Held {
   container: Container | undefined;
   /** Undefined where it is not being made. */
   readonly calledOff: AbortController | undefined;
+  /** Where streams come for its processes; undefined where they have to be carried. */
+  receiver: Receiver | undefined;
 }
 
 async function serve(held: Held, socket: Socket): Promise<void> {
@@ -154,7 +172,7 @@ async function serve(held: Held, socket: Socket): Promise<void> {
     if (first.done !== true) {
       const request = first.value as Request;
       if (held.container === undefined) obeyEarly(held, request, socket);
-      else await obey(held.container, request, incoming, socket);
+      else await obey(held.container, held.receiver, request, incoming, socket);
     }
   } catch (error) {
     send(socket, { error: asData(error) });
@@ -181,13 +199,14 @@ function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket):
 
 async function obey(
   container: Container,
+  receiver: Receiver | undefined,
   request: Request,
   incoming: AsyncGenerator<Request | Message, void>,
   socket: Socket,
 ): Promise<void> {
   switch (request.type) {
     case "exec":
-      await exec(container, request, incoming, socket);
+      await exec(container, receiver, request, incoming, socket);
       return;
     case "pack":
       for await (const chunk of container.pack(request.path, { ...request, user: ROOT })) {
@@ -234,13 +253,16 @@ function lifeOf({ pid, address, ports }: Container): Life {
 
 async function exec(
   container: Container,
-  { command, options }: Extract<Request, { type: "exec" }>,
+  receiver: Receiver | undefined,
+  { command, options, handed }: Extract<Request, { type: "exec" }>,
   incoming: AsyncGenerator<Request | Message, void>,
   socket: Socket,
 ): Promise<void> {
-  const process = await container.exec(command, options, ({ stream, bytes }) => {
-    send(socket, { output: stream, bytes: Buffer.from(bytes).toString("base64") });
-  });
+  const start = (own: Descriptors = {}): Promise<ContainerProcess> =>
+    container.exec(command, { ...options, ...own }, ({ stream, bytes }) => {
+      send(socket, { output: stream, bytes: Buffer.from(bytes).toString("base64") });
+    });
+  const process = await (handed === undefined || receiver === undefined ? start() : receiver.use(handed, start));
   const listen = async (): Promise<void> => {
     for await (const message of incoming) {
       if ("input" in message) await process.write(Buffer.from(message.input, "base64"));

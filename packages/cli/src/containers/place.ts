@@ -60,6 +60,11 @@ export function socketOf(id: string): string {
   return join(directoryOf(id), "socket");
 }
 
+/** Where who holds a running container is handed streams. */
+export function filesOf(id: string): string {
+  return join(directoryOf(id), "files");
+}
+
 /** Makes the directory of a new container. No two have one name. */
 export async function createRecord(
   wanted: Omit<ContainerRecord, "id" | "name" | "created">,

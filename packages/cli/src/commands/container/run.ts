@@ -5,6 +5,7 @@ import { MachineError } from "@terrarium/machine";
 import { Command, Option } from "commander";
 import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
 import { detach } from "../../containers/detach.js";
+import { ownStreams } from "../../containers/handing.js";
 import { Holder } from "../../containers/holder.js";
 import { sessionOfMachine } from "../../containers/machine.js";
 import { createRecord, exactly, openImages, storeDirectory } from "../../containers/place.js";
@@ -67,7 +68,10 @@ async function run(image: string, command: readonly string[], flags: RunFlags): 
     process.stdout.write(`${record.id}\n`);
     return 0;
   }
-  return await attach(async () => sessionOf(await Holder.start(record, { onOutput: show })), flags);
+  // What it writes is logged, and goes through here.
+  const { stdin } = ownStreams(flags);
+  const start = { onOutput: show, ...(stdin === undefined ? {} : { stdin }) };
+  return await attach(async () => sessionOf(await Holder.start(record, start)), stdin === undefined ? flags : {});
 }
 
 /** A container that is held here, as a session. */
