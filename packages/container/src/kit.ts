@@ -2,7 +2,7 @@
 
 export { onDisk } from "./disk.js";
 export { STREAMS, type Descriptors, type StreamName } from "./handing.js";
-export { native } from "./native.js";
+export { native, type ProcessHandle } from "./native.js";
 export { withLock } from "./work.js";
 
 /** The command of a container that does nothing, of whatever image: its first process is the runtime itself, again. */

@@ -3,6 +3,8 @@
 import { loadNative, NativeError, type Native } from "@terrarium/core/native";
 import { MachineError } from "@terrarium/machine";
 
+export type { ProcessHandle } from "@terrarium/core/native";
+
 /**
  * What Linux has and Node does not offer.
  * @throws MachineError `ADDON_UNAVAILABLE`

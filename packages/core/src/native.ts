@@ -4,9 +4,10 @@
  */
 
 import { createRequire } from "node:module";
+import type * as face from "../pkg/native/index.js";
 
 /** What the addon offers. */
-export type Native = typeof import("../pkg/native/index.js");
+export type Native = typeof face;
 export type { Message, ProcessHandle, Terminal, WindowSize } from "../pkg/native/index.js";
 
 /** Why there is no addon here. */

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { CopyEnd, ExecOptions, Output, Port } from "@terrarium/container";
+import { native, type ProcessHandle } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import type { Session } from "./attach.js";
 import type { Handed } from "./handing.js";
@@ -38,6 +39,8 @@ export async function isHeld(record: ContainerRecord): Promise<boolean> {
 /** What a container that runs, or is being made, tells of itself. */
 export interface Life {
   readonly status: "creating" | "running";
+  /** Number of the process that holds it. */
+  readonly holder: number;
   /** Number of its first process; 0 where there is none yet. */
   readonly pid: number;
   /** Its address on a network of its own. */
@@ -56,6 +59,29 @@ export async function lifeOf(record: ContainerRecord): Promise<Life | undefined>
 /** Whether somebody holds a container, and the number of its first process. */
 export async function pidOf(record: ContainerRecord): Promise<number | undefined> {
   return (await lifeOf(record))?.pid;
+}
+
+/**
+ * Waits until whoever holds a container has noted its end and gone.
+ * @throws MachineError `ADDON_UNAVAILABLE`
+ */
+export async function untilEnded(record: ContainerRecord): Promise<void> {
+  for (let life = await lifeOf(record); life !== undefined; life = await lifeOf(record)) {
+    const holder = handleOn(life.holder);
+    // The number was still the holder's when the handle was made if the holder answers afterwards.
+    if (holder !== undefined && (await lifeOf(record))?.holder === life.holder) await holder.ended();
+    holder?.close();
+  }
+}
+
+/** A handle on a process, whatever becomes of its number; undefined where there is none any more. */
+function handleOn(pid: number): ProcessHandle | undefined {
+  try {
+    return native().ProcessHandle.open(pid);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return undefined;
+    throw error;
+  }
 }
 
 /**

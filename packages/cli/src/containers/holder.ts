@@ -187,7 +187,7 @@ function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket):
     throw new MachineError("CONTAINER_STATUS", `The container ${name} does not run.`, details);
   }
   if (request.type === "ping") {
-    send(socket, { done: { status: "creating", pid: 0, address: null, ports: [] } });
+    send(socket, { done: { status: "creating", holder: process.pid, pid: 0, address: null, ports: [] } });
   } else if (request.type === "stop" || request.type === "kill") {
     calledOff.abort(new Error("it was stopped"));
     send(socket, { done: null });
@@ -248,7 +248,7 @@ async function* inputOf(incoming: AsyncGenerator<Request | Message, void>): Asyn
 }
 
 function lifeOf({ pid, address, ports }: Container): Life {
-  return { status: "running", pid, address: address ?? null, ports };
+  return { status: "running", holder: process.pid, pid, address: address ?? null, ports };
 }
 
 async function exec(

@@ -1,15 +1,12 @@
 /** `terrarium stop`, `kill`, `pause`, `resume`, `wait` and `rm`: what is done to containers, one after another. */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { MachineError } from "@terrarium/machine";
 import { signalNumber } from "@terrarium/machine/guest-kit";
 import { Command } from "commander";
-import { ask, lifeOf, pidOf } from "../../containers/client.js";
+import { ask, lifeOf, pidOf, untilEnded } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
 import { endOf, findRecord, type ContainerRecord } from "../../containers/place.js";
 import { removeRecord } from "../../containers/volumes.js";
-
-const LOOK_MS = 50;
 
 function each(
   name: string,
@@ -103,9 +100,4 @@ export function restartCommand(): Command {
     }
     await detach(record, { again: true });
   }).option("-t, --time <seconds>", "how long they have to end", "10");
-}
-
-/** Until the holder has noted the end and gone. */
-async function untilEnded(record: ContainerRecord): Promise<void> {
-  while ((await pidOf(record)) !== undefined) await sleep(LOOK_MS);
 }
