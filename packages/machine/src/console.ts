@@ -23,7 +23,7 @@ export interface Console extends SerialPort {
   waitFor(pattern: string | RegExp, options?: WaitOptions): Promise<string>;
 }
 
-/** Unmatched text kept for the next wait. A guest that never stops talking must not fill the host's memory. */
+/** Unmatched text kept for the next wait, at least. A guest that never stops talking must not fill the host's memory. */
 const WINDOW_CHARACTERS = 1 << 20;
 
 interface Waiter {
@@ -40,7 +40,9 @@ export class SerialConsole extends Serial implements Console {
   #ended: string | undefined;
 
   override receive(bytes: Uint8Array): void {
-    this.#unmatched = (this.#unmatched + this.#decoder.decode(bytes, { stream: true })).slice(-WINDOW_CHARACTERS);
+    this.#unmatched += this.#decoder.decode(bytes, { stream: true });
+    // Not each time: that copies all of it.
+    if (this.#unmatched.length > 2 * WINDOW_CHARACTERS) this.#unmatched = this.#unmatched.slice(-WINDOW_CHARACTERS);
     super.receive(bytes);
     for (const waiter of [...this.#waiters]) this.#try(waiter);
   }
