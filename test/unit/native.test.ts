@@ -24,6 +24,7 @@ import { describe, expect, test } from "vitest";
 import { loadNative, type Native } from "@terrarium/core/native";
 
 const isLinux = process.platform === "linux";
+if (!isLinux) process.stderr.write(`The addon is not tested: this is ${process.platform}\n`);
 const pythonMissing = spawnSync("python3", ["--version"]).error !== undefined;
 if (pythonMissing) process.stderr.write("Too many descriptors are not sent: there is no python3\n");
 

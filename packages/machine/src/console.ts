@@ -23,7 +23,7 @@ export interface Console extends SerialPort {
   waitFor(pattern: string | RegExp, options?: WaitOptions): Promise<string>;
 }
 
-/** Unmatched text kept for the next wait, at least. A guest that never stops talking must not fill the host's memory. */
+/** Unmatched text kept for the next wait. A guest that never stops talking must not fill the host's memory. */
 const WINDOW_CHARACTERS = 1 << 20;
 
 interface Waiter {
@@ -42,7 +42,7 @@ export class SerialConsole extends Serial implements Console {
   override receive(bytes: Uint8Array): void {
     this.#unmatched += this.#decoder.decode(bytes, { stream: true });
     // Not each time: that copies all of it.
-    if (this.#unmatched.length > 2 * WINDOW_CHARACTERS) this.#unmatched = this.#unmatched.slice(-WINDOW_CHARACTERS);
+    if (this.#waiters.size > 0 || this.#unmatched.length > 2 * WINDOW_CHARACTERS) this.#forget();
     super.receive(bytes);
     for (const waiter of [...this.#waiters]) this.#try(waiter);
   }
@@ -58,6 +58,7 @@ export class SerialConsole extends Serial implements Console {
     if (signal?.aborted === true) throw abortError(signal);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const waiter: Waiter = { pattern, resolve, reject };
+    this.#forget();
     this.#waiters.add(waiter);
     const timer = setTimeout(() => {
       this.#settle(waiter, new TimeoutError(`${String(pattern)} on the console`, milliseconds, this.#unmatched));
@@ -74,6 +75,11 @@ export class SerialConsole extends Serial implements Console {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  /** Keeps the window. */
+  #forget(): void {
+    this.#unmatched = this.#unmatched.slice(-WINDOW_CHARACTERS);
   }
 
   #try(waiter: Waiter): void {
