@@ -3,7 +3,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ReadStream } from "node:tty";
 import { loadNative } from "@terrarium/core/native";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -113,6 +115,27 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     process.kill(Number(holder), "SIGKILL");
     expect(await waiting).toEqual({ stdout: "137\n", stderr: "", status: 0 });
     await terrarium(["rm", "weed"]);
+  });
+
+  test("a program whose output nobody takes waits, and does not fill who holds the container", async () => {
+    const [{ id }] = JSON.parse((await terrarium(["inspect", "pots"])).stdout) as [{ id: string }];
+    const holder = spawnSync("pgrep", ["-f", `terrarium.mjs hold ${id}`])
+      .stdout.toString()
+      .trim();
+    const resident = (): number => {
+      const status = readFileSync(`/proc/${holder}/status`, "utf8");
+      return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) >> 10;
+    };
+    const before = resident();
+    const socket = connect(join(store, "containers", id, "socket"));
+    socket.write(`${JSON.stringify({ type: "exec", command: ["yes"], options: {} })}\n`);
+    await sleep(1_500);
+    // In that time it writes a gigabyte where nothing holds it up.
+    expect(resident() - before).toBeLessThan(200);
+    let taken = 0;
+    for await (const chunk of socket as AsyncIterable<Buffer>) if ((taken += chunk.length) > 50_000_000) break;
+    expect(taken).toBeGreaterThan(50_000_000);
+    socket.destroy();
   });
 
   test("who holds a container keeps nothing open of what has been handed over", async () => {

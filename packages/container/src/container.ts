@@ -81,6 +81,8 @@ export interface ContainerProcess {
   write(bytes: Uint8Array): Promise<void>;
   closeInput(): void;
   kill(signal: number): void;
+  /** Leaves what it writes where that is, or takes it again: who cannot pass it on sets the pace. */
+  hold(held: boolean): void;
   /** Changes the size of its terminal. */
   resize(columns: number, rows: number): void;
 }
@@ -265,6 +267,9 @@ export class Container implements Guest {
       },
       kill: (signal) => {
         process.kill(signal);
+      },
+      hold: (held) => {
+        process.hold(held);
       },
       resize: (columns, rows) => {
         this.#helper.send({ type: "resize", process: process.number, rows, columns });

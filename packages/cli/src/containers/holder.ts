@@ -29,6 +29,9 @@ import { messages, send, sendSlowly, type Message, type Request } from "./wire.j
 /** Whose files are copied, and by whose right: as docker has it. */
 const ROOT = { uid: 0, gid: 0 };
 
+/** What may wait for who has asked for a process, before that has to. */
+const MOST_UNSENT_BYTES = 1 << 20;
+
 /** How a container is started. */
 export interface StartOptions {
   /** Gets what it writes. */
@@ -258,11 +261,14 @@ async function exec(
   incoming: AsyncGenerator<Request | Message, void>,
   socket: Socket,
 ): Promise<void> {
+  const brake = new Brake(socket);
   const start = (own: Descriptors = {}): Promise<ContainerProcess> =>
     container.exec(command, { ...options, ...own }, ({ stream, bytes }) => {
       send(socket, { output: stream, bytes: Buffer.from(bytes).toString("base64") });
+      brake.look();
     });
   const process = await (handed === undefined || receiver === undefined ? start() : receiver.use(handed, start));
+  brake.process = process;
   const listen = async (): Promise<void> => {
     for await (const message of incoming) {
       if ("input" in message) await process.write(Buffer.from(message.input, "base64"));
@@ -276,6 +282,30 @@ async function exec(
   void listen().catch(() => undefined);
   const { exitCode, signal } = await process.ended;
   send(socket, { exit: { exitCode, signal } });
+}
+
+/** Holds a process up while too much of what it has written waits at a socket. */
+class Brake {
+  process: ContainerProcess | undefined;
+  readonly #socket: Socket;
+  #held = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  look(): void {
+    if (this.#held || this.process === undefined || this.#socket.writableLength < MOST_UNSENT_BYTES) return;
+    this.#hold(true);
+    this.#socket.once("drain", () => {
+      this.#hold(false);
+    });
+  }
+
+  #hold(held: boolean): void {
+    this.#held = held;
+    this.process?.hold(held);
+  }
 }
 
 function asData(error: unknown): Pick<MachineError, "code" | "message" | "details"> {
