@@ -109,3 +109,79 @@ impl Stream {
         rustix::fs::fcntl_setfl(descriptor, flags - OFlags::NONBLOCK).during(operation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::IoSlice;
+    use std::os::fd::AsFd;
+
+    use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, Handed) {
+        let flags = SocketFlags::NONBLOCK;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None).expect("a pair of sockets");
+        (ours, Handed::new(Some(theirs)))
+    }
+
+    fn hand(socket: &OwnedFd, process: u32, files: &[File]) {
+        let descriptors: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let number = process.to_le_bytes();
+        rustix::net::sendmsg(socket, &[IoSlice::new(&number)], &mut control, SendFlags::empty()).expect("sending");
+    }
+
+    fn null() -> File {
+        File::options().read(true).write(true).open("/dev/null").expect("/dev/null")
+    }
+
+    #[test]
+    fn each_process_gets_its_own_whatever_comes_first() {
+        let (socket, mut handed) = pair();
+        hand(&socket, 7, &[null()]);
+        hand(&socket, 8, &[null(), null()]);
+        let given = handed.take(8, &[Stream::Stdin, Stream::Stderr]).expect("those of 8");
+        assert_eq!(given.map(|one| one.is_some()), [true, false, true]);
+        let given = handed.take(7, &[Stream::Stdout]).expect("those of 7");
+        assert_eq!(given.map(|one| one.is_some()), [false, true, false]);
+    }
+
+    #[test]
+    fn what_has_not_come_is_not_waited_for() {
+        let (socket, mut handed) = pair();
+        assert!(matches!(handed.take(1, &[Stream::Stdin]), Err(Error::System { .. })));
+        hand(&socket, 1, &[null()]);
+        assert!(matches!(handed.take(1, &[Stream::Stdin, Stream::Stdout]), Err(Error::Internal { .. })));
+        // More than a process has streams: the kernel keeps the rest back.
+        hand(&socket, 2, &[null(), null(), null(), null(), null()]);
+        assert!(handed.take(2, &[Stream::Stdin]).is_err());
+        assert!(handed.waiting.is_empty());
+        assert!(matches!(Handed::default().take(3, &[Stream::Stdin]), Err(Error::System { .. })));
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_no_stream() {
+        let (socket, mut handed) = pair();
+        let path = rustix::fs::open("/dev/null", OFlags::PATH, rustix::fs::Mode::empty()).expect("a path");
+        for file in [File::open("/").expect("the root"), path.into()] {
+            hand(&socket, 1, &[file]);
+            assert!(matches!(handed.take(1, &[Stream::Stdin]), Err(Error::OptionInvalid { .. })));
+        }
+    }
+
+    #[test]
+    fn a_stream_waits_for_what_is_not_there_yet() {
+        let (socket, mut handed) = pair();
+        let file = null();
+        rustix::fs::fcntl_setfl(&file, OFlags::NONBLOCK).expect("setting O_NONBLOCK");
+        hand(&socket, 1, &[file]);
+        let [given, ..] = handed.take(1, &[Stream::Stdin]).expect("a stream");
+        let flags = rustix::fs::fcntl_getfl(given.expect("a descriptor")).expect("its flags");
+        assert!(!flags.contains(OFlags::NONBLOCK));
+    }
+}
