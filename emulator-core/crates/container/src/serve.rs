@@ -7,10 +7,12 @@ mod freezing;
 mod making;
 mod message;
 mod served;
+mod watcher;
 
 pub use message::Failure;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use archive::copy::Copy;
@@ -20,7 +22,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::birth;
-use crate::cgroup::{Cgroup, oom::OomWatch};
+use crate::cgroup::{Cgroup, oom::OomWatch, orphans};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::launch;
@@ -46,6 +48,7 @@ pub fn main() -> bool {
     if !ready {
         return false;
     }
+    orphans::remove();
     let mut helper = Helper::default();
     let served = helper.serve();
     helper.take_down();
@@ -88,6 +91,7 @@ struct Helper {
     networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
     default_filter: Option<Filter>,
+    watcher: Option<OwnedFd>,
 }
 
 impl Helper {
@@ -393,6 +397,7 @@ impl Helper {
     fn take_down(&mut self) {
         // Which may take longer than anybody should wait for the end of these.
         let _ = birth::drop_streams();
+        self.dismiss_watcher();
         // Work on a store would wait for its input, whose other end is here.
         for process in self.processes.values() {
             process.signal(Signal::KILL.as_raw(), false);
