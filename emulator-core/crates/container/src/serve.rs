@@ -34,7 +34,7 @@ use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use freezing::Freezing;
 use making::{Making, Outcome, Purpose, Remains};
-use message::{Reply, Request};
+use message::{PROTOCOL, Reply, Request};
 use served::{Ends, Served, Source};
 
 /// Serves standard input and output until Node lets go; whether all went well.
@@ -50,6 +50,7 @@ pub fn main() -> bool {
     }
     orphans::remove();
     let mut helper = Helper::default();
+    helper.outbox.send(&Reply::Hello { protocol: PROTOCOL }, &[]);
     let served = helper.serve();
     helper.take_down();
     served.is_ok()

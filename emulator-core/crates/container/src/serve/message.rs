@@ -12,6 +12,9 @@ use crate::network::{Given, Wanted};
 use crate::spec::{IdMapping, Process, Spec, User};
 use crate::work::Work;
 
+/// Number of what is said here and in packages/container/src/helper.ts; whoever changes that makes it another in both.
+pub const PROTOCOL: u32 = 2;
+
 /// From Node.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -68,6 +71,8 @@ pub struct Boot {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
+    /// The first of all.
+    Hello { protocol: u32 },
     /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
     Started { process: u32, pid: i32, freezes: bool, network: Option<Given> },
     /// It could not be started.
