@@ -83,12 +83,12 @@ impl<W: Write> Packer<W> {
                     return Ok(());
                 }
                 let attributes = records_of(&file).during(during())?;
-                let file = File::from(file);
-                if let Some(map) = Map::of_file(&file, &stat) {
+                let (file, size) = (File::from(file), stat.st_size.unsigned_abs());
+                if let Some(map) = Map::of_file(&file, size) {
                     self.write_sparse(path, &stat, &attributes, &map, &file)?;
                 } else {
                     // It may grow or shrink meanwhile, and the header has said its length.
-                    let data = file.chain(std::io::repeat(0)).take(stat.st_size.unsigned_abs());
+                    let data = file.chain(std::io::repeat(0)).take(size);
                     self.write(EntryType::Regular, path, b"", &stat, &attributes, data)?;
                 }
             }
