@@ -16,6 +16,7 @@ import {
   type RunResult,
   type Snapshot,
   type StandardStreams,
+  type UnpackOptions,
 } from "@terrarium/machine";
 import {
   CommandRunner,
@@ -290,8 +291,8 @@ export class Container implements Guest {
     return await this.#copier(options).copyOut(path);
   }
 
-  async unpack(directory: string, archive: ArchiveSource, options: AsUser = {}): Promise<void> {
-    await this.#copier(options).unpack(directory, archive);
+  async unpack(directory: string, archive: ArchiveSource, options: UnpackOptions & AsUser = {}): Promise<void> {
+    await this.#copier(options).unpack(directory, archive, options);
   }
 
   pack(path: string, options: PackOptions & AsUser = {}): AsyncIterable<Uint8Array> {

@@ -25,6 +25,9 @@ import type { Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
 
+/** Number of what is said here and in message.rs there; whoever changes that makes it another in both. */
+export const PROTOCOL = 3;
+
 /** Input on its way to a process, in bytes: the helper says when it has been taken. */
 const INPUT_PORTION_BYTES = 64 << 10;
 
@@ -85,6 +88,7 @@ interface Given {
 }
 
 type Reply =
+  | { readonly type: "hello"; readonly protocol: number }
   | {
       readonly type: "started";
       readonly process: number;
@@ -209,14 +213,15 @@ export class Helper {
   readonly #processes = new Map<number, Served>();
   readonly #questions = new Map<number, PromiseWithResolvers<Readonly<Record<string, unknown>>>>();
   #last = 0;
+  #greeted = false;
   #gone: MachineError | undefined;
 
-  constructor() {
+  constructor(program = PROGRAM) {
     const { theirs } = this.#handing;
     this.#child =
       theirs === undefined
-        ? spawn(PROGRAM, ["serve"], { stdio: ["pipe", "pipe", "inherit"] })
-        : spawn(PROGRAM, ["serve", "--descriptors"], { stdio: ["pipe", "pipe", "inherit", theirs] });
+        ? spawn(program, ["serve"], { stdio: ["pipe", "pipe", "inherit"] })
+        : spawn(program, ["serve", "--descriptors"], { stdio: ["pipe", "pipe", "inherit", theirs] });
     this.#handing.passOn();
     const { stdin, stdout } = this.#child;
     this.#sockets = [stdin, stdout].filter((stream) => stream instanceof Socket);
@@ -304,6 +309,11 @@ export class Helper {
 
   #receive({ message, data }: Frame): void {
     const reply = message as Reply;
+    if (!this.#greeted) {
+      this.#greet(reply);
+      return;
+    }
+    if (reply.type === "hello") return;
     if ("request" in reply) {
       const question = this.#questions.get(reply.request);
       this.#questions.delete(reply.request);
@@ -338,6 +348,15 @@ export class Helper {
         process.end({ exitCode: reply.code, signal: reply.signal === null ? null : signalName(reply.signal) });
         break;
     }
+  }
+
+  /** The first that is said tells whether the rest would be understood. */
+  #greet(reply: Reply): void {
+    const protocol = reply.type === "hello" ? reply.protocol : 1;
+    this.#greeted = protocol === PROTOCOL;
+    if (this.#greeted) return;
+    this.#child.kill("SIGKILL");
+    this.#lose(`it speaks protocol ${protocol}, and this package ${PROTOCOL}: build both with \`npm run build\``);
   }
 
   #forget(process: Served): void {

@@ -21,6 +21,7 @@ export type {
   Guest,
   GuestStats,
   PackOptions,
+  UnpackOptions,
   RunOptions,
   RunResult,
 } from "./guest.js";

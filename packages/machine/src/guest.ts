@@ -50,6 +50,14 @@ export interface CopyInOptions {
 export interface PackOptions {
   /** What it is called in the archive; its own name where absent. */
   readonly name?: string;
+  /** Whether what a link at the path leads to is packed, by the link's name; otherwise the link is. */
+  readonly followLink?: boolean;
+}
+
+/** How an archive is unpacked. */
+export interface UnpackOptions {
+  /** Whether files become those of whom the archive says, which takes the right to give them away. */
+  readonly keepOwners?: boolean;
 }
 
 /** A tar archive (POSIX.1-2024, pax, or GNU tar's), whole or as it comes. */
@@ -99,14 +107,14 @@ export interface Guest extends AsyncDisposable {
    */
   copyOut(path: string): Promise<Uint8Array>;
   /**
-   * Unpacks a tar archive to a directory that is there, as the guest's user would: files become that user's, and take the
-   * place of others; members below a symbolic link are refused. What of an archive came before an error stays.
+   * Unpacks a tar archive to a directory that is there, as the guest's user would: files become that user's, unless their
+   * owners are to be kept, and take the place of others; members below a symbolic link are refused. What of an archive came before an error stays.
    * @throws MachineError `ARCHIVE_REFUSED`, `ARCHIVE_DAMAGED`, and as `copyIn`
    */
-  unpack(directory: string, archive: ArchiveSource): Promise<void>;
+  unpack(directory: string, archive: ArchiveSource, options?: UnpackOptions): Promise<void>;
   /**
    * Packs what is at a path to a tar archive, whose members begin with its name; of a path that ends in `/.` what is in that
-   * directory. Devices and sockets are left out, and a link is packed as one.
+   * directory. Devices and sockets are left out, and a link is packed as one unless it is to be followed.
    * @throws MachineError as `copyOut`
    */
   pack(path: string, options?: PackOptions): AsyncIterable<Uint8Array>;

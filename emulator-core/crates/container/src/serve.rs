@@ -8,10 +8,12 @@ mod handed;
 mod making;
 mod message;
 mod served;
+mod watcher;
 
 pub use message::Failure;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use archive::copy::Copy;
@@ -21,7 +23,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::birth;
-use crate::cgroup::{Cgroup, oom::OomWatch};
+use crate::cgroup::{Cgroup, oom::OomWatch, orphans};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::launch;
@@ -34,7 +36,7 @@ use frames::{Inbox, Outbox};
 use freezing::Freezing;
 use handed::{Given, Handed};
 use making::{Making, Outcome, Purpose, Remains};
-use message::{Reply, Request};
+use message::{PROTOCOL, Reply, Request};
 use served::{Ends, Served, Source};
 
 /// Serves standard input and output until Node lets go; whether all went well. With `descriptors` there is a third socket, by
@@ -50,7 +52,9 @@ pub fn main(descriptors: bool) -> bool {
     if !ready {
         return false;
     }
+    orphans::remove();
     let mut helper = Helper { handed, ..Helper::default() };
+    helper.outbox.send(&Reply::Hello { protocol: PROTOCOL }, &[]);
     let served = helper.serve();
     helper.take_down();
     served.is_ok()
@@ -93,6 +97,7 @@ struct Helper {
     networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
     default_filter: Option<Filter>,
+    watcher: Option<OwnedFd>,
 }
 
 impl Helper {
@@ -400,6 +405,7 @@ impl Helper {
     fn take_down(&mut self) {
         // Which may take longer than anybody should wait for the end of these.
         let _ = birth::drop_streams();
+        self.dismiss_watcher();
         // Work on a store would wait for its input, whose other end is here.
         for process in self.processes.values() {
             process.signal(Signal::KILL.as_raw(), false);

@@ -109,10 +109,10 @@ function asError({ error }: Extract<Answer, { error: unknown }>): MachineError {
 /** A container that runs, to be copied to and from as its root. */
 export function copyEnd(record: ContainerRecord): CopyEnd {
   return {
-    async *pack(path, { name } = {}) {
+    async *pack(path, options = {}) {
       const socket = await need(record);
       try {
-        send(socket, { type: "pack", path, ...(name === undefined ? {} : { name }) });
+        send(socket, { type: "pack", path, options });
         for await (const answer of messages<Answer>(socket)) {
           if ("output" in answer) yield Buffer.from(answer.bytes, "base64");
           else if ("error" in answer) throw asError(answer);
@@ -123,9 +123,9 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
         socket.destroy();
       }
     },
-    async unpack(directory, archive) {
+    async unpack(directory, archive, options = {}) {
       const socket = await need(record);
-      const answering = exchange(socket, { type: "unpack", directory });
+      const answering = exchange(socket, { type: "unpack", directory, options });
       const over = new AbortController();
       const answer = answering.finally(() => {
         over.abort();

@@ -9,7 +9,7 @@ use super::message::Boot;
 use super::served::Ends;
 use super::{Helper, Running};
 use crate::birth::{self, Birth, Side};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, orphans::Life};
 use crate::error::{Error, Result};
 use crate::launch::{self, Network, Order, Streams};
 use crate::mounts::{self, Layout, protect};
@@ -60,7 +60,10 @@ impl Helper {
         let (cable, other_end) = network.cable()?;
         let (streams, ends) = Ends::make(spec.process()?.terminal, given)?;
         let id = format!("guest-{}", boot.process);
-        let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
+        let cgroup = Cgroup::create(&id, Life::Tied, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
+        if !cgroup.is_empty() {
+            self.watch();
+        }
         match Birth::begin(None) {
             Ok(Side::Runtime(birth)) => Ok((birth, ends, cgroup, other_end)),
             Ok(Side::Between(channel)) => {

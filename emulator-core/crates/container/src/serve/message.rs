@@ -14,6 +14,9 @@ use crate::work::Work;
 
 use super::handed::Stream;
 
+/// Number of what is said here and in packages/container/src/helper.ts; whoever changes that makes it another in both.
+pub const PROTOCOL: u32 = 3;
+
 /// From Node.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -79,6 +82,8 @@ pub struct Boot {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
+    /// The first of all.
+    Hello { protocol: u32 },
     /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
     Started { process: u32, pid: i32, freezes: bool, network: Option<Given> },
     /// It could not be started.

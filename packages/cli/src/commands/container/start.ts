@@ -1,4 +1,4 @@
-/** `terrarium start`: a container that has ended goes on with the files it left. */
+/** `terrarium start`: a container that has been made runs, one that has ended goes on with the files it left. */
 
 import { Command } from "commander";
 import { attach, checkTerminal, show } from "../../containers/attach.js";
@@ -16,7 +16,7 @@ interface Flags {
 /** The command; `report` gets the exit status of a container that is attached to. */
 export function startCommand(report: (status: number) => void): Command {
   return new Command("start")
-    .description("start containers that have ended, with the files they left")
+    .description("start containers that do not run, with the files they have")
     .argument("<container...>")
     .option("-a, --attach", "show what it writes until it ends, and pass signals on")
     .option("-i, --interactive", "pass this input on, too")
