@@ -3,12 +3,12 @@
 import { boot, oci } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command, Option } from "commander";
-import { attach, checkTerminal, show, type Session } from "../../containers/attach.js";
+import { attach, checkTerminal, show, type AttachFlags, type Session } from "../../containers/attach.js";
 import { detach } from "../../containers/detach.js";
 import { ownStreams } from "../../containers/handing.js";
 import { Holder } from "../../containers/holder.js";
 import { sessionOfMachine } from "../../containers/machine.js";
-import { exactly, openImages, storeDirectory } from "../../containers/place.js";
+import { exactly, openImages, storeDirectory, type ContainerRecord } from "../../containers/place.js";
 import { ensureImage, make } from "./create.js";
 import { containerOptions, withContainerOptions, type RunFlags } from "./options.js";
 
@@ -36,14 +36,19 @@ async function run(image: string, command: readonly string[], flags: RunFlags): 
     process.stdout.write(`${record.id}\n`);
     return 0;
   }
+  return await holdHere(record, flags);
+}
+
+/** Holds the container of `record`, which may have run before, with this process's streams until it ends. */
+export async function holdHere(record: ContainerRecord, flags: AttachFlags, again = false): Promise<number> {
   // What it writes is logged, and goes through here.
   const { stdin } = ownStreams(flags);
-  const start = { onOutput: show, ...(stdin === undefined ? {} : { stdin }) };
+  const start = { onOutput: show, again, ...(stdin === undefined ? {} : { stdin }) };
   return await attach(async () => sessionOf(await Holder.start(record, start)), stdin === undefined ? flags : {});
 }
 
 /** A container that is held here, as a session. */
-export function sessionOf({ container, ended }: Holder): Session {
+function sessionOf({ container, ended }: Holder): Session {
   return {
     ended,
     write: (bytes) => void container.console.write(bytes).catch(() => undefined),

@@ -1,12 +1,11 @@
 /** `terrarium start`: a container that has been made runs, one that has ended goes on with the files it left. */
 
 import { Command } from "commander";
-import { attach, checkTerminal, show } from "../../containers/attach.js";
+import { checkTerminal } from "../../containers/attach.js";
 import { pidOf } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
-import { Holder } from "../../containers/holder.js";
 import { findRecord } from "../../containers/place.js";
-import { sessionOf } from "./run.js";
+import { holdHere } from "./run.js";
 
 interface Flags {
   readonly attach?: true;
@@ -42,5 +41,5 @@ async function startAttached(name: string, interactive: true | undefined): Promi
     ...(record.options.terminal === true ? { tty: true as const } : {}),
   };
   checkTerminal(flags);
-  return await attach(async () => sessionOf(await Holder.start(record, { onOutput: show, again: true })), flags);
+  return await holdHere(record, flags, true);
 }
