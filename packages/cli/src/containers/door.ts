@@ -15,7 +15,7 @@ import { messages, send, sendSlowly, type Message, type Request } from "./wire.j
 export const ROOT = { uid: 0, gid: 0 };
 
 /** The socket in a container's directory. Who listens there holds the container, and nobody else does. */
-export class Door implements AsyncDisposable {
+export class Door {
   readonly name: string;
   /** Undefined while it is being made, or only its files are in use. */
   container: Container | undefined;
@@ -55,7 +55,8 @@ export class Door implements AsyncDisposable {
     return door;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Whoever comes from now on finds nobody. */
+  async close(): Promise<void> {
     this.#server.close();
     await rm(this.#path, { force: true });
   }

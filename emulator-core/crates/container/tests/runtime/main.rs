@@ -10,5 +10,6 @@ mod docker;
 mod escapes;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod podman;
 mod refusals;
