@@ -8,6 +8,7 @@ mod cgroups;
 mod containerd;
 mod docker;
 mod escapes;
+mod handed;
 mod isolation;
 mod lifecycle;
 mod limits;
