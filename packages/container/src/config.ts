@@ -81,7 +81,8 @@ export interface ContainerOptions extends StandardStreams {
   /**
    * What becomes of what is written to the root: kept in memory for as long as the container runs (`"memory"`, the
    * default), written to the directory itself (`"directory"`), refused (`"none"`), or kept apart in the directory
-   * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image.
+   * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image. A layer is one
+   * container's at a time: the next waits for its end, and is refused (`LAYER_IN_USE`) where that does not come.
    */
   readonly writes?: Writes;
   /** Directories of the host. */

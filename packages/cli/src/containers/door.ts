@@ -19,7 +19,7 @@ export const ROOT = { uid: 0, gid: 0 };
 const MOST_UNSENT_BYTES = 1 << 20;
 
 /** The socket in a container's directory. Who listens there holds the container, and nobody else does. */
-export class Door implements AsyncDisposable {
+export class Door {
   readonly name: string;
   /** Undefined while it is being made, or only its files are in use. */
   container: Container | undefined;
@@ -67,7 +67,8 @@ export class Door implements AsyncDisposable {
     return this.#receiver;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Whoever comes from now on finds nobody. */
+  async close(): Promise<void> {
     this.#server.close();
     await this.#receiver?.[Symbol.asyncDispose]();
     await rm(this.#path, { force: true });

@@ -69,7 +69,7 @@ export class Holder {
       door.container = container;
       return new Holder(record, container, door, log);
     } catch (error) {
-      await door?.[Symbol.asyncDispose]();
+      await door?.close();
       if (!again) await removeRecord(record, { volumes: true });
       throw onDisk(error, `starting the container ${record.name}`);
     }
@@ -81,7 +81,7 @@ export class Holder {
     try {
       if (!record.removeAtEnd) await noteEnd(record.id, ended);
     } finally {
-      await this.#door[Symbol.asyncDispose]();
+      await this.#door.close();
     }
     if (record.removeAtEnd) await removeRecord(record, { volumes: true });
     return ended;
@@ -90,10 +90,14 @@ export class Holder {
 
 /** Calls `use` with a container that does nothing and has the files of one that does not run, and volumes, and that cannot be started meanwhile. */
 export async function whileEnded<T>(record: ContainerRecord, use: (container: Container) => Promise<T>): Promise<T> {
-  await using _door = await Door.open(record);
-  await makeVolumes(record);
-  const { volumes = [], writes = { layer: layerOf(record.id) } } = record.options;
-  const options = { volumes, writes, entrypoint: [], command: IDLE, cwd: "/", user: ROOT, terminal: false };
-  await using container = await boot(oci(record.reference, { store: storeDirectory() }), options);
-  return await use(container);
+  const door = await Door.open(record);
+  try {
+    await makeVolumes(record);
+    const { volumes = [], writes = { layer: layerOf(record.id) } } = record.options;
+    const options = { volumes, writes, entrypoint: [], command: IDLE, cwd: "/", user: ROOT, terminal: false };
+    await using container = await boot(oci(record.reference, { store: storeDirectory() }), options);
+    return await use(container);
+  } finally {
+    await door.close();
+  }
 }

@@ -9,7 +9,7 @@ use crate::bundle::{Bundle, as_everybody, as_root, outcome};
 use crate::lifecycle::{holding_hook, wait_for_file};
 
 /// Whether the host has a controller that is mounted; says so if not.
-fn has(controller: &str) -> bool {
+pub fn has(controller: &str) -> bool {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
     let v1 = mounts.lines().any(|line| {
         line.contains(" - cgroup ")

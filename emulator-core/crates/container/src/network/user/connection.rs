@@ -2,15 +2,15 @@
 //! little: what is lost is sent again from there on, and no more is kept than the receiver has room for. What comes too early
 //! is kept: two processors that send for one connection overtake each other.
 
+mod ahead;
+
 use std::time::{Duration, Instant};
 
 use super::packet::{ACK, FIN, PSH, RST, SYN, Segment};
+use ahead::{Ahead, Early, distance};
 
 /// Most bytes on their way in either direction.
 const BUFFER: usize = 256 << 10;
-
-/// Most segments that are kept until those before them have come.
-const MOST_AHEAD: usize = 64;
 
 /// A window lets one segment of the longest pass, or nothing flows.
 pub const LEAST_WINDOW: usize = 64 << 10;
@@ -58,7 +58,7 @@ pub struct Connection {
     incoming: Vec<u8>,
     incoming_ends: bool,
     /// What has come and lies behind what is expected.
-    ahead: Vec<Early>,
+    ahead: Ahead,
     /// The window as we said it last.
     offered: usize,
     /// Behind the last byte that we said there is room for.
@@ -71,13 +71,6 @@ pub struct Connection {
     deadline: Option<Instant>,
     tries: u32,
     repeated: u32,
-}
-
-/// A segment that has come too early.
-struct Early {
-    sequence: u32,
-    data: Vec<u8>,
-    ends: bool,
 }
 
 /// Takes segments that are to be sent.
@@ -111,7 +104,7 @@ impl Connection {
             expected: 0,
             incoming: Vec::new(),
             incoming_ends: false,
-            ahead: Vec::new(),
+            ahead: Ahead::default(),
             offered: 0,
             promised: 0,
             share: BUFFER,
@@ -227,7 +220,7 @@ impl Connection {
     fn header(&mut self) -> Segment<'static> {
         let shift = if self.scale.is_some() { SCALE } else { 0 };
         // RFC 9293, 3.8.6: a window that has been said is not taken back.
-        let promised = self.distance(self.promised).max(0).unsigned_abs() as usize;
+        let promised = distance(self.expected, self.promised).max(0).unsigned_abs() as usize;
         self.offered = promised.max(self.free().min(self.share));
         let window = u16::try_from(self.offered >> shift).unwrap_or(u16::MAX);
         self.promised = self.expected.wrapping_add(u32::from(window) << shift);
@@ -334,33 +327,24 @@ impl Connection {
             return;
         }
         self.take_bytes(segment.sequence, segment.data, ends);
-        while let Some(next) = self.ahead.iter().position(|early| self.distance(early.sequence) <= 0) {
-            let Early { sequence, data, ends } = self.ahead.swap_remove(next);
+        while let Some(Early { sequence, data, ends }) = self.ahead.take(self.expected) {
             self.take_bytes(sequence, &data, ends);
         }
         self.acknowledge(emit);
     }
 
-    /// How far `sequence` is ahead of what is expected (RFC 9293, 3.4: modulo 2^32).
-    fn distance(&self, sequence: u32) -> i32 {
-        sequence.wrapping_sub(self.expected).cast_signed()
-    }
-
     /// Takes bytes from `sequence` on. What has been there before is skipped; what comes too early is kept as far as there is
     /// room for it and for what is missing.
     fn take_bytes(&mut self, sequence: u32, data: &[u8], ends: bool) {
-        let distance = self.distance(sequence);
-        if distance > 0 {
-            let kept: usize = self.ahead.iter().map(|early| early.data.len()).sum();
-            let fits = distance as usize + data.len() <= self.free() && kept + data.len() <= self.free();
-            let is_known = self.ahead.iter().any(|early| early.sequence == sequence);
-            if fits && !is_known && self.ahead.len() < MOST_AHEAD {
-                self.ahead.push(Early { sequence, data: data.to_vec(), ends });
+        let ahead = distance(self.expected, sequence);
+        let offset = ahead.unsigned_abs() as usize;
+        if ahead > 0 {
+            if offset + data.len() <= self.free() {
+                self.ahead.keep(sequence, data, ends, self.free());
             }
             return;
         }
-        let known = distance.unsigned_abs() as usize;
-        let Some(new) = data.get(known..).filter(|_| !self.incoming_ends) else { return };
+        let Some(new) = data.get(offset..).filter(|_| !self.incoming_ends) else { return };
         let taken = new.len().min(self.free());
         self.incoming.extend_from_slice(&new[..taken]);
         self.expected = self.expected.wrapping_add(taken as u32);
@@ -389,8 +373,9 @@ impl Connection {
             emit(Segment { flags, data: &self.outgoing[sent..sent + length], ..header });
             self.next = self.next.wrapping_add(length as u32 + u32::from(ends));
             self.fin_sent |= ends;
-            self.furthest =
-                if self.next.wrapping_sub(self.furthest).cast_signed() > 0 { self.next } else { self.furthest };
+            if distance(self.furthest, self.next) > 0 {
+                self.furthest = self.next;
+            }
         }
         if self.deadline.is_none() && (self.next != self.acknowledged || !self.outgoing.is_empty()) {
             self.await_acknowledgement(now);
