@@ -25,11 +25,14 @@ function openIn(pid: number | "self"): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Number of the helper, who has made the container's first process, once that is the only one it has. */
-async function idleHelperOf({ pid }: Container): Promise<number> {
-  const helper = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-  await expect.poll(() => readFileSync(`/proc/${helper}/task/${helper}/children`, "utf8").trim()).toBe(String(pid));
-  return helper;
+/** Number of the helper, who has made the container's first process. */
+function helperOf({ pid }: Container): number {
+  return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+/** Numbers of a process's children. */
+function childrenOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
 }
 
 /** A named pipe with both ends open here, so that neither waits for the other. */
@@ -41,11 +44,20 @@ function makePipe(directory: string, name: string): string {
 
 describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   let container: Container;
+  let helper: number;
+  let first: string[];
   const directory = makeDirectory();
   beforeAll(async () => {
     container = await startContainer();
+    helper = helperOf(container);
+    first = childrenOf(helper);
     return () => container.stop();
   });
+
+  /** Waits until nothing is left of other tests' programs. */
+  async function idle(): Promise<void> {
+    await expect.poll(() => childrenOf(helper).filter((pid) => !first.includes(pid))).toEqual([]);
+  }
 
   test("reads and writes files of the caller's", async () => {
     const input = join(directory, "input");
@@ -121,7 +133,7 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   });
 
   test("is not started with what is no stream, and the option is named", async () => {
-    const helper = await idleHelperOf(container);
+    await idle();
     const [opened, openedByHelper] = [openIn("self"), openIn(helper)];
     const root = openSync("/", "r");
     const reading = openSync("/etc/passwd", "r");
@@ -154,7 +166,7 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   });
 
   test("leaves nothing open, however many there are at once", async () => {
-    const helper = await idleHelperOf(container);
+    await idle();
     const [opened, openedByHelper] = [openIn("self"), openIn(helper)];
     const path = join(directory, "many");
     await using stdout = await open(path, "w");
