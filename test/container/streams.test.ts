@@ -19,6 +19,7 @@ import type { RunOptions } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
 import { forbidden, startContainer } from "./containers.js";
 import { makeDirectory } from "./images.js";
+import { asNobody } from "./nobody.js";
 
 /** How much is open in a process of the host's. */
 function openIn(pid: number | "self"): number {
@@ -190,6 +191,20 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
     expect(told).toBe("told\n");
     // The three, and the directory that ls reads.
     expect(readFileSync(path, "utf8")).toBe(`${readFileSync("/etc/passwd", "utf8")}4\n`);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)("has them for users without rights, too", () => {
+    const script = `
+      import { mkdirSync, openSync, readFileSync, symlinkSync } from "node:fs";
+      const rootfs = store + "/root";
+      for (const name of ["", "usr", "proc", "dev", "sys", "tmp", "etc"]) mkdirSync(rootfs + "/" + name);
+      for (const name of ["bin", "lib", "lib64"]) symlinkSync("usr/" + name, rootfs + "/" + name);
+      const container = await boot({ rootfs, volumes });
+      const [stdin, stdout] = [openSync("/etc/passwd", "r"), openSync(store + "/out", "w")];
+      const { exitCode } = await container.run("cat", { stdin, stdout });
+      await container.stop();
+      console.log(JSON.stringify([exitCode, readFileSync(store + "/out", "utf8")]));`;
+    expect(asNobody(script)).toEqual([0, readFileSync("/etc/passwd", "utf8")]);
   });
 
   test("has either a terminal or streams", async () => {
