@@ -19,17 +19,21 @@ import type { RunOptions } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
 import { forbidden, startContainer } from "./containers.js";
 import { makeDirectory } from "./images.js";
+import { asNobody } from "./nobody.js";
 
 /** How much is open in a process of the host's. */
 function openIn(pid: number | "self"): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Number of the helper, who has made the container's first process, once that is the only one it has. */
-async function idleHelperOf({ pid }: Container): Promise<number> {
-  const helper = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-  await expect.poll(() => readFileSync(`/proc/${helper}/task/${helper}/children`, "utf8").trim()).toBe(String(pid));
-  return helper;
+/** Number of the helper, who has made the container's first process. */
+function helperOf({ pid }: Container): number {
+  return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+/** Numbers of a process's children. */
+function childrenOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
 }
 
 /** A named pipe with both ends open here, so that neither waits for the other. */
@@ -41,11 +45,20 @@ function makePipe(directory: string, name: string): string {
 
 describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   let container: Container;
+  let helper: number;
+  let first: string[];
   const directory = makeDirectory();
   beforeAll(async () => {
     container = await startContainer();
+    helper = helperOf(container);
+    first = childrenOf(helper);
     return () => container.stop();
   });
+
+  /** Waits until nothing is left of other tests' programs. */
+  async function idle(): Promise<void> {
+    await expect.poll(() => childrenOf(helper).filter((pid) => !first.includes(pid))).toEqual([]);
+  }
 
   test("reads and writes files of the caller's", async () => {
     const input = join(directory, "input");
@@ -121,7 +134,7 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   });
 
   test("is not started with what is no stream, and the option is named", async () => {
-    const helper = await idleHelperOf(container);
+    await idle();
     const [opened, openedByHelper] = [openIn("self"), openIn(helper)];
     const root = openSync("/", "r");
     const reading = openSync("/etc/passwd", "r");
@@ -154,7 +167,7 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   });
 
   test("leaves nothing open, however many there are at once", async () => {
-    const helper = await idleHelperOf(container);
+    await idle();
     const [opened, openedByHelper] = [openIn("self"), openIn(helper)];
     const path = join(directory, "many");
     await using stdout = await open(path, "w");
@@ -178,6 +191,20 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
     expect(told).toBe("told\n");
     // The three, and the directory that ls reads.
     expect(readFileSync(path, "utf8")).toBe(`${readFileSync("/etc/passwd", "utf8")}4\n`);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)("has them for users without rights, too", () => {
+    const script = `
+      import { mkdirSync, openSync, readFileSync, symlinkSync } from "node:fs";
+      const rootfs = store + "/root";
+      for (const name of ["", "usr", "proc", "dev", "sys", "tmp", "etc"]) mkdirSync(rootfs + "/" + name);
+      for (const name of ["bin", "lib", "lib64"]) symlinkSync("usr/" + name, rootfs + "/" + name);
+      const container = await boot({ rootfs, volumes });
+      const [stdin, stdout] = [openSync("/etc/passwd", "r"), openSync(store + "/out", "w")];
+      const { exitCode } = await container.run("cat", { stdin, stdout });
+      await container.stop();
+      console.log(JSON.stringify([exitCode, readFileSync(store + "/out", "utf8")]));`;
+    expect(asNobody(script)).toEqual([0, readFileSync("/etc/passwd", "utf8")]);
   });
 
   test("has either a terminal or streams", async () => {

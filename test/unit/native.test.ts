@@ -19,6 +19,7 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 import { loadNative, type Native } from "@terrarium/core/native";
@@ -38,6 +39,16 @@ function openDescriptors(): number {
 function isClosedOnExec(descriptor: number): boolean {
   const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"));
   return (Number.parseInt(flags?.[1] ?? "0", 8) & CLOSE_ON_EXEC) !== 0;
+}
+
+/** Whether a thread of this process waits for another process (its name in `node/src/process.rs`). */
+function isWaiting(task: string): boolean {
+  try {
+    return readFileSync(`/proc/self/task/${task}/comm`, "utf8") === "process end\n";
+  } catch {
+    // It has just ended.
+    return false;
+  }
 }
 
 /** The code of what `act` throws. */
@@ -254,6 +265,22 @@ describe.skipIf(!isLinux)("a handle on a process", () => {
     expect(await ended).toBe(false);
     expect(child.exitCode).toBeNull();
     child.kill("SIGKILL");
+  });
+
+  test("may be waited for by a thread of JavaScript's that ends before it", async () => {
+    const child = spawn("sleep", ["1000"], { stdio: "ignore" });
+    const addon = fileURLToPath(import.meta.resolve("@terrarium/core/native"));
+    const script = `import(${JSON.stringify(addon)}).then(({ loadNative }) => {
+      loadNative().ProcessHandle.open(${String(child.pid)}).ended();
+      require("node:worker_threads").parentPort.postMessage("waits");
+    });`;
+    const worker = new Worker(script, { eval: true });
+    expect(await once(worker, "message")).toEqual(["waits"]);
+    await worker.terminate();
+    const threads = (): number => readdirSync("/proc/self/task").filter((task) => isWaiting(task)).length;
+    expect(threads()).toBe(1);
+    child.kill("SIGKILL");
+    await expect.poll(threads).toBe(0);
   });
 
   test("is refused for what is no process, and no signal", () => {

@@ -44,12 +44,15 @@ function isOpen(value: unknown): value is number {
   }
 }
 
+/** So much is under way that the helper has to take some of it first: in the socket, or of this user's altogether (unix(7)). */
+const FULL: readonly unknown[] = ["EAGAIN", "ENOBUFS", "ETOOMANYREFS"];
+
 /** The way descriptors go. Where there is no addon, that is told who has some. */
 export class Handing {
   /** The helper's end. */
   readonly theirs: number | undefined;
   #ours: number | undefined;
-  #missing: unknown;
+  readonly #missing: unknown;
 
   constructor() {
     try {
@@ -73,16 +76,14 @@ export class Handing {
     if (this.#ours === undefined) throw this.#missing;
     const bytes = new Uint8Array(Uint32Array.of(number).buffer);
     const descriptors = names.flatMap((name) => given[name] ?? []);
-    // So much is under way that the helper has to take some of it first.
     while (!send(this.#ours, bytes, descriptors)) await sleep(1);
     return names;
   }
 
-  /** The helper has gone; its errors say so. */
+  /** The helper has gone. */
   close(): void {
     if (this.#ours !== undefined) closeSync(this.#ours);
     this.#ours = undefined;
-    this.#missing = new MachineError("SYSTEM", "The helper has gone.", { operation: "handing", reason: "gone" });
   }
 }
 
@@ -91,7 +92,7 @@ function send(socket: number, bytes: Uint8Array, descriptors: number[]): boolean
     native().sendMessage(socket, bytes, descriptors);
     return true;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return false;
+    if (error instanceof Error && "code" in error && FULL.includes(error.code)) return false;
     const reason = error instanceof Error ? error.message : String(error);
     const operation = "handing streams over";
     throw new MachineError("SYSTEM", `${operation}: ${reason}.`, { operation, reason }, { cause: error });

@@ -264,7 +264,7 @@ export class Helper {
     const isAborted = (): boolean => signal?.aborted === true;
     if (signal !== undefined && isAborted()) throw abortError(signal);
     const number = ++this.#last;
-    const streams = Object.keys(own).length === 0 ? undefined : await this.#handing.hand(number, own);
+    const streams = Object.keys(own).length === 0 ? undefined : await this.#hand(number, own);
     if (this.#gone !== undefined) throw this.#gone;
     const process = new Served(this, number, output);
     this.#processes.set(number, process);
@@ -290,6 +290,14 @@ export class Helper {
       signal?.removeEventListener("abort", abort);
     }
     return process;
+  }
+
+  async #hand(number: number, own: Descriptors): Promise<StreamName[]> {
+    try {
+      return await this.#handing.hand(number, own);
+    } catch (error) {
+      throw this.#gone ?? error;
+    }
   }
 
   /** Asks something. */

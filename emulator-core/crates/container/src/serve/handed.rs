@@ -77,7 +77,7 @@ impl Handed {
             RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         });
-        Ok((u32::from_le_bytes(number), descriptors.flatten().collect()))
+        Ok((u32::from_ne_bytes(number), descriptors.flatten().collect()))
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let number = process.to_le_bytes();
+        let number = process.to_ne_bytes();
         rustix::net::sendmsg(socket, &[IoSlice::new(&number)], &mut control, SendFlags::empty()).expect("sending");
     }
 
