@@ -92,17 +92,20 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
     let shown = "";
     screen.on("data", (bytes: Buffer) => (shown += bytes.toString()));
     screen.on("error", () => undefined);
-    // As the terminal's leader it is told of another size (SIGWINCH).
-    const script = "stty size; trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
+    // Which takes a moment to get there.
+    const until = (size: string): string =>
+      `until [ "$(stty size)" = "${size}" ]; do sleep 0.05; done; echo is ${size}`;
+    const script = `${until("37 91")}; ${until("11 44")}`;
+    // As the terminal's leader the tool is told of another size (SIGWINCH).
     const leader = ["--ctty", "--wait", process.execPath, TERRARIUM];
     const child = spawn("setsid", [...leader, "exec", "-it", "pots", "sh", "-c", script], {
       stdio: [slave, slave, slave],
     });
     closeSync(slave);
-    await expect.poll(() => shown, { timeout: 10_000 }).toMatch(/37 91\r+\nready/);
+    await expect.poll(() => shown, { timeout: 10_000 }).toContain("is 37 91");
     native.setWindowSize(master, { columns: 44, rows: 11 });
     expect(await once(child, "exit")).toEqual([0, null]);
-    await expect.poll(() => shown).toMatch(/11 44\r+\n/);
+    await expect.poll(() => shown).toContain("is 11 44");
     screen.destroy();
   });
 
