@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::birth;
-use crate::cgroup::{Cgroup, oom::OomWatch, orphans};
+use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::launch;
@@ -48,7 +48,6 @@ pub fn main() -> bool {
     if !ready {
         return false;
     }
-    orphans::remove();
     let mut helper = Helper::default();
     helper.outbox.send(&Reply::Hello { protocol: PROTOCOL }, &[]);
     let served = helper.serve();
