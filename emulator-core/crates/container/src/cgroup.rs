@@ -221,7 +221,9 @@ impl Cgroup {
 
     /// Removes it as far as nobody is in it.
     pub fn remove_empty(&self) {
-        self.directories().for_each(|directory| drop(remove_tree(&directory)));
+        for directory in self.directories() {
+            remove_tree(&directory);
+        }
         self.remove_parent();
     }
 
