@@ -215,11 +215,23 @@ impl Cgroup {
             // Whoever has come to be in it meanwhile keeps it.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(above))));
         }
+        self.remove_parent();
+        Ok(())
+    }
+
+    /// Removes it as far as nobody is in it.
+    pub fn remove_empty(&self) {
+        for directory in self.directories() {
+            remove_tree(&directory);
+        }
+        self.remove_parent();
+    }
+
+    /// The last one out; where others are left the directory is not empty.
+    fn remove_parent(&self) {
         if self.path.starts_with(DEFAULT_PARENT) {
-            // The last one out; where others are left the directory is not empty.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
         }
-        Ok(())
     }
 
     /// Waits for what the kernel does in its own time: some milliseconds, seconds on a busy machine.

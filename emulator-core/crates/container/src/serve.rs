@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::birth;
-use crate::cgroup::{Cgroup, oom::OomWatch, orphans};
+use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
 use crate::launch;
@@ -52,7 +52,6 @@ pub fn main(descriptors: bool) -> bool {
     if !ready {
         return false;
     }
-    orphans::remove();
     let mut helper = Helper { handed, ..Helper::default() };
     helper.outbox.send(&Reply::Hello { protocol: PROTOCOL }, &[]);
     let served = helper.serve();

@@ -39,17 +39,34 @@ pub fn name_for(id: &str, life: Life) -> String {
     format!("{id}{}{}-{started}-{}", life.sign(), pid.as_raw_nonzero(), pid_namespace().unwrap_or_default())
 }
 
-/// Removes groups whose maker is dead: those of containers that end with it with whoever is still in them, others where
-/// nobody is.
+/// Removes all groups whose maker is dead. Who is left in those of containers that end with it may wait for a file system,
+/// and be waited for.
 pub fn remove() {
-    for (name, members) in groups() {
-        let Some(life) = orphaned(&name) else { continue };
-        let group = Cgroup { path: Path::new(DEFAULT_PARENT).join(name), members, made_above: 0 };
-        if life == Life::Tied || group.processes().is_empty() {
+    for (life, group) in orphans() {
+        match life {
             // Who comes next tries again, too.
-            let _ = group.remove();
+            Life::Tied => drop(group.remove()),
+            Life::Own => remove_unused(&group),
         }
     }
+}
+
+/// Removes those of containers that do not end with their maker, and have ended.
+pub fn remove_ended() {
+    orphans().filter(|(life, _)| *life == Life::Own).for_each(|(_, group)| remove_unused(&group));
+}
+
+fn remove_unused(group: &Cgroup) {
+    if group.processes().is_empty() {
+        group.remove_empty();
+    }
+}
+
+fn orphans() -> impl Iterator<Item = (Life, Cgroup)> {
+    groups().into_iter().filter_map(|(name, members)| {
+        let life = orphaned(&name)?;
+        Some((life, Cgroup { path: Path::new(DEFAULT_PARENT).join(name), members, made_above: 0 }))
+    })
 }
 
 /// All groups that no configuration names, and the hierarchies they are in.

@@ -295,7 +295,7 @@ pub fn signal_of(text: &str) -> Result<Signal> {
 pub fn delete(context: &Context, words: impl Iterator<Item = String>, log: &Log) -> Result<u8> {
     let args = Args::parse(words, &Known { values: &[], flags: &["force,f"] })?;
     let id = one_id(&args)?;
-    orphans::remove();
+    orphans::remove_ended();
     let container = match context.store.open(id) {
         Err(Error::ContainerUnknown { .. }) if args.has("force") => {
             let _ = context.store.remove_remains(id);

@@ -33,11 +33,13 @@ impl Helper {
     }
 }
 
-/// Waits for the end of the helper, and does what that could not.
+/// Removes what helpers before have left, which the helper must not wait for; then waits for its end, and does what that could
+/// not.
 fn watch(helper: &OwnedFd) -> ! {
     // In a session of its own: who kills the group of Node and the helper does not mean this one. What the helper has open
     // would stay open in it.
     let left = rustix::process::setsid().is_ok_and(|_| birth::leave_runtime(vec![helper.as_fd().as_raw_fd()]).is_ok());
+    orphans::remove();
     let mut polled = [PollFd::new(helper, PollFlags::IN)];
     while left && matches!(rustix::event::poll(&mut polled, None), Err(Errno::INTR)) {}
     orphans::remove();
