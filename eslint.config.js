@@ -20,12 +20,18 @@ export default defineConfig(
     },
   },
   {
+    // Which artefact is loaded, and where it lies, packages/core alone knows.
+    files: ["**/*.ts"],
+    ignores: ["packages/core/src/**"],
+    rules: { "no-restricted-imports": ["error", { patterns: ["**/pkg/**"] }] },
+  },
+  {
     // The machine package runs in Node and in browsers: what only one of them has stays in hosts/.
     // So does what reads an image's documents.
     files: ["packages/machine/src/**/*.ts", "packages/container/src/image/format/**/*.ts"],
     ignores: ["packages/machine/src/hosts/**"],
     rules: {
-      "no-restricted-imports": ["error", { patterns: ["node:*"] }],
+      "no-restricted-imports": ["error", { patterns: ["node:*", "**/pkg/**"] }],
       "no-restricted-globals": ["error", "process", "Buffer", "setImmediate", "document", "window"],
     },
   },

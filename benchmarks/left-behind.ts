@@ -55,7 +55,7 @@ function groups(): string[] {
   const makers = [String(process.pid), ...helpers()];
   return points.flatMap((point) =>
     list(join(point, "terrarium"), true)
-      .filter((name) => makers.some((pid) => name.includes(`-${pid}-`)))
+      .filter((name) => makers.some((pid) => name.includes(`@${pid}-`)))
       .map((name) => join(point, "terrarium", name)),
   );
 }

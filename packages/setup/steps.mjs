@@ -48,7 +48,7 @@ const modules = {
 const rust = {
   name: "rust",
   title: "Rust targets (rustup)",
-  neededBy: ["core", "agent", "container"],
+  neededBy: ["core", "agent", "container", "addon"],
   async run(step) {
     if (!onPath("cargo", step.env)) {
       throw new SetupError(
@@ -150,11 +150,39 @@ const container = {
   },
 };
 
+const addon = {
+  name: "addon",
+  title: "addon for Node (Rust)",
+  after: ["modules", "rust"],
+  inputs: () => [
+    ...["Cargo.toml", "Cargo.lock", ".cargo"].map((path) => at("emulator-core", path)),
+    join(cores, "node"),
+    at("packages/core/package.json"),
+  ],
+  outputs: () => ["terrarium.node", "index.d.ts"].map((file) => at("packages/core/pkg/native", file)),
+  async run(step) {
+    const targets = process.env.CARGO_TARGET_DIR ?? at("emulator-core/target");
+    const from = [
+      "--manifest-path",
+      join(cores, "node/Cargo.toml"),
+      "--package-json-path",
+      "packages/core/package.json",
+    ];
+    const to = ["--target-dir", targets, "--output-dir", "packages/core/pkg/native"];
+    await step.exec("napi", ["build", "--profile", "agent", ...from, ...to]);
+  },
+};
+
 const typescript = {
   name: "typescript",
   title: "TypeScript",
-  after: ["modules", "core"],
-  inputs: () => [at("tsconfig.json"), ...workspaces.map((path) => at(path)), at("packages/core/pkg/terrarium.d.ts")],
+  after: ["modules", "core", "addon"],
+  inputs: () => [
+    at("tsconfig.json"),
+    ...workspaces.map((path) => at(path)),
+    at("packages/core/pkg/terrarium.d.ts"),
+    at("packages/core/pkg/native/index.d.ts"),
+  ],
   outputs: () => [at("packages/cli/dist/main.js"), at("images/dist/build/main.js")],
   run: (step) => step.exec("tsc", ["--build"]),
 };
@@ -173,7 +201,7 @@ function image(name) {
 
 /** All steps, in an order in which they could run one by one, with these guest images. */
 export function stepsFor(images) {
-  return [modules, rust, wasmPack, core, agent, container, typescript, ...images.map(image)].map((step) => ({
+  return [modules, rust, wasmPack, core, agent, container, addon, typescript, ...images.map(image)].map((step) => ({
     after: [],
     ...step,
     files: () => filesBelow(step.inputs?.() ?? []),

@@ -221,6 +221,9 @@ describe.skipIf(forbidden !== undefined || busybox === undefined)("an image as a
       { cpus: 1 },
       { pidsLimit: 5 },
       { stopSignal: "SIGINT" },
+      { stdin: 0 },
+      { stdout: { fd: 1 } },
+      { stderr: 2 },
       { writes: "none" },
       { writes: { layer: "/nowhere" } },
     ];

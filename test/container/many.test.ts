@@ -35,7 +35,7 @@ test.skipIf(process.geteuid?.() !== 0)("what is left behind is named", async () 
   const directory = mkdtempSync(join(tmpdir(), "terrarium-left-"));
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   const hierarchy = mounts.find((line) => line.includes(" - cgroup"))?.split(" ")[4];
-  const group = join(hierarchy ?? "/nowhere", `terrarium/left-${process.pid}-0`);
+  const group = join(hierarchy ?? "/nowhere", `terrarium/left@${process.pid}-0-0`);
   const grouped = hierarchy !== undefined && spawnSync("mkdir", ["-p", group]).status === 0;
   mkdirSync(join(directory, "mount"));
   const mounted = spawnSync("mount", ["-t", "tmpfs", "none", join(directory, "mount")]).status === 0;

@@ -76,6 +76,32 @@ export function copyContract(bootGuest: () => Promise<Guest>): void {
       expect(readFileSync(join(directory, "other", long), "utf8")).toBe("long\n");
     });
 
+    test("is what a link leads to, or keeps its owner, where that is asked for", async () => {
+      await guest.run("mkdir /tmp/far; echo fruit > /tmp/far/plum; ln -s far/plum /tmp/way; ln -s far /tmp/into");
+      const unpacked = async (path: string, name?: string): Promise<string> => {
+        const directory = makeDirectory();
+        const options = name === undefined ? { followLink: true } : { followLink: true, name };
+        spawnSync("tar", ["xf", "-", "-C", directory], { input: await buffer(guest.pack(path, options)) });
+        return directory;
+      };
+      expect(readFileSync(join(await unpacked("/tmp/way"), "way"), "utf8")).toBe("fruit\n");
+      expect(readFileSync(join(await unpacked("/tmp/into", "other"), "other/plum"), "utf8")).toBe("fruit\n");
+      await guest.run("ln -s nowhere /tmp/lost");
+      await expect(buffer(guest.pack("/tmp/lost", { followLink: true }))).rejects.toMatchObject({
+        code: "PATH_UNUSABLE",
+      });
+      const owned = await archive([{ name: "owned", uid: 1234, gid: 4321 }, "x"]);
+      await guest.unpack("/tmp", owned);
+      expect(await said("stat -c '%u %g' /tmp/owned")).toBe(await said("echo $(id -u) $(id -g)"));
+      const given = guest.unpack("/tmp", owned, { keepOwners: true });
+      // Of a container of who has one id alone nobody else can be an owner.
+      const isRange = (await guest.run("chown 1234:4321 /tmp/far")).exitCode === 0;
+      if (isRange) {
+        await given;
+        expect(await said("stat -c '%u %g' /tmp/owned")).toBe("1234 4321\n");
+      } else await expect(given).rejects.toMatchObject({ code: "ARCHIVE_REFUSED" });
+    });
+
     test.each<[string, Member[]]>([
       ["leads upwards", [[{ name: "../../../tmp/escaped" }, "x"]]],
       ["is absolute", [[{ name: "/tmp/escaped" }, "x"]]],

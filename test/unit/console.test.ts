@@ -94,3 +94,13 @@ test("a guest that never stops talking is remembered for the last mebibyte only"
   await vi.advanceTimersByTimeAsync(1_000);
   await settled;
 });
+
+test("a guest that never stops talking costs time in proportion, and keeps what it said last", async () => {
+  const console = newConsole();
+  const piece = encoder.encode(`${"x".repeat(1_023)}\n`);
+  const pieces = 64 << 10;
+  // Where each copied a mebibyte this took more time than a test has.
+  for (let index = 0; index < pieces; index++) console.receive(piece);
+  console.receive(encoder.encode("login: "));
+  expect(await console.waitFor("login: ")).toHaveLength(1 << 20);
+});

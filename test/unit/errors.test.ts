@@ -22,6 +22,7 @@ const SAMPLES: HostErrorDetails = {
   OUTPUT_TOO_LARGE: { limit: 1 },
   ABORTED: { reason: "closing" },
   RUNTIME_UNAVAILABLE: { reason: "gone" },
+  ADDON_UNAVAILABLE: { reason: "this is darwin", mend: "it is for Linux alone" },
   CORE_UNAVAILABLE: { reason: "404" },
   INTERNAL: { reason: "a case nobody thought of" },
 };

@@ -1,8 +1,16 @@
 /** What a caller may ask of a container. */
 
 import { isIPv4 } from "node:net";
-import { MachineError, parseBytes, parseDuration, type Bytes, type Duration } from "@terrarium/machine";
+import {
+  MachineError,
+  parseBytes,
+  parseDuration,
+  type Bytes,
+  type Duration,
+  type StandardStreams,
+} from "@terrarium/machine";
 import { malformed, signalNumber } from "@terrarium/machine/guest-kit";
+import { descriptorsOf, type Descriptors } from "./handing.js";
 
 /** How long a process may set itself up where nobody says, in milliseconds. What takes longer waits for a file system. */
 export const SETUP_LIMIT_MS = 60_000;
@@ -44,8 +52,8 @@ export interface Port {
   readonly protocol?: "tcp" | "udp";
 }
 
-/** Options of a container. */
-export interface ContainerOptions {
+/** Options of a container. The streams are its first program's, and only without a terminal. */
+export interface ContainerOptions extends StandardStreams {
   /** What runs as its first process, and its arguments; `["/bin/sh"]` where neither the caller nor an image says. */
   readonly command?: readonly string[];
   /** What stands before `command`. With one of the caller's, an image's command does not count. */
@@ -73,7 +81,8 @@ export interface ContainerOptions {
   /**
    * What becomes of what is written to the root: kept in memory for as long as the container runs (`"memory"`, the
    * default), written to the directory itself (`"directory"`), refused (`"none"`), or kept apart in the directory
-   * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image.
+   * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image. A layer is one
+   * container's at a time: the next waits for its end, and is refused (`LAYER_IN_USE`) where that does not come.
    */
   readonly writes?: Writes;
   /** Directories of the host. */
@@ -128,6 +137,8 @@ export interface ResolvedConfig {
   readonly user: User;
   readonly hostname: string;
   readonly terminal: boolean;
+  /** Streams of the first process that are the caller's. */
+  readonly own: Descriptors;
   readonly writes: Writes;
   readonly volumes: readonly Volume[];
   readonly network: ResolvedNetwork;
@@ -140,7 +151,7 @@ export interface ResolvedConfig {
 
 /**
  * Checks `config` and fills in the defaults.
- * @throws MachineError `OPTION_INVALID`
+ * @throws MachineError `OPTION_INVALID`, `OPTIONS_CONFLICT`
  */
 export function resolveConfig(config: ContainerConfig): ResolvedConfig {
   const command = [...(config.entrypoint ?? []), ...(config.command ?? ["/bin/sh"])];
@@ -159,6 +170,7 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
       typeof user === "string" ? text("user", user) : { uid: whole("user", user.uid), gid: whole("user", user.gid) },
     hostname: text("hostname", config.hostname ?? "container"),
     terminal: config.terminal ?? true,
+    own: streamsOf(config),
     lowers: (config.lowers ?? []).map((path) => text("lowers", path)),
     writes: writesOf(config),
     volumes: (config.volumes ?? []).map(({ source, target, readonly, fill }) => ({
@@ -174,6 +186,20 @@ export function resolveConfig(config: ContainerConfig): ResolvedConfig {
     setupMs: config.setupTimeout === undefined ? SETUP_LIMIT_MS : parseDuration(config.setupTimeout, "setupTimeout"),
     signal: config.signal,
   };
+}
+
+function streamsOf(config: ContainerConfig): Descriptors {
+  const own = descriptorsOf(config);
+  const names = Object.keys(own);
+  if (names.length === 0 || config.terminal === false) return own;
+  const options = ["terminal", ...names].join(", ");
+  throw new MachineError(
+    "OPTIONS_CONFLICT",
+    `A terminal is all three streams: say terminal: false beside ${names.join(", ")}.`,
+    {
+      options,
+    },
+  );
 }
 
 function writesOf({ writes = "memory", lowers = [] }: ContainerConfig): Writes {

@@ -15,6 +15,8 @@ import {
   type RunOptions,
   type RunResult,
   type Snapshot,
+  type StandardStreams,
+  type UnpackOptions,
 } from "@terrarium/machine";
 import {
   CommandRunner,
@@ -22,6 +24,7 @@ import {
   Emitter,
   SerialConsole,
   SIGKILL,
+  splitStreams,
   toWire,
   malformed,
   signalNumber,
@@ -32,6 +35,7 @@ import {
   type Start,
 } from "@terrarium/machine/guest-kit";
 import type { Port, ResolvedConfig, User } from "./config.js";
+import { descriptorsOf, type Descriptors } from "./handing.js";
 import type { Helper, Served } from "./helper.js";
 import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
 
@@ -78,6 +82,8 @@ export interface ContainerProcess {
   write(bytes: Uint8Array): Promise<void>;
   closeInput(): void;
   kill(signal: number): void;
+  /** Leaves what it writes where that is, or takes it again: who cannot pass it on sets the pace. */
+  hold(held: boolean): void;
   /** Changes the size of its terminal. */
   resize(columns: number, rows: number): void;
 }
@@ -96,9 +102,6 @@ export class Container implements Guest {
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
   readonly #outputs: Emitter<Output>;
-  readonly #runner = new CommandRunner({
-    start: (start, output, givenUp) => this.#start(start, output, givenUp),
-  });
   #exit: Exit | undefined;
   #stopping = false;
 
@@ -151,6 +154,7 @@ export class Container implements Guest {
         outputs.emit({ stream, bytes });
       },
       patience,
+      config.own,
     );
     const console = new SerialConsole(async (bytes) => {
       await (await starting).write(bytes);
@@ -186,7 +190,10 @@ export class Container implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
-    return await this.#whileAlive(() => this.#runner.run(command, options));
+    const [streams, carried] = splitStreams(options);
+    const own = descriptorsOf(streams);
+    const runner = new CommandRunner({ start: (...start) => this.#start(own, ...start) });
+    return await this.#whileAlive(() => runner.run(command, carried));
   }
 
   async pause(): Promise<void> {
@@ -232,14 +239,15 @@ export class Container implements Guest {
   }
 
   /**
-   * Starts another process, whose streams stay open while it runs.
+   * Starts another process, whose streams stay open while it runs; those of the caller are none of ours.
    * @throws MachineError `COMMAND_NOT_STARTED`, `GUEST_STOPPED`
    */
   async exec(
     command: readonly string[],
-    options: ExecOptions,
+    options: ExecOptions & StandardStreams,
     onOutput: (output: Output) => void,
   ): Promise<ContainerProcess> {
+    const own = descriptorsOf(options);
     const config = options.user === undefined ? this.#config : { ...this.#config, user: options.user };
     const spec = processOf(config, command, { terminal: false, ...options });
     const container = this.#init.number;
@@ -247,7 +255,7 @@ export class Container implements Guest {
       onOutput({ stream, bytes });
     };
     const suspects = suspectsIn(this.#config);
-    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects });
+    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects }, own);
     const process = await this.#whileAlive(() => starting).catch((error: unknown) => {
       throw asNotStarted(error, command[0] ?? "");
     });
@@ -260,6 +268,9 @@ export class Container implements Guest {
       },
       kill: (signal) => {
         process.kill(signal);
+      },
+      hold: (held) => {
+        process.hold(held);
       },
       resize: (columns, rows) => {
         this.#helper.send({ type: "resize", process: process.number, rows, columns });
@@ -280,8 +291,8 @@ export class Container implements Guest {
     return await this.#copier(options).copyOut(path);
   }
 
-  async unpack(directory: string, archive: ArchiveSource, options: AsUser = {}): Promise<void> {
-    await this.#copier(options).unpack(directory, archive);
+  async unpack(directory: string, archive: ArchiveSource, options: UnpackOptions & AsUser = {}): Promise<void> {
+    await this.#copier(options).unpack(directory, archive, options);
   }
 
   pack(path: string, options: PackOptions & AsUser = {}): AsyncIterable<Uint8Array> {
@@ -328,11 +339,16 @@ export class Container implements Guest {
     await this.stop();
   }
 
-  async #start({ command, cwd, env }: Start, output: OutputListener, signal: AbortSignal): Promise<GuestProcess> {
+  async #start(
+    own: Descriptors,
+    { command, cwd, env }: Start,
+    output: OutputListener,
+    signal: AbortSignal,
+  ): Promise<GuestProcess> {
     const spec = processOf(this.#config, command, { terminal: false, cwd, env });
     try {
       const beginning = { type: "exec", container: this.#init.number, spec } as const;
-      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) });
+      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) }, own);
     } catch (error) {
       throw asNotStarted(error, command[0] ?? "");
     }

@@ -1,6 +1,7 @@
 /** Files and directories of this host to and from guests, by the rules of cp(1) and of docker. */
 
-import { mkdir, rmdir, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { mkdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, posix, resolve } from "node:path";
 import { MachineError, type Guest } from "@terrarium/machine";
 import { onDisk } from "./disk.js";
@@ -10,24 +11,38 @@ import { outputOfWork, perform } from "./work.js";
 /** A guest, as far as it is copied to or from. */
 export type CopyEnd = Pick<Guest, "pack" | "unpack">;
 
+/** How files are copied. */
+export interface CopyOptions {
+  /** Whether what a link at the source's path leads to is copied, by the link's name; otherwise the link is. */
+  readonly followLink?: boolean;
+  /** Whether what is copied belongs to whom it belongs at its source, by numbers; otherwise it is whose who copies. */
+  readonly keepOwners?: boolean;
+}
+
 /** What of a path is meant by a slash or `/.` behind it: what is in the directory. */
 const CONTENTS = /\/\.?$/;
 
 /**
  * Copies a file or directory of this host into a guest. Where `target` is a directory it goes into that, under its own name; else it
  * is called that, in a directory that is there. Of a `source` that ends in `/.` what is in it is copied. Links are copied
- * as links; what is copied belongs to the guest's user.
+ * as links; what is copied belongs to the guest's user. `options` may say otherwise.
  * @throws MachineError `FILE_UNREADABLE`, and as `Guest.unpack`
  */
-export async function copyToGuest(guest: CopyEnd, source: string, target: string): Promise<void> {
+export async function copyToGuest(
+  guest: CopyEnd,
+  source: string,
+  target: string,
+  { followLink = false, keepOwners = false }: CopyOptions = {},
+): Promise<void> {
   const path = resolve(source);
-  const found = await stat(path).catch((error: unknown) => {
+  const look = async (): Promise<[string, Stats]> => [followLink ? await realpath(path) : path, await stat(path)];
+  const [meant, found] = await look().catch((error: unknown) => {
     throw unreadable(source, error);
   });
   const contents = source.endsWith("/.");
   const into = async (directory: string, name: string): Promise<void> => {
-    const [from, entry] = name === "." ? [path, "."] : [dirname(path), basename(path)];
-    await guest.unpack(directory, outputOfWork({ kind: "send", directory: from, entry, name }));
+    const [from, entry] = name === "." ? [meant, "."] : [dirname(meant), basename(meant)];
+    await guest.unpack(directory, outputOfWork({ kind: "send", directory: from, entry, name }), { keepOwners });
   };
   try {
     await into(target, contents ? "." : basename(path));
@@ -44,14 +59,19 @@ export async function copyToGuest(guest: CopyEnd, source: string, target: string
  * among it runs as its owner, and nothing is written through a link, whatever the guest has put there.
  * @throws MachineError `FILE_UNREADABLE`, and as `Guest.pack` and `Guest.unpack`
  */
-export async function copyFromGuest(guest: CopyEnd, source: string, target: string): Promise<void> {
+export async function copyFromGuest(
+  guest: CopyEnd,
+  source: string,
+  target: string,
+  { followLink = false, keepOwners = false }: CopyOptions = {},
+): Promise<void> {
   const path = resolve(target);
   const receive = async (directory: string, archive: AsyncIterable<Uint8Array>): Promise<void> => {
-    await perform({ kind: "receive", directory, limits: LIMITS }, archive);
+    await perform({ kind: "receive", directory, limits: LIMITS, owners: keepOwners }, archive);
   };
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() === true) {
-    await receive(path, guest.pack(source));
+    await receive(path, guest.pack(source, { followLink }));
   } else if (found === undefined && (target.endsWith("/") || CONTENTS.test(source))) {
     await mkdir(path).catch((error: unknown) => {
       throw onDisk(error, `making ${path}`);
@@ -62,7 +82,7 @@ export async function copyFromGuest(guest: CopyEnd, source: string, target: stri
       throw error;
     });
   } else {
-    await receive(dirname(path), guest.pack(source, { name: basename(path) }));
+    await receive(dirname(path), guest.pack(source, { name: basename(path), followLink }));
   }
 }
 

@@ -17,12 +17,16 @@ import {
   type ProcessEnd,
 } from "@terrarium/machine/guest-kit";
 import { encodeFrame, FrameReader, type Frame } from "./frames.js";
+import { Handing, type Descriptors, type StreamName } from "./handing.js";
 import { SETUP_LIMIT_MS, type Port, type ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
 import type { IdMapping } from "./ids.js";
 import type { Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
+
+/** Number of what is said here and in message.rs there; whoever changes that makes it another in both. */
+export const PROTOCOL = 3;
 
 /** Input on its way to a process, in bytes: the helper says when it has been taken. */
 const INPUT_PORTION_BYTES = 64 << 10;
@@ -40,8 +44,15 @@ type Request =
       readonly defaultProtection: boolean;
       readonly init: boolean;
       readonly network: ResolvedNetwork;
+      readonly streams?: readonly StreamName[];
     }
-  | { readonly type: "exec"; readonly container: number; readonly process: number; readonly spec: OciProcess }
+  | {
+      readonly type: "exec";
+      readonly container: number;
+      readonly process: number;
+      readonly spec: OciProcess;
+      readonly streams?: readonly StreamName[];
+    }
   | {
       readonly type: "copy";
       readonly container: number;
@@ -77,6 +88,7 @@ interface Given {
 }
 
 type Reply =
+  | { readonly type: "hello"; readonly protocol: number }
   | {
       readonly type: "started";
       readonly process: number;
@@ -197,13 +209,20 @@ export class Helper {
   readonly #child: ChildProcess;
   readonly #sockets: Socket[];
   readonly #frames = new FrameReader();
+  readonly #handing = new Handing();
   readonly #processes = new Map<number, Served>();
   readonly #questions = new Map<number, PromiseWithResolvers<Readonly<Record<string, unknown>>>>();
   #last = 0;
+  #greeted = false;
   #gone: MachineError | undefined;
 
-  constructor() {
-    this.#child = spawn(PROGRAM, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+  constructor(program = PROGRAM) {
+    const { theirs } = this.#handing;
+    this.#child =
+      theirs === undefined
+        ? spawn(program, ["serve"], { stdio: ["pipe", "pipe", "inherit"] })
+        : spawn(program, ["serve", "--descriptors"], { stdio: ["pipe", "pipe", "inherit", theirs] });
+    this.#handing.passOn();
     const { stdin, stdout } = this.#child;
     this.#sockets = [stdin, stdout].filter((stream) => stream instanceof Socket);
     this.#child.on("error", (error) => {
@@ -231,19 +250,26 @@ export class Helper {
   }
 
   /**
-   * Starts a process: a container's first, another, or a copy.
+   * Starts a process: a container's first, another, or a copy; `own` are its streams that are the caller's.
    * @throws MachineError whatever the helper reports; `TIMEOUT`, `ABORTED`, after which the kernel clears away what there
    * is as soon as it can
    */
-  async start(beginning: Beginning, output: Output, patience: Partial<Patience> = {}): Promise<Served> {
-    if (this.#gone !== undefined) throw this.#gone;
+  async start(
+    beginning: Beginning,
+    output: Output,
+    patience: Partial<Patience> = {},
+    own: Descriptors = {},
+  ): Promise<Served> {
     const { milliseconds = SETUP_LIMIT_MS, signal, suspects = [] } = patience;
-    if (signal?.aborted === true) throw abortError(signal);
-    const process = new Served(this, ++this.#last, output);
-    const { number } = process;
+    const isAborted = (): boolean => signal?.aborted === true;
+    if (signal !== undefined && isAborted()) throw abortError(signal);
+    const number = ++this.#last;
+    const streams = Object.keys(own).length === 0 ? undefined : await this.#hand(number, own);
+    if (this.#gone !== undefined) throw this.#gone;
+    const process = new Served(this, number, output);
     this.#processes.set(number, process);
     this.#hold();
-    this.send({ ...beginning, process: number });
+    this.send({ ...beginning, ...(streams === undefined ? {} : { streams }), process: number });
     const abandon = (error: MachineError): void => {
       this.send({ type: "abandon", process: number });
       this.#forget(process);
@@ -256,6 +282,7 @@ export class Helper {
       abandon(tooSlow(milliseconds, suspects));
     }, milliseconds);
     signal?.addEventListener("abort", abort);
+    if (isAborted()) abort();
     try {
       await process.starting.promise;
     } finally {
@@ -263,6 +290,14 @@ export class Helper {
       signal?.removeEventListener("abort", abort);
     }
     return process;
+  }
+
+  async #hand(number: number, own: Descriptors): Promise<StreamName[]> {
+    try {
+      return await this.#handing.hand(number, own);
+    } catch (error) {
+      throw this.#gone ?? error;
+    }
   }
 
   /** Asks something. */
@@ -282,6 +317,11 @@ export class Helper {
 
   #receive({ message, data }: Frame): void {
     const reply = message as Reply;
+    if (!this.#greeted) {
+      this.#greet(reply);
+      return;
+    }
+    if (reply.type === "hello") return;
     if ("request" in reply) {
       const question = this.#questions.get(reply.request);
       this.#questions.delete(reply.request);
@@ -318,6 +358,15 @@ export class Helper {
     }
   }
 
+  /** The first that is said tells whether the rest would be understood. */
+  #greet(reply: Reply): void {
+    const protocol = reply.type === "hello" ? reply.protocol : 1;
+    this.#greeted = protocol === PROTOCOL;
+    if (this.#greeted) return;
+    this.#child.kill("SIGKILL");
+    this.#lose(`it speaks protocol ${protocol}, and this package ${PROTOCOL}: build both with \`npm run build\``);
+  }
+
   #forget(process: Served): void {
     this.#processes.delete(process.number);
     this.#hold();
@@ -339,6 +388,7 @@ export class Helper {
     for (const question of this.#questions.values()) question.reject(this.#gone);
     this.#processes.clear();
     this.#questions.clear();
+    this.#handing.close();
     this.#hold();
   }
 }

@@ -11,7 +11,7 @@ import { unsupported } from "./image/machine/options.js";
 
 export type { ContainerConfig, ContainerOptions, Network, Port, User, Volume, Writes } from "./config.js";
 export type { AsUser, Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
-export { copyFromGuest, copyToGuest, type CopyEnd } from "./copy.js";
+export { copyFromGuest, copyToGuest, type CopyEnd, type CopyOptions } from "./copy.js";
 export { oci, type OciImage } from "./image/boot.js";
 export type { Collected } from "./image/collect.js";
 export type { HistoryEntry, ImageConfig, ImageDefaults, Platform } from "./image/format/documents.js";

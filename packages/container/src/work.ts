@@ -19,7 +19,12 @@ export type Work =
       readonly lowers: readonly string[];
       readonly limits: ArchiveLimits;
     }
-  | { readonly kind: "receive"; readonly directory: string; readonly limits: ArchiveLimits }
+  | {
+      readonly kind: "receive";
+      readonly directory: string;
+      readonly limits: ArchiveLimits;
+      readonly owners: boolean;
+    }
   | { readonly kind: "send"; readonly directory: string; readonly entry: string; readonly name: string }
   | { readonly kind: "pack"; readonly directory: string; readonly file: string }
   | { readonly kind: "diff"; readonly directory: string; readonly lowers: readonly string[] }

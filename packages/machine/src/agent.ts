@@ -4,7 +4,8 @@ import type { GuestProcess, Output } from "./agent/client.js";
 import { SIGKILL } from "./agent/linux-names.js";
 import type { Start } from "./agent/messages.js";
 import { MachineError, TimeoutError } from "./errors.js";
-import type { RunOptions, RunResult } from "./guest.js";
+import type { RunResult } from "./guest.js";
+import type { CarriedOptions } from "./streams.js";
 import { malformed, parseBytes, parseDuration } from "./units.js";
 
 /** What `run()` keeps of a command's output unless told otherwise, both streams together. */
@@ -37,7 +38,10 @@ export class CommandRunner {
    * @throws MachineError `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `ABORTED`, `OPTION_INVALID`, `AGENT_PROTOCOL`
    * @throws TimeoutError
    */
-  async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
+  async run(
+    command: string | readonly string[],
+    options: CarriedOptions = {},
+  ): Promise<RunResult<string | Uint8Array>> {
     const start = startOf(command, options);
     const output = new CollectedOutput(parseBytes(options.maxOutput ?? DEFAULT_MAX_OUTPUT, "maxOutput"));
     using limits = new Limits(start, output, options);
@@ -111,7 +115,7 @@ class Limits implements Disposable {
     this.#reached.reject(new MachineError("ABORTED", `The command was given up: ${reason}.`, { reason }));
   };
 
-  constructor(start: Start, output: CollectedOutput, { timeout, signal }: RunOptions) {
+  constructor(start: Start, output: CollectedOutput, { timeout, signal }: CarriedOptions) {
     this.#reached.promise.catch(() => undefined);
     if (timeout !== undefined) {
       const milliseconds = parseDuration(timeout, "timeout");
@@ -148,7 +152,7 @@ class Limits implements Disposable {
 }
 
 /** Checks what the protocol cannot carry. */
-function startOf(command: string | readonly string[], { cwd, env }: RunOptions): Start {
+function startOf(command: string | readonly string[], { cwd, env }: CarriedOptions): Start {
   const start: Start = { command: typeof command === "string" ? ["/bin/sh", "-c", command] : command, cwd, env };
   if (start.command.length === 0) throw malformed("command", "", "a program and its arguments");
   const variables = Object.entries(env ?? {});

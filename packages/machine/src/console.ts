@@ -40,7 +40,9 @@ export class SerialConsole extends Serial implements Console {
   #ended: string | undefined;
 
   override receive(bytes: Uint8Array): void {
-    this.#unmatched = (this.#unmatched + this.#decoder.decode(bytes, { stream: true })).slice(-WINDOW_CHARACTERS);
+    this.#unmatched += this.#decoder.decode(bytes, { stream: true });
+    // Not each time: that copies all of it.
+    if (this.#waiters.size > 0 || this.#unmatched.length > 2 * WINDOW_CHARACTERS) this.#forget();
     super.receive(bytes);
     for (const waiter of [...this.#waiters]) this.#try(waiter);
   }
@@ -56,6 +58,7 @@ export class SerialConsole extends Serial implements Console {
     if (signal?.aborted === true) throw abortError(signal);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const waiter: Waiter = { pattern, resolve, reject };
+    this.#forget();
     this.#waiters.add(waiter);
     const timer = setTimeout(() => {
       this.#settle(waiter, new TimeoutError(`${String(pattern)} on the console`, milliseconds, this.#unmatched));
@@ -72,6 +75,11 @@ export class SerialConsole extends Serial implements Console {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  /** Keeps the window. */
+  #forget(): void {
+    this.#unmatched = this.#unmatched.slice(-WINDOW_CHARACTERS);
   }
 
   #try(waiter: Waiter): void {

@@ -14,6 +14,8 @@ export interface ContainerErrorDetails {
   readonly NAMESPACE_REFUSED: { readonly namespaces: string; readonly reason: string; readonly mend: string };
   readonly ID_MAPPING_REFUSED: { readonly reason: string; readonly mend: string };
   readonly MOUNT_FAILED: { readonly destination: string; readonly reason: string };
+  /** Another container writes to the layer. */
+  readonly LAYER_IN_USE: { readonly path: string; readonly user: string };
   readonly CONTROLLER_MISSING: { readonly controller: string; readonly neededFor: string };
   readonly CGROUP_REFUSED: { readonly path: string; readonly reason: string };
   readonly NETWORK_REFUSED: { readonly network: string; readonly reason: string; readonly mend: string };

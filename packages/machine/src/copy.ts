@@ -3,15 +3,16 @@
 import type { GuestProcess, Output } from "./agent/client.js";
 import { SIGKILL } from "./agent/linux-names.js";
 import { MachineError, type ErrorCode, type ErrorDetails } from "./errors.js";
-import type { ArchiveSource, CopyInOptions, PackOptions } from "./guest.js";
+import type { ArchiveSource, CopyInOptions, PackOptions, UnpackOptions } from "./guest.js";
 import { joined, outputOf } from "./output.js";
 import { malformed } from "./units.js";
 
 /** What is copied; emulator-core/crates/archive/src/copy.rs describes it. */
 export type Copy =
   | { readonly kind: "fileIn"; readonly path: string; readonly mode: number }
-  | { readonly kind: "fileOut" | "treeIn"; readonly path: string }
-  | { readonly kind: "treeOut"; readonly path: string; readonly name: string | null };
+  | { readonly kind: "fileOut"; readonly path: string }
+  | { readonly kind: "treeIn"; readonly path: string; readonly owners: boolean }
+  | { readonly kind: "treeOut"; readonly path: string; readonly name: string | null; readonly follow: boolean };
 
 /** Starts the process of a copy, whose streams are what is copied. */
 export type CopyStarter = (copy: Copy, output: Output) => Promise<GuestProcess>;
@@ -41,16 +42,16 @@ export class Copier {
   }
 
   /** Unpacks an archive. */
-  async unpack(directory: string, archive: ArchiveSource): Promise<void> {
+  async unpack(directory: string, archive: ArchiveSource, { keepOwners = false }: UnpackOptions): Promise<void> {
     const chunks = archive instanceof Uint8Array ? [archive] : archive;
-    await this.#send({ kind: "treeIn", path: absolute(directory) }, chunks);
+    await this.#send({ kind: "treeIn", path: absolute(directory), owners: keepOwners }, chunks);
   }
 
   /** Packs what is at a path. */
-  pack(path: string, { name }: PackOptions): AsyncGenerator<Uint8Array, void> {
+  pack(path: string, { name, followLink = false }: PackOptions): AsyncGenerator<Uint8Array, void> {
     const unusable = name !== undefined && (/[/\0]/.test(name) || ["", ".", ".."].includes(name));
     if (unusable) throw malformed("name", name, "a name without slashes");
-    return this.#receive({ kind: "treeOut", path: absolute(path), name: name ?? null });
+    return this.#receive({ kind: "treeOut", path: absolute(path), name: name ?? null, follow: followLink });
   }
 
   async #send(copy: Copy, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {

@@ -28,6 +28,8 @@ export interface HostErrorDetails {
   readonly ABORTED: { readonly reason: string };
   /** The container runtime cannot be started here, or has ended. */
   readonly RUNTIME_UNAVAILABLE: { readonly reason: string };
+  /** The addon, which does what Node cannot, cannot be loaded here. */
+  readonly ADDON_UNAVAILABLE: { readonly reason: string; readonly mend: string };
   /** The emulator core cannot be loaded here. */
   readonly CORE_UNAVAILABLE: { readonly reason: string };
   /** A mistake of Terrarium itself; that one machine is lost. */

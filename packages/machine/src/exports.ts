@@ -21,6 +21,7 @@ export type {
   Guest,
   GuestStats,
   PackOptions,
+  UnpackOptions,
   RunOptions,
   RunResult,
 } from "./guest.js";
@@ -30,4 +31,5 @@ export type { Machine, MachineStats } from "./machine.js";
 export type { SerialPort } from "./serial.js";
 export type { Exit } from "./server/protocol.js";
 export type { Snapshot } from "./snapshot.js";
+export type { Descriptor, StandardStreams } from "./streams.js";
 export { parseBytes, parseDuration, type Bytes, type Duration } from "./units.js";

@@ -9,4 +9,5 @@ export { abortError, SerialConsole } from "./console.js";
 export { internalError, messageOf, toWire } from "./errors.js";
 export { Emitter } from "./events.js";
 export { outputOf } from "./output.js";
+export { isDescriptor, splitStreams, type CarriedOptions } from "./streams.js";
 export { malformed } from "./units.js";

@@ -3,12 +3,17 @@
 import type { Console } from "./console.js";
 import type { Exit } from "./server/protocol.js";
 import type { Snapshot } from "./snapshot.js";
+import type { Descriptor } from "./streams.js";
 import type { Bytes, Duration } from "./units.js";
 
 /** How a command is run in the guest. */
 export interface RunOptions {
-  /** What the command reads on its standard input; nothing where absent. */
-  readonly stdin?: string | Uint8Array;
+  /** What the command reads on its standard input; nothing where absent. In containers a descriptor, too, as in `StandardStreams`. */
+  readonly stdin?: string | Uint8Array | Descriptor;
+  /** Where its standard output goes instead of to the result. In containers. */
+  readonly stdout?: Descriptor;
+  /** Where its standard error goes instead of to the result. In containers. */
+  readonly stderr?: Descriptor;
   /** Environment variables to add. */
   readonly env?: Readonly<Record<string, string>>;
   /** Directory to run in. */
@@ -25,7 +30,9 @@ export interface RunOptions {
 
 /** What became of a command. */
 export interface RunResult<T extends string | Uint8Array = string> {
+  /** Empty where it went to a descriptor. */
   readonly stdout: T;
+  /** Empty where it went to a descriptor. */
   readonly stderr: T;
   /** Its exit code; null where a signal ended it. */
   readonly exitCode: number | null;
@@ -43,6 +50,14 @@ export interface CopyInOptions {
 export interface PackOptions {
   /** What it is called in the archive; its own name where absent. */
   readonly name?: string;
+  /** Whether what a link at the path leads to is packed, by the link's name; otherwise the link is. */
+  readonly followLink?: boolean;
+}
+
+/** How an archive is unpacked. */
+export interface UnpackOptions {
+  /** Whether files become those of whom the archive says, which takes the right to give them away. */
+  readonly keepOwners?: boolean;
 }
 
 /** A tar archive (POSIX.1-2024, pax, or GNU tar's), whole or as it comes. */
@@ -73,7 +88,7 @@ export interface Guest extends AsyncDisposable {
   readonly console: Console;
   /**
    * Runs a command in the guest through its agent: a string goes to `/bin/sh -c`, an array is the argument vector.
-   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`
+   * @throws MachineError `AGENT_MISSING`, `GUEST_STOPPED`, `ABORTED`, `COMMAND_NOT_STARTED`, `OUTPUT_TOO_LARGE`, `OPTION_INVALID`, `UNSUPPORTED`
    * @throws TimeoutError
    */
   run(
@@ -92,14 +107,14 @@ export interface Guest extends AsyncDisposable {
    */
   copyOut(path: string): Promise<Uint8Array>;
   /**
-   * Unpacks a tar archive to a directory that is there, as the guest's user would: files become that user's, and take the
-   * place of others; members below a symbolic link are refused. What of an archive came before an error stays.
+   * Unpacks a tar archive to a directory that is there, as the guest's user would: files become that user's, unless their
+   * owners are to be kept, and take the place of others; members below a symbolic link are refused. What of an archive came before an error stays.
    * @throws MachineError `ARCHIVE_REFUSED`, `ARCHIVE_DAMAGED`, and as `copyIn`
    */
-  unpack(directory: string, archive: ArchiveSource): Promise<void>;
+  unpack(directory: string, archive: ArchiveSource, options?: UnpackOptions): Promise<void>;
   /**
    * Packs what is at a path to a tar archive, whose members begin with its name; of a path that ends in `/.` what is in that
-   * directory. Devices and sockets are left out, and a link is packed as one.
+   * directory. Devices and sockets are left out, and a link is packed as one unless it is to be followed.
    * @throws MachineError as `copyOut`
    */
   pack(path: string, options?: PackOptions): AsyncIterable<Uint8Array>;

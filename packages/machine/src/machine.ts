@@ -9,11 +9,21 @@ import { Copier, type Copy } from "./copy.js";
 import { SerialConsole, type Console } from "./console.js";
 import { fromWire, MachineError, toWire } from "./errors.js";
 import { Emitter } from "./events.js";
-import type { ArchiveSource, Capabilities, CopyInOptions, Guest, PackOptions, RunOptions, RunResult } from "./guest.js";
+import type {
+  ArchiveSource,
+  Capabilities,
+  CopyInOptions,
+  Guest,
+  PackOptions,
+  RunOptions,
+  RunResult,
+  UnpackOptions,
+} from "./guest.js";
 import type { Connection } from "./hosts/connection.js";
 import { Serial, type SerialPort } from "./serial.js";
 import type { Exit, MachineEvents, MachineServer } from "./server/protocol.js";
 import type { Snapshot } from "./snapshot.js";
+import { carriedAlone } from "./streams.js";
 
 /** How long `stop()` waits for the worker to answer before it ends the worker itself. */
 const STOP_GRACE_MS = 2_000;
@@ -107,8 +117,9 @@ export class Machine implements Guest {
   ): Promise<RunResult<Uint8Array>>;
   run(command: string | readonly string[], options?: RunOptions): Promise<RunResult>;
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<RunResult<string | Uint8Array>> {
+    const carried = carriedAlone(options);
     this.#runner ??= new CommandRunner(this.#needAgent());
-    return await this.#whileAlive(this.#runner.run(command, options));
+    return await this.#whileAlive(this.#runner.run(command, carried));
   }
 
   async copyIn(path: string, data: string | Uint8Array, options: CopyInOptions = {}): Promise<void> {
@@ -119,8 +130,8 @@ export class Machine implements Guest {
     return await this.#copier.copyOut(path);
   }
 
-  async unpack(directory: string, archive: ArchiveSource): Promise<void> {
-    await this.#copier.unpack(directory, archive);
+  async unpack(directory: string, archive: ArchiveSource, options: UnpackOptions = {}): Promise<void> {
+    await this.#copier.unpack(directory, archive, options);
   }
 
   pack(path: string, options: PackOptions = {}): AsyncIterable<Uint8Array> {
@@ -231,9 +242,7 @@ export class Machine implements Guest {
 
   /** In a child of the agent, `/proc/self/exe` is the agent. */
   async #startCopy(copy: Copy, output: Output): Promise<GuestProcess> {
-    const rest =
-      copy.kind === "fileIn" ? [copy.mode.toString(8)] : "name" in copy && copy.name !== null ? [copy.name] : [];
-    const command = ["/proc/self/exe", "copy", copy.kind, copy.path, ...rest];
+    const command = ["/proc/self/exe", "copy", copy.kind, copy.path, ...wordsOf(copy)];
     const process = await this.#whileAlive(
       this.#needAgent().start({ command, cwd: undefined, env: undefined }, output),
     );
@@ -280,6 +289,20 @@ export class Machine implements Guest {
       throw stopped(exit);
     });
     return await Promise.race([answer, end]);
+  }
+}
+
+/** What stands behind kind and path of a copy; emulator-core/crates/agent/src/copy.rs reads it. */
+function wordsOf(copy: Copy): readonly string[] {
+  switch (copy.kind) {
+    case "fileIn":
+      return [copy.mode.toString(8)];
+    case "fileOut":
+      return [];
+    case "treeIn":
+      return copy.owners ? ["owners"] : [];
+    case "treeOut":
+      return [copy.follow ? "follow" : "link", ...(copy.name === null ? [] : [copy.name])];
   }
 }
 

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use archive::copy::Copy;
 
-/// The first argument of a process that copies: `copy KIND PATH MODE`, in octal digits, or `copy treeOut PATH [NAME]`.
+/// The first argument of a process that copies: `copy fileIn PATH MODE`, in octal digits, `copy fileOut PATH`,
+/// `copy treeIn PATH [owners]` or `copy treeOut PATH follow|link [NAME]`.
 pub const TASK: &str = "copy";
 
 /// Carries out what `words` tell. A failure is on standard error, as `archive` writes it.
@@ -31,12 +32,12 @@ pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
 fn parse(words: &[OsString]) -> Option<Copy> {
     let [kind, path, rest @ ..] = words else { return None };
     let path = path.into();
-    let word = rest.first().map(|word| String::from_utf8_lossy(&word.clone().into_vec()).into_owned());
+    let word = |at: usize| rest.get(at).map(|word| String::from_utf8_lossy(&word.clone().into_vec()).into_owned());
     Some(match kind.to_str()? {
-        "fileIn" => Copy::FileIn { path, mode: u32::from_str_radix(&word?, 8).ok()? },
+        "fileIn" => Copy::FileIn { path, mode: u32::from_str_radix(&word(0)?, 8).ok()? },
         "fileOut" => Copy::FileOut { path },
-        "treeIn" => Copy::TreeIn { path },
-        "treeOut" => Copy::TreeOut { path, name: word },
+        "treeIn" => Copy::TreeIn { path, owners: word(0).is_some_and(|word| word == "owners") },
+        "treeOut" => Copy::TreeOut { path, follow: word(0)? == "follow", name: word(1) },
         _ => return None,
     })
 }
@@ -49,8 +50,13 @@ mod tests {
     fn words_that_are_no_copy_are_refused() {
         let parsed = |words: &[&str]| parse(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(parsed(&["fileIn", "/a", "644"]), Some(Copy::FileIn { path: "/a".into(), mode: 0o644 }));
-        assert_eq!(parsed(&["treeOut", "/a"]), Some(Copy::TreeOut { path: "/a".into(), name: None }));
-        for words in [&["fileIn", "/a"][..], &["fileIn", "/a", "9"], &["fileIn"], &["rename", "/a"], &[]] {
+        let out = |name: Option<&str>, follow| Copy::TreeOut { path: "/a".into(), name: name.map(Into::into), follow };
+        assert_eq!(parsed(&["treeOut", "/a", "link"]), Some(out(None, false)));
+        assert_eq!(parsed(&["treeOut", "/a", "follow", "b"]), Some(out(Some("b"), true)));
+        assert_eq!(parsed(&["treeIn", "/a", "owners"]), Some(Copy::TreeIn { path: "/a".into(), owners: true }));
+        for words in
+            [&["fileIn", "/a"][..], &["fileIn", "/a", "9"], &["fileIn"], &["treeOut", "/a"], &["rename", "/a"], &[]]
+        {
             assert_eq!(parsed(words), None, "{words:?}");
         }
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::error::{During, Error, Result};
 use crate::pack;
-use crate::unpack::{self, Form, Limits};
+use crate::unpack::{self, Form, Limits, Owners};
 
 /// What is copied. Paths are absolute, or from the process's own directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,13 +36,19 @@ pub enum Copy {
     TreeIn {
         /// The directory.
         path: PathBuf,
+        /// Whether files become those of whom the archive says.
+        #[serde(default)]
+        owners: bool,
     },
     /// What is at a path to an archive on the output; of a path that ends in a slash or `/.`, what is in that directory.
     TreeOut {
-        /// The path. A link in its last part is copied as one.
+        /// The path.
         path: PathBuf,
         /// What it is called in the archive; its own name where absent.
         name: Option<String>,
+        /// Whether what a link in its last part leads to is copied; otherwise the link is.
+        #[serde(default)]
+        follow: bool,
     },
 }
 
@@ -55,7 +61,7 @@ pub struct Opened {
 enum Task {
     FileIn,
     FileOut,
-    TreeIn,
+    TreeIn { owners: Owners },
     TreeOut { entry: CString, name: Vec<u8> },
 }
 
@@ -65,8 +71,10 @@ impl Copy {
     /// # Errors
     /// [`Error::Path`]
     pub fn open(&self) -> Result<Opened> {
-        let (Self::FileIn { path, .. } | Self::FileOut { path } | Self::TreeIn { path } | Self::TreeOut { path, .. }) =
-            self;
+        let (Self::FileIn { path, .. }
+        | Self::FileOut { path }
+        | Self::TreeIn { path, .. }
+        | Self::TreeOut { path, .. }) = self;
         self.open_end().map_err(|errno| Error::Path { path: path.display().to_string(), errno })
     }
 
@@ -79,19 +87,24 @@ impl Copy {
                 opened(open_file(&mut options, path)?, Task::FileIn)
             }
             Self::FileOut { path } => opened(open_file(OpenOptions::new().read(true), path)?, Task::FileOut),
-            Self::TreeIn { path } => opened(open_directory(path, OFlags::RDONLY)?, Task::TreeIn),
-            Self::TreeOut { path, name } => {
+            Self::TreeIn { path, owners } => {
+                let owners = if *owners { Owners::Kept } else { Owners::Own };
+                opened(open_directory(path, OFlags::RDONLY)?, Task::TreeIn { owners })
+            }
+            Self::TreeOut { path, name, follow } => {
                 let bytes = path.as_os_str().as_bytes();
                 let whole = path.file_name().filter(|_| !bytes.ends_with(b"/") && !bytes.ends_with(b"/."));
-                let Some(entry) = whole else {
+                let Some(own_name) = whole else {
                     let task = Task::TreeOut { entry: c".".into(), name: Vec::new() };
                     return opened(open_directory(path, OFlags::RDONLY)?, task);
                 };
-                let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let name = name.as_ref().map_or(own_name.as_bytes(), |name| name.as_bytes()).to_vec();
+                let meant = if *follow { std::fs::canonicalize(path).map_err(errno_of)? } else { path.clone() };
+                let entry = meant.file_name().ok_or(Errno::INVAL)?;
+                let above = meant.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let parent = open_directory(above, OFlags::PATH)?;
                 let entry = CString::new(entry.as_bytes()).map_err(|_| Errno::INVAL)?;
                 rustix::fs::statat(&parent, &entry, AtFlags::SYMLINK_NOFOLLOW)?;
-                let name = name.as_ref().map_or(entry.to_bytes(), |name| name.as_bytes()).to_vec();
                 opened(parent, Task::TreeOut { entry, name })
             }
         }
@@ -101,12 +114,16 @@ impl Copy {
 /// Opens what must be a file: a pipe or a device might keep whoever opens or reads it waiting for ever.
 fn open_file(options: &mut OpenOptions, path: &Path) -> rustix::io::Result<OwnedFd> {
     let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-    let file: OwnedFd = file.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?.into();
+    let file: OwnedFd = file.map_err(errno_of)?.into();
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
         FileType::RegularFile => Ok(file),
         FileType::Directory => Err(Errno::ISDIR),
         _ => Err(Errno::NODEV),
     }
+}
+
+fn errno_of(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 fn open_directory(path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
@@ -119,10 +136,10 @@ impl Opened {
         match self.task {
             Task::FileIn => std::io::copy(&mut input, &mut File::from(self.end)).map(drop).during("writing the file"),
             Task::FileOut => std::io::copy(&mut File::from(self.end), &mut output).map(drop).during("reading the file"),
-            Task::TreeIn => {
+            Task::TreeIn { owners } => {
                 // How much the guest has room for is its own business.
                 let limits = Limits { bytes: u64::MAX, entries: u64::MAX };
-                unpack::unpack(input, self.end, limits, Form::Tree { set_ids: true }).map(drop)
+                unpack::unpack(input, self.end, limits, Form::Tree { set_ids: true, owners }).map(drop)
             }
             Task::TreeOut { entry, name } => pack::pack_tree(&self.end, &entry, &name, &mut output),
         }?;

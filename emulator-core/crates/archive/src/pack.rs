@@ -13,6 +13,7 @@ use tar::{Builder, EntryType, Header};
 
 use crate::error::{During, Result};
 use crate::place::{is_opaque, is_whiteout_node};
+use crate::sparse::Map;
 use crate::{ATTRIBUTE_RECORD, OPAQUE, WHITEOUT, attributes};
 
 /// Length of a path in a header (POSIX.1-2024, ustar).
@@ -66,7 +67,7 @@ impl<W: Write> Packer<W> {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let directory = open(OFlags::RDONLY | OFlags::DIRECTORY)?;
-                let attributes = attributes::read(&directory).during(during())?;
+                let attributes = records_of(&directory).during(during())?;
                 self.write(EntryType::Directory, &join(path, b""), b"", stat, &attributes, std::io::empty())?;
                 return self.add_directory(&directory, path);
             }
@@ -81,11 +82,15 @@ impl<W: Write> Packer<W> {
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
                     return Ok(());
                 }
-                let attributes = attributes::read(&file).during(during())?;
-                let size = stat.st_size.unsigned_abs();
-                // It may grow or shrink meanwhile, and the header has said its length.
-                let data = File::from(file).chain(std::io::repeat(0)).take(size);
-                self.write(EntryType::Regular, path, b"", &stat, &attributes, data)?;
+                let attributes = records_of(&file).during(during())?;
+                let (file, size) = (File::from(file), stat.st_size.unsigned_abs());
+                if let Some(map) = Map::of_file(&file, size) {
+                    self.write_sparse(path, &stat, &attributes, &map, &file)?;
+                } else {
+                    // It may grow or shrink meanwhile, and the header has said its length.
+                    let data = file.chain(std::io::repeat(0)).take(size);
+                    self.write(EntryType::Regular, path, b"", &stat, &attributes, data)?;
+                }
             }
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new()).during(during())?;
@@ -123,41 +128,78 @@ impl<W: Write> Packer<W> {
         attributes: &[(String, Vec<u8>)],
         data: impl Read,
     ) -> Result<()> {
-        let mut header = Header::new_ustar();
-        header.set_mode(stat.st_mode & 0o7777);
-        header.set_uid(stat.st_uid.into());
-        header.set_gid(stat.st_gid.into());
-        header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+        let mut header = header_of(stat);
         header.set_size(if kind == EntryType::Regular { stat.st_size.unsigned_abs() } else { 0 });
         self.append(header, kind, path, link, attributes, data)
     }
 
-    /// What does not fit a header goes to an extended one before it (POSIX.1-2024, pax).
+    /// A file with holes, by version 1.0 of the format (GNU tar manual, "PAX Format, Version 1.0"). Who does not know that
+    /// finds its pieces by another name.
+    fn write_sparse(
+        &mut self,
+        path: &[u8],
+        stat: &Stat,
+        attributes: &[(String, Vec<u8>)],
+        map: &Map,
+        file: &File,
+    ) -> Result<()> {
+        let text = map.text();
+        let mut header = header_of(stat);
+        header.set_size(text.len() as u64 + map.stored());
+        let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let mut pieces_name = join(b"GNUSparseFile.0", last);
+        pieces_name.truncate(NAME_BYTES);
+        let record = |key: &str, value: &[u8]| (format!("GNU.sparse.{key}"), value.to_vec());
+        let records = [
+            record("major", b"1"),
+            record("minor", b"0"),
+            record("name", path),
+            record("realsize", map.length.to_string().as_bytes()),
+        ];
+        let records = [&records, attributes].concat();
+        self.append(header, EntryType::Regular, &pieces_name, b"", &records, text.chain(map.pieces_of(file)))
+    }
+
+    /// What does not fit a header goes to an extended one before it, with `extension` (POSIX.1-2024, pax).
     fn append(
         &mut self,
         mut header: Header,
         kind: EntryType,
         path: &[u8],
         link: &[u8],
-        attributes: &[(String, Vec<u8>)],
+        extension: &[(String, Vec<u8>)],
         data: impl Read,
     ) -> Result<()> {
         header.set_entry_type(kind);
-        let mut records: Vec<(String, &[u8])> = Vec::new();
+        let mut records: Vec<(&str, &[u8])> = Vec::new();
         let old = header.as_old_mut();
         for (key, value, field) in [("path", path, &mut old.name), ("linkpath", link, &mut old.linkname)] {
             let length = value.len().min(NAME_BYTES);
             field[..length].copy_from_slice(&value[..length]);
             if value.len() > NAME_BYTES {
-                records.push((key.to_owned(), value));
+                records.push((key, value));
             }
         }
-        records.extend(attributes.iter().map(|(name, value)| (format!("{ATTRIBUTE_RECORD}{name}"), value.as_slice())));
+        records.extend(extension.iter().map(|(key, value)| (key.as_str(), value.as_slice())));
         header.set_cksum();
-        let records = records.iter().map(|(key, value)| (key.as_str(), *value));
         let written = self.archive.append_pax_extensions(records).and_then(|()| self.archive.append(&header, data));
         written.during("writing the archive")
     }
+}
+
+/// A file's attributes, as records of an extended header.
+fn records_of(file: &OwnedFd) -> rustix::io::Result<Vec<(String, Vec<u8>)>> {
+    let attributes = attributes::read(file)?;
+    Ok(attributes.into_iter().map(|(name, value)| (format!("{ATTRIBUTE_RECORD}{name}"), value)).collect())
+}
+
+fn header_of(stat: &Stat) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_mode(stat.st_mode & 0o7777);
+    header.set_uid(stat.st_uid.into());
+    header.set_gid(stat.st_gid.into());
+    header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
+    header
 }
 
 /// The path of `name` in the directory at `path`; no path is the root.
@@ -187,5 +229,73 @@ pub fn look_at(directory: &OwnedFd, name: &CStr, path: &[u8]) -> Result<Option<S
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => Ok(None),
         result => Ok(Some(result.during(format!("reading {}", String::from_utf8_lossy(path)))?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::unpack::{self, Form, Limits, Owners};
+
+    const MIB: u64 = 1 << 20;
+
+    /// A file of that length with data at some places alone.
+    fn make(path: &Path, length: u64, places: &[u64]) {
+        let file = File::create_new(path).expect("a file");
+        file.set_len(length).expect("a length");
+        for place in places {
+            file.write_all_at(&[7; 5_000], *place).expect("written");
+        }
+        file.sync_all().expect("on the disk");
+    }
+
+    /// What two files must have alike: length, blocks and bytes. Of a huge one not all bytes are looked at.
+    fn look(path: &Path) -> (u64, u64, Vec<u8>) {
+        let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        file.sync_all().expect("on the disk");
+        let stat = file.metadata().expect("its state");
+        let mut bytes = Vec::new();
+        file.take(20 * MIB).read_to_end(&mut bytes).expect("its bytes");
+        (stat.len(), stat.blocks(), bytes)
+    }
+
+    #[test]
+    fn files_with_holes_are_unpacked_as_they_were_by_gnu_tar_and_by_us() {
+        let top = std::env::temp_dir().join(format!("terrarium-holes-{}", std::process::id()));
+        let long = "long".repeat(40);
+        let files: [(&str, u64, &[u64]); 6] = [
+            ("both", 9 * MIB, &[MIB, 4 * MIB + 77]),
+            ("only", 3 * MIB, &[]),
+            ("start", 2 * MIB + 5_000, &[2 * MIB]),
+            ("whole", 5_000, &[0]),
+            ("huge", 9 << 30, &[8_900_000_000]),
+            (&long, MIB, &[0]),
+        ];
+        let directories = ["in/below", "tar", "own"].map(|name| top.join(name));
+        directories.iter().for_each(|directory| std::fs::create_dir_all(directory).expect("a directory"));
+        let [below, by_tar, own] = directories;
+        files.iter().for_each(|(name, length, places)| make(&below.join(name), *length, places));
+        let open = |path: &Path| OwnedFd::from(File::open(path).expect("a directory"));
+        let mut archive = Vec::new();
+        pack(open(&top.join("in")), &mut archive).expect("an archive");
+        assert!(archive.len() < 200_000, "{} bytes", archive.len());
+
+        let file = top.join("archive");
+        std::fs::write(&file, &archive).expect("written");
+        let told = Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&by_tar).output().expect("tar");
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+        let limits = Limits { bytes: u64::MAX, entries: 100 };
+        let form = Form::Tree { owners: Owners::Own, set_ids: false };
+        unpack::unpack(&archive[..], open(&own), limits, form).expect("files");
+        for (name, ..) in files {
+            let original = look(&below.join(name));
+            assert_eq!(look(&by_tar.join("below").join(name)), original, "{name} by tar");
+            assert_eq!(look(&own.join("below").join(name)), original, "{name}");
+        }
+        std::fs::remove_dir_all(&top).expect("removed");
     }
 }

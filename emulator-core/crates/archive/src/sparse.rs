@@ -3,7 +3,9 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
 
+use rustix::io::Errno;
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use crate::error::{During, Result, damaged, refused};
@@ -11,6 +13,9 @@ use crate::reader::{BLOCK_BYTES, Reader};
 
 /// More pieces no file has that anybody packs; their list is in memory.
 const MAX_PIECES: usize = 1 << 20;
+
+/// Pieces of a file that is packed; what lies behind the last of them is packed whole.
+const MAX_PACKED_PIECES: usize = 1 << 16;
 
 /// Digits of the longest number, 2^64 - 1.
 const MAX_DIGITS: usize = 20;
@@ -46,6 +51,57 @@ impl Map {
         Ok(Self { length, pieces })
     }
 
+    /// Where `file`, of `length` bytes, has holes; none where it has none, or its file system does not tell (lseek(2), SEEK_DATA). A piece of no
+    /// length says where a hole at the end ends.
+    pub fn of_file(file: &File, length: u64) -> Option<Self> {
+        Self::find(file, length, MAX_PACKED_PIECES)
+    }
+
+    fn find(file: &File, length: u64, most: usize) -> Option<Self> {
+        // stat(2) counts in units of 512 bytes, whatever blocks the file system has.
+        if file.metadata().ok()?.blocks().saturating_mul(512) >= length {
+            return None;
+        }
+        let (mut pieces, mut end) = (Vec::new(), 0);
+        while end < length && pieces.len() < most {
+            let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(end)) {
+                Ok(start) if start < length => start,
+                Ok(_) | Err(Errno::NXIO) => break,
+                Err(_) => return None,
+            };
+            end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start)).ok()?.min(length);
+            pieces.push((start, end - start));
+        }
+        match end < length {
+            true if pieces.len() == most => pieces.push((end, length - end)),
+            true => pieces.push((length, 0)),
+            false => {}
+        }
+        (pieces != [(0, length)]).then_some(Self { length, pieces })
+    }
+
+    /// The map as it stands before the pieces in version 1.0: how many there are, offset and length of each, up to the end
+    /// of a block.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = format!("{}\n", self.pieces.len());
+        for (offset, length) in &self.pieces {
+            text.push_str(&format!("{offset}\n{length}\n"));
+        }
+        let mut text = text.into_bytes();
+        text.resize(text.len().next_multiple_of(BLOCK_BYTES), 0);
+        text
+    }
+
+    /// How much the archive has of the file, in bytes.
+    pub fn stored(&self) -> u64 {
+        self.pieces.iter().map(|(_, length)| length).sum()
+    }
+
+    /// The pieces of `file`, one behind the other.
+    pub fn pieces_of<'a>(&'a self, file: &'a File) -> Pieces<'a> {
+        Pieces { file, left: &self.pieces, read: 0 }
+    }
+
     /// Writes the file: the pieces, and holes between them.
     pub fn write(&self, data: &mut impl Read, file: &mut File, during: &str) -> Result<()> {
         for &(offset, length) in &self.pieces {
@@ -71,6 +127,35 @@ impl Map {
             more = next.is_extended();
         }
         Self::new(path, header.real_size().map_err(damaged)?, pieces, reader.left())
+    }
+}
+
+/// Reads the pieces of a file.
+pub struct Pieces<'a> {
+    file: &'a File,
+    left: &'a [Piece],
+    /// How much of the first of them has been read.
+    read: u64,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(((offset, length), others)) = self.left.split_first() {
+            let wanted = usize::try_from(length - self.read).unwrap_or(usize::MAX).min(buffer.len());
+            if self.read == *length {
+                (self.left, self.read) = (others, 0);
+            } else {
+                let mut got = self.file.read_at(&mut buffer[..wanted], offset + self.read)?;
+                if got == 0 {
+                    // It has become shorter, and the header has said its length.
+                    buffer[..wanted].fill(0);
+                    got = wanted;
+                }
+                self.read += got as u64;
+                return Ok(got);
+            }
+        }
+        Ok(0)
     }
 }
 
@@ -185,6 +270,22 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_behind_the_most_pieces_is_one() {
+        let path = std::env::temp_dir().join(format!("terrarium-pieces-{}", std::process::id()));
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).expect("a file");
+        std::fs::remove_file(&path).expect("removed");
+        file.set_len(10 << 20).expect("a length");
+        for start in [0, 2 << 20, 4 << 20, 6 << 20] {
+            file.write_all_at(&[1; 4096], start).expect("written");
+        }
+        let find = |most| Map::find(&file, 10 << 20, most).expect("holes").pieces;
+        let starts = |most| find(most).into_iter().map(|(start, _)| start).collect::<Vec<_>>();
+        assert_eq!(starts(10), [0, 2 << 20, 4 << 20, 6 << 20, 10 << 20]);
+        assert_eq!(find(2)[2], (find(2)[1].0 + find(2)[1].1, (10 << 20) - find(2)[1].0 - find(2)[1].1));
+        assert_eq!(find(2).len(), 3);
+    }
 
     #[test]
     fn pieces_must_lie_in_the_file_in_order_and_be_all_there_is() {

@@ -53,8 +53,10 @@ pub enum Form {
         /// Whose its files become.
         owners: Owners,
     },
-    /// Files for a directory in use. They take the place of others there, but for directories, and are whoever's unpacks them.
+    /// Files for a directory in use. They take the place of others there, but for directories.
     Tree {
+        /// Whose they become.
+        owners: Owners,
         /// Whether programs may run as their owner or group, whoever starts them.
         set_ids: bool,
     },
@@ -77,7 +79,7 @@ pub fn unpack(input: impl Read, root: OwnedFd, limits: Limits, form: Form) -> Re
     let mut reader = Reader::new(input);
     let (lowers, owners, layer, set_ids) = match form {
         Form::Layer { lowers, owners } => (lowers, owners, true, true),
-        Form::Tree { set_ids } => (Vec::new(), Owners::Own, false, set_ids),
+        Form::Tree { owners, set_ids } => (Vec::new(), owners, false, set_ids),
     };
     let place = Place::new(root, lowers);
     let (done, directories) = (Unpacked::default(), Vec::new());
@@ -212,8 +214,9 @@ impl Unpacker {
     fn add_symlink<R: Read>(&mut self, name: &Name, place: &CStr, member: &Member<'_, R>) -> Result<()> {
         let owner = self.owner(member);
         let parent = self.make_way(name, place)?;
-        let made = rustix::fs::symlinkat(&member.link[..], parent, place).and_then(|()| own(parent, place, owner));
-        made.and_then(|()| touch(parent, place, member.modified)).map_err(|errno| failed(&member.path, errno))
+        rustix::fs::symlinkat(&member.link[..], parent, place).map_err(|errno| failed(&member.path, errno))?;
+        own(parent, place, owner).map_err(|errno| unowned(&member.path, errno))?;
+        touch(parent, place, member.modified).map_err(|errno| failed(&member.path, errno))
     }
 
     fn add_hard_link<R: Read>(&mut self, name: &Name, place: &CStr, member: &Member<'_, R>) -> Result<()> {
@@ -232,8 +235,9 @@ impl Unpacker {
         let owner = self.owner(member);
         let parent = self.make_way(name, place)?;
         let mode = Mode::from_raw_mode(member.mode & 0o777);
-        let made = rustix::fs::mkfifoat(parent, place, mode).and_then(|()| own(parent, place, owner));
-        made.and_then(|()| touch(parent, place, member.modified)).map_err(|errno| failed(&member.path, errno))
+        rustix::fs::mkfifoat(parent, place, mode).map_err(|errno| failed(&member.path, errno))?;
+        own(parent, place, owner).map_err(|errno| unowned(&member.path, errno))?;
+        touch(parent, place, member.modified).map_err(|errno| failed(&member.path, errno))
     }
 
     fn owner<R: Read>(&self, member: &Member<'_, R>) -> Owner {
@@ -249,7 +253,7 @@ impl Unpacker {
     fn adorn<R: Read>(&self, file: BorrowedFd<'_>, member: &Member<'_, R>) -> Result<()> {
         let failed = |errno| failed(&member.path, errno);
         if let Some((uid, gid)) = self.owner(member) {
-            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(failed)?;
+            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(|errno| unowned(&member.path, errno))?;
         }
         for (name, value) in member.attributes.iter().filter(|_| self.layer) {
             if name.starts_with(OVERLAY_ATTRIBUTES) {
@@ -318,6 +322,14 @@ fn times(seconds: i64) -> Timestamps {
 
 fn touch(parent: &OwnedFd, name: &CStr, seconds: i64) -> rustix::io::Result<()> {
     rustix::fs::utimensat(parent, name, &times(seconds), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Why a file cannot be given to its owner (chown(2), user_namespaces(7)).
+fn unowned(path: &[u8], errno: Errno) -> Error {
+    match errno {
+        Errno::INVAL => refused(path, "its owner has no id here"),
+        errno => failed(path, errno),
+    }
 }
 
 fn failed(path: &[u8], errno: Errno) -> Error {
@@ -422,7 +434,7 @@ mod tests {
             let form = if round % 10 == 0 {
                 Form::Layer { lowers: Vec::new(), owners }
             } else {
-                Form::Tree { set_ids: false }
+                Form::Tree { owners: Owners::Own, set_ids: false }
             };
             let root = File::open(&inner).expect("the directory");
             let end = if round % 4 == 0 { random(damaged.len()) } else { damaged.len() };

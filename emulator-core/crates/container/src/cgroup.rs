@@ -4,6 +4,7 @@ pub mod devices;
 pub mod hierarchies;
 mod limits;
 pub mod oom;
+pub mod orphans;
 pub mod stats;
 
 use std::fs;
@@ -18,9 +19,9 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{During, Error, Result};
-use crate::namespaces::start_time_of;
 use crate::spec::Resources;
 use hierarchies::{Hierarchies, Hierarchy};
+use orphans::Life;
 
 /// Why a group does not become what it was to be: a process waits in the kernel, perhaps for a file system.
 const NOT_FROZEN: &str = "it does not freeze";
@@ -56,8 +57,8 @@ impl Entrance {
 
 impl Cgroup {
     /// Makes the groups and limits them. Where the caller may make none, and no limit needs one, there is none.
-    pub fn create(id: &str, configured: Option<&Path>, resources: &Resources) -> Result<Self> {
-        let mut cgroup = Self { path: path_for(id, configured)?, ..Self::default() };
+    pub fn create(id: &str, life: Life, configured: Option<&Path>, resources: &Resources) -> Result<Self> {
+        let mut cgroup = Self { path: path_for(id, life, configured)?, ..Self::default() };
         let made = cgroup.make_all(configured.is_some()).and_then(|()| cgroup.apply(resources));
         match made {
             Ok(()) => Ok(cgroup),
@@ -214,11 +215,23 @@ impl Cgroup {
             // Whoever has come to be in it meanwhile keeps it.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(above))));
         }
+        self.remove_parent();
+        Ok(())
+    }
+
+    /// Removes it as far as nobody is in it.
+    pub fn remove_empty(&self) {
+        for directory in self.directories() {
+            remove_tree(&directory);
+        }
+        self.remove_parent();
+    }
+
+    /// The last one out; where others are left the directory is not empty.
+    fn remove_parent(&self) {
         if self.path.starts_with(DEFAULT_PARENT) {
-            // The last one out; where others are left the directory is not empty.
             self.members.iter().for_each(|hierarchy| drop(fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT))));
         }
-        Ok(())
     }
 
     /// Waits for what the kernel does in its own time: some milliseconds, seconds on a busy machine.
@@ -233,18 +246,12 @@ impl Cgroup {
     }
 }
 
-/// The path below each hierarchy's root. Containers of different stores may have the same name, so that one that the
-/// configuration does not give is made up of numbers of this process, which no other has at the same time.
-fn path_for(id: &str, configured: Option<&Path>) -> Result<PathBuf> {
-    let own = || {
-        let pid = rustix::process::getpid();
-        let started = start_time_of(pid).unwrap_or_default();
-        Path::new(DEFAULT_PARENT).join(format!("{id}-{}-{started}", pid.as_raw_nonzero()))
-    };
+/// The path below each hierarchy's root.
+fn path_for(id: &str, life: Life, configured: Option<&Path>) -> Result<PathBuf> {
     let path: PathBuf = match configured {
         Some(path) if path.is_absolute() => path.components().filter(|part| *part != Component::RootDir).collect(),
         Some(path) => Path::new(DEFAULT_PARENT).join(path),
-        None => own(),
+        None => Path::new(DEFAULT_PARENT).join(orphans::name_for(id, life)),
     };
     match path.as_os_str().is_empty() {
         true => Err(Error::spec("linux.cgroupsPath", "it is the root, which is everybody's")),

@@ -93,10 +93,10 @@ fn run(words: Vec<String>, log: &mut log::Log) -> Result<u8> {
         "events" => inspect::events(&context, rest),
         "update" => inspect::update(&context, rest),
         "spec" => example::spec(rest),
-        // Not for people: the helper's end of Node's socket is standard input and output.
+        // Not for people: the helper's end of Node's socket is standard input and output, and where descriptors come, the next.
         "serve" => {
             seal::ensure()?;
-            Ok(u8::from(!crate::serve::main()))
+            Ok(u8::from(!crate::serve::main(rest.next().is_some_and(|word| word == "--descriptors"))))
         }
         // What a container runs whose files alone are wanted; its end is that it is killed.
         "idle" => loop {

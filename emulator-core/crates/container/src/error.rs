@@ -41,6 +41,9 @@ pub enum Error {
     /// A mount of the configuration failed.
     #[error("nothing could be mounted on {destination}: {reason}")]
     MountFailed { destination: String, reason: String },
+    /// Another container writes to the layer.
+    #[error("the layer {path} is in use by {user}: wait for its end, or give another layer")]
+    LayerInUse { path: String, user: String },
     /// The host lacks a cgroup controller that a limit needs.
     #[error("the host has no cgroup controller {controller}, which {needed_for} needs: mount it, or leave that out")]
     ControllerMissing { controller: String, needed_for: String },

@@ -4,12 +4,12 @@
 pub mod cgroup;
 pub mod devices;
 pub mod filesystem;
+pub mod layer;
 pub mod options;
 mod overlay;
 pub mod protect;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -33,7 +33,7 @@ pub struct Layout {
     pub overlay: bool,
     /// With an overlay: directories below the root's, topmost first.
     pub lowers: Vec<PathBuf>,
-    /// With an overlay: the directory where what is written is kept, made where it is missing; memory without.
+    /// With an overlay: the directory where what is written is kept, which [`layer`] makes; memory without.
     pub writable: Option<PathBuf>,
 }
 
@@ -53,24 +53,10 @@ impl Sources {
         let mut open = |path: &Path, recursive| open_root(spec, path, recursive, layout.idmapped, mapper);
         let root = open(&bundle.join(path), true)?;
         let lowers = layout.lowers.iter().map(|path| open(path, false)).collect::<Result<_>>()?;
-        layout.writable.as_deref().map_or(Ok(()), make_layer)?;
         let writable = layout.writable.as_deref().map(|path| open(path, false)).transpose()?;
         let binds = spec.mounts.iter().map(|mount| open_bind(mount, bundle, mapper)).collect::<Result<_>>()?;
         Ok(Self { root, lowers, writable, binds })
     }
-}
-
-/// What overlayfs wants for a writable layer. Where that cannot be made, nothing is.
-fn make_layer(directory: &Path) -> Result<()> {
-    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-    let first = directory.ancestors().take_while(is_missing).last();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755);
-    let made = ["upper", "work"].iter().try_for_each(|name| builder.create(directory.join(name)));
-    if let (Err(_), Some(first)) = (&made, first) {
-        let _ = std::fs::remove_dir_all(first);
-    }
-    made.during(format!("making {}", directory.display()))
 }
 
 /// Makes the mappings of ids that [`Sources::open`] is going to need.

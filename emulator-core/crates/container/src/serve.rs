@@ -4,13 +4,16 @@
 mod boot;
 mod frames;
 mod freezing;
+mod handed;
 mod making;
 mod message;
 mod served;
+mod watcher;
 
 pub use message::Failure;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use archive::copy::Copy;
@@ -31,12 +34,15 @@ use crate::spec::{IdMapping, Process, Spec, User, check_process};
 use crate::work::{self, Work};
 use frames::{Inbox, Outbox};
 use freezing::Freezing;
+use handed::{Given, Handed};
 use making::{Making, Outcome, Purpose, Remains};
-use message::{Reply, Request};
+use message::{PROTOCOL, Reply, Request};
 use served::{Ends, Served, Source};
 
-/// Serves standard input and output until Node lets go; whether all went well.
-pub fn main() -> bool {
+/// Serves standard input and output until Node lets go; whether all went well. With `descriptors` there is a third socket, by
+/// which those come.
+pub fn main(descriptors: bool) -> bool {
+    let handed = Handed::new(descriptors.then(crate::sys::inherited_descriptor));
     // Only containers end it, or Node: Ctrl-C at the terminal reaches the whole group and is Node's to decide on.
     let ready = crate::sys::catch_signals().is_ok()
         && rustix::process::set_child_subreaper(Some(rustix::process::getpid())).is_ok()
@@ -46,7 +52,8 @@ pub fn main() -> bool {
     if !ready {
         return false;
     }
-    let mut helper = Helper::default();
+    let mut helper = Helper { handed, ..Helper::default() };
+    helper.outbox.send(&Reply::Hello { protocol: PROTOCOL }, &[]);
     let served = helper.serve();
     helper.take_down();
     served.is_ok()
@@ -79,6 +86,7 @@ struct Running {
 struct Helper {
     inbox: Inbox,
     outbox: Outbox,
+    handed: Handed,
     processes: BTreeMap<u32, Served>,
     makings: BTreeMap<u32, Making>,
     remains: BTreeMap<u32, Remains>,
@@ -88,6 +96,7 @@ struct Helper {
     networks: Networks,
     /// The profile of this runtime, compiled when it is first needed.
     default_filter: Option<Filter>,
+    watcher: Option<OwnedFd>,
 }
 
 impl Helper {
@@ -207,12 +216,14 @@ impl Helper {
         match request {
             Request::Boot(boot) => {
                 let process = boot.process;
-                let begun = self.boot(boot);
+                let given = self.handed.take(process, &boot.streams);
+                let begun = given.and_then(|given| self.boot(boot, given));
                 self.tell_failure(process, begun);
             }
-            Request::Exec { container, process, spec } => {
-                let checked = check_process("process", &spec);
-                let begun = checked.and_then(|()| self.exec(container, process, &spec, Task::Program));
+            Request::Exec { container, process, spec, streams } => {
+                let given = self.handed.take(process, &streams);
+                let checked = given.and_then(|given| check_process("process", &spec).map(|()| given));
+                let begun = checked.and_then(|given| self.exec(container, process, &spec, Task::Program, given));
                 self.tell_failure(process, begun);
             }
             Request::Copy { container, process, copy, user } => {
@@ -307,7 +318,7 @@ impl Helper {
         self.outbox.send(&reply, &[]);
     }
 
-    fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task) -> Result<()> {
+    fn exec(&mut self, container: u32, number: u32, process: &Process, task: Task, given: Given) -> Result<()> {
         let running = self.container(container)?;
         if running.cgroup.is_frozen() {
             // It would stand still before it could say that it runs.
@@ -318,7 +329,7 @@ impl Helper {
             });
         }
         let init = self.processes.get(&container).ok_or_else(|| unknown(container))?;
-        let (streams, ends) = Ends::make(process.terminal)?;
+        let (streams, ends) = Ends::make(process.terminal, given)?;
         let birth = exec::begin(exec::Order {
             init: init.pid(),
             pidfd: init.pidfd(),
@@ -337,7 +348,7 @@ impl Helper {
 
     /// Work waits for nothing of the host's before it says that it begins.
     fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
-        let (streams, ends) = Ends::make(false)?;
+        let (streams, ends) = Ends::make(false, Given::default())?;
         let launched = work::launch(work, uids, gids, streams)?;
         launched.start()?;
         let pid = launched.pid;
@@ -352,7 +363,7 @@ impl Helper {
         process.user = user.unwrap_or(process.user);
         process.terminal = false;
         process.cwd = "/".into();
-        self.exec(container, number, &process, Task::Copy(copy))
+        self.exec(container, number, &process, Task::Copy(copy), Given::default())
     }
 
     fn signal(&mut self, number: u32, signal: i32) {
@@ -393,6 +404,7 @@ impl Helper {
     fn take_down(&mut self) {
         // Which may take longer than anybody should wait for the end of these.
         let _ = birth::drop_streams();
+        self.dismiss_watcher();
         // Work on a store would wait for its input, whose other end is here.
         for process in self.processes.values() {
             process.signal(Signal::KILL.as_raw(), false);

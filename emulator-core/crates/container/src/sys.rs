@@ -266,6 +266,12 @@ pub fn ended_child() -> Option<Pid> {
     Pid::from_raw(pid)
 }
 
+/// The descriptor behind the standard streams, of which whoever started this program says that it is there. Called once.
+pub fn inherited_descriptor() -> OwnedFd {
+    // SAFETY: it was open when the program began, and nothing else in it takes it for its own.
+    unsafe { OwnedFd::from_raw_fd(3) }
+}
+
 /// The descriptor number in a result of a system call that makes one.
 pub fn owned_fd(number: i64) -> OwnedFd {
     // SAFETY: used on what a system call has just returned as a new descriptor, which nobody else owns.

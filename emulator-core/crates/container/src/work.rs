@@ -28,8 +28,8 @@ pub enum Work {
     /// Unpacks the layer on its input to an empty directory, over those of the layers below, topmost first, and writes what
     /// came of it as JSON.
     Unpack { directory: PathBuf, lowers: Vec<PathBuf>, limits: unpack::Limits },
-    /// Unpacks the files on its input to a directory in use, as the caller's own.
-    Receive { directory: PathBuf, limits: unpack::Limits },
+    /// Unpacks the files on its input to a directory in use, as the caller's own, or as whose the archive says.
+    Receive { directory: PathBuf, limits: unpack::Limits, owners: bool },
     /// Writes what a directory has by a name, or for `.` what is in it, as an archive with another name for it.
     Send { directory: PathBuf, entry: String, name: String },
     /// Writes a directory as an archive to a new file.
@@ -97,9 +97,10 @@ fn carry_out(work: &Work, owners: unpack::Owners) -> Result<()> {
             let text = serde_json::to_vec(&unpacked).unwrap_or_default();
             std::io::stdout().write_all(&text).during("telling what was unpacked")
         }
-        Work::Receive { directory, limits } => {
+        Work::Receive { directory, limits, owners } => {
+            let owners = if *owners { unpack::Owners::Kept } else { unpack::Owners::Own };
             // Whoever made them must not decide what runs as this user.
-            let form = unpack::Form::Tree { set_ids: false };
+            let form = unpack::Form::Tree { owners, set_ids: false };
             Ok(unpack::unpack(input(), open(directory)?, *limits, form).map(drop)?)
         }
         Work::Send { directory, entry, name } => {

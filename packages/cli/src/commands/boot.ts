@@ -1,6 +1,5 @@
 /** `terrarium boot`: a guest on this terminal, or at the end of a pipe. */
 
-import { resolve } from "node:path";
 import { images } from "@terrarium/images";
 import {
   boot,
@@ -20,6 +19,7 @@ import {
 import { Command, Option } from "commander";
 import { pipe } from "../pipe.js";
 import { interact } from "../terminal.js";
+import { fromUser } from "../paths.js";
 
 const DEFAULT_IMAGE = "debian-cloud";
 const ENTRIES = { auto: "auto", 16: "16-bit", 32: "32-bit", 64: "64-bit", pvh: "pvh" } as const;
@@ -108,7 +108,7 @@ export function source(
   { kernel, initrd, module, bios, append }: SourceFlags,
 ): Image | MachineConfig {
   const parts = {
-    ...(initrd === undefined ? {} : { initrd: path(initrd) }),
+    ...(initrd === undefined ? {} : { initrd: fromUser(initrd) }),
     ...(module === undefined ? {} : { modules: module.map(bootModule) }),
   };
   if (kernel === undefined && bios === undefined) {
@@ -122,9 +122,9 @@ export function source(
   }
   return {
     name: kernel ?? bios ?? "",
-    ...(kernel === undefined ? {} : { kernel: path(kernel) }),
+    ...(kernel === undefined ? {} : { kernel: fromUser(kernel) }),
     ...parts,
-    ...(bios === undefined ? {} : { firmware: path(bios) }),
+    ...(bios === undefined ? {} : { firmware: fromUser(bios) }),
     ...(append === undefined ? {} : { commandLine: append }),
   };
 }
@@ -132,7 +132,7 @@ export function source(
 /** `--module "file words"`, as in a GRUB menu: the module's string is all of it, and kernels skip its first word. */
 function bootModule(option: string): BootModule {
   const [file = ""] = option.split(" ");
-  return { file: path(file), commandLine: option };
+  return { file: fromUser(file), commandLine: option };
 }
 
 function options(flags: Flags): BootOptions {
@@ -158,9 +158,4 @@ function find(name: string): Image {
     image: name,
     known,
   });
-}
-
-/** Relative paths count from where the user stands; npm changes the directory and remembers that place. */
-function path(file: string): string {
-  return resolve(process.env["INIT_CWD"] ?? ".", file);
 }

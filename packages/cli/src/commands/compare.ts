@@ -1,7 +1,6 @@
 /** `terrarium compare`: what one program pays for running in a container and in a machine. */
 
 import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { MachineError } from "@terrarium/machine";
 import { messageOf } from "@terrarium/machine/guest-kit";
 import { cpuWorkloads } from "@terrarium/measure";
@@ -9,6 +8,7 @@ import { Command } from "commander";
 import { compared, comparisonTable, measurePlaces } from "../compare/comparison.js";
 import { containerPlace, hostPlace, machinePlace, type Place } from "../compare/places.js";
 import { count } from "../numbers.js";
+import { fromUser } from "../paths.js";
 
 interface Flags {
   readonly samples: string;
@@ -73,7 +73,7 @@ function progress(text: string): void {
 }
 
 async function emptied(path: string): Promise<string> {
-  const file = resolve(process.env["INIT_CWD"] ?? ".", path);
+  const file = fromUser(path);
   await writeFile(file, "").catch((error: unknown) => {
     const [option, expected] = ["json", "a file that can be written"];
     const message = `--${option} has to be ${expected}: ${messageOf(error)}.`;

@@ -3,8 +3,10 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { CopyEnd, ExecOptions, Output, Port } from "@terrarium/container";
+import { native, type ProcessHandle } from "@terrarium/container/kit";
 import { MachineError } from "@terrarium/machine";
 import type { Session } from "./attach.js";
+import type { Handed } from "./handing.js";
 import { socketOf, type ContainerRecord } from "./place.js";
 import { messages, send, sendSlowly, type Answer, type Request } from "./wire.js";
 
@@ -37,6 +39,8 @@ export async function isHeld(record: ContainerRecord): Promise<boolean> {
 /** What a container that runs, or is being made, tells of itself. */
 export interface Life {
   readonly status: "creating" | "running";
+  /** Number of the process that holds it. */
+  readonly holder: number;
   /** Number of its first process; 0 where there is none yet. */
   readonly pid: number;
   /** Its address on a network of its own. */
@@ -55,6 +59,29 @@ export async function lifeOf(record: ContainerRecord): Promise<Life | undefined>
 /** Whether somebody holds a container, and the number of its first process. */
 export async function pidOf(record: ContainerRecord): Promise<number | undefined> {
   return (await lifeOf(record))?.pid;
+}
+
+/**
+ * Waits until whoever holds a container has noted its end and gone.
+ * @throws MachineError `ADDON_UNAVAILABLE`
+ */
+export async function untilEnded(record: ContainerRecord): Promise<void> {
+  for (let life = await lifeOf(record); life !== undefined; life = await lifeOf(record)) {
+    const holder = handleOn(life.holder);
+    // The number was still the holder's when the handle was made if the holder answers afterwards.
+    if (holder !== undefined && (await lifeOf(record))?.holder === life.holder) await holder.ended();
+    holder?.close();
+  }
+}
+
+/** A handle on a process, whatever becomes of its number; undefined where there is none any more. */
+function handleOn(pid: number): ProcessHandle | undefined {
+  try {
+    return native().ProcessHandle.open(pid);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -82,10 +109,10 @@ function asError({ error }: Extract<Answer, { error: unknown }>): MachineError {
 /** A container that runs, to be copied to and from as its root. */
 export function copyEnd(record: ContainerRecord): CopyEnd {
   return {
-    async *pack(path, { name } = {}) {
+    async *pack(path, options = {}) {
       const socket = await need(record);
       try {
-        send(socket, { type: "pack", path, ...(name === undefined ? {} : { name }) });
+        send(socket, { type: "pack", path, options });
         for await (const answer of messages<Answer>(socket)) {
           if ("output" in answer) yield Buffer.from(answer.bytes, "base64");
           else if ("error" in answer) throw asError(answer);
@@ -96,9 +123,9 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
         socket.destroy();
       }
     },
-    async unpack(directory, archive) {
+    async unpack(directory, archive, options = {}) {
       const socket = await need(record);
-      const answering = exchange(socket, { type: "unpack", directory });
+      const answering = exchange(socket, { type: "unpack", directory, options });
       const over = new AbortController();
       const answer = answering.finally(() => {
         over.abort();
@@ -119,15 +146,16 @@ export function copyEnd(record: ContainerRecord): CopyEnd {
   };
 }
 
-/** Starts another process in a container that runs. */
+/** Starts another process in a container that runs; it has the streams that are `handed` over. */
 export async function exec(
   record: ContainerRecord,
   command: readonly string[],
   options: ExecOptions,
+  handed: Handed | undefined,
   onOutput: (output: Output) => void,
 ): Promise<Session> {
   const socket = await need(record);
-  send(socket, { type: "exec", command, options });
+  send(socket, { type: "exec", command, options, handed });
   const ended = (async () => {
     for await (const answer of messages<Answer>(socket)) {
       if ("output" in answer) {

@@ -1,38 +1,30 @@
 /**
  * Who holds a container: the process of `run`, or one left behind for it by `run --detach`. It boots it, keeps its log,
- * and answers at a socket in the container's directory. It ends with the container, and the container with it.
+ * and answers at its door. It ends with the container, and the container with it.
  */
 
-import { rm } from "node:fs/promises";
-import { createServer, type Server, type Socket } from "node:net";
-import { join } from "node:path";
 import { boot, oci, type Container, type Output } from "@terrarium/container";
-import { IDLE, onDisk, withLock } from "@terrarium/container/kit";
-import { MachineError } from "@terrarium/machine";
-import { messageOf } from "@terrarium/machine/guest-kit";
-import { isHeld, type Life } from "./client.js";
+import { IDLE, onDisk } from "@terrarium/container/kit";
+import { Door, ROOT } from "./door.js";
 import { Log } from "./log.js";
 import {
   directoryOf,
-  forgetEnd,
+  forgetRest,
   layerOf,
   noteEnd,
-  socketOf,
   storeDirectory,
   type Ended,
   type ContainerRecord,
 } from "./place.js";
 import { makeVolumes, removeRecord } from "./volumes.js";
-import { messages, send, sendSlowly, type Message, type Request } from "./wire.js";
-
-/** Whose files are copied, and by whose right: as docker has it. */
-const ROOT = { uid: 0, gid: 0 };
 
 /** How a container is started. */
 export interface StartOptions {
   /** Gets what it writes. */
   readonly onOutput?: (output: Output) => void;
-  /** Whether it has run before, and ended. */
+  /** A descriptor of this process's that its program reads. */
+  readonly stdin?: number;
+  /** Whether it has been made before, and stays where it cannot be started. */
   readonly again?: boolean;
 }
 
@@ -41,12 +33,12 @@ export class Holder {
   readonly container: Container;
   /** Resolves when it has ended and all is written and closed. */
   readonly ended: Promise<Ended>;
-  readonly #server: Server;
+  readonly #door: Door;
   readonly #log: Log;
 
-  private constructor(record: ContainerRecord, container: Container, server: Server, log: Log) {
+  private constructor(record: ContainerRecord, container: Container, door: Door, log: Log) {
     this.container = container;
-    this.#server = server;
+    this.#door = door;
     this.#log = log;
     const killed = { exitCode: null, signal: "SIGKILL" };
     this.ended = container.ended.catch(() => killed).then((end) => this.#finish(record, end));
@@ -56,34 +48,29 @@ export class Holder {
    * Boots the container of `record`. Where that fails, nothing of it stays; one that is started again stays as it was.
    * @throws MachineError `CONTAINER_STATUS` where somebody holds it, and whatever `boot()` does
    */
-  static async start(record: ContainerRecord, { onOutput, again = false }: StartOptions = {}): Promise<Holder> {
+  static async start(record: ContainerRecord, { onOutput, stdin, again = false }: StartOptions = {}): Promise<Holder> {
     const calledOff = new AbortController();
-    const held: Held = { name: record.name, container: undefined, calledOff };
-    const server = createServer((socket) => {
-      socket.on("error", () => undefined);
-      void serve(held, socket);
-    });
+    let door: Door | undefined;
     try {
-      await listen(server, record);
+      door = await Door.open(record, calledOff);
       await makeVolumes(record);
       const log = new Log(directoryOf(record.id));
       const container = await boot(oci(record.reference, { store: storeDirectory() }), {
         writes: { layer: layerOf(record.id) },
         ...record.options,
+        ...(stdin === undefined ? {} : { stdin }),
         signal: calledOff.signal,
       });
       container.onOutput((output) => {
         log.add(output);
         onOutput?.(output);
       });
-      if (again) await forgetEnd(record.id);
-      held.container = container;
-      return new Holder(record, container, server, log);
+      if (again) await forgetRest(record.id);
+      door.container = container;
+      return new Holder(record, container, door, log);
     } catch (error) {
-      const isHeld = error instanceof MachineError && error.code === "CONTAINER_STATUS";
-      server.close();
+      await door?.close();
       if (!again) await removeRecord(record, { volumes: true });
-      else if (!isHeld) await rm(socketOf(record.id), { force: true });
       throw onDisk(error, `starting the container ${record.name}`);
     }
   }
@@ -94,8 +81,7 @@ export class Holder {
     try {
       if (!record.removeAtEnd) await noteEnd(record.id, ended);
     } finally {
-      this.#server.close();
-      await rm(socketOf(record.id), { force: true });
+      await this.#door.close();
     }
     if (record.removeAtEnd) await removeRecord(record, { volumes: true });
     return ended;
@@ -104,11 +90,7 @@ export class Holder {
 
 /** Calls `use` with a container that does nothing and has the files of one that does not run, and volumes, and that cannot be started meanwhile. */
 export async function whileEnded<T>(record: ContainerRecord, use: (container: Container) => Promise<T>): Promise<T> {
-  const server = createServer((socket) => {
-    socket.on("error", () => undefined);
-    void serve({ name: record.name, container: undefined, calledOff: undefined }, socket);
-  });
-  await listen(server, record);
+  const door = await Door.open(record);
   try {
     await makeVolumes(record);
     const { volumes = [], writes = { layer: layerOf(record.id) } } = record.options;
@@ -116,151 +98,6 @@ export async function whileEnded<T>(record: ContainerRecord, use: (container: Co
     await using container = await boot(oci(record.reference, { store: storeDirectory() }), options);
     return await use(container);
   } finally {
-    server.close();
-    await rm(socketOf(record.id), { force: true });
+    await door.close();
   }
-}
-
-/** Listens for who asks for the container, as nobody else does: who holds it is its holder. */
-async function listen(server: Server, record: ContainerRecord): Promise<void> {
-  const path = socketOf(record.id);
-  await withLock(join(directoryOf(record.id), "lock"), false, async () => {
-    if (await isHeld(record)) {
-      const details = { id: record.name, status: "running", wanted: "ended" };
-      throw new MachineError("CONTAINER_STATUS", `The container ${record.name} runs already.`, details);
-    }
-    // Of a holder that was killed.
-    await rm(path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(path, resolve);
-    });
-  });
-}
-
-/** What is asked about. */
-interface Held {
-  readonly name: string;
-  /** Undefined while it is being made, or only its files are in use. */
-  container: Container | undefined;
-  /** Undefined where it is not being made. */
-  readonly calledOff: AbortController | undefined;
-}
-
-async function serve(held: Held, socket: Socket): Promise<void> {
-  const incoming = messages<Request | Message>(socket);
-  try {
-    const first = await incoming.next();
-    if (first.done !== true) {
-      const request = first.value as Request;
-      if (held.container === undefined) obeyEarly(held, request, socket);
-      else await obey(held.container, request, incoming, socket);
-    }
-  } catch (error) {
-    send(socket, { error: asData(error) });
-  }
-  socket.end();
-}
-
-/** What can be asked of a container that is being made: what it is, and that it be none. */
-function obeyEarly({ name, calledOff }: Held, request: Request, socket: Socket): void {
-  if (calledOff === undefined) {
-    const details = { id: name, status: "being copied from or to", wanted: "running" };
-    throw new MachineError("CONTAINER_STATUS", `The container ${name} does not run.`, details);
-  }
-  if (request.type === "ping") {
-    send(socket, { done: { status: "creating", pid: 0, address: null, ports: [] } });
-  } else if (request.type === "stop" || request.type === "kill") {
-    calledOff.abort(new Error("it was stopped"));
-    send(socket, { done: null });
-  } else {
-    const details = { id: name, status: "creating", wanted: "running" };
-    throw new MachineError("CONTAINER_STATUS", `The container ${name} is being made, and does not run yet.`, details);
-  }
-}
-
-async function obey(
-  container: Container,
-  request: Request,
-  incoming: AsyncGenerator<Request | Message, void>,
-  socket: Socket,
-): Promise<void> {
-  switch (request.type) {
-    case "exec":
-      await exec(container, request, incoming, socket);
-      return;
-    case "pack":
-      for await (const chunk of container.pack(request.path, { ...request, user: ROOT })) {
-        await sendSlowly(socket, { output: "stdout", bytes: Buffer.from(chunk).toString("base64") });
-        if (socket.destroyed) return;
-      }
-      break;
-    case "unpack":
-      await container.unpack(request.directory, inputOf(incoming), { user: ROOT });
-      break;
-    case "kill":
-      container.kill(request.signal);
-      break;
-    case "stop":
-      await container.stop({ grace: `${request.seconds}s` });
-      break;
-    case "pause":
-      await container.pause();
-      break;
-    case "resume":
-      await container.resume();
-      break;
-    case "stats":
-      send(socket, { done: await container.stats() });
-      return;
-    case "ping":
-      send(socket, { done: lifeOf(container) });
-      return;
-  }
-  send(socket, { done: null });
-}
-
-async function* inputOf(incoming: AsyncGenerator<Request | Message, void>): AsyncGenerator<Uint8Array, void> {
-  for await (const message of incoming) {
-    if ("end" in message) return;
-    if ("input" in message) yield Buffer.from(message.input, "base64");
-  }
-  throw new MachineError("ABORTED", "Who sent the archive has gone.", { reason: "who sent the archive has gone" });
-}
-
-function lifeOf({ pid, address, ports }: Container): Life {
-  return { status: "running", pid, address: address ?? null, ports };
-}
-
-async function exec(
-  container: Container,
-  { command, options }: Extract<Request, { type: "exec" }>,
-  incoming: AsyncGenerator<Request | Message, void>,
-  socket: Socket,
-): Promise<void> {
-  const process = await container.exec(command, options, ({ stream, bytes }) => {
-    send(socket, { output: stream, bytes: Buffer.from(bytes).toString("base64") });
-  });
-  const listen = async (): Promise<void> => {
-    for await (const message of incoming) {
-      if ("input" in message) await process.write(Buffer.from(message.input, "base64"));
-      else if ("end" in message) process.closeInput();
-      else if ("size" in message) process.resize(...message.size);
-      else if ("signal" in message && typeof message.signal === "number") process.kill(message.signal);
-    }
-    // Who asked for it has gone.
-    process.kill(9);
-  };
-  void listen().catch(() => undefined);
-  const { exitCode, signal } = await process.ended;
-  send(socket, { exit: { exitCode, signal } });
-}
-
-function asData(error: unknown): Pick<MachineError, "code" | "message" | "details"> {
-  if (error instanceof MachineError) {
-    const { code, message, details } = error as MachineError;
-    return { code, message, details };
-  }
-  const reason = messageOf(error);
-  return { code: "INTERNAL", message: reason, details: { reason } };
 }

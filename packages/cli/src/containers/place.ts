@@ -1,7 +1,7 @@
 /** Where containers of the command line leave their traces: a directory each, beside the images. */
 
 import { randomBytes } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultStore, Images, type ContainerOptions, type ImageSummary } from "@terrarium/container";
 import { onDisk } from "@terrarium/container/kit";
@@ -58,6 +58,11 @@ export function layerOf(id: string): string {
 /** Where who holds a running container listens. */
 export function socketOf(id: string): string {
   return join(directoryOf(id), "socket");
+}
+
+/** Where who holds a running container is handed streams. */
+export function filesOf(id: string): string {
+  return join(directoryOf(id), "files");
 }
 
 /** Makes the directory of a new container. No two have one name. */
@@ -136,7 +141,26 @@ export async function endOf(id: string): Promise<Ended | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Ended);
 }
 
-/** Forgets how a container has ended: it runs again. */
-export async function forgetEnd(id: string): Promise<void> {
+/** Where it is noted that a container has never been started. */
+function createdOf(id: string): string {
+  return join(directoryOf(id), "created");
+}
+
+/** Notes that a container has been made, and not started. */
+export async function noteCreated(id: string): Promise<void> {
+  await writeFile(createdOf(id), "");
+}
+
+/** Whether a container has been made, and never started. */
+export async function isCreated(id: string): Promise<boolean> {
+  return await access(createdOf(id)).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Forgets that a container has ended, or has not been started: it runs. */
+export async function forgetRest(id: string): Promise<void> {
+  await rm(createdOf(id), { force: true });
   await rm(join(directoryOf(id), "ended.json"), { force: true });
 }

@@ -4,15 +4,21 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { ExecOptions } from "@terrarium/container";
-import type { ErrorCode, ErrorDetails } from "@terrarium/machine";
+import type { ErrorCode, ErrorDetails, PackOptions, UnpackOptions } from "@terrarium/machine";
+import type { Handed } from "./handing.js";
 
 /** The first line: what is asked of the holder. */
 export type Request =
-  | { readonly type: "exec"; readonly command: readonly string[]; readonly options: ExecOptions }
+  | {
+      readonly type: "exec";
+      readonly command: readonly string[];
+      readonly options: ExecOptions;
+      readonly handed?: Handed | undefined;
+    }
   | { readonly type: "kill"; readonly signal: string }
   | { readonly type: "stop"; readonly seconds: number }
-  | { readonly type: "pack"; readonly path: string; readonly name?: string }
-  | { readonly type: "unpack"; readonly directory: string }
+  | { readonly type: "pack"; readonly path: string; readonly options: PackOptions }
+  | { readonly type: "unpack"; readonly directory: string; readonly options: UnpackOptions }
   | { readonly type: "pause" | "resume" | "stats" | "ping" };
 
 /** More lines, to a process. */

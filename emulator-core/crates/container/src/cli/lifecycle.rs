@@ -11,7 +11,7 @@ use super::log::Log;
 use super::relay::{self, Terminal};
 use super::{Context, one_id};
 use crate::capabilities;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, orphans};
 use crate::error::{During, Error, Result};
 use crate::gate::{self, Gate};
 use crate::hooks;
@@ -115,7 +115,7 @@ impl<'a> New<'a> {
         let directory = context.store.reserve(id)?;
         let made = state::mark(&directory).and_then(|mark| {
             let resources = &spec.linux.resources;
-            Ok((mark, Cgroup::create(id, spec.linux.cgroups_path.as_deref(), resources)?))
+            Ok((mark, Cgroup::create(id, orphans::Life::Own, spec.linux.cgroups_path.as_deref(), resources)?))
         });
         match made {
             Ok((mark, cgroup)) => Ok(Self { id, bundle, spec, directory, cgroup, sources, mark: Some(mark) }),
@@ -291,10 +291,11 @@ pub fn signal_of(text: &str) -> Result<Signal> {
     signal.ok_or_else(|| invalid("the signal", "a name such as TERM, or a number"))
 }
 
-/// Removes what has ended; with `--force`, ends it first.
+/// Removes what has ended, and what commands that were killed have left; with `--force`, ends it first.
 pub fn delete(context: &Context, words: impl Iterator<Item = String>, log: &Log) -> Result<u8> {
     let args = Args::parse(words, &Known { values: &[], flags: &["force,f"] })?;
     let id = one_id(&args)?;
+    orphans::remove_ended();
     let container = match context.store.open(id) {
         Err(Error::ContainerUnknown { .. }) if args.has("force") => {
             let _ = context.store.remove_remains(id);

@@ -206,7 +206,9 @@ impl User {
     fn take_segment(&mut self, key: Key, segment: &packet::Segment<'_>) {
         let now = Instant::now();
         let Some(wire) = &self.wire else { return };
+        let share = self.share();
         if let Some(stream) = self.streams.get_mut(&key) {
+            stream.connection.share = share;
             stream.connection.receive(segment, now, &mut |segment| wire.send_segment(key, &segment));
             stream.flush(&mut |segment| wire.send_segment(key, &segment));
             return;
@@ -225,8 +227,17 @@ impl User {
         }
     }
 
+    /// What each connection may have on its way, so that together they have no more than may wait for us: what does not is lost,
+    /// and its sender waits for that.
+    fn share(&self) -> usize {
+        let room = self.wire.as_ref().map_or(0, |wire| wire.room);
+        (room / self.streams.len().max(1)).max(connection::LEAST_WINDOW)
+    }
+
     fn move_stream(&mut self, key: Key) {
+        let share = self.share();
         let (Some(stream), Some(wire)) = (self.streams.get_mut(&key), &self.wire) else { return };
+        stream.connection.share = share;
         stream.progress(Instant::now(), &mut |segment| wire.send_segment(key, &segment));
     }
 

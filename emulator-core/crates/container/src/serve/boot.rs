@@ -3,12 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use super::handed::Given;
 use super::making::{Making, Purpose};
 use super::message::Boot;
 use super::served::Ends;
 use super::{Helper, Running};
 use crate::birth::{self, Birth, Side};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, orphans::Life};
 use crate::error::{Error, Result};
 use crate::launch::{self, Network, Order, Streams};
 use crate::mounts::{self, Layout, protect};
@@ -17,8 +18,8 @@ use crate::seccomp::{self, Filter};
 use crate::spec::Spec;
 
 impl Helper {
-    /// Begins to make the container. Where that fails nothing stays behind.
-    pub fn boot(&mut self, mut boot: Box<Boot>) -> Result<()> {
+    /// Begins to make the container, whose program has what is `given` as standard streams. Where that fails nothing stays behind.
+    pub fn boot(&mut self, mut boot: Box<Boot>, given: Given) -> Result<()> {
         crate::spec::check(&boot.spec)?;
         check_possible(&boot.spec)?;
         if boot.default_protection {
@@ -34,7 +35,7 @@ impl Helper {
             mounts::prepare_mappings(&boot.spec, boot.idmapped, &mut self.mapper)?;
         }
         let network = self.networks.prepare(&boot.network)?;
-        match self.begin(&boot, filter.as_ref(), &network) {
+        match self.begin(&boot, filter.as_ref(), &network, given) {
             Ok((birth, ends, cgroup, other_end)) => {
                 let running = Running { spec: boot.spec, cgroup, filter, network, oom: None };
                 let purpose = Purpose::Container(Box::new(running), other_end);
@@ -53,12 +54,16 @@ impl Helper {
         boot: &Boot,
         filter: Option<&Filter>,
         network: &Attachment,
+        given: Given,
     ) -> Result<(Birth, Ends, Cgroup, Option<OwnedFd>)> {
         let spec = &boot.spec;
         let (cable, other_end) = network.cable()?;
-        let (streams, ends) = Ends::make(spec.process()?.terminal)?;
+        let (streams, ends) = Ends::make(spec.process()?.terminal, given)?;
         let id = format!("guest-{}", boot.process);
-        let cgroup = Cgroup::create(&id, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
+        let cgroup = Cgroup::create(&id, Life::Tied, spec.linux.cgroups_path.as_deref(), &spec.linux.resources)?;
+        if !cgroup.is_empty() {
+            self.watch();
+        }
         match Birth::begin(None) {
             Ok(Side::Runtime(birth)) => Ok((birth, ends, cgroup, other_end)),
             Ok(Side::Between(channel)) => {

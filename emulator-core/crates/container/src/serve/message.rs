@@ -12,6 +12,11 @@ use crate::network::{Given, Wanted};
 use crate::spec::{IdMapping, Process, Spec, User};
 use crate::work::Work;
 
+use super::handed::Stream;
+
+/// Number of what is said here and in packages/container/src/helper.ts; whoever changes that makes it another in both.
+pub const PROTOCOL: u32 = 3;
+
 /// From Node.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -19,7 +24,13 @@ pub enum Request {
     /// Makes a container and starts its program.
     Boot(Box<Boot>),
     /// Starts another process.
-    Exec { container: u32, process: u32, spec: Box<Process> },
+    Exec {
+        container: u32,
+        process: u32,
+        spec: Box<Process>,
+        #[serde(default)]
+        streams: Vec<Stream>,
+    },
     /// Copies between the process's streams and the container's files, as its user or another.
     Copy { container: u32, process: u32, copy: Copy, user: Option<User> },
     /// Works on a store of images.
@@ -62,12 +73,17 @@ pub struct Boot {
     /// Whether a process of this runtime is the first, and the program its child.
     pub init: bool,
     pub network: Wanted,
+    /// The standard streams that have been handed over.
+    #[serde(default)]
+    pub streams: Vec<Stream>,
 }
 
 /// To Node.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Reply<'a> {
+    /// The first of all.
+    Hello { protocol: u32 },
     /// The program runs; `pid` is its number on the host, and `freezes` whether its container can stand still.
     Started { process: u32, pid: i32, freezes: bool, network: Option<Given> },
     /// It could not be started.

@@ -11,8 +11,9 @@ use rustix::process::{Signal, WaitId, WaitIdOptions};
 use rustix::termios::Winsize;
 
 use super::frames::Outbox;
+use super::handed::{Given, Stream};
 use super::message::Reply;
-use crate::error::{During, Result};
+use crate::error::{During, Error, Result};
 use crate::launch::{Launched, Streams};
 use crate::terminal;
 
@@ -31,20 +32,25 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Three pipes, or a terminal.
-    pub fn make(terminal: bool) -> Result<(Streams, Self)> {
+    /// Three pipes, but for what is `given`, or a terminal.
+    pub fn make(terminal: bool, given: Given) -> Result<(Streams, Self)> {
         if terminal {
+            if given.iter().any(Option::is_some) {
+                return Err(Error::OptionInvalid {
+                    option: "terminal".into(),
+                    expected: "false beside streams".into(),
+                });
+            }
             let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
             let (ours, theirs) = pair.during("making a socket pair")?;
             return Ok((Streams::Terminal(theirs), Self { socket: Some(ours), terminal, ..Self::default() }));
         }
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("making a pipe");
-        let ((input, ours), (output, their_output), (errors, their_errors)) = (pipe()?, pipe()?, pipe()?);
-        for end in [&ours, &output, &errors] {
-            set_nonblocking(end)?;
-        }
-        let ends = Self { input: Some(ours), outputs: [Some(output), Some(errors)], socket: None, terminal };
-        Ok((Streams::Given([input, their_output, their_errors]), ends))
+        let [input, output, errors] = given;
+        let (input, ours) = stream(input, Stream::Stdin)?;
+        let (output, our_output) = stream(output, Stream::Stdout)?;
+        let (errors, our_errors) = stream(errors, Stream::Stderr)?;
+        let ends = Self { input: ours, outputs: [our_output, our_errors], socket: None, terminal };
+        Ok((Streams::Given([input, output, errors]), ends))
     }
 
     /// Takes the terminal's master, which has been sent by now.
@@ -56,6 +62,17 @@ impl Ends {
         self.outputs[0] = Some(master);
         Ok(())
     }
+}
+
+/// The process's end of a stream, and this one's where it is not `given`.
+fn stream(given: Option<OwnedFd>, stream: Stream) -> Result<(OwnedFd, Option<OwnedFd>)> {
+    if let Some(given) = given {
+        return Ok((given, None));
+    }
+    let (reading, writing) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("making a pipe")?;
+    let (theirs, ours) = if stream.is_input() { (reading, writing) } else { (writing, reading) };
+    set_nonblocking(&ours)?;
+    Ok((theirs, Some(ours)))
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> Result<()> {

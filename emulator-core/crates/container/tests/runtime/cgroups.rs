@@ -6,9 +6,10 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::bundle::{Bundle, as_everybody, as_root, outcome};
+use crate::lifecycle::{holding_hook, wait_for_file};
 
 /// Whether the host has a controller that is mounted; says so if not.
-fn has(controller: &str) -> bool {
+pub fn has(controller: &str) -> bool {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
     let v1 = mounts.lines().any(|line| {
         line.contains(" - cgroup ")
@@ -250,12 +251,12 @@ fn a_group_is_gone_with_its_container_and_one_in_use_is_not_taken() {
         let pid = bundle.state("box")["pid"].to_string();
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its groups");
         if bundle.is_roots() {
-            assert!(groups.contains("/terrarium/box-"), "{groups}");
+            assert!(groups.contains("/terrarium/box~"), "{groups}");
             assert_eq!(bundle.command(&["pause", "box"]).code, 0);
             assert_eq!(bundle.state("box")["status"], "paused");
             assert_eq!(bundle.command(&["resume", "box"]).code, 0);
             assert_eq!(bundle.state("box")["status"], "running");
-            let path = groups.lines().find_map(|line| line.split(':').nth(2).filter(|path| path.contains("box-")));
+            let path = groups.lines().find_map(|line| line.split(':').nth(2).filter(|path| path.contains("box~")));
             let path = path.expect("a path").to_owned();
             bundle.config["linux"]["cgroupsPath"] = path.clone().into();
             assert_eq!(bundle.refusal("true"), "CGROUP_REFUSED");
@@ -264,5 +265,34 @@ fn a_group_is_gone_with_its_container_and_one_in_use_is_not_taken() {
             let found = outcome(Command::new("find").args(["/sys/fs/cgroup", "-path", &format!("*{path}")]));
             assert_eq!(found.stdout, "");
         }
+    });
+}
+
+/// Groups called like `pattern`, in every hierarchy.
+fn groups(pattern: &str) -> String {
+    outcome(Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-path", pattern])).stdout
+}
+
+#[test]
+fn groups_of_a_runtime_that_was_killed_go_with_the_next_deletion_and_those_of_containers_that_run_stay() {
+    as_root(|mut bundle| {
+        bundle.start("alive", "sleep 1000");
+        bundle.config["hooks"] = json!({"createContainer": holding_hook(&bundle)});
+        bundle.write("true");
+        let mut killed = bundle.prepare(&["run", "box"]).spawn().expect("the runtime");
+        wait_for_file(&bundle.path("come"));
+        killed.kill().expect("killed");
+        killed.wait().expect("its end");
+        bundle.wait_for("box", "stopped");
+        // As where it is killed before it has written down what there is.
+        fs::remove_file(bundle.path("state/box/state.json")).expect("it was there");
+        let left = format!("*/terrarium/box~{}-*", killed.id());
+        assert_ne!(groups(&left), "");
+        assert_eq!(bundle.command(&["delete", "--force", "box"]).code, 0);
+        assert_eq!(groups(&left), "");
+        assert_eq!(bundle.state("alive")["status"], "running");
+        let pid = bundle.state("alive")["pid"].to_string();
+        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its groups");
+        assert!(own.contains("/terrarium/alive~"), "{own}");
     });
 }

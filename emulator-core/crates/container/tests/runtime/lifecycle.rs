@@ -143,13 +143,14 @@ fn a_hook_that_fails_stops_the_container_where_it_has_just_started_and_nothing_a
 }
 
 /// A hook that says that it has come, and goes on once it is told to.
-fn holding_hook(bundle: &Bundle) -> serde_json::Value {
+pub fn holding_hook(bundle: &Bundle) -> serde_json::Value {
     let (come, go) = (bundle.path("come"), bundle.path("go"));
     let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.02; done", come.display(), go.display());
     json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}])
 }
 
-fn wait_for_file(file: &std::path::Path) {
+/// Waits until `file` is there.
+pub fn wait_for_file(file: &std::path::Path) {
     while !file.exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -1,16 +1,22 @@
 /** `terrarium cp`: files in and out of a container. */
 
-import { copyFromGuest, copyToGuest, type CopyEnd } from "@terrarium/container";
+import { copyFromGuest, copyToGuest, type CopyEnd, type CopyOptions } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { Command } from "commander";
 import { copyEnd, pidOf } from "../../containers/client.js";
 import { whileEnded } from "../../containers/holder.js";
 import { findRecord } from "../../containers/place.js";
+import { fromUser } from "../../paths.js";
 
 /** A path, and the container that it is in where one is named. */
 interface Place {
   readonly container: string | undefined;
   readonly path: string;
+}
+
+interface Flags {
+  readonly followLink?: boolean;
+  readonly archive?: boolean;
 }
 
 /** The command. */
@@ -19,11 +25,15 @@ export function cpCommand(): Command {
     .description("copy files and directories in and out of a container")
     .argument("<source>", "a path, or CONTAINER:PATH; - is a tar archive on standard input")
     .argument("<target>", "a path, or CONTAINER:PATH; - is a tar archive on standard output")
-    .action(async (source: string, target: string) => {
+    .option("-L, --follow-link", "copy what a link at the source leads to, instead of the link")
+    .option("-a, --archive", "keep owners and groups, by their numbers")
+    .action(async (source: string, target: string, { followLink = false, archive = false }: Flags) => {
       const [from, to] = [placeOf(source), placeOf(target)];
-      if (from.container === undefined && to.container !== undefined) await copyIn(from.path, to.container, to.path);
-      else if (from.container !== undefined && to.container === undefined) {
-        await copyOut(from.container, from.path, to.path);
+      const options = { followLink, keepOwners: archive };
+      if (from.container === undefined && to.container !== undefined) {
+        await copyIn(from.path, to.container, to.path, options);
+      } else if (from.container !== undefined && to.container === undefined) {
+        await copyOut(from.container, from.path, to.path, options);
       } else {
         const options = "SOURCE, TARGET";
         throw new MachineError("OPTIONS_CONFLICT", "One of the two must be CONTAINER:PATH.", { options });
@@ -45,26 +55,22 @@ async function withEnd(name: string, use: (end: CopyEnd) => Promise<void>): Prom
   await ((await pidOf(record)) === undefined ? whileEnded(record, use) : use(copyEnd(record)));
 }
 
-async function copyIn(source: string, name: string, target: string): Promise<void> {
+async function copyIn(source: string, name: string, target: string, options: CopyOptions): Promise<void> {
   await withEnd(name, async (end) => {
-    await (source === "-" ? end.unpack(target, process.stdin) : copyToGuest(end, here(source), target));
+    await (source === "-"
+      ? end.unpack(target, process.stdin, options)
+      : copyToGuest(end, fromUser(source), target, options));
   });
 }
 
-async function copyOut(name: string, source: string, target: string): Promise<void> {
+async function copyOut(name: string, source: string, target: string, options: CopyOptions): Promise<void> {
   await withEnd(name, async (end) => {
     if (target !== "-") {
-      await copyFromGuest(end, source, here(target));
+      await copyFromGuest(end, source, fromUser(target), options);
       return;
     }
-    for await (const chunk of end.pack(source)) {
+    for await (const chunk of end.pack(source, options)) {
       if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once("drain", resolve));
     }
   });
-}
-
-/** A path as the user means it, who may have started this by npm. */
-function here(path: string): string {
-  const base = process.env["INIT_CWD"];
-  return base === undefined || path.startsWith("/") ? path : `${base}/${path}`;
 }

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { attach, checkTerminal, show, type AttachFlags } from "../../containers/attach.js";
 import { exec } from "../../containers/client.js";
+import { handOver, ownStreams } from "../../containers/handing.js";
 import { findRecord } from "../../containers/place.js";
 import { repeated, userOf, variables } from "./options.js";
 
@@ -33,6 +34,8 @@ export function execCommand(report: (status: number) => void): Command {
         ...(flags.user === undefined ? {} : { user: userOf(flags.user) }),
       };
       const record = await findRecord(name);
-      report(await attach(() => exec(record, command, options, show), flags));
+      const handed = handOver(record.id, ownStreams(flags));
+      const carried = handed?.streams.includes("stdin") === true ? {} : flags;
+      report(await attach(() => exec(record, command, options, handed, show), carried));
     });
 }

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { cpCommand } from "./cp.js";
+import { createCommand } from "./create.js";
 import { execCommand } from "./exec.js";
 import { commitCommand, diffCommand, historyCommand, inspectCommand, statsCommand } from "./inspect.js";
 import {
@@ -26,6 +27,7 @@ import { loadCommand, rmiCommand, saveCommand, tagCommand } from "./save.js";
 export function containerCommands(report: (status: number) => void): Command[] {
   return [
     runCommand(report),
+    createCommand(),
     execCommand(report),
     cpCommand(),
     psCommand(),

@@ -7,6 +7,7 @@ import { ask, lifeOf, pidOf } from "../../containers/client.js";
 import { endOf, findRecord, layerOf, openImages, records, type ContainerRecord } from "../../containers/place.js";
 import { nameOfVolume } from "../../containers/volumes.js";
 import { size, table } from "../../containers/table.js";
+import { statusOf } from "./ps.js";
 
 /** All that is known, as JSON. */
 export function inspectCommand(): Command {
@@ -25,7 +26,14 @@ async function inspect(name: string): Promise<unknown> {
   const life = await lifeOf(record);
   const mounts = (record.options.volumes ?? []).map(mountOf);
   const running = life?.status === "running";
-  return { ...record, mounts, running, ...life, ended: (await endOf(record.id)) ?? null };
+  return {
+    ...record,
+    mounts,
+    running,
+    status: await statusOf(record),
+    ...life,
+    ended: (await endOf(record.id)) ?? null,
+  };
 }
 
 function mountOf(volume: Volume): object {

@@ -1,15 +1,15 @@
 /** `terrarium stop`, `kill`, `pause`, `resume`, `wait` and `rm`: what is done to containers, one after another. */
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { MachineError } from "@terrarium/machine";
 import { signalNumber } from "@terrarium/machine/guest-kit";
 import { Command } from "commander";
-import { ask, lifeOf, pidOf } from "../../containers/client.js";
+import { ask, lifeOf, pidOf, untilEnded } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
-import { endOf, findRecord, type ContainerRecord } from "../../containers/place.js";
+import { endOf, findRecord, isCreated, type ContainerRecord } from "../../containers/place.js";
 import { removeRecord } from "../../containers/volumes.js";
 
-const LOOK_MS = 50;
+/** As docker has it: who has not been started has nothing to be waited for. */
+const NEVER_RUN = { exitCode: 0, signal: null };
 
 function each(
   name: string,
@@ -69,7 +69,7 @@ export function resumeCommand(): Command {
 export function waitCommand(): Command {
   return each("wait", "wait for containers to end, and print their exit status", async (record) => {
     await untilEnded(record);
-    const end = await endOf(record.id);
+    const end = (await isCreated(record.id)) ? NEVER_RUN : await endOf(record.id);
     const status = end?.exitCode ?? 128 + (signalNumber(end?.signal ?? "SIGKILL") ?? 0);
     process.stdout.write(`${String(status)}\n`);
   });
@@ -77,7 +77,7 @@ export function waitCommand(): Command {
 
 /** Removes it. */
 export function rmCommand(): Command {
-  return each("rm", "remove containers that have ended", async (record, { force, volumes }) => {
+  return each("rm", "remove containers that do not run", async (record, { force, volumes }) => {
     const life = await lifeOf(record);
     if (life !== undefined) {
       if (force !== true) {
@@ -103,9 +103,4 @@ export function restartCommand(): Command {
     }
     await detach(record, { again: true });
   }).option("-t, --time <seconds>", "how long they have to end", "10");
-}
-
-/** Until the holder has noted the end and gone. */
-async function untilEnded(record: ContainerRecord): Promise<void> {
-  while ((await pidOf(record)) !== undefined) await sleep(LOOK_MS);
 }

@@ -3,7 +3,9 @@
 import { posix, resolve } from "node:path";
 import type { ContainerOptions, Network, Port, User, Volume } from "@terrarium/container";
 import { MachineError, type Bytes } from "@terrarium/machine";
+import type { Command } from "commander";
 import { isVolumeName, volumeAt } from "../../containers/volumes.js";
+import { fromUser } from "../../paths.js";
 
 /** What Commander makes of the words. */
 export interface RunFlags {
@@ -25,13 +27,41 @@ export interface RunFlags {
   readonly readOnly?: true;
   readonly entrypoint?: string;
   readonly stopSignal?: string;
-  readonly isolation: "container" | "machine";
+  readonly isolation?: "container" | "machine";
   readonly platform?: string;
 }
 
 /** For an option that may be repeated. */
 export function repeated(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];
+}
+
+/** Adds the options that say what a container is. */
+export function withContainerOptions(command: Command): Command {
+  return (
+    command
+      .option("-i, --interactive", "pass this input on")
+      .option("-t, --tty", "give it a terminal")
+      .option("--rm", "remove it when it ends")
+      .option("--name <name>", "what it is called")
+      .option("-v, --volume <host:container>", "a directory of the host, or a named volume; may be repeated", repeated)
+      .option("-e, --env <name=value>", "an environment variable; may be repeated", repeated)
+      .option("-w, --workdir <path>", "directory it runs in")
+      .option("-u, --user <name:group>", "whose it is, by names or numbers")
+      .option("-h, --hostname <name>", "name of the host it sees")
+      .option("-m, --memory <size>", "the most memory, such as 512m")
+      .option("--cpus <number>", "how many processors' time, such as 0.5")
+      .option("--pids-limit <number>", "the most processes")
+      .option("--network <kind>", "its network: none, host, bridge (which leaves net.ipv4.ip_forward on) or user")
+      .option("-p, --publish <host:container>", "a port of this machine that leads in; may be repeated", repeated)
+      .option("--read-only", "refuse writing to its root")
+      .option("--entrypoint <program>", "what stands before the command")
+      .option("--stop-signal <name>", "what asks it to end")
+      .option("--platform <os/architecture>", "which of several images to fetch")
+      .helpOption("--help", "show what there is")
+      // What stands behind the image is the command's, options too.
+      .passThroughOptions()
+  );
 }
 
 /** Options of the container, but for where it keeps what it writes. */
@@ -118,7 +148,7 @@ function volume(text: string): Volume {
   }
   const readonly = mode === "ro";
   if (source.includes("/") || source.startsWith(".")) {
-    return { source: resolve(process.env["INIT_CWD"] ?? ".", source), target, readonly };
+    return { source: resolve(fromUser(source)), target, readonly };
   }
   if (!isVolumeName(source)) throw invalid("volume", text, "a volume's name of letters, digits, . _ -");
   return { ...volumeAt(target, source), readonly };

@@ -2,14 +2,14 @@
 
 import { Command } from "commander";
 import { lifeOf } from "../../containers/client.js";
-import { endOf, records, type ContainerRecord } from "../../containers/place.js";
+import { endOf, isCreated, records, type ContainerRecord } from "../../containers/place.js";
 import { age, table } from "../../containers/table.js";
 
 /** The command. */
 export function psCommand(): Command {
   return new Command("ps")
     .description("list containers that run")
-    .option("-a, --all", "those that have ended, too")
+    .option("-a, --all", "those that do not run, too")
     .option("-q, --quiet", "their ids alone")
     .action(async ({ all, quiet }: { readonly all?: true; readonly quiet?: true }) => {
       const rows: string[][] = [];
@@ -36,8 +36,9 @@ export function psCommand(): Command {
     });
 }
 
-/** How a container that does not run has ended. */
+/** What a container is that does not run. */
 export async function statusOf({ id }: ContainerRecord): Promise<string> {
+  if (await isCreated(id)) return "created";
   const end = await endOf(id);
   // Who held it was killed, and so was it.
   if (end === undefined) return "killed";

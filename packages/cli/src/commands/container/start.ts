@@ -1,12 +1,11 @@
-/** `terrarium start`: a container that has ended goes on with the files it left. */
+/** `terrarium start`: a container that has been made runs, one that has ended goes on with the files it left. */
 
 import { Command } from "commander";
-import { attach, checkTerminal, show } from "../../containers/attach.js";
+import { checkTerminal } from "../../containers/attach.js";
 import { pidOf } from "../../containers/client.js";
 import { detach } from "../../containers/detach.js";
-import { Holder } from "../../containers/holder.js";
 import { findRecord } from "../../containers/place.js";
-import { sessionOf } from "./run.js";
+import { holdHere } from "./run.js";
 
 interface Flags {
   readonly attach?: true;
@@ -16,7 +15,7 @@ interface Flags {
 /** The command; `report` gets the exit status of a container that is attached to. */
 export function startCommand(report: (status: number) => void): Command {
   return new Command("start")
-    .description("start containers that have ended, with the files they left")
+    .description("start containers that do not run, with the files they have")
     .argument("<container...>")
     .option("-a, --attach", "show what it writes until it ends, and pass signals on")
     .option("-i, --interactive", "pass this input on, too")
@@ -42,5 +41,5 @@ async function startAttached(name: string, interactive: true | undefined): Promi
     ...(record.options.terminal === true ? { tty: true as const } : {}),
   };
   checkTerminal(flags);
-  return await attach(async () => sessionOf(await Holder.start(record, { onOutput: show, again: true })), flags);
+  return await holdHere(record, flags, true);
 }

@@ -6,6 +6,9 @@ import type { ContainerOptions } from "../../config.js";
 /** What each option would take, where it is more than a machine has. */
 const MISSING: readonly (readonly [name: keyof ContainerOptions, feature: string])[] = [
   ["volumes", "a volume of a machine"],
+  ["stdin", "a descriptor as a machine's stdin"],
+  ["stdout", "a descriptor as a machine's stdout"],
+  ["stderr", "a descriptor as a machine's stderr"],
   ["ports", "a port of a machine"],
   ["dns", "a name server of a machine"],
   ["cpus", "a share of a processor for a machine"],

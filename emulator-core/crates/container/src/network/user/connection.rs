@@ -1,12 +1,19 @@
 //! One TCP connection as its far end, seen from the container (RFC 9293). The wire to the container is short and loses
-//! little: what is lost is sent again from there on, and no more is kept than the receiver has room for.
+//! little: what is lost is sent again from there on, and no more is kept than the receiver has room for. What comes too early
+//! is kept: two processors that send for one connection overtake each other.
+
+mod ahead;
 
 use std::time::{Duration, Instant};
 
 use super::packet::{ACK, FIN, PSH, RST, SYN, Segment};
+use ahead::{Ahead, Early, distance};
 
 /// Most bytes on their way in either direction.
 const BUFFER: usize = 256 << 10;
+
+/// A window lets one segment of the longest pass, or nothing flows.
+pub const LEAST_WINDOW: usize = 64 << 10;
 
 /// How far our windows are shifted, so that they can say [`BUFFER`].
 const SCALE: u8 = 3;
@@ -40,6 +47,8 @@ pub struct Connection {
     /// First of our bytes that is not acknowledged, and next to be sent; SYN and FIN count as bytes.
     acknowledged: u32,
     next: u32,
+    /// Behind the last that was ever sent; `next` lies before it when some is sent again.
+    furthest: u32,
     /// Our bytes from `acknowledged` on.
     outgoing: Vec<u8>,
     outgoing_ends: bool,
@@ -48,8 +57,14 @@ pub struct Connection {
     expected: u32,
     incoming: Vec<u8>,
     incoming_ends: bool,
+    /// What has come and lies behind what is expected.
+    ahead: Ahead,
     /// The window as we said it last.
     offered: usize,
+    /// Behind the last byte that we said there is room for.
+    promised: u32,
+    /// How much of the container's may be on its way, but for what is promised.
+    pub share: usize,
     window: usize,
     scale: Option<u8>,
     longest: usize,
@@ -82,13 +97,17 @@ impl Connection {
             is_reset: false,
             acknowledged: start,
             next: start,
+            furthest: start,
             outgoing: Vec::new(),
             outgoing_ends: false,
             fin_sent: false,
             expected: 0,
             incoming: Vec::new(),
             incoming_ends: false,
-            offered: BUFFER,
+            ahead: Ahead::default(),
+            offered: 0,
+            promised: 0,
+            share: BUFFER,
             window: 0,
             scale: None,
             longest: DEFAULT_LONGEST.into(),
@@ -100,6 +119,7 @@ impl Connection {
 
     fn greet(&mut self, syn: &Segment<'_>) {
         self.expected = syn.sequence.wrapping_add(1);
+        self.promised = self.expected;
         self.longest = syn.longest.unwrap_or(DEFAULT_LONGEST).max(DEFAULT_LONGEST).into();
         self.scale = syn.scale;
         // The window of a SYN is not shifted.
@@ -115,6 +135,7 @@ impl Connection {
     fn send_greeting(&mut self, now: Instant, emit: Emit<'_>) {
         let heard = self.stage == Stage::Greeting { heard: true };
         self.next = self.acknowledged.wrapping_add(1);
+        self.furthest = self.next;
         emit(Segment {
             sequence: self.acknowledged,
             acknowledgement: if heard { self.expected } else { 0 },
@@ -174,7 +195,8 @@ impl Connection {
     pub fn consume(&mut self, length: usize, emit: Emit<'_>) {
         self.incoming.drain(..length);
         // Who saw no room worth sending for has to be told.
-        if self.offered < BUFFER / 2 && self.free() >= BUFFER / 2 && !self.incoming_ends {
+        let most = BUFFER.min(self.share);
+        if self.offered < most / 2 && self.free() >= most / 2 && !self.incoming_ends {
             self.acknowledge(emit);
         }
     }
@@ -197,8 +219,11 @@ impl Connection {
 
     fn header(&mut self) -> Segment<'static> {
         let shift = if self.scale.is_some() { SCALE } else { 0 };
-        self.offered = self.free();
+        // RFC 9293, 3.8.6: a window that has been said is not taken back.
+        let promised = distance(self.expected, self.promised).max(0).unsigned_abs() as usize;
+        self.offered = promised.max(self.free().min(self.share));
         let window = u16::try_from(self.offered >> shift).unwrap_or(u16::MAX);
+        self.promised = self.expected.wrapping_add(u32::from(window) << shift);
         Segment { sequence: self.next, acknowledgement: self.expected, window, ..Segment::default() }
     }
 
@@ -249,7 +274,7 @@ impl Connection {
     }
 
     fn take_acknowledgement(&mut self, segment: &Segment<'_>, now: Instant) {
-        let in_flight = self.next.wrapping_sub(self.acknowledged);
+        let in_flight = self.furthest.wrapping_sub(self.acknowledged);
         let advance = segment.acknowledgement.wrapping_sub(self.acknowledged);
         if advance > in_flight {
             // Old, or of what was never sent.
@@ -271,7 +296,13 @@ impl Connection {
         }
         self.repeated = 0;
         self.tries = 0;
+        let is_resent = advance > self.next.wrapping_sub(self.acknowledged);
         self.acknowledged = segment.acknowledgement;
+        if is_resent {
+            // It has what lies behind that which is sent again.
+            self.next = self.acknowledged;
+            self.fin_sent = self.outgoing_ends && advance as usize > self.outgoing.len();
+        }
         // The last of them may be the FIN, which is no byte.
         self.outgoing.drain(..(advance as usize).min(self.outgoing.len()));
         self.deadline = None;
@@ -295,18 +326,32 @@ impl Connection {
             }
             return;
         }
-        // What has been there before is skipped; what is missing before has to come first.
-        let known = self.expected.wrapping_sub(segment.sequence) as usize;
-        if let Some(new) = segment.data.get(known..).filter(|_| !self.incoming_ends) {
-            let taken = new.len().min(self.free());
-            self.incoming.extend_from_slice(&new[..taken]);
-            self.expected = self.expected.wrapping_add(taken as u32);
-            if ends && taken == new.len() {
-                self.expected = self.expected.wrapping_add(1);
-                self.incoming_ends = true;
-            }
+        self.take_bytes(segment.sequence, segment.data, ends);
+        while let Some(Early { sequence, data, ends }) = self.ahead.take(self.expected) {
+            self.take_bytes(sequence, &data, ends);
         }
         self.acknowledge(emit);
+    }
+
+    /// Takes bytes from `sequence` on. What has been there before is skipped; what comes too early is kept as far as there is
+    /// room for it and for what is missing.
+    fn take_bytes(&mut self, sequence: u32, data: &[u8], ends: bool) {
+        let ahead = distance(self.expected, sequence);
+        let offset = ahead.unsigned_abs() as usize;
+        if ahead > 0 {
+            if offset + data.len() <= self.free() {
+                self.ahead.keep(sequence, data, ends, self.free());
+            }
+            return;
+        }
+        let Some(new) = data.get(offset..).filter(|_| !self.incoming_ends) else { return };
+        let taken = new.len().min(self.free());
+        self.incoming.extend_from_slice(&new[..taken]);
+        self.expected = self.expected.wrapping_add(taken as u32);
+        if ends && taken == new.len() {
+            self.expected = self.expected.wrapping_add(1);
+            self.incoming_ends = true;
+        }
     }
 
     /// Sends what the container has room for.
@@ -328,6 +373,9 @@ impl Connection {
             emit(Segment { flags, data: &self.outgoing[sent..sent + length], ..header });
             self.next = self.next.wrapping_add(length as u32 + u32::from(ends));
             self.fin_sent |= ends;
+            if distance(self.furthest, self.next) > 0 {
+                self.furthest = self.next;
+            }
         }
         if self.deadline.is_none() && (self.next != self.acknowledged || !self.outgoing.is_empty()) {
             self.await_acknowledgement(now);

@@ -31,6 +31,8 @@ const WAITING: usize = 4 << 20;
 /// Our end of the cable.
 pub struct Wire {
     socket: OwnedFd,
+    /// How many bytes of long frames may wait for us.
+    pub room: usize,
     pub ends: Ends,
 }
 
@@ -40,7 +42,9 @@ impl Wire {
         // By itself it has room for three frames, and what is lost is waited for. Root may have more than everybody.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, WAITING)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, WAITING));
-        Self { socket, ends: Ends { ours, theirs } }
+        // The kernel counts what it takes to keep them as well (socket(7), SO_RCVBUF).
+        let room = sockopt::socket_recv_buffer_size(&socket).unwrap_or(WAITING) / 4 * 3;
+        Self { socket, room, ends: Ends { ours, theirs } }
     }
 
     /// The next frame.

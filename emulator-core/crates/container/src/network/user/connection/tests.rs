@@ -135,3 +135,70 @@ fn segments_that_make_no_sense_change_nothing() {
     }
     assert_eq!(connection.incoming(), (&[][..], false));
 }
+
+/// A connection that the container has opened, whose next byte has the number 11.
+fn opened(now: Instant) -> Connection {
+    let syn = Segment { sequence: 10, flags: SYN, window: 1_000, scale: Some(0), ..Segment::default() };
+    let mut connection = Connection::asked(&syn, 0);
+    connection.accept(now, &mut |_| {});
+    let open = Segment { sequence: 11, acknowledgement: 1, flags: ACK, window: 1_000, ..Segment::default() };
+    connection.receive(&open, now, &mut |_| {});
+    connection
+}
+
+#[test]
+fn what_overtakes_is_kept_for_what_it_has_overtaken() {
+    let (now, sent) = (Instant::now(), bytes(5_000));
+    let mut connection = opened(now);
+    let mut said = Vec::new();
+    // The last carries the end, one comes twice, and one overlaps.
+    for (from, to) in [(4_000, 5_000), (1_000, 2_000), (1_000, 2_000), (1_500, 4_000), (0, 1_000)] {
+        let flags = ACK | if to == 5_000 { FIN } else { 0 };
+        let (sequence, data) = (11 + from as u32, &sent[from..to]);
+        let segment = Segment { sequence, acknowledgement: 1, flags, window: 1_000, data, ..Segment::default() };
+        connection.receive(&segment, now, &mut |segment| said.push(segment.acknowledgement));
+    }
+    assert_eq!(connection.incoming(), (&sent[..], true));
+    assert_eq!(said, [11, 11, 11, 11, 11 + 5_001]);
+}
+
+#[test]
+fn no_more_is_kept_ahead_than_there_is_room_for() {
+    let (now, data) = (Instant::now(), bytes(60_000));
+    let mut connection = opened(now);
+    for number in 0..1_000 {
+        let sequence = 12 + number * 3;
+        let segment = Segment { sequence, acknowledgement: 1, flags: ACK, data: &data, ..Segment::default() };
+        connection.receive(&segment, now, &mut |_| {});
+    }
+    let kept = connection.ahead.bytes();
+    assert!((60_000..=BUFFER).contains(&kept), "{kept}");
+    let beyond = Segment { sequence: 11 + BUFFER as u32, flags: ACK, data: &data, ..Segment::default() };
+    connection.receive(&beyond, now, &mut |_| {});
+    assert_eq!(connection.ahead.bytes(), kept);
+}
+
+#[test]
+fn a_window_that_has_been_said_is_not_taken_back() {
+    let (now, sent) = (Instant::now(), bytes(700_000));
+    let mut connection = opened(now);
+    let (mut seed, mut edge, mut from) = (5, 0, 0);
+    while from < sent.len() {
+        connection.share = [LEAST_WINDOW, BUFFER / 2, BUFFER][random(&mut seed) as usize % 3];
+        let mut edges = Vec::new();
+        let mut look = |said: Segment<'_>| {
+            edges.push(said.acknowledgement - 11 + (u32::from(said.window) << SCALE));
+        };
+        let to = sent.len().min(from + random(&mut seed) as usize % 60_000);
+        let (sequence, data) = (11 + from as u32, &sent[from..to]);
+        connection.receive(&Segment { sequence, flags: ACK, data, ..Segment::default() }, now, &mut look);
+        let taken = connection.incoming().0.len() * (random(&mut seed) as usize % 3) / 2;
+        connection.consume(taken.min(connection.incoming().0.len()), &mut look);
+        for next in edges {
+            // What a shifted window cannot say is less than a unit of it.
+            assert!(next + (1 << SCALE) > edge, "{next} behind {edge}");
+            edge = edge.max(next);
+        }
+        from = (connection.expected - 11) as usize;
+    }
+}

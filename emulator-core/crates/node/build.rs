@@ -1,0 +1,5 @@
+//! Tells the linker what the addon finds in Node.
+
+fn main() {
+    napi_build::setup();
+}
