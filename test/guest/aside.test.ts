@@ -1,15 +1,16 @@
 /** The thread that compiles beside a machine's own. */
 
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { getPriority, tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { getPriority } from "node:os";
 import { promisify } from "node:util";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { startAside } from "../../packages/core/dist/aside-node.js";
 import { cloudGuest } from "./guests.js";
 
 const CORE = new URL("../../packages/core/pkg/terrarium_bg.wasm", import.meta.url);
+/** Options of Node with which it runs the text behind them. */
+const EVALUATE = ["--input-type=module", "--eval"];
 const ASIDE = new URL("../../packages/core/dist/aside-node.js", import.meta.url);
 
 test("a guest's code is compiled by another thread", async () => {
@@ -43,11 +44,7 @@ test("a thread that waits for jobs keeps no process alive", async () => {
     const aside = startAside(await WebAssembly.compile(await readFile(new URL("${CORE.href}"))));
     while (!aside.ready()) await setTimeout(10);
     console.log("it waits");`;
-  const directory = await mkdtemp(join(tmpdir(), "terrarium-aside-"));
-  onTestFinished(() => rm(directory, { recursive: true }));
-  const file = join(directory, "program.mjs");
-  await writeFile(file, program);
-  const { stdout } = await promisify(execFile)(process.execPath, [file], { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [...EVALUATE, program], { timeout: 60_000 });
   expect(stdout).toBe("it waits\n");
 });
 
@@ -62,4 +59,15 @@ test("the engine's threads give way to a machine's", async ({ skip }) => {
   const priorities = named.filter(({ name }) => name === "V8Worker").map(({ task }) => getPriority(task));
   skip(priorities.length === 0, "this Node gives its threads no names");
   expect(Math.min(...priorities)).toBeGreaterThan(getPriority());
+});
+
+test("a program on Node's command line has machines, and their threads, as one in a file does", async () => {
+  const program = `
+    import { boot } from "@terrarium/machine";
+    import image from "@terrarium/images/debian-cloud";
+    await using machine = await boot(image);
+    const { stdout } = await machine.run("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; uname");
+    console.log(stdout.trim(), (await machine.stats()).asideCompileNs > 0);`;
+  const { stdout } = await promisify(execFile)(process.execPath, [...EVALUATE, program], { timeout: 110_000 });
+  expect(stdout).toBe("Linux true\n");
 });

@@ -10,7 +10,8 @@ export function startAside(module: WebAssembly.Module): Aside {
   const script = new URL("./aside-node-worker.js", import.meta.url);
   // Counts the jobs sent; the thread sleeps until it changes.
   const bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const worker = new Worker(script, { workerData: { module, port: port2, bell }, transferList: [port2] });
+  // Not the program's own options: with `--input-type`, say, Node runs no file.
+  const worker = new Worker(script, { workerData: { module, port: port2, bell }, transferList: [port2], execArgv: [] });
   worker.unref();
   giveWayToMachines();
   let [ready, died] = [false, false];

@@ -1,7 +1,7 @@
 //! What belongs to address spaces that are not in force, by their process-context identifiers (PCIDs; Intel SDM vol. 3, 4.10.1).
 //!
-//! The TLB and the jump cache are those of one address space, so that a look into them compares no PCID. Where CR3 is loaded, what belongs to the old
-//! one is put by, and what was put by for the new one comes back, if software says that it may (4.10.4.1).
+//! A look into the TLB or the jump cache compares no PCID. Where CR3 is loaded, what belongs to the old address space (translations, and which jumps are
+//! its own) is put by, and what was put by for the new one comes back, if software says that it may (4.10.4.1).
 
 /// Address spaces kept. Linux goes through six.
 const MOST: usize = 8;

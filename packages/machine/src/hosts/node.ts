@@ -15,7 +15,9 @@ type WebMessagePort = InstanceType<typeof globalThis.MessageChannel>["port1"];
 /** Starts a worker with a machine server in it. */
 export function connectToWorker(): Connection {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL("./node-worker.js", import.meta.url), { workerData: port2, transferList: [port2] });
+  const script = new URL("./node-worker.js", import.meta.url);
+  // Not the program's own options: with `--input-type`, say, Node runs no file.
+  const worker = new Worker(script, { workerData: port2, transferList: [port2], execArgv: [] });
   const died = new Promise<never>((_, reject) => {
     worker.once("error", (error) => {
       reject(internalError(error));
