@@ -14,7 +14,6 @@ import {
   type PackOptions,
   type RunOptions,
   type RunResult,
-  type Snapshot,
   type StandardStreams,
   type UnpackOptions,
 } from "@terrarium/machine";
@@ -27,6 +26,7 @@ import {
   splitStreams,
   toWire,
   malformed,
+  outputOf,
   signalNumber,
   type Copy,
   type GuestProcess,
@@ -36,8 +36,10 @@ import {
 } from "@terrarium/machine/guest-kit";
 import type { Port, ResolvedConfig, User } from "./config.js";
 import { descriptorsOf, type Descriptors } from "./handing.js";
-import type { Helper, Served } from "./helper.js";
+import type { Helper, SavedLayer, Served } from "./helper.js";
 import { isRoot, processOf, specOf, userOf, type OciProcess } from "./oci.js";
+import { collect, snapshotOf, type FilesSnapshot, type Origin } from "./snapshot.js";
+import { failure } from "./work.js";
 
 let created = 0;
 
@@ -88,6 +90,13 @@ export interface ContainerProcess {
   resize(columns: number, rows: number): void;
 }
 
+/** How a container was made. */
+interface Made {
+  readonly origin: Origin;
+  /** Whether what it writes is kept apart. */
+  readonly overlay: boolean;
+}
+
 /** Processes on the host's kernel, behind namespaces of their own. */
 export class Container implements Guest {
   readonly id = `container-${++created}`;
@@ -102,12 +111,17 @@ export class Container implements Guest {
   readonly #console: SerialConsole;
   readonly #exits = new Emitter<Exit>();
   readonly #outputs: Emitter<Output>;
+  readonly #made: Made;
   #exit: Exit | undefined;
   #stopping = false;
+  #paused = false;
+  /** The last of those who make it stand still, or let it go on. */
+  #turn: Promise<unknown> | undefined;
 
   private constructor(
     helper: Helper,
     config: ResolvedConfig,
+    made: Made,
     init: Served,
     console: SerialConsole,
     outputs: Emitter<Output>,
@@ -120,9 +134,11 @@ export class Container implements Guest {
     });
     this.#helper = helper;
     this.#config = config;
+    this.#made = made;
     this.#init = init;
     this.#console = console;
-    this.capabilities = { run: true, pause: init.freezes, snapshot: false, copy: true };
+    const snapshot = config.writes === "directory" ? false : "files";
+    this.capabilities = { run: true, pause: init.freezes, snapshot, copy: true };
     this.ended = init.ended;
     this.exited = init.ended.then(
       ({ exitCode, signal }) =>
@@ -131,15 +147,18 @@ export class Container implements Guest {
     );
   }
 
-  /** Makes a container. For `boot()`. */
-  static async start(helper: Helper, config: ResolvedConfig): Promise<Container> {
+  /** Makes a container, which has written `saved` before it starts. For `boot()`. */
+  static async start(helper: Helper, config: ResolvedConfig, origin: Origin, saved?: SavedLayer): Promise<Container> {
+    const readsOnly = config.writes === "none" && config.lowers.length === 0 && saved === undefined;
+    const made = { origin, overlay: config.writes !== "directory" && !readsOnly };
     const beginning = {
       type: "boot",
       spec: specOf(config),
       idmapped: isRoot(),
-      overlay: config.writes !== "directory" && (config.writes !== "none" || config.lowers.length > 0),
+      overlay: made.overlay,
       lowers: config.lowers.map((path) => resolve(path)),
       writable: typeof config.writes === "object" ? resolve(config.writes.layer) : null,
+      saved: saved ?? null,
       defaultProtection: true,
       init: config.init,
       network: config.network,
@@ -161,7 +180,7 @@ export class Container implements Guest {
     });
     const held = [console.hold(), outputs.hold()];
     const init = await starting;
-    return new Container(helper, config, init, console, outputs, held);
+    return new Container(helper, config, made, init, console, outputs, held);
   }
 
   /** The first process's terminal, or its pipes. */
@@ -197,22 +216,72 @@ export class Container implements Guest {
   }
 
   async pause(): Promise<void> {
-    await this.#freeze(true);
+    await this.#inTurn(() => this.#freeze(true));
+    this.#paused = true;
   }
 
   async resume(): Promise<void> {
-    await this.#freeze(false);
+    await this.#inTurn(() => this.#freeze(false));
+    this.#paused = false;
   }
 
-  /** There is none yet: a container's file system can be copied out, its processes cannot be kept. */
-  snapshot(): Promise<Snapshot> {
-    const mend = "a container's processes cannot be kept; boot the image as a machine for that";
-    return Promise.reject(
-      new MachineError("UNSUPPORTED", `A snapshot of a container is not supported: ${mend}.`, {
-        feature: "a snapshot of a container",
-        mend,
-      }),
+  /**
+   * The files it has written to its root, 1 GiB of them at most: neither processes nor memory, nor what is in volumes. Of
+   * them `boot(snapshot)` makes another container over the same root, in memory unless its options say otherwise, in which
+   * the program starts anew. The container stands still meanwhile; where it cannot (`capabilities.pause`), a file that is
+   * being written may be torn. As in layers of images, there are no sockets, no names that begin with `.wh.`, and nothing of
+   * the root directory itself, such as its mode.
+   * @throws MachineError `UNSUPPORTED` with `writes: "directory"`, `ARCHIVE_TOO_LARGE`, `GUEST_STOPPED`
+   */
+  async snapshot(): Promise<FilesSnapshot> {
+    if (this.#config.writes === "directory") throw notApart();
+    const { origin, overlay } = this.#made;
+    const files = await this.#inTurn(() =>
+      this.#whileAlive(() => (overlay ? this.#packStill() : Promise.resolve(new Uint8Array()))),
     );
+    return snapshotOf(origin, files);
+  }
+
+  async #packStill(): Promise<Uint8Array> {
+    const pack = async (): Promise<Uint8Array> => {
+      const request = { type: "snapshot", container: this.#init.number } as const;
+      const archive = outputOf(
+        (output) => this.#helper.start(request, output),
+        (exitCode, told) => {
+          if (exitCode !== 0) throw failure("a snapshot", told, exitCode === null ? "SIGKILL" : null);
+        },
+      );
+      // Nobody wants the rest any more.
+      const watch = this.onExit(() => void archive.return());
+      return await collect(archive).finally(() => {
+        watch[Symbol.dispose]();
+      });
+    };
+    if (this.#paused || !this.capabilities.pause) return await pack();
+    try {
+      await this.#freeze(true);
+      return await pack();
+    } finally {
+      await this.#freeze(false);
+    }
+  }
+
+  /** Has `work` done when the last who makes it stand still, or lets it go on, has done that. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn === undefined ? work() : this.#turn.then(work);
+    const turn = done.catch(() => undefined);
+    this.#turn = turn;
+    try {
+      return await done;
+    } finally {
+      if (this.#turn === turn) this.#turn = undefined;
+    }
+  }
+
+  /** Starts a process in it, which cannot be made while it stands still for a moment. */
+  async #begin(...process: Parameters<Helper["start"]>): Promise<Served> {
+    if (this.#turn !== undefined) await this.#turn;
+    return await this.#helper.start(...process);
   }
 
   async stats(): Promise<ContainerStats> {
@@ -255,7 +324,7 @@ export class Container implements Guest {
       onOutput({ stream, bytes });
     };
     const suspects = suspectsIn(this.#config);
-    const starting = this.#helper.start({ type: "exec", container, spec }, heard, { suspects }, own);
+    const starting = this.#begin({ type: "exec", container, spec }, heard, { suspects }, own);
     const process = await this.#whileAlive(() => starting).catch((error: unknown) => {
       throw asNotStarted(error, command[0] ?? "");
     });
@@ -306,7 +375,7 @@ export class Container implements Guest {
   async #startCopy(copy: Copy, user: OciProcess["user"] | null, output: OutputListener): Promise<GuestProcess> {
     const container = this.#init.number;
     return await this.#whileAlive(() =>
-      this.#helper.start({ type: "copy", container, copy, user }, output, { suspects: suspectsIn(this.#config) }),
+      this.#begin({ type: "copy", container, copy, user }, output, { suspects: suspectsIn(this.#config) }),
     );
   }
 
@@ -348,7 +417,7 @@ export class Container implements Guest {
     const spec = processOf(this.#config, command, { terminal: false, cwd, env });
     try {
       const beginning = { type: "exec", container: this.#init.number, spec } as const;
-      return await this.#helper.start(beginning, output, { signal, suspects: suspectsIn(this.#config) }, own);
+      return await this.#begin(beginning, output, { signal, suspects: suspectsIn(this.#config) }, own);
     } catch (error) {
       throw asNotStarted(error, command[0] ?? "");
     }
@@ -388,6 +457,12 @@ function asNotStarted(error: unknown, program: string): unknown {
   const reason = (error as MachineError<"PROGRAM_UNUSABLE">).details.reason;
   const message = `${program} could not be started: ${reason}.`;
   return new MachineError("COMMAND_NOT_STARTED", message, { program, reason }, { cause: error });
+}
+
+function notApart(): MachineError<"UNSUPPORTED"> {
+  const feature = "a snapshot of a container that writes to its root's own directory";
+  const mend = 'boot it with writes: "memory" or a layer';
+  return new MachineError("UNSUPPORTED", `A${feature.slice(1)} is not supported: ${mend}.`, { feature, mend });
 }
 
 function stopped(exit: Exit): MachineError {

@@ -21,15 +21,22 @@ import { Handing, type Descriptors, type StreamName } from "./handing.js";
 import { SETUP_LIMIT_MS, type Port, type ResolvedNetwork } from "./config.js";
 import type { OciProcess, OciSpec } from "./oci.js";
 import type { IdMapping } from "./ids.js";
-import type { Work } from "./work.js";
+import type { ArchiveLimits, Work } from "./work.js";
 
 const PROGRAM = fileURLToPath(new URL("../pkg/terrarium-container", import.meta.url));
 
 /** Number of what is said here and in message.rs there; whoever changes that makes it another in both. */
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 
 /** Input on its way to a process, in bytes: the helper says when it has been taken. */
 const INPUT_PORTION_BYTES = 64 << 10;
+
+/** What a writable layer has from the beginning. */
+export interface SavedLayer {
+  /** A file of the host. */
+  readonly archive: string;
+  readonly limits: ArchiveLimits;
+}
 
 /** What is asked of the helper; emulator-core/crates/container/src/serve/message.rs describes it. */
 type Request =
@@ -41,6 +48,7 @@ type Request =
       readonly overlay: boolean;
       readonly lowers: readonly string[];
       readonly writable: string | null;
+      readonly saved: SavedLayer | null;
       readonly defaultProtection: boolean;
       readonly init: boolean;
       readonly network: ResolvedNetwork;
@@ -60,6 +68,7 @@ type Request =
       readonly copy: Copy;
       readonly user: OciProcess["user"] | null;
     }
+  | { readonly type: "snapshot"; readonly container: number; readonly process: number }
   | {
       readonly type: "work";
       readonly process: number;
@@ -105,7 +114,10 @@ type Reply =
   | { readonly type: "refused"; readonly request: number; readonly error: Failure };
 
 /** Requests that start a process, but for its number. */
-type Beginning = DistributiveOmit<Extract<Request, { type: "boot" | "exec" | "copy" | "work" }>, "process">;
+type Beginning = DistributiveOmit<
+  Extract<Request, { type: "boot" | "exec" | "copy" | "snapshot" | "work" }>,
+  "process"
+>;
 
 /** Requests that are answered, but for their number. */
 type Question = DistributiveOmit<Extract<Request, { request: number }>, "request">;

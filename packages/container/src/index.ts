@@ -4,10 +4,21 @@ import type { Machine } from "@terrarium/machine";
 import { malformed } from "@terrarium/machine/guest-kit";
 import { resolveConfig, type ContainerConfig, type ContainerOptions } from "./config.js";
 import { Container } from "./container.js";
-import { helper } from "./helper.js";
+import { helper, type SavedLayer } from "./helper.js";
 import { oci, prepare, type OciImage } from "./image/boot.js";
 import { bootMachine } from "./image/machine/boot.js";
 import { unsupported } from "./image/machine/options.js";
+import {
+  asDamaged,
+  checkFilesSnapshot,
+  damaged,
+  directoryOrigin,
+  imageOrigin,
+  isFilesSnapshot,
+  sharedOptions,
+  withArchive,
+  type FilesSnapshot,
+} from "./snapshot.js";
 
 export type { ContainerConfig, ContainerOptions, Network, Port, User, Volume, Writes } from "./config.js";
 export type { AsUser, Container, ContainerProcess, ContainerStats, ExecOptions, Output } from "./container.js";
@@ -28,6 +39,7 @@ export type { Credentials } from "./image/registry/client.js";
 export type { RegistryOptions } from "./image/registry/transfer.js";
 export { hasRegistry } from "./image/format/reference.js";
 export { defaultStore } from "./image/store.js";
+export type { FilesSnapshot } from "./snapshot.js";
 
 /** What keeps a guest apart: namespaces of the host's kernel, or a machine with a kernel of its own. */
 export type Isolation = "container" | "machine";
@@ -40,7 +52,7 @@ export interface IsolationOptions<Kind extends Isolation = Isolation> extends Co
 
 /**
  * Starts a container and resolves when its program runs; or a machine, and resolves while it boots. A text is an image,
- * as `oci()` takes it.
+ * as `oci()` takes it; a snapshot brings its options, of which those given here take the place.
  * @throws MachineError for whatever is wrong with the source, the options or the host
  */
 export function boot(
@@ -48,15 +60,15 @@ export function boot(
   options: IsolationOptions<"machine"> & { readonly isolation: "machine" },
 ): Promise<Machine>;
 export function boot(
-  source: ContainerConfig | OciImage | string,
+  source: ContainerConfig | OciImage | FilesSnapshot | string,
   options?: IsolationOptions<"container">,
 ): Promise<Container>;
 export function boot(
-  source: ContainerConfig | OciImage | string,
+  source: ContainerConfig | OciImage | FilesSnapshot | string,
   options?: IsolationOptions,
 ): Promise<Container | Machine>;
 export async function boot(
-  source: ContainerConfig | OciImage | string,
+  source: ContainerConfig | OciImage | FilesSnapshot | string,
   { isolation = "container", ...options }: IsolationOptions = {},
 ): Promise<Container | Machine> {
   if (!["container", "machine"].includes(isolation)) {
@@ -64,15 +76,58 @@ export async function boot(
   }
   if (typeof source === "string") return await boot(oci(source), { isolation, ...options });
   if (typeof source !== "object" || (source as unknown) === null) throw malformed("source", source, "a config");
-  if ("image" in source) return await (isolation === "machine" ? bootMachine : bootImage)(source, options);
+  const kind: unknown = "kind" in source ? source.kind : undefined;
+  if (kind === "terrarium-snapshot") {
+    throw malformed("source", kind, "a container's snapshot: boot() of @terrarium/machine takes a machine's");
+  }
+  if (isFilesSnapshot(source)) {
+    if (isolation === "machine") throw unsupported("a container's snapshot as a machine");
+    return await bootSnapshot(source, options);
+  }
+  if ("image" in source && isolation === "machine") return await bootMachine(source, options);
   if (isolation === "machine") throw unsupported("a directory as a machine's root");
-  return await Container.start(helper(), resolveConfig({ ...source, ...options }));
+  return await bootContainer(source, options);
 }
 
-async function bootImage(source: OciImage, options: ContainerOptions): Promise<Container> {
-  const { config, hold } = await prepare(source, options);
+async function bootSnapshot(snapshot: FilesSnapshot, options: ContainerOptions): Promise<Container> {
+  checkFilesSnapshot(snapshot);
+  const { source, files, layers } = snapshot;
+  // Its options are in one place, whatever else it says.
+  const parts = "image" in source ? source : { rootfs: source.rootfs, lowers: source.lowers ?? [] };
+  const all = { ...sharedOptions(snapshot.options), ...options };
+  if (all.writes === "directory") throw malformed("writes", all.writes, '"memory", "none" or a layer for a snapshot');
   try {
-    const container = await Container.start(helper(), resolveConfig(config));
+    return await withArchive(files, (saved) => bootContainer(parts, all, saved, layers));
+  } catch (error) {
+    throw asDamaged(error);
+  }
+}
+
+async function bootContainer(
+  source: ContainerConfig | OciImage,
+  options: ContainerOptions,
+  saved?: SavedLayer,
+  layers?: string,
+): Promise<Container> {
+  if ("image" in source) return await bootImage(source, options, saved, layers);
+  const config = resolveConfig({ ...source, ...options });
+  return await Container.start(helper(), config, directoryOrigin(source, { ...source, ...options }), saved);
+}
+
+async function bootImage(
+  source: OciImage,
+  options: ContainerOptions,
+  saved?: SavedLayer,
+  wanted?: string,
+): Promise<Container> {
+  const { config, layers, hold } = await prepare(source, options);
+  try {
+    if (wanted !== undefined && wanted !== layers) {
+      const reason = `the image ${source.image} has other layers than when it was taken`;
+      throw damaged(reason, "boot it where the image is still the same");
+    }
+    const origin = imageOrigin(source, options, layers);
+    const container = await Container.start(helper(), resolveConfig(config), origin, saved);
     void container.exited.then(() => hold[Symbol.asyncDispose]());
     return container;
   } catch (error) {

@@ -58,7 +58,7 @@ export function outputOfWork(work: Work): AsyncIterable<Uint8Array> {
   return outputOf(
     (output) => helper().start({ type: "work", work, uidMappings: uids, gidMappings: gids }, output),
     (exitCode, told) => {
-      if (exitCode !== 0) throw failure(work, Buffer.from(told).toString(), exitCode === null ? "SIGKILL" : null);
+      if (exitCode !== 0) throw failure(operationOf(work), told, exitCode === null ? "SIGKILL" : null);
     },
   );
 }
@@ -101,18 +101,22 @@ async function start(work: Work): Promise<Running> {
   const result = process.ended.then(({ exitCode, signal }) => {
     ended = true;
     if (exitCode === 0) return Buffer.concat(parts.stdout).toString();
-    throw failure(work, Buffer.concat(parts.stderr).toString(), signal);
+    throw failure(operationOf(work), Buffer.concat(parts.stderr), signal);
   });
   result.catch(() => undefined);
   return { process, heard: heard.promise, result, hasEnded: () => ended };
 }
 
-function failure(work: Work, text: string, signal: string | null): MachineError {
-  const operation = `${work.kind} of ${"file" in work ? work.file : work.directory}`;
+function operationOf(work: Work): string {
+  return `${work.kind} of ${"file" in work ? work.file : work.directory}`;
+}
+
+/** Why `operation` failed: what its process wrote on its standard error. */
+export function failure(operation: string, told: Uint8Array, signal: string | null): MachineError {
   if (signal !== null) {
     return new MachineError("SYSTEM", `The ${operation} was ended by ${signal}.`, { operation, reason: signal });
   }
-  const { code, message, details } = JSON.parse(text) as {
+  const { code, message, details } = JSON.parse(Buffer.from(told).toString()) as {
     readonly code: ErrorCode;
     readonly message: string;
     readonly details: ErrorDetails[ErrorCode];

@@ -19,6 +19,10 @@ export function bootOver(connect: Connect): Boot {
     if (typeof source !== "object" || (source as unknown) === null) {
       throw malformed("source", source, "an image, a config or a snapshot");
     }
+    const kind: unknown = "kind" in source ? source.kind : undefined;
+    if (kind === "terrarium-files") {
+      throw malformed("source", kind, "a machine's snapshot: boot() of @terrarium/container takes a container's");
+    }
     return isSnapshot(source)
       ? await fromSnapshot(connect, source, options)
       : await fromParts(connect, source, options);

@@ -19,6 +19,7 @@ export type {
   Capabilities,
   CopyInOptions,
   Guest,
+  GuestSnapshot,
   GuestStats,
   PackOptions,
   UnpackOptions,

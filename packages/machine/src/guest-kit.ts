@@ -8,6 +8,6 @@ export { Copier, type Copy } from "./copy.js";
 export { abortError, SerialConsole } from "./console.js";
 export { internalError, messageOf, toWire } from "./errors.js";
 export { Emitter } from "./events.js";
-export { outputOf } from "./output.js";
+export { joined, outputOf } from "./output.js";
 export { isDescriptor, splitStreams, type CarriedOptions } from "./streams.js";
 export { malformed } from "./units.js";

@@ -2,7 +2,6 @@
 
 import type { Console } from "./console.js";
 import type { Exit } from "./server/protocol.js";
-import type { Snapshot } from "./snapshot.js";
 import type { Descriptor } from "./streams.js";
 import type { Bytes, Duration } from "./units.js";
 
@@ -69,14 +68,19 @@ export interface Capabilities {
   readonly run: boolean;
   /** Whether `pause()` works: a container needs a cgroup for that. */
   readonly pause: boolean;
-  /** Whether `snapshot()` works. */
-  readonly snapshot: boolean;
+  /** What `snapshot()` keeps: the whole machine, or the files a container has written; false where it does not work. */
+  readonly snapshot: "machine" | "files" | false;
   /** Whether `copyIn()`, `copyOut()`, `pack()` and `unpack()` work: they, too, need an agent. */
   readonly copy: boolean;
 }
 
 /** What `stats()` tells: counters, of which each kind of guest has its own. */
 export type GuestStats = object;
+
+/** A guest as data, of which each kind has its own. Structured-cloneable. */
+export interface GuestSnapshot {
+  readonly kind: "terrarium-snapshot" | "terrarium-files";
+}
 
 /** A running guest. There are no others: `boot()` makes one, and its end is final. */
 export interface Guest extends AsyncDisposable {
@@ -122,8 +126,12 @@ export interface Guest extends AsyncDisposable {
   pause(): Promise<void>;
   /** Goes on after {@link pause}. */
   resume(): Promise<void>;
-  /** The whole guest as data; `boot(snapshot)` goes on from there, as often as wanted. */
-  snapshot(): Promise<Snapshot>;
+  /**
+   * The guest as data, for the `boot()` that made it, as often as wanted. A machine's is whole, and goes on from there; a
+   * container's has files alone, and its program starts anew. `capabilities.snapshot` says which.
+   * @throws MachineError `UNSUPPORTED`, `GUEST_STOPPED`
+   */
+  snapshot(): Promise<GuestSnapshot>;
   /** Counters. */
   stats(): Promise<GuestStats>;
   /** Ends the guest, as pulling the plug does. Resolves when it has ended; more than once does no harm. */

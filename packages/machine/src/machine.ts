@@ -69,7 +69,7 @@ export class Machine implements Guest {
   private constructor(connection: Connection, identity: Identity) {
     this.#connection = connection;
     this.#identity = identity;
-    this.capabilities = { run: identity.agent, pause: true, snapshot: true, copy: identity.agent };
+    this.capabilities = { run: identity.agent, pause: true, snapshot: "machine", copy: identity.agent };
     this.exited = this.#ended.promise;
     connection.died.catch((error: unknown) => this.#end({ reason: "failed", error: toWire(error) }));
   }

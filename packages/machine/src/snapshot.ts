@@ -1,10 +1,11 @@
 /** A machine as data. */
 
 import { MachineError } from "./errors.js";
+import type { GuestSnapshot } from "./guest.js";
 import type { MachineState } from "./server/protocol.js";
 
 /** A whole machine at one moment. Structured-cloneable: it crosses to workers and into a browser's database. */
-export interface Snapshot extends MachineState {
+export interface Snapshot extends MachineState, GuestSnapshot {
   readonly kind: "terrarium-snapshot";
   /** Whether the guest has an agent. */
   readonly agent: boolean;

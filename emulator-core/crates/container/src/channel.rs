@@ -22,6 +22,8 @@ const MAX_BYTES: usize = 64 << 10;
 pub enum Report {
     /// The process has been born by one between, and has this number in the runtime's namespace. Comes with a pidfd.
     Spawned(i32),
+    /// The root is there. Comes with a descriptor of where what is written to it is kept.
+    Layer,
     /// The namespaces are there: it is the time of hooks.
     Hooks,
     /// Nothing but the program's start is left to do.

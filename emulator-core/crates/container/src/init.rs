@@ -76,7 +76,11 @@ fn make<'a>(mut order: Order<'a>, provisions: Provisions, channel: &Channel) -> 
         None => Sources::open(spec, order.bundle, &order.layout, &mut IdMapper::default())?,
     };
     let names = order.network.as_ref().map(|network| &network.names);
-    let tree = Tree::build(spec, sources, &order.layout, names)?;
+    let mut tree = Tree::build(spec, sources, &order.layout, names)?;
+    if let Some(layer) = tree.layer.take() {
+        // The program may not have it, or it could write past the overlay.
+        channel.send_with(&Report::Layer, layer.as_fd())?;
+    }
     devices::provide(&tree, spec, &nodes)?;
     let process = user::resolve(&tree.inside(), spec.process()?)?;
     connect(&tree, &process, &mut order)?;

@@ -199,6 +199,8 @@ impl Launched {
     pub fn hear(&self, report: Option<Report>, hooks: impl FnOnce() -> Result<String>) -> Result<bool> {
         match report {
             Some(Report::Hooks) => self.channel.send(&Go(hooks()?)).map(|()| false),
+            // Its descriptor is of use to the helper alone.
+            Some(Report::Layer) => Ok(false),
             Some(Report::Ready) => Ok(true),
             Some(Report::Failed(error)) => Err(error),
             Some(Report::Spawned(_)) | None => Err(died()),

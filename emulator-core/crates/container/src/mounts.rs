@@ -8,6 +8,7 @@ pub mod layer;
 pub mod options;
 mod overlay;
 pub mod protect;
+pub mod saved;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::network::files::{self, Names};
 use crate::spec::{Mount, NamespaceKind, Spec};
 use crate::sys::{self, MountAttributes};
 use options::{Bind, Options};
+use saved::Saved;
 
 /// What the helper asks of the root beyond the specification.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +37,8 @@ pub struct Layout {
     pub lowers: Vec<PathBuf>,
     /// With an overlay: the directory where what is written is kept, which [`layer`] makes; memory without.
     pub writable: Option<PathBuf>,
+    /// With an overlay: what the writable layer has from the beginning.
+    pub saved: Option<Saved>,
 }
 
 /// What is mounted from the host, held as detached mounts.
@@ -42,6 +46,7 @@ pub struct Sources {
     root: OwnedFd,
     lowers: Vec<OwnedFd>,
     writable: Option<OwnedFd>,
+    saved: Option<saved::Opened>,
     /// One for each mount of the configuration; none where a new file system is made.
     binds: Vec<Option<OwnedFd>>,
 }
@@ -54,8 +59,9 @@ impl Sources {
         let root = open(&bundle.join(path), true)?;
         let lowers = layout.lowers.iter().map(|path| open(path, false)).collect::<Result<_>>()?;
         let writable = layout.writable.as_deref().map(|path| open(path, false)).transpose()?;
+        let saved = layout.saved.as_ref().map(Saved::open).transpose()?;
         let binds = spec.mounts.iter().map(|mount| open_bind(mount, bundle, mapper)).collect::<Result<_>>()?;
-        Ok(Self { root, lowers, writable, binds })
+        Ok(Self { root, lowers, writable, saved, binds })
     }
 }
 
@@ -138,6 +144,8 @@ fn map_ids(tree: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>, deep: bool) -> 
 /// The container's root while it is being filled.
 pub struct Tree {
     root: OwnedFd,
+    /// Where an overlay keeps what is written.
+    pub layer: Option<OwnedFd>,
 }
 
 impl Tree {
@@ -148,9 +156,12 @@ impl Tree {
         let files = names.map(Names::make).transpose()?;
         let binds = std::mem::take(&mut sources.binds);
         let files = files.unwrap_or_default();
-        let root = if layout.overlay { overlay::make(spec, &sources, &binds, &files)? } else { sources.root };
+        let (root, layer) = match layout.overlay {
+            true => overlay::make(spec, &sources, &binds, &files).map(|(root, layer)| (root, Some(layer)))?,
+            false => (sources.root, None),
+        };
         attach(root.as_fd(), host_root()?.as_fd()).during("mounting the root file system")?;
-        let tree = Self { root };
+        let tree = Self { root, layer };
         for (mount, source) in spec.mounts.iter().zip(binds) {
             tree.mount(spec, mount, source)?;
         }

@@ -26,7 +26,7 @@ use crate::birth;
 use crate::cgroup::{Cgroup, oom::OomWatch};
 use crate::error::{Error, Result};
 use crate::exec::{self, Task};
-use crate::launch;
+use crate::launch::{self, Launched};
 use crate::namespaces::IdMapper;
 use crate::network::{Attachment, Networks, user::Token};
 use crate::seccomp::Filter;
@@ -78,6 +78,8 @@ struct Running {
     cgroup: Cgroup,
     filter: Option<Filter>,
     network: Attachment,
+    /// Where an overlay keeps what is written. In memory that is gone when this is closed.
+    layer: Option<OwnedFd>,
     /// News of memory, where that is limited.
     oom: Option<OomWatch>,
 }
@@ -205,6 +207,7 @@ impl Helper {
         let Some(process) = self.processes.remove(&number) else { return };
         let (code, signal) = process.finish(&mut self.outbox);
         if let Some(container) = self.containers.remove(&number) {
+            drop(container.layer);
             // Where the last process is slow to go, the kernel keeps the group; there is nobody left to be told.
             let _ = container.cgroup.remove();
             self.networks.release(container.network);
@@ -229,6 +232,10 @@ impl Helper {
             Request::Copy { container, process, copy, user } => {
                 let begun = self.copy(container, process, copy, user);
                 self.tell_failure(process, begun);
+            }
+            Request::Snapshot { container, process } => {
+                let started = self.snapshot(container, process);
+                self.tell_failure(process, started);
             }
             Request::Work { process, work, uid_mappings, gid_mappings } => {
                 let started = self.work(process, work, &uid_mappings, &gid_mappings);
@@ -350,6 +357,21 @@ impl Helper {
     fn work(&mut self, number: u32, work: Work, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
         let (streams, ends) = Ends::make(false, Given::default())?;
         let launched = work::launch(work, uids, gids, streams)?;
+        self.serve_work(number, launched, ends)
+    }
+
+    fn snapshot(&mut self, container: u32, number: u32) -> Result<()> {
+        let init = self.processes.get(&container).ok_or_else(|| unknown(container))?;
+        let layer =
+            self.container(container)?.layer.as_ref().ok_or_else(|| {
+                Error::unsupported("a snapshot of a container without a writable layer", "give it one")
+            })?;
+        let (streams, ends) = Ends::make(false, Given::default())?;
+        let launched = work::launch_packing(layer, init.pidfd(), streams)?;
+        self.serve_work(number, launched, ends)
+    }
+
+    fn serve_work(&mut self, number: u32, launched: Launched, ends: Ends) -> Result<()> {
         launched.start()?;
         let pid = launched.pid;
         self.processes.insert(number, Served::new(number, launched, ends));

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use archive::{diff, pack, unpack};
@@ -17,6 +17,7 @@ use crate::error::{During, Error, Result};
 use crate::init;
 use crate::launch::{Launched, Streams};
 use crate::namespaces;
+use crate::process;
 use crate::serve::Failure;
 use crate::spec::{IdMapping, NamespaceKind};
 use crate::sys::{self, Cloned};
@@ -53,7 +54,7 @@ pub fn launch(work: Work, uids: &[IdMapping], gids: &[IdMapping], streams: Strea
     let cloned = sys::clone3(flags, None).map_err(|errno| namespaces::refused(flags, errno))?;
     let Some(Cloned { pid, pidfd }) = cloned else {
         drop(ours);
-        run(&work, owners, streams, &theirs)
+        run(streams, &theirs, Vec::new(), || carry_out(&work, owners))
     };
     drop(theirs);
     let launched = Launched::new(pid, pidfd, ours);
@@ -63,7 +64,30 @@ pub fn launch(work: Work, uids: &[IdMapping], gids: &[IdMapping], streams: Strea
     Ok(launched)
 }
 
-fn run(work: &Work, owners: unpack::Owners, streams: Streams, channel: &Channel) -> ! {
+/// A process that writes what is in `layer` as an archive, with the rights of the root of the container whose first process
+/// is `init`, and with none on the host. In no other namespace or group of its, it cannot be seen there, and does not stand
+/// still with it.
+pub fn launch_packing(layer: &OwnedFd, init: BorrowedFd<'_>, streams: Streams) -> Result<Launched> {
+    let (ours, theirs) = Channel::pair()?;
+    let cloned = sys::clone3(0, None).map_err(|errno| namespaces::refused(0, errno))?;
+    let Some(Cloned { pid, pidfd }) = cloned else {
+        drop(ours);
+        run(streams, &theirs, vec![layer.as_raw_fd(), init.as_raw_fd()], || pack_as_root(layer, init))
+    };
+    Ok(Launched::new(pid, pidfd, ours))
+}
+
+fn pack_as_root(layer: &OwnedFd, init: BorrowedFd<'_>) -> Result<()> {
+    sys::setns(init, NamespaceKind::User.flag()).during("joining the container")?;
+    // Other rights have cleared it.
+    process::tie(true)?;
+    let mut output = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    pack::pack(layer.try_clone().during("opening the writable layer")?, &mut output)?;
+    output.flush().during("writing the archive")
+}
+
+/// Does `work` once it is let go on, with the descriptors `kept`.
+fn run(streams: Streams, channel: &Channel, kept: Vec<RawFd>, work: impl FnOnce() -> Result<()>) -> ! {
     let prepare = || {
         channel.wait()?;
         rustix::process::setsid().during("beginning a session")?;
@@ -74,14 +98,14 @@ fn run(work: &Work, owners: unpack::Owners, streams: Streams, channel: &Channel)
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).during("tying it to the runtime")?;
         channel.send(&Report::Ready)?;
         // The runtime's ends of pipes are among what was inherited: with one of them open here, an end would never come.
-        sys::close_from(3).during("closing descriptors")
+        sys::close_all_but(kept).during("closing descriptors")
     };
     if let Err(error) = prepare() {
         drop(channel.send(&Report::Failed(error)));
         std::process::exit(1);
     }
     rustix::process::umask(Mode::empty());
-    let done = carry_out(work, owners);
+    let done = work();
     if let Err(error) = &done {
         let failure = serde_json::to_vec(&Failure::from(error.clone())).unwrap_or_default();
         drop(std::io::stderr().write_all(&failure));

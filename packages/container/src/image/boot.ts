@@ -8,7 +8,7 @@ import type { ImageDefaults } from "./format/documents.js";
 import { parsePlatformName, platformOf } from "./format/platform.js";
 import { parsePlace, wrong } from "./format/reference.js";
 import { openImage, type OpenedImage } from "./image.js";
-import { unpackLayers } from "./layers.js";
+import { chainsOf, unpackLayers } from "./layers.js";
 import { Store } from "./store.js";
 import { withImagesAt } from "./transport.js";
 
@@ -27,9 +27,10 @@ export function oci(image: string, options: Omit<OciImage, "image"> = {}): OciIm
   return { image, ...options };
 }
 
-/** A config, and what keeps its layers until it is disposed. */
+/** A config, what names its layers, and what keeps its layers until it is disposed. */
 export interface Prepared {
   readonly config: ContainerConfig;
+  readonly layers: string;
   readonly hold: AsyncDisposable;
 }
 
@@ -40,7 +41,8 @@ export async function prepare(source: OciImage, options: ContainerOptions): Prom
     withImage(store, source, async (image) => {
       const [rootfs = "", ...lowers] = await unpackLayers(store, image);
       const config = { ...options, rootfs, lowers, ...defaultsFor(image.config.defaults, options) };
-      return { config, hold: await holdLayers(store, image.config.diffIds) };
+      const layers = chainsOf(image.config.diffIds).at(-1) ?? "";
+      return { config, layers, hold: await holdLayers(store, image.config.diffIds) };
     }),
   );
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::{Sources, attach, clone_handle, data, filesystem, with_scratch};
+use super::{Sources, attach, clone_handle, data, filesystem, saved, with_scratch};
 use crate::error::{During, Error, Result};
 use crate::inside::Inside;
 use crate::spec::Spec;
@@ -17,14 +17,14 @@ const MAX_VALUE_BYTES: usize = 255;
 /// mount(2) takes a page of options, with a zero behind them.
 const MAX_OPTIONS_BYTES: usize = 4_095;
 
-/// A writable layer over the others. Where that is kept, what things are mounted on is
+/// A writable layer over the others: what is seen, and that layer. Where it is kept, what things are mounted on is
 /// made in a layer of its own, in memory: else whoever compares the layers would find it.
 pub fn make(
     spec: &Spec,
     sources: &Sources,
     binds: &[Option<OwnedFd>],
     files: &[(PathBuf, OwnedFd)],
-) -> Result<OwnedFd> {
+) -> Result<(OwnedFd, OwnedFd)> {
     with_scratch(&data(&[("mode", "700")]), |scratch| {
         let place = |name: &str| Inside::new(scratch).make_dir(Path::new(name)).during("preparing the layers");
         // By numbers: the kernel takes few bytes of names.
@@ -47,13 +47,19 @@ pub fn make(
         }
         // Relative, because a path from the root would not see what covers the root.
         rustix::process::fchdir(scratch).during("preparing the layers")?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let layer = rustix::fs::open("w/upper", flags, Mode::empty()).during("opening the writable layer")?;
+        if let Some(saved) = &sources.saved {
+            saved::check_unused(Path::new("w/upper"))?;
+            saved.restore(spec, &layer).inspect_err(|_| drop(std::fs::remove_dir_all("w/upper")))?;
+        }
         if sources.writable.is_some() {
             make_points(&Inside::new(stack(&names, "p")?.as_fd()), spec, binds, files);
             names.insert(0, "p/upper".into());
         }
         let root = stack(&names, "w")?;
         check_writable(&root)?;
-        Ok(root)
+        Ok((root, layer))
     })
 }
 

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use super::Running;
 use super::served::{Ends, Served};
 use crate::birth::{self, Birth};
+use crate::channel::Report;
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::launch::{self, Launched};
@@ -127,7 +128,13 @@ fn take_birth(Birth { between, channel }: Birth, purpose: &Purpose, networks: &m
 
 fn take_report(launched: Launched, purpose: &mut Purpose) -> Next {
     // The helper's containers have no hooks.
-    let heard = launched.channel().receive().and_then(|report| launched.hear(report, || Err(launch::died())));
+    let heard = launched.channel().receive_with().and_then(|heard| {
+        let (report, descriptor) = heard.unzip();
+        if let (Some(Report::Layer), Purpose::Container(container, _)) = (&report, &mut *purpose) {
+            container.layer = descriptor.flatten();
+        }
+        launched.hear(report, || Err(launch::died()))
+    });
     let released = heard.and_then(|ready| {
         if !ready {
             return Ok(false);

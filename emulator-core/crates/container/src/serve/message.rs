@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cgroup::stats::Stats;
 use crate::error::Error;
+use crate::mounts::saved::Saved;
 use crate::network::{Given, Wanted};
 use crate::spec::{IdMapping, Process, Spec, User};
 use crate::work::Work;
@@ -15,7 +16,7 @@ use crate::work::Work;
 use super::handed::Stream;
 
 /// Number of what is said here and in packages/container/src/helper.ts; whoever changes that makes it another in both.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// From Node.
 #[derive(Debug, Deserialize)]
@@ -33,6 +34,8 @@ pub enum Request {
     },
     /// Copies between the process's streams and the container's files, as its user or another.
     Copy { container: u32, process: u32, copy: Copy, user: Option<User> },
+    /// Writes what a container has written to its root, as an archive.
+    Snapshot { container: u32, process: u32 },
     /// Works on a store of images.
     Work { process: u32, work: Work, uid_mappings: Vec<IdMapping>, gid_mappings: Vec<IdMapping> },
     /// Nobody wants a process any more that has been asked for: it ends, however far it is.
@@ -68,6 +71,8 @@ pub struct Boot {
     pub lowers: Vec<PathBuf>,
     /// Where what is written is kept; in memory without.
     pub writable: Option<PathBuf>,
+    /// What has been written from the beginning.
+    pub saved: Option<Saved>,
     /// Whether this runtime's system call filter, masked and read-only paths are used where the configuration has none.
     pub default_protection: bool,
     /// Whether a process of this runtime is the first, and the program its child.
