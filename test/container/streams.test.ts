@@ -84,8 +84,10 @@ describe.skipIf(forbidden !== undefined)("a program in a container", () => {
     const process = await container.exec(["sleep", "1000"], { stdin, stdout }, () => undefined);
     closeSync(stdout);
     closeSync(stdin);
-    const opened = readdirSync(`/proc/${process.pid}/fd`).map((fd) => readlinkSync(`/proc/${process.pid}/fd/${fd}`));
-    expect(opened).toEqual(["/etc/passwd", "/dev/null", expect.stringMatching(/^pipe:/)]);
+    const descriptors = `/proc/${process.pid}/fd`;
+    const opened = (): string[] => readdirSync(descriptors).map((fd) => readlinkSync(join(descriptors, fd)));
+    // Once the loader has closed its libraries.
+    await expect.poll(opened).toEqual(["/etc/passwd", "/dev/null", expect.stringMatching(/^pipe:/)]);
     process.kill(9);
     expect(await process.ended).toEqual({ exitCode: null, signal: "SIGKILL" });
   });
