@@ -28,6 +28,7 @@ import {
   malformed,
   outputOf,
   signalNumber,
+  unsupported,
   type Copy,
   type GuestProcess,
   type Output as OutputListener,
@@ -234,7 +235,10 @@ export class Container implements Guest {
    * @throws MachineError `UNSUPPORTED` with `writes: "directory"`, `ARCHIVE_TOO_LARGE`, `GUEST_STOPPED`
    */
   async snapshot(): Promise<FilesSnapshot> {
-    if (this.#config.writes === "directory") throw notApart();
+    if (this.capabilities.snapshot === false) {
+      const feature = "a snapshot of a container that writes to its root's own directory";
+      throw unsupported(feature, 'boot it with writes: "memory" or a layer');
+    }
     const { origin, overlay } = this.#made;
     const files = await this.#inTurn(() =>
       this.#whileAlive(() => (overlay ? this.#packStill() : Promise.resolve(new Uint8Array()))),
@@ -457,12 +461,6 @@ function asNotStarted(error: unknown, program: string): unknown {
   const reason = (error as MachineError<"PROGRAM_UNUSABLE">).details.reason;
   const message = `${program} could not be started: ${reason}.`;
   return new MachineError("COMMAND_NOT_STARTED", message, { program, reason }, { cause: error });
-}
-
-function notApart(): MachineError<"UNSUPPORTED"> {
-  const feature = "a snapshot of a container that writes to its root's own directory";
-  const mend = 'boot it with writes: "memory" or a layer';
-  return new MachineError("UNSUPPORTED", `A${feature.slice(1)} is not supported: ${mend}.`, { feature, mend });
 }
 
 function stopped(exit: Exit): MachineError {

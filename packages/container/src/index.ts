@@ -1,17 +1,16 @@
 /** Containers on the host's own kernel, with the face of a machine. Linux only. */
 
 import type { Machine } from "@terrarium/machine";
-import { malformed } from "@terrarium/machine/guest-kit";
+import { damaged, isSnapshot, malformed } from "@terrarium/machine/guest-kit";
 import { resolveConfig, type ContainerConfig, type ContainerOptions } from "./config.js";
 import { Container } from "./container.js";
 import { helper, type SavedLayer } from "./helper.js";
 import { oci, prepare, type OciImage } from "./image/boot.js";
 import { bootMachine } from "./image/machine/boot.js";
-import { unsupported } from "./image/machine/options.js";
+import { notOfMachines } from "./image/machine/options.js";
 import {
   asDamaged,
   checkFilesSnapshot,
-  damaged,
   directoryOrigin,
   imageOrigin,
   isFilesSnapshot,
@@ -76,16 +75,15 @@ export async function boot(
   }
   if (typeof source === "string") return await boot(oci(source), { isolation, ...options });
   if (typeof source !== "object" || (source as unknown) === null) throw malformed("source", source, "a config");
-  const kind: unknown = "kind" in source ? source.kind : undefined;
-  if (kind === "terrarium-snapshot") {
-    throw malformed("source", kind, "a container's snapshot: boot() of @terrarium/machine takes a machine's");
+  if (isSnapshot(source)) {
+    throw malformed("source", source.kind, "a container's snapshot: boot() of @terrarium/machine takes a machine's");
   }
   if (isFilesSnapshot(source)) {
-    if (isolation === "machine") throw unsupported("a container's snapshot as a machine");
+    if (isolation === "machine") throw notOfMachines("a container's snapshot as a machine");
     return await bootSnapshot(source, options);
   }
   if ("image" in source && isolation === "machine") return await bootMachine(source, options);
-  if (isolation === "machine") throw unsupported("a directory as a machine's root");
+  if (isolation === "machine") throw notOfMachines("a directory as a machine's root");
   return await bootContainer(source, options);
 }
 

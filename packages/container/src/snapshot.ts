@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { MachineError, type GuestSnapshot } from "@terrarium/machine";
-import { joined } from "@terrarium/machine/guest-kit";
+import { damaged, joined } from "@terrarium/machine/guest-kit";
 import type { ContainerConfig, ContainerOptions } from "./config.js";
 import { onDisk } from "./disk.js";
 import type { SavedLayer } from "./helper.js";
@@ -108,17 +108,11 @@ export function checkFilesSnapshot(snapshot: FilesSnapshot): void {
   if (!isObject(source) || !isObject(options)) throw damaged("it does not say what it boots");
 }
 
-/** The error for a snapshot that cannot be booted. */
-export function damaged(reason: string, mend = "take it again", cause?: unknown): MachineError<"SNAPSHOT_DAMAGED"> {
-  const message = `The snapshot cannot be restored: ${reason}; ${mend}.`;
-  return new MachineError("SNAPSHOT_DAMAGED", message, { reason }, { cause });
-}
-
 /** What went wrong with a snapshot's container, in a snapshot's words where its archive or its parts were wrong. */
 export function asDamaged(error: unknown): unknown {
   const isArchive = error instanceof MachineError && (error as MachineError).code.startsWith("ARCHIVE_");
   if (!isArchive && !(error instanceof TypeError)) return error;
-  return damaged(error.message.replace(/\.$/, ""), undefined, error);
+  return damaged(error.message.replace(/\.$/, ""), undefined, { cause: error });
 }
 
 /** Calls `use` with the files of a snapshot in a file; with nothing where there are none. */

@@ -166,6 +166,12 @@ export function internalError(thrown: unknown): MachineError<"INTERNAL"> {
   );
 }
 
+/** The error for a feature that there is not; `feature` begins in lower case. */
+export function unsupported(feature: string, mend: string): MachineError<"UNSUPPORTED"> {
+  const message = `${feature.charAt(0).toUpperCase()}${feature.slice(1)} is not supported: ${mend}.`;
+  return new MachineError("UNSUPPORTED", message, { feature, mend });
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -6,8 +6,9 @@ export { signalName, signalNumber, SIGKILL, SIGTERM } from "./agent/linux-names.
 export type { Start } from "./agent/messages.js";
 export { Copier, type Copy } from "./copy.js";
 export { abortError, SerialConsole } from "./console.js";
-export { internalError, messageOf, toWire } from "./errors.js";
+export { internalError, messageOf, toWire, unsupported } from "./errors.js";
 export { Emitter } from "./events.js";
 export { joined, outputOf } from "./output.js";
-export { isDescriptor, splitStreams, type CarriedOptions } from "./streams.js";
+export { damaged, isSnapshot } from "./snapshot.js";
+export { splitStreams } from "./streams.js";
 export { malformed } from "./units.js";

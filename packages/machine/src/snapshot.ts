@@ -28,5 +28,19 @@ export function checkSnapshot(snapshot: Snapshot): void {
   const { bytes, startup } = snapshot as { readonly bytes: unknown; readonly startup: unknown };
   if (bytes instanceof Uint8Array && typeof startup === "object" && startup !== null) return;
   const reason = bytes instanceof Uint8Array ? "it does not say what it boots" : "it has no bytes";
-  throw new MachineError("SNAPSHOT_DAMAGED", `The snapshot cannot be restored: ${reason}; take it again.`, { reason });
+  throw damaged(reason);
+}
+
+/** The error for a snapshot that cannot be booted. */
+export function damaged(
+  reason: string,
+  mend = "take it again",
+  options?: ErrorOptions,
+): MachineError<"SNAPSHOT_DAMAGED"> {
+  return new MachineError(
+    "SNAPSHOT_DAMAGED",
+    `The snapshot cannot be restored: ${reason}; ${mend}.`,
+    { reason },
+    options,
+  );
 }

@@ -1,6 +1,6 @@
 /** Standard streams of a process in a guest that are the caller's own. */
 
-import { MachineError } from "./errors.js";
+import { unsupported } from "./errors.js";
 import type { RunOptions } from "./guest.js";
 
 /** An open file, pipe or socket of this process: its number, or what has one, such as a `FileHandle` or `process.stdout`. */
@@ -20,7 +20,7 @@ export interface StandardStreams {
 export type CarriedOptions = Omit<RunOptions, keyof StandardStreams> & { readonly stdin?: string | Uint8Array };
 
 /** Whether what a command reads is a stream of the caller's, not text or bytes. */
-export function isDescriptor(stdin: RunOptions["stdin"]): stdin is Descriptor {
+function isDescriptor(stdin: RunOptions["stdin"]): stdin is Descriptor {
   return stdin !== undefined && typeof stdin !== "string" && !(stdin instanceof Uint8Array);
 }
 
@@ -39,7 +39,8 @@ export function carriedAlone(options: RunOptions): CarriedOptions {
   const [own, carried] = splitStreams(options);
   const [name] = Object.keys(own);
   if (name === undefined) return carried;
-  const feature = `a descriptor as the ${name} of a command in a machine`;
-  const mend = "leave it out, or run the command in a container";
-  throw new MachineError("UNSUPPORTED", `A${feature.slice(1)} is not supported: ${mend}.`, { feature, mend });
+  throw unsupported(
+    `a descriptor as the ${name} of a command in a machine`,
+    "leave it out, or run the command in a container",
+  );
 }

@@ -40,7 +40,11 @@ export function handOver(id: string, own: Descriptors): Handed | undefined {
   try {
     const socket = native().connectSocket(filesOf(id));
     try {
-      native().sendMessage(socket, Buffer.from(token), [...streams.flatMap((name) => own[name] ?? [])]);
+      native().sendMessage(
+        socket,
+        Buffer.from(token),
+        streams.flatMap((name) => own[name] ?? []),
+      );
     } finally {
       closeSync(socket);
     }

@@ -26,14 +26,8 @@ async function inspect(name: string): Promise<unknown> {
   const life = await lifeOf(record);
   const mounts = (record.options.volumes ?? []).map(mountOf);
   const running = life?.status === "running";
-  return {
-    ...record,
-    mounts,
-    running,
-    status: await statusOf(record),
-    ...life,
-    ended: (await endOf(record.id)) ?? null,
-  };
+  const told = life ?? { status: await statusOf(record) };
+  return { ...record, mounts, running, ...told, ended: (await endOf(record.id)) ?? null };
 }
 
 function mountOf(volume: Volume): object {

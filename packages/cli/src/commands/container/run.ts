@@ -1,7 +1,7 @@
 /** `terrarium run`: a command in a container of an image. */
 
 import { boot, oci } from "@terrarium/container";
-import { MachineError } from "@terrarium/machine";
+import { unsupported } from "@terrarium/machine/guest-kit";
 import { Command, Option } from "commander";
 import { attach, checkTerminal, show, type AttachFlags, type Session } from "../../containers/attach.js";
 import { detach } from "../../containers/detach.js";
@@ -74,9 +74,4 @@ async function runMachine(image: string, command: readonly string[], flags: RunF
   const source = oci(reference, { store: storeDirectory(), platform });
   const options = containerOptions(flags, command);
   return await attach(async () => sessionOfMachine(await boot(source, { ...options, isolation: "machine" })), flags);
-}
-
-function unsupported(feature: string, mend: string): MachineError<"UNSUPPORTED"> {
-  const message = `${feature.charAt(0).toUpperCase()}${feature.slice(1)} is not supported: ${mend}.`;
-  return new MachineError("UNSUPPORTED", message, { feature, mend });
 }

@@ -1,6 +1,7 @@
 /** What of a container's options a machine has, too; the others are refused by name. */
 
-import { MachineError } from "@terrarium/machine";
+import type { MachineError } from "@terrarium/machine";
+import { unsupported } from "@terrarium/machine/guest-kit";
 import type { ContainerOptions } from "../../config.js";
 
 /** What each option would take, where it is more than a machine has. */
@@ -22,18 +23,13 @@ const MISSING: readonly (readonly [name: keyof ContainerOptions, feature: string
 export function checkOptions(options: ContainerOptions): void {
   for (const [name, feature] of MISSING) {
     const value = options[name];
-    if (value !== undefined && !(Array.isArray(value) && value.length === 0)) throw unsupported(feature);
+    if (value !== undefined && !(Array.isArray(value) && value.length === 0)) throw notOfMachines(feature);
   }
-  if ((options.network ?? "none") !== "none") throw unsupported("a network of a machine");
-  if ((options.writes ?? "memory") !== "memory") throw unsupported("keeping or refusing what a machine writes");
+  if ((options.network ?? "none") !== "none") throw notOfMachines("a network of a machine");
+  if ((options.writes ?? "memory") !== "memory") throw notOfMachines("keeping or refusing what a machine writes");
 }
 
 /** The error for what only containers have. */
-export function unsupported(feature: string): MachineError<"UNSUPPORTED"> {
-  const mend = 'leave it out, or take the isolation "container"';
-  return new MachineError("UNSUPPORTED", `${upper(feature)} is not supported: ${mend}.`, { feature, mend });
-}
-
-function upper(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+export function notOfMachines(feature: string): MachineError<"UNSUPPORTED"> {
+  return unsupported(feature, 'leave it out, or take the isolation "container"');
 }
