@@ -83,29 +83,40 @@ impl Channel {
     pub fn receive_with<T: DeserializeOwned>(&self) -> Result<Option<(T, Option<OwnedFd>)>> {
         let mut packet = vec![0; MAX_BYTES];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let length = loop {
-            let parts = &mut [IoSliceMut::new(&mut packet)];
-            match rustix::net::recvmsg(&self.0, parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+        let (length, mut descriptors) = loop {
+            match receive_rights(self.0.as_fd(), &mut packet, &mut space) {
                 Err(Errno::INTR) => {}
-                Err(Errno::CONNRESET) => break 0,
-                result => break result.during("listening to the other process")?.bytes,
+                Err(Errno::CONNRESET) => return Ok(None),
+                result => break result.during("listening to the other process")?,
             }
         };
         if length == 0 {
             return Ok(None);
         }
-        let descriptor = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        parse(&packet[..length]).map(|message| Some((message, descriptor)))
+        parse(&packet[..length]).map(|message| Some((message, descriptors.pop())))
     }
 
     /// Waits for the permission to go on. A runtime that has died gives none.
     pub fn wait(&self) -> Result<Go> {
         self.receive()?.ok_or_else(|| Error::Internal { reason: "the runtime has died".into() })
     }
+}
+
+/// The next message of a socket: how many `bytes` it has, and the descriptors that came with it, as far as there is `space`
+/// for them (unix(7), SCM_RIGHTS).
+pub fn receive_rights(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    space: &mut [MaybeUninit<u8>],
+) -> rustix::io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = RecvAncillaryBuffer::new(space);
+    let parts = &mut [IoSliceMut::new(bytes)];
+    let received = rustix::net::recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let descriptors = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok((received.bytes, descriptors.flatten().collect()))
 }
 
 fn parse<T: DeserializeOwned>(packet: &[u8]) -> Result<T> {

@@ -1,6 +1,6 @@
 //! The container's terminal: a pair from its own /dev/pts, whose other end goes to whoever asked for it.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -8,12 +8,12 @@ use std::path::Path;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 
+use crate::channel::receive_rights;
 use crate::error::{During, Error, Result};
 use crate::inside::Inside;
 use crate::mounts;
@@ -87,12 +87,6 @@ pub fn send(socket: BorrowedFd<'_>, master: &OwnedFd) -> Result<()> {
 pub fn receive(socket: BorrowedFd<'_>) -> Result<OwnedFd> {
     let mut name = [0; 64];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC)
-        .during("receiving the terminal")?;
-    let descriptor = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    descriptor.ok_or(Errno::BADMSG).during("receiving the terminal")
+    let received = receive_rights(socket, &mut name, &mut space);
+    received.and_then(|(_, mut descriptors)| descriptors.pop().ok_or(Errno::BADMSG)).during("receiving the terminal")
 }

@@ -157,6 +157,7 @@ pub(crate) struct BlockCache {
     generations: [u64; 2],
     /// Supervisor code in pages that are not global: places in the jump cache, and blocks.
     transient: Vec<(u16, u32)>,
+    /// The last that was given out.
     newest_generation: u64,
     /// Some jump in user mode relies on a global page.
     user_relies_on_global: bool,

@@ -41,26 +41,26 @@ pub fn socket_pair() -> Result<Vec<i32>> {
 /// A socket at `path` for messages from others, which never waits.
 #[napi]
 pub fn bind_socket(path: String) -> Result<i32> {
-    let bound = socket().and_then(|socket| {
-        rustix::net::bind(&socket, &SocketAddrUnix::new(&path)?)?;
-        Ok(socket.into_raw_fd())
-    });
+    let bound = socket_with(&path, |socket, address| rustix::net::bind(socket, address));
     bound.during(&format!("listening at {path}"))
 }
 
 /// A socket for messages to that at `path`, which never waits.
 #[napi]
 pub fn connect_socket(path: String) -> Result<i32> {
-    let connected = socket().and_then(|socket| {
-        rustix::net::connect(&socket, &SocketAddrUnix::new(&path)?)?;
-        Ok(socket.into_raw_fd())
-    });
+    let connected = socket_with(&path, |socket, address| rustix::net::connect(socket, address));
     connected.during(&format!("connecting to {path}"))
 }
 
-fn socket() -> rustix::io::Result<OwnedFd> {
+/// A socket with which the address `path` has been put to use.
+fn socket_with(
+    path: &str,
+    put_to_use: impl FnOnce(&OwnedFd, &SocketAddrUnix) -> rustix::io::Result<()>,
+) -> rustix::io::Result<i32> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    put_to_use(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into_raw_fd())
 }
 
 /// Sends up to 4 KiB and eight descriptors, of which the receiver gets copies. `EAGAIN` where too much waits there already.

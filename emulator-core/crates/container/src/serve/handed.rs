@@ -2,14 +2,13 @@
 //! datagram a process, which has been sent before that is asked for; it begins with the process's number.
 
 use std::collections::BTreeMap;
-use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, OFlags};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use serde::Deserialize;
 
+use crate::channel::receive_rights;
 use crate::error::{During, Error, Result};
 
 /// A standard stream.
@@ -70,14 +69,8 @@ impl Handed {
         let socket = self.socket.as_ref().ok_or(rustix::io::Errno::NOTCONN).during(operation)?;
         let mut number = [0; 4];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let parts = &mut [IoSliceMut::new(&mut number)];
-        rustix::net::recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC).during(operation)?;
-        let descriptors = control.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-            _ => None,
-        });
-        Ok((u32::from_ne_bytes(number), descriptors.flatten().collect()))
+        let (_, descriptors) = receive_rights(socket.as_fd(), &mut number, &mut space).during(operation)?;
+        Ok((u32::from_ne_bytes(number), descriptors))
     }
 }
 
@@ -114,7 +107,6 @@ impl Stream {
 mod tests {
     use std::fs::File;
     use std::io::IoSlice;
-    use std::os::fd::AsFd;
 
     use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
 

@@ -159,12 +159,12 @@ impl BlockCache {
     pub(crate) fn forget_page_jumps(&mut self, linear: u64, large: bool) {
         const SHIFT_IN_PAGES: u32 = LARGE_SHIFT - PAGE_SHIFT;
         let page = linear >> PAGE_SHIFT;
-        for (pages, generation) in self.jump_pages.iter_mut().zip(&mut self.generations) {
+        for side in 0..self.jump_pages.len() {
+            let pages = &self.jump_pages[side];
             let is_near = |other: &u64| other >> SHIFT_IN_PAGES == page >> SHIFT_IN_PAGES;
             if pages.contains(&page) || large && pages.iter().any(is_near) {
-                self.newest_generation += 1;
-                *generation = self.newest_generation;
-                pages.clear();
+                self.generations[side] = self.new_generation();
+                self.jump_pages[side].clear();
             }
         }
     }
