@@ -15,37 +15,19 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { terrarium as callTerrarium, type Outcome } from "../guest/terrarium.js";
 import { forbidden } from "./containers.js";
-import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
+import { makeDirectory } from "./images.js";
+import { emptyStore, makeStore, output, terrarium, usr } from "./store.js";
 
 const isRoot = process.geteuid?.() === 0;
 
 describe.skipIf(forbidden !== undefined)("terrarium create", () => {
   let store: string;
-  const usr = ["-v", "/usr:/usr:ro"];
 
   beforeAll(async () => {
-    store = makeDirectory();
-    process.env["TERRARIUM_STORE"] = store;
-    const config = { Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"] };
-    await output("load", "-i", `oci:${writeLayout({ layers: [await archive(...ROOT)], config })}`);
+    store = await makeStore({ Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"] });
   });
-  afterAll(async () => {
-    const { stdout } = await terrarium("ps", "-aq");
-    if (stdout !== "") await terrarium("rm", "-f", "-v", ...stdout.trimEnd().split("\n"));
-  });
-
-  async function terrarium(...args: string[]): Promise<Outcome> {
-    return await callTerrarium(args);
-  }
-
-  /** What a command prints, which must go well. */
-  async function output(...args: string[]): Promise<string> {
-    const { stdout, stderr, status } = await terrarium(...args);
-    expect([stderr, status], args.join(" ")).toEqual(["", 0]);
-    return stdout;
-  }
+  afterAll(emptyStore);
 
   test("makes a container that start runs, with what has been put there", async () => {
     const script = "echo ran; cat /tmp/seed; exit 3";

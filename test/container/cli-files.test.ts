@@ -4,18 +4,17 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { terrarium as callTerrarium, type Outcome } from "../guest/terrarium.js";
+import { terrarium as callTerrarium } from "../guest/terrarium.js";
 import { forbidden } from "./containers.js";
-import { archive, makeDirectory, ROOT, writeLayout, type Member } from "./images.js";
+import { archive, makeDirectory, writeLayout, type Member } from "./images.js";
+import { emptyStore, makeStore, output, terrarium, usr } from "./store.js";
 
 const isRoot = process.geteuid?.() === 0;
 
 describe.skipIf(forbidden !== undefined)("terrarium", () => {
   let store: string;
-  const usr = ["-v", "/usr:/usr:ro"];
 
   beforeAll(async () => {
-    store = makeDirectory();
     const owner = isRoot ? { uid: 1000, gid: 1001 } : {};
     const kept: Member[] = [
       [{ name: "beds", type: "directory", mode: 0o750, ...owner }],
@@ -23,31 +22,13 @@ describe.skipIf(forbidden !== undefined)("terrarium", () => {
       [{ name: "beds/deep", type: "directory", mode: 0o755 }],
       [{ name: "beds/deep/link", type: "symlink", linkname: "../rose" }],
     ];
-    const layout = writeLayout({
-      layers: [await archive(...ROOT, ...kept)],
-      config: { Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"], Volumes: { "/beds": {}, "/new/place": {} } },
-    });
-    process.env["TERRARIUM_STORE"] = store;
-    await output("load", "-i", `oci:${layout}`);
+    const Volumes = { "/beds": {}, "/new/place": {} };
+    store = await makeStore({ Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"], Volumes }, ...kept);
   });
   beforeEach(() => {
     process.env["TERRARIUM_STORE"] = store;
   });
-  afterAll(async () => {
-    const { stdout } = await terrarium("ps", "-aq");
-    if (stdout !== "") await terrarium("rm", "-f", "-v", ...stdout.trimEnd().split("\n"));
-  });
-
-  async function terrarium(...args: string[]): Promise<Outcome> {
-    return await callTerrarium(args);
-  }
-
-  /** What a command prints, which must go well. */
-  async function output(...args: string[]): Promise<string> {
-    const { stdout, stderr, status } = await terrarium(...args);
-    expect([stderr, status], args.join(" ")).toEqual(["", 0]);
-    return stdout;
-  }
+  afterAll(emptyStore);
 
   test("copies files and directories in and out, as docker does", async () => {
     await output("run", "-d", "--name", "shed", ...usr, "test:1", "sleep 1000");

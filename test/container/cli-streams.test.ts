@@ -11,23 +11,16 @@ import { loadNative } from "@terrarium/core/native";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TERRARIUM, terrarium } from "../guest/terrarium.js";
 import { forbidden } from "./containers.js";
-import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
+import { emptyStore, makeStore, usr } from "./store.js";
 
 describe.skipIf(forbidden !== undefined)("terrarium", () => {
   let store: string;
-  const usr = ["-v", "/usr:/usr:ro"];
 
   beforeAll(async () => {
-    store = makeDirectory();
-    process.env["TERRARIUM_STORE"] = store;
-    const layout = writeLayout({ layers: [await archive(...ROOT)], config: { Cmd: ["sleep", "1000"] } });
-    expect(await terrarium(["load", "-i", `oci:${layout}`])).toMatchObject({ status: 0 });
+    store = await makeStore({ Cmd: ["sleep", "1000"] });
     expect(await terrarium(["run", "-d", "--name", "pots", ...usr, "test:1"])).toMatchObject({ status: 0 });
   });
-  afterAll(async () => {
-    const { stdout } = await terrarium(["ps", "-aq"]);
-    await terrarium(["rm", "-f", ...stdout.trimEnd().split("\n")]);
-  });
+  afterAll(emptyStore);
 
   /** Runs it with these as its streams; its status. */
   async function runWith(stdio: ("ignore" | number)[], ...args: string[]): Promise<unknown> {

@@ -3,39 +3,21 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { TERRARIUM, terrarium as callTerrarium, type Outcome } from "../guest/terrarium.js";
+import { TERRARIUM, terrarium as callTerrarium } from "../guest/terrarium.js";
 import { forbidden } from "./containers.js";
-import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
+import { makeDirectory } from "./images.js";
 import { registryMissing, startRegistry } from "./registry.js";
+import { emptyStore, makeStore, output, terrarium, usr } from "./store.js";
 
 const isRoot = process.geteuid?.() === 0;
 
 describe.skipIf(forbidden !== undefined)("terrarium", () => {
   let store: string;
-  const usr = ["-v", "/usr:/usr:ro"];
 
   beforeAll(async () => {
-    store = makeDirectory();
-    process.env["TERRARIUM_STORE"] = store;
-    const config = { Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"], Env: ["KIND=garden"] };
-    const layout = writeLayout({ layers: [await archive(...ROOT)], config });
-    expect(await terrarium("load", "-i", `oci:${layout}`)).toEqual({ stdout: "test:1\n", stderr: "", status: 0 });
+    store = await makeStore({ Entrypoint: ["/bin/sh", "-c"], Cmd: ["echo default"], Env: ["KIND=garden"] });
   });
-  afterAll(async () => {
-    const { stdout } = await terrarium("ps", "-aq");
-    if (stdout !== "") await terrarium("rm", "-f", ...stdout.trimEnd().split("\n"));
-  });
-
-  async function terrarium(...args: string[]): Promise<Outcome> {
-    return await callTerrarium(args);
-  }
-
-  /** What a command prints, which must go well. */
-  async function output(...args: string[]): Promise<string> {
-    const { stdout, stderr, status } = await terrarium(...args);
-    expect([stderr, status]).toEqual(["", 0]);
-    return stdout;
-  }
+  afterAll(emptyStore);
 
   test("runs what the image says, or what the caller does, and ends as that ends", async () => {
     expect(await output("run", "--rm", ...usr, "test:1")).toBe("default\n");

@@ -1,31 +1,14 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { boot } from "@terrarium/container";
 import { MachineError } from "@terrarium/machine";
 import { describe, expect, test } from "vitest";
-import { forbidden, makeRootfs, startContainer } from "./containers.js";
+import { expectNothingNew, forbidden, makeRootfs, startContainer, traces } from "./containers.js";
 
 const isRoot = process.geteuid?.() === 0;
-
-/** Everything that a container could leave on the host. */
-function traces(): string[] {
-  const groups = existsSync("/sys/fs/cgroup")
-    ? spawnSync("find", ["/sys/fs/cgroup", "-path", "*/terrarium/*"])
-    : undefined;
-  return [
-    ...readFileSync("/proc/self/mountinfo", "utf8").split("\n"),
-    ...(groups?.stdout.toString().split("\n") ?? []),
-    ...readdirSync("/sys/class/net"),
-  ];
-}
-
-/** What was not there before is gone; containers of other tests, which come and go beside these, may still be on their way. */
-async function expectNothingNew(before: readonly string[]): Promise<void> {
-  await expect.poll(() => traces().filter((trace) => !before.includes(trace)), { timeout: 10_000 }).toEqual([]);
-}
 
 describe.skipIf(forbidden !== undefined)("a container", () => {
   test("has a console that is a terminal, with a shell at it", async () => {

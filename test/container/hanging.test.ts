@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { TERRARIUM } from "../guest/terrarium.js";
-import { forbidden, makeRootfs } from "./containers.js";
+import { forbidden, groups, makeRootfs } from "./containers.js";
 import { SERVER } from "./dead.js";
 import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
 
@@ -32,11 +32,6 @@ function marked(mark: string): string[] {
       return false;
     }
   });
-}
-
-/** Groups of containers, in every hierarchy. */
-function groups(): string[] {
-  return spawnSync("find", ["/sys/fs/cgroup", "-path", "*/terrarium/*"], { encoding: "utf8" }).stdout.split("\n");
 }
 
 /** Whether a group is of a container whose maker lives: somebody else's, where all of ours have ended. */

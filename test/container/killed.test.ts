@@ -2,23 +2,10 @@
 
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { terrarium } from "../guest/terrarium.js";
-import { forbidden, makeRootfs } from "./containers.js";
-import { archive, makeDirectory, ROOT, writeLayout } from "./images.js";
-
-/** Groups of containers in every hierarchy, and mounts. */
-function traces(): string[] {
-  const groups = spawnSync("find", ["/sys/fs/cgroup", "-path", "*/terrarium/*"], { encoding: "utf8" }).stdout;
-  return [...groups.split("\n"), ...readFileSync("/proc/self/mountinfo", "utf8").split("\n")];
-}
-
-/** Numbers of the processes whose parent is `parent`, oldest first. */
-function childrenOf(parent: number): number[] {
-  const { stdout } = spawnSync("pgrep", ["-P", String(parent)], { encoding: "utf8" });
-  return stdout.split("\n").filter(Boolean).map(Number);
-}
+import { childrenOf, expectNothingNew, forbidden, makeRootfs, parentOf, traces } from "./containers.js";
+import { emptyStore, makeStore, output, terrarium, usr } from "./store.js";
 
 const started: ChildProcess[] = [];
 
@@ -69,8 +56,7 @@ describe.skipIf(forbidden !== undefined)("of a container nothing is left", () =>
       }
     }
     await expect.poll(() => existsSync(`/proc/${numbers.first}`), { timeout: 10_000 }).toBe(false);
-    // Containers of other tests, which come and go beside these, may still be on their way.
-    await expect.poll(() => traces().filter((trace) => !before.includes(trace)), { timeout: 10_000 }).toEqual([]);
+    await expectNothingNew(before);
   });
 
   test("where everybody is killed, once there is a helper again", async () => {
@@ -82,7 +68,7 @@ describe.skipIf(forbidden !== undefined)("of a container nothing is left", () =>
     const next = await startApart(false);
     await expect.poll(() => existsSync(`/proc/${first}`), { timeout: 10_000 }).toBe(false);
     process.kill(next.node, "SIGKILL");
-    await expect.poll(() => traces().filter((trace) => !before.includes(trace)), { timeout: 10_000 }).toEqual([]);
+    await expectNothingNew(before);
   });
 });
 
@@ -96,26 +82,14 @@ describe.skipIf(forbidden !== undefined)("a container of the command line whose 
   const writer = "i=0; while :; do echo $i > /tmp/now; mv /tmp/now /tmp/last; i=$((i + 1)); done";
 
   beforeAll(async () => {
-    process.env["TERRARIUM_STORE"] = makeDirectory();
-    const layout = writeLayout({ layers: [await archive(...ROOT)], config: { Entrypoint: ["/bin/sh", "-c"] } });
-    await output("load", "-i", `oci:${layout}`);
-    await output("run", "-d", "--name", "writer", "-v", "/usr:/usr:ro", "test:1", writer);
+    await makeStore({ Entrypoint: ["/bin/sh", "-c"] });
+    await output("run", "-d", "--name", "writer", ...usr, "test:1", writer);
   });
-  afterAll(async () => {
-    await terrarium(["rm", "-f", "writer"]);
-  });
-
-  async function output(...args: string[]): Promise<string> {
-    const { stdout, stderr, status } = await terrarium(args);
-    expect([stderr, status], args.join(" ")).toEqual(["", 0]);
-    return stdout;
-  }
+  afterAll(emptyStore);
 
   /** The holder of the one container, its helper, and the container's first process. */
   async function processes(): Promise<{ holder: number; helper: number; first: number }> {
     const [{ pid: first }] = JSON.parse(await output("inspect", "writer")) as [{ pid: number }];
-    const parentOf = (pid: number): number =>
-      Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
     const helper = parentOf(first);
     return { holder: parentOf(helper), helper, first };
   }
@@ -129,7 +103,7 @@ describe.skipIf(forbidden !== undefined)("a container of the command line whose 
       // Where it fails before, it must not stay so.
       if (existsSync(`/proc/${helper}`)) process.kill(helper, "SIGCONT");
     });
-    const { stderr, status } = await terrarium(["start", "writer"]);
+    const { stderr, status } = await terrarium("start", "writer");
     expect([status, stderr]).toEqual([2, expect.stringMatching(/first process is \d+.*\[LAYER_IN_USE\]/)]);
     expect(stderr).toContain(String(first));
     expect(existsSync(`/proc/${first}`)).toBe(true);

@@ -17,23 +17,13 @@ import { text } from "node:stream/consumers";
 import type { Container } from "@terrarium/container";
 import type { RunOptions } from "@terrarium/machine";
 import { beforeAll, describe, expect, test } from "vitest";
-import { forbidden, startContainer } from "./containers.js";
+import { childrenOf, forbidden, parentOf, startContainer } from "./containers.js";
 import { makeDirectory } from "./images.js";
 import { asNobody } from "./nobody.js";
 
 /** How much is open in a process of the host's. */
 function openIn(pid: number | "self"): number {
   return readdirSync(`/proc/${pid}/fd`).length;
-}
-
-/** Number of the helper, who has made the container's first process. */
-function helperOf({ pid }: Container): number {
-  return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-}
-
-/** Numbers of a process's children. */
-function childrenOf(pid: number): string[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
 }
 
 /** A named pipe with both ends open here, so that neither waits for the other. */
@@ -46,11 +36,11 @@ function makePipe(directory: string, name: string): string {
 describe.skipIf(forbidden !== undefined)("a program in a container", () => {
   let container: Container;
   let helper: number;
-  let first: string[];
+  let first: number[];
   const directory = makeDirectory();
   beforeAll(async () => {
     container = await startContainer();
-    helper = helperOf(container);
+    helper = parentOf(container.pid);
     first = childrenOf(helper);
     return () => container.stop();
   });
