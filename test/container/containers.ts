@@ -51,7 +51,7 @@ export function traces(): string[] {
 
 /** What was not there before is gone; containers of other tests, which come and go beside these, may still be on their way. */
 export async function expectNothingNew(before: readonly string[]): Promise<void> {
-  await expect.poll(() => traces().filter((trace) => !before.includes(trace)), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => traces().filter((trace) => !before.includes(trace)), { timeout: 30_000 }).toEqual([]);
 }
 
 /** Number of a process's parent: of a container's first process the helper, of that one who has started it. */

@@ -426,7 +426,6 @@ impl Helper {
     fn take_down(&mut self) {
         // Which may take longer than anybody should wait for the end of these.
         let _ = birth::drop_streams();
-        self.dismiss_watcher();
         // Work on a store would wait for its input, whose other end is here.
         for process in self.processes.values() {
             process.signal(Signal::KILL.as_raw(), false);
@@ -439,8 +438,15 @@ impl Helper {
         }
         // In any order: a container's first process has not ended before all others of its namespace are waited for, of
         // which those of exec are children of this one.
-        while rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_ok() {
+        loop {
             self.remove_ended();
+            if self.containers.is_empty() && self.remains.is_empty() {
+                // Not before: this one may be killed here, too. It is a child, and waited for below.
+                self.dismiss_watcher();
+            }
+            if rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED).is_err() {
+                return;
+            }
         }
     }
 

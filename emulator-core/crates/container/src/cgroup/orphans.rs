@@ -39,7 +39,8 @@ pub fn name_for(id: &str, life: Life) -> String {
     format!("{id}{}{}-{started}-{}", life.sign(), pid.as_raw_nonzero(), pid_namespace().unwrap_or_default())
 }
 
-/// Removes all groups whose maker is dead. Who is left in those of containers that end with it may wait for a file system,
+/// Removes all groups whose maker is dead, and what they were in if that is empty now: a maker may have died right before it
+/// would have done so. Who is left in those of containers that end with it may wait for a file system,
 /// and be waited for.
 pub fn remove() {
     for (life, group) in orphans() {
@@ -48,6 +49,10 @@ pub fn remove() {
             Life::Tied => drop(group.remove()),
             Life::Own => remove_unused(&group),
         }
+    }
+    for hierarchy in Hierarchies::detect().unwrap_or_default().all {
+        // Where others are left it is not empty.
+        let _ = fs::remove_dir(hierarchy.mount.join(DEFAULT_PARENT));
     }
 }
 
