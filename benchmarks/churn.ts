@@ -9,10 +9,12 @@ import type { Benchmark } from "./benchmark.js";
 const COPIES = 6;
 /** Runs each copy in ways that are hot for some tenths of a second, and removes them all. */
 const COMMAND = `
+set -e
+busybox=$(which busybox)
 n=0
 while [ $n -lt ${COPIES} ]; do
   b=/tmp/busybox$n
-  cp "$(command -v busybox)" $b
+  cp "$busybox" $b
   $b gzip -c $b | $b gunzip | $b sha256sum
   $b md5sum $b
   $b sh -c 'i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done'
@@ -42,7 +44,8 @@ export const churn: Benchmark = {
     const elapsed = (): number => performance.now() - start;
     let looked = -LOOK_MS;
     while (elapsed() < minutes * MINUTE_MS) {
-      await machine.run(COMMAND, { timeout: "10min" });
+      const { exitCode, stderr } = await machine.run(COMMAND, { timeout: "10min" });
+      if (exitCode !== 0) throw new Error(`the guest, ${name}, ran no new code: ${stderr}`);
       if (elapsed() - looked < LOOK_MS) continue;
       looked = elapsed();
       const { figures, line } = await look(machine);
