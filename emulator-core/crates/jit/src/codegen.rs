@@ -19,7 +19,7 @@ use x86::Width;
 
 use crate::effects::Units;
 use crate::emitter::Block;
-use crate::groups::Way;
+use crate::groups::{Pace, Way};
 use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
@@ -118,6 +118,8 @@ struct Codegen<'a> {
     /// For each group of accesses how many are still to come, and the local that holds where it begins in the host's memory.
     groups: Vec<(usize, u32)>,
     /// Whether somebody has gone to each [`Label::Restart`] of the block at work.
+    /// For each walk its accesses, and where each of them is in the host's memory: locals, once the first has been looked for.
+    walks: Vec<(Vec<Pace>, Vec<u32>)>,
     restarted: [bool; 2],
     /// How often each value will still be asked for, and those that have been, since the step at work began.
     left: Vec<u32>,

@@ -424,3 +424,40 @@ fn accesses_of_several_blocks_are_compiled_code_s_also_where_they_lie_in_two_pag
         }
     }
 }
+
+#[test]
+fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_page() {
+    const RDX: usize = 2;
+    const RSI: usize = 6;
+    const RDI: usize = 7;
+    const TIMES: u64 = 250;
+    const ROUNDS: u64 = 60;
+    // MOV EAX, [RDI+RDX*4]; TEST CL, CL; JNZ +11; ADD EBX, [RDI+RDX*4+24]; INC EDX; DEC ESI; JNZ -17; HLT;
+    // MOV [RDI+RDX*4-16], EAX; INC EDX; DEC ESI; JNZ -28; HLT
+    let code = [
+        &[0x8b, 0x04, 0x97, 0x84, 0xc9, 0x75, 11, 0x03, 0x5c, 0x97, 24, 0xff, 0xc2, 0xff, 0xce, 0x75, 0xef, HLT][..],
+        &[0x89, 0x44, 0x97, 0xf0, 0xff, 0xc2, 0xff, 0xce, 0x75, 0xe4, HLT],
+    ];
+    for mode in [Width::W64, Width::W32] {
+        // Within a page, to a page that may not be written to, and to the end of what is there.
+        for start in [DATA + 0x100, DATA + 0xe00, DATA + 0xe02, READ_ONLY - 0x200, READ_ONLY + 0x1000 - 4 * TIMES] {
+            for writes in [false, true] {
+                let mut pair = Pair::new(mode);
+                let mut case = generate::case(&mut Random::new(1), code.concat(), mode);
+                (case.registers[1], case.registers[RSI]) = (u64::from(writes), TIMES);
+                (case.registers[RDX], case.registers[RDI]) = (5, start - 20);
+                pair.interpreting.begin(&case);
+                pair.compiling.begin(&case);
+                for _ in 0..ROUNDS {
+                    pair.interpreting.set(&case);
+                    pair.compiling.set(&case);
+                    pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
+                }
+                let reaches_end = start + 4 * TIMES + 24 > READ_ONLY;
+                let least = if reaches_end { 0 } else { 7 * TIMES * ROUNDS * 99 / 100 };
+                let compiled = pair.compiling.compiled();
+                assert!(compiled >= least, "from {start:x}, which it writes to: {writes}; compiled: {compiled}");
+            }
+        }
+    }
+}

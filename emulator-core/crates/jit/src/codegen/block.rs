@@ -18,7 +18,7 @@ impl Codegen<'_> {
         let source = self.source.sources[block];
         for (step, way) in self.block.steps.iter().zip(core::mem::take(&mut self.ways[block])) {
             self.way = way;
-            if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
+            if !(matches!(way, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only()) {
                 for stop in step.stops() {
                     self.settle_for(stop);
                 }

@@ -50,6 +50,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         way: Way::Alone,
         ways: groups.ways,
         groups: groups.counts.into_iter().map(|count| (count, 0)).collect(),
+        walks: groups.walks.into_iter().map(|walk| (walk, Vec::new())).collect(),
         restarted: [false; 2],
         left: Vec::new(),
         consumed: Vec::new(),
