@@ -24,6 +24,7 @@ use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, X
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
+use crate::structure::BlockId;
 
 pub(crate) use region::{Source, generate};
 pub(crate) use vector::is_direct;
@@ -135,6 +136,8 @@ struct Codegen<'a> {
     enabled: u32,
     /// A stop is being written.
     in_stop: bool,
+    /// The same of loops that are open, by their heads: looked at before them, and in force all through them.
+    enabled_in: Vec<(BlockId, u32)>,
     /// How often that asks for each value, and which values are asked for; zero and none otherwise.
     stop_uses: Vec<u32>,
     asked: Vec<Value>,

@@ -113,9 +113,14 @@ impl Codegen<'_> {
             return;
         }
         self.enabled |= enabled;
-        let context = self.source.shared.context as u64;
-        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(enabled as i32).i32_and();
+        self.push_disabled(enabled);
         self.leave_if(Label::Operands, stop);
+    }
+
+    /// Pushes those of `bits` that are disabled.
+    pub(super) fn push_disabled(&mut self, bits: u32) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(bits as i32).i32_and();
     }
 
     fn set_disabled(&mut self, bit: u32, value: Value) {

@@ -60,6 +60,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         pending: 0,
         enabled: 0,
         locals: Vec::new(),
+        enabled_in: Vec::new(),
         in_stop: false,
         stop_uses: Vec::new(),
         asked: Vec::new(),
@@ -269,12 +270,13 @@ impl Codegen<'_> {
         let is_loop = plan.structure.is_loop[block];
         if is_loop {
             self.open_loop(Label::Block(block));
-            self.enabled = 0;
+            self.enabled = self.enabled_at(plan, block);
         }
         let joins = plan.structure.joins_under(block);
         for &join in joins.iter().rev() {
             self.open_block(Label::Block(join));
         }
+            self.require_before(plan, block);
         if plan.structure.is_block(block) {
             self.one_block(plan, block);
         } else {
@@ -282,7 +284,7 @@ impl Codegen<'_> {
         }
         for &join in &joins {
             self.close();
-            (self.pending, self.enabled) = (0, 0);
+            (self.pending, self.enabled) = (0, self.enabled_at(plan, join));
             self.blocks_under(plan, join);
         }
         if is_loop {
@@ -293,11 +295,41 @@ impl Codegen<'_> {
 
     /// Goes on to the entry that was meant, if it lies behind `gate` and is not reached yet.
     fn dispatch(&mut self, plan: &Plan<'_>, gate: BlockId) {
+            self.enabled_in.pop();
         let ways = plan.structure.dispatch(gate);
         let depths: Vec<u32> = ways.iter().map(|&way| self.depth(Label::Block(way))).collect();
         let first = depths[0];
         if gate != plan.structure.root() {
             self.sink().local_get(ENTERED).i32_eqz().br_if(first);
+    /// What the loop `head` begins with looking at, in every turn, is looked at before it, unless something in the loop may change that.
+    fn require_before(&mut self, plan: &Plan<'_>, head: BlockId) {
+        let blocks = self.source.blocks;
+        let changes = |step: &Step| matches!(step, Step::Interpret(_) | Step::SetDisabled { .. });
+        let keeps = |block: &BlockId| !blocks[*block].steps.iter().any(changes);
+        let first = if plan.structure.is_block(head) { blocks[head].steps.first() } else { None };
+        let enabled = match first {
+            Some(&Step::Require { enabled, .. }) if plan.structure.blocks_in(head).all(|block| keeps(&block)) => {
+                enabled
+            }
+            _ => 0,
+        };
+        self.enabled_in.push((head, enabled));
+        if self.enabled & enabled != enabled {
+            self.push_disabled(enabled);
+            self.open_if(BlockType::Empty);
+            self.set_address(blocks[head].start);
+            self.set_x87_depth(self.source.depths[head]);
+            self.branch(Label::Operands);
+            self.close();
+        }
+    }
+
+    /// What has been looked at for `block`, where several ways come together.
+    fn enabled_at(&self, plan: &Plan<'_>, block: BlockId) -> u32 {
+        let around = self.enabled_in.iter().filter(|&&(head, _)| plan.structure.is_in(block, head));
+        around.fold(0, |all, &(_, enabled)| all | enabled)
+    }
+
         }
         self.sink().local_get(ENTERED).br_table(depths, first);
     }
