@@ -322,6 +322,37 @@ fn x87_regions(mode: Width) {
     assert!(pair.compiling.compiled() > 25_000, "compiled code runs: {}", pair.compiling.compiled());
 }
 
+/// The same of arithmetic with one number at a time, of registers that hold something else above it, which nothing but a load may change.
+fn scalar_regions(mode: Width) {
+    let mut pair = Pair::new(mode);
+    let mut random = Random::new(0x05ca_1a25);
+    let rows = generate::rows(mode);
+    for lanes in ["SS", "SD"] {
+        let names = ["ADD", "SUB", "MUL", "ADD", "MIN", "SQRT", "MOV", "COMI"].map(|name| format!("{name}{lanes}"));
+        let others = ["CVTSI2SD", "CVTSS2SD", "CVTSD2SS", "MOVSS", "MOVSD", "XORPS", "MOVAPS"];
+        let is_named = |row: &&x86::Row| names.iter().any(|name| name == row.mnemonic);
+        let vectors = || rows.iter().copied().filter(|row| matches!(row.sem, Sem::Simd(_)));
+        let scalars: Vec<_> = vectors().filter(is_named).collect();
+        let others: Vec<_> = vectors().filter(|row| others.contains(&row.mnemonic)).collect();
+        for _ in 0..400 {
+            let mut rows = scalars.repeat(4);
+            rows.extend(others.iter().filter(|_| random.below(4) == 0));
+            let code = generate::program_of(&mut random, &rows, mode);
+            let mut case = generate::case(&mut random, code, mode);
+            case.mxcsr = 0x1fa0;
+            case.vectors = generate::numbers(&mut random, lanes == "SS");
+            pair.run_in_slices(&case, &mut random);
+        }
+    }
+    assert!(pair.compiling.compiled() > 100_000, "compiled code runs: {}", pair.compiling.compiled());
+}
+
+#[test]
+fn programs_of_scalar_arithmetic_do_the_same_compiled_and_interpreted_however_they_are_sliced() {
+    scalar_regions(Width::W64);
+    scalar_regions(Width::W32);
+}
+
 #[test]
 fn programs_of_x87_instructions_do_the_same_compiled_and_interpreted_however_they_are_sliced() {
     x87_regions(Width::W64);

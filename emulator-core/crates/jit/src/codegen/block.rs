@@ -276,6 +276,17 @@ impl Codegen<'_> {
     pub(super) fn put_cells_at_end(&mut self) {
         let cells = self.liveness.at_end(self.block);
         self.put_cells(&cells);
+        self.clear_waiting(self.block.end());
+    }
+
+    /// Clears what waits beside XMM registers that the block has cleared before `stop`.
+    pub(super) fn clear_waiting(&mut self, stop: StopId) {
+        let cleared = self.block.stops[stop].cleared;
+        for (register, local) in self.waiting.clone() {
+            if cleared >> register & 1 != 0 {
+                self.sink().v128_const(0).local_set(local);
+            }
+        }
     }
 
     /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
@@ -344,6 +355,7 @@ impl Codegen<'_> {
     fn leave_with(&mut self, label: Label, stop: StopId) {
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
+        self.clear_waiting(stop);
         let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
             self.sink().local_get(LEFT).i64_const(retired).i64_sub().local_set(LEFT);

@@ -10,7 +10,7 @@ use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, XMM};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -57,10 +57,11 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         block: entry,
         liveness: Liveness::of(entry, needed[0], &[]),
         constants: Vec::new(),
+        waiting: Vec::new(),
         pending: 0,
         enabled: 0,
-        locals: Vec::new(),
         enabled_in: Vec::new(),
+        locals: Vec::new(),
         in_stop: false,
         stop_uses: Vec::new(),
         asked: Vec::new(),
@@ -87,7 +88,10 @@ impl Codegen<'_> {
         self.count_entry();
         self.load_tlb();
         for cell in self.vector_cells() {
-            self.load_cell(cell);
+            match self.source.units.scalars.lanes(cell - XMM) {
+                Some(lanes) => self.load_scalar(cell - XMM, lanes),
+                None => self.load_cell(cell),
+            }
             let local = self.local_of(cell);
             self.sink().local_set(local);
         }
@@ -198,6 +202,9 @@ impl Codegen<'_> {
         for cell in self.vector_cells().filter(|&cell| changes(cell)) {
             let local = self.local_of(cell);
             self.sink().i32_const(0).local_get(local);
+            if let Some(&(_, waiting)) = self.waiting.iter().find(|&&(register, _)| XMM + register == cell) {
+                self.sink().local_get(waiting).v128_or();
+            }
             self.store_cell(cell);
         }
     }
@@ -269,6 +276,7 @@ impl Codegen<'_> {
     fn blocks_under(&mut self, plan: &Plan<'_>, block: BlockId) {
         let is_loop = plan.structure.is_loop[block];
         if is_loop {
+            self.require_before(plan, block);
             self.open_loop(Label::Block(block));
             self.enabled = self.enabled_at(plan, block);
         }
@@ -276,7 +284,6 @@ impl Codegen<'_> {
         for &join in joins.iter().rev() {
             self.open_block(Label::Block(join));
         }
-            self.require_before(plan, block);
         if plan.structure.is_block(block) {
             self.one_block(plan, block);
         } else {
@@ -288,19 +295,12 @@ impl Codegen<'_> {
             self.blocks_under(plan, join);
         }
         if is_loop {
+            self.enabled_in.pop();
             self.close();
             self.sink().unreachable();
         }
     }
 
-    /// Goes on to the entry that was meant, if it lies behind `gate` and is not reached yet.
-    fn dispatch(&mut self, plan: &Plan<'_>, gate: BlockId) {
-            self.enabled_in.pop();
-        let ways = plan.structure.dispatch(gate);
-        let depths: Vec<u32> = ways.iter().map(|&way| self.depth(Label::Block(way))).collect();
-        let first = depths[0];
-        if gate != plan.structure.root() {
-            self.sink().local_get(ENTERED).i32_eqz().br_if(first);
     /// What the loop `head` begins with looking at, in every turn, is looked at before it, unless something in the loop may change that.
     fn require_before(&mut self, plan: &Plan<'_>, head: BlockId) {
         let blocks = self.source.blocks;
@@ -330,6 +330,13 @@ impl Codegen<'_> {
         around.fold(0, |all, &(_, enabled)| all | enabled)
     }
 
+    /// Goes on to the entry that was meant, if it lies behind `gate` and is not reached yet.
+    fn dispatch(&mut self, plan: &Plan<'_>, gate: BlockId) {
+        let ways = plan.structure.dispatch(gate);
+        let depths: Vec<u32> = ways.iter().map(|&way| self.depth(Label::Block(way))).collect();
+        let first = depths[0];
+        if gate != plan.structure.root() {
+            self.sink().local_get(ENTERED).i32_eqz().br_if(first);
         }
         self.sink().local_get(ENTERED).br_table(depths, first);
     }
@@ -478,6 +485,7 @@ impl Codegen<'_> {
         let depth = self.block.depth_at(self.block.end()) as u8;
         if expected.is_empty() {
             self.put_cells(&cells);
+            self.clear_waiting(self.block.end());
             self.set_x87_depth(depth);
             self.branch(Label::Chain);
             return;
@@ -488,6 +496,7 @@ impl Codegen<'_> {
         self.value(target);
         self.sink().local_set(TARGET);
         self.put_cells(&others);
+        self.clear_waiting(self.block.end());
         let enabled = self.enabled;
         for (which, _) in expected {
             let Some(target) = plan.structure.target(id, which) else { continue };
