@@ -457,40 +457,6 @@ fn accesses_of_several_blocks_are_compiled_code_s_also_where_they_lie_in_two_pag
 }
 
 #[test]
-fn a_region_of_which_a_page_is_missing_waits_for_that_but_not_for_ever() {
-    const RBX: usize = 3;
-    const RSI: usize = 6;
-    const HOT: u32 = 1000;
-    // MOV EAX, CR3; MOV CR3, EAX; TEST ESI, EBX; JNZ to the next page; DEC ESI; JNZ -12; HLT
-    let mut code = vec![0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8];
-    code.extend([0x85, 0xde, 0x0f, 0x85, 0xf2, 0x0f, 0, 0, 0xff, 0xce, 0x75, 0xf4, HLT]);
-    code.resize(0x1000, HLT);
-    // DEC ESI; JNZ back; HLT
-    code.extend([0xff, 0xce, 0x0f, 0x85, 0xfe, 0xef, 0xff, 0xff, HLT]);
-    let mut pair = Pair::new(Width::W64);
-    pair.compiling = Processor::compiling_at(Width::W64, HOT);
-    let mut case = generate::case(&mut Random::new(1), code, Width::W64);
-    let mut part = |turns: u64, is_there: bool| {
-        // Every other turn goes to the next page, where that is there.
-        (case.registers[RBX], case.registers[RSI]) = (u64::from(is_there), turns);
-        for processor in [&mut pair.interpreting, &mut pair.compiling] {
-            processor.map_code(CODE + 0x1000, is_there);
-            processor.set(&case);
-        }
-        let before = pair.compiling.compiled();
-        let outcome = pair.go_on(10 * turns, &case).unwrap_or_else(|report| panic!("{report}"));
-        assert_eq!(outcome.state.regs.get(RSI), 0);
-        (pair.compiling.compiled() - before) as f64 / outcome.retired as f64
-    };
-    let first = part(200_000, true);
-    assert!(first > 0.5, "{first}: it becomes hot");
-    let missing = part(100, false);
-    assert!(missing < 0.05, "{missing}: a page of the region is missing");
-    let again = part(1_000, true);
-    assert!(again > 0.95, "{again}: and has come back");
-    let missing_for_long = part(200_000, false);
-    assert!(missing_for_long > 0.5, "{missing_for_long}: it is compiled without the page");
-
 fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_page() {
     const RDX: usize = 2;
     const RSI: usize = 6;
@@ -525,4 +491,40 @@ fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_pa
             }
         }
     }
+}
+
+#[test]
+fn a_region_of_which_a_page_is_missing_waits_for_that_but_not_for_ever() {
+    const RBX: usize = 3;
+    const RSI: usize = 6;
+    const HOT: u32 = 1000;
+    // MOV EAX, CR3; MOV CR3, EAX; TEST ESI, EBX; JNZ to the next page; DEC ESI; JNZ -12; HLT
+    let mut code = vec![0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8];
+    code.extend([0x85, 0xde, 0x0f, 0x85, 0xf2, 0x0f, 0, 0, 0xff, 0xce, 0x75, 0xf4, HLT]);
+    code.resize(0x1000, HLT);
+    // DEC ESI; JNZ back; HLT
+    code.extend([0xff, 0xce, 0x0f, 0x85, 0xfe, 0xef, 0xff, 0xff, HLT]);
+    let mut pair = Pair::new(Width::W64);
+    pair.compiling = Processor::compiling_at(Width::W64, HOT);
+    let mut case = generate::case(&mut Random::new(1), code, Width::W64);
+    let mut part = |turns: u64, is_there: bool| {
+        // Every other turn goes to the next page, where that is there.
+        (case.registers[RBX], case.registers[RSI]) = (u64::from(is_there), turns);
+        for processor in [&mut pair.interpreting, &mut pair.compiling] {
+            processor.map_code(CODE + 0x1000, is_there);
+            processor.set(&case);
+        }
+        let before = pair.compiling.compiled();
+        let outcome = pair.go_on(10 * turns, &case).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(outcome.state.regs.get(RSI), 0);
+        (pair.compiling.compiled() - before) as f64 / outcome.retired as f64
+    };
+    let first = part(200_000, true);
+    assert!(first > 0.5, "{first}: it becomes hot");
+    let missing = part(100, false);
+    assert!(missing < 0.05, "{missing}: a page of the region is missing");
+    let again = part(1_000, true);
+    assert!(again > 0.95, "{again}: and has come back");
+    let missing_for_long = part(200_000, false);
+    assert!(missing_for_long > 0.5, "{missing_for_long}: it is compiled without the page");
 }
