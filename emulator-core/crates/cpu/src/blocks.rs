@@ -21,8 +21,8 @@ use jumps::{KeptSpace, jump_index};
 
 /// Predecoded operations kept; when full, everything is dropped. 131,072 of 40 bytes are 5 MiB.
 const CAPACITY: usize = 1 << 17;
-/// The same where hot blocks are compiled, which they only become if they are kept: 40 MiB.
-const CAPACITY_TO_COMPILE: usize = 1 << 20;
+/// The same where hot blocks are compiled, which they only become if they are kept: 80 MiB. A boot and a C compile take more than half.
+const CAPACITY_TO_COMPILE: usize = 1 << 21;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Most operations compiled together.
@@ -30,6 +30,8 @@ pub const MAX_REGION_OPS: usize = 400;
 /// How often a block is interpreted until somebody looks again whether there is code by now, a power of two: a loop may be all that runs until the slice ends, which is as
 /// long as compiled code would take for it.
 const REMINDER: u32 = 1024;
+/// How much hotter a block becomes when compiled code leaves for it: to leave and to come back takes as long as to interpret a few blocks.
+const LEFT_FOR: u32 = 3;
 /// The slot of a block that is not compiled. No function has it: it is the null pointer.
 pub const NO_CODE: u32 = 0;
 
@@ -88,7 +90,7 @@ pub(crate) struct Origin {
 }
 
 /// Places for blocks that were looked for last.
-const FOUND: usize = 1 << 16;
+const FOUND: usize = 1 << 18;
 
 fn found_index(key: &Key) -> usize {
     (key.phys ^ key.phys >> 16) as usize & (FOUND - 1)
@@ -243,13 +245,19 @@ impl BlockCache {
     /// Block `index`, which the jump cache knows to be at `linear`, is interpreted now.
     #[inline(always)]
     pub(crate) fn begin(&mut self, index: u32, linear: u64, mode: u16) {
-        if let Some(last) = self.blocks.get_mut(self.last as usize) {
-            last.followers[last.way_to(linear)] = index;
-        }
-        self.last = index;
         let tag = self.tag(mode);
+        let left_for = match self.blocks.get_mut(self.last as usize) {
+            Some(last) => {
+                last.followers[last.way_to(linear)] = index;
+                0
+            }
+            None => LEFT_FOR,
+        };
+        self.last = index;
         let block = &mut self.blocks[index as usize];
         (block.linear, block.tag) = (linear, tag);
+        // Interpreting it is what makes it hot.
+        block.heat = block.heat.max(block.heat.saturating_add(left_for).min(self.hot_at.saturating_sub(1)));
     }
 
     /// Counts that block `index` is interpreted; true when that makes it worth compiling, and every [`REMINDER`] times.

@@ -19,11 +19,12 @@ use x86::Width;
 
 use crate::effects::Units;
 use crate::emitter::Block;
-use crate::groups::Way;
+use crate::groups::{Pace, Way};
 use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
+use crate::structure::BlockId;
 
 pub(crate) use region::{Source, generate};
 pub(crate) use vector::is_direct;
@@ -117,6 +118,8 @@ struct Codegen<'a> {
     ways: Vec<Vec<Way>>,
     /// For each group of accesses how many are still to come, and the local that holds where it begins in the host's memory.
     groups: Vec<(usize, u32)>,
+    /// For each walk its accesses, and where each of them is in the host's memory: locals, once the first has been looked for.
+    walks: Vec<(Vec<Pace>, Vec<u32>)>,
     /// Whether somebody has gone to each [`Label::Restart`] of the block at work.
     restarted: [bool; 2],
     /// How often each value will still be asked for, and those that have been, since the step at work began.
@@ -127,10 +130,14 @@ struct Codegen<'a> {
     locals: Vec<Option<u32>>,
     /// Vectors that the function puts into locals where it begins: V8 makes each anew, by three instructions, wherever it stands.
     constants: Vec<(u128, u32)>,
+    /// XMM registers that are zero above their lowest lanes, and the locals where what was there waits: see [`crate::scalars`].
+    waiting: Vec<(usize, u32)>,
     /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
     pending: i64,
     /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for on the way here.
     enabled: u32,
+    /// The same of loops that are open, by their heads: looked at before them, and in force all through them.
+    enabled_in: Vec<(BlockId, u32)>,
     /// A stop is being written.
     in_stop: bool,
     /// How often that asks for each value, and which values are asked for; zero and none otherwise.

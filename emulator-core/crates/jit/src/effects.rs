@@ -10,6 +10,7 @@ use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
 use crate::depth::Depths;
 use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, XMM};
+use crate::scalars::Scalars;
 
 /// A set of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -171,6 +172,8 @@ fn row(op: &Op) -> &'static Row {
 pub(crate) struct Units {
     /// XMM registers, a bit each.
     pub(crate) vectors: u16,
+    /// Which of them are zero above their lowest lanes.
+    pub(crate) scalars: Scalars,
     /// Registers of the x87 that instructions name, a bit each: where there are some, the unit.
     pub(crate) x87: u8,
     /// Sums and products of the x87 stand where they are computed; otherwise a helper computes them.
@@ -183,10 +186,11 @@ impl Units {
 
     pub(crate) fn of(region: &Region, depths: &Depths) -> Units {
         let ops = || region.blocks.iter().flat_map(|block| &block.ops);
-        let vectors = ops().filter(|op| matches!(op.sem, Sem::Simd(_)));
         let x87 = ops().filter(|op| matches!(op.sem, Sem::Fpu(_))).count();
+        let vectors = ops().fold(0, |all, op| all | vectors_of(op));
         Units {
-            vectors: vectors.fold(0, |all, op| all | named_vectors(op, |_| true)),
+            vectors,
+            scalars: if vectors == 0 { Scalars::default() } else { Scalars::of(region) },
             x87: depths.named,
             inline_x87: region.usual_x87 && x87 <= Units::MOST_INLINE,
         }
@@ -209,6 +213,11 @@ fn named_vectors(op: &Op, counts: impl Fn(&str) -> bool) -> u16 {
         }
     }
     registers
+}
+
+/// The XMM registers that `op` names, and perhaps another where its operand is in memory.
+pub(crate) fn vectors_of(op: &Op) -> u16 {
+    if matches!(op.sem, Sem::Simd(_)) { named_vectors(op, |_| true) } else { 0 }
 }
 
 fn tokens(op: &Op) -> impl Iterator<Item = &'static str> {

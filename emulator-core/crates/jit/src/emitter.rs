@@ -113,6 +113,10 @@ pub(crate) struct Emitter {
     ranges: Vec<(Value, Lanes, Range)>,
     /// Vectors that are zero above the lowest of these lanes.
     alone: Vec<(Value, Lanes)>,
+    /// See [`Stop::cleared`].
+    cleared: u16,
+    /// A helper has to do with a register of which a part waits elsewhere.
+    pub(crate) meets_scalars: bool,
     /// Bits 255:128 of the YMM registers, as far as they are known.
     highs: [Option<Value>; 16],
     /// How far the x87's stack has moved since the region began.
@@ -156,6 +160,8 @@ impl Emitter {
             look: None,
             ranges: Vec::new(),
             alone: Vec::new(),
+            cleared: 0,
+            meets_scalars: false,
             highs: [None; 16],
             depth,
             stack: None,
@@ -165,6 +171,8 @@ impl Emitter {
         if units.x87 != 0 {
             emitter.x87_set_depth(depth);
         }
+        let scalars = (0..16).filter_map(|register| Some((cells[XMM + register], units.scalars.lanes(register)?)));
+        emitter.alone.extend(scalars);
         emitter
     }
 
@@ -187,6 +195,7 @@ impl Emitter {
             }
             self.interpret(number, op);
         }
+        self.cleared |= self.units.scalars.cleared_by(op);
         self.retired += 1;
         if let Some(after) = self.after {
             self.stops[after] = self.stop_behind();
@@ -231,6 +240,8 @@ impl Emitter {
     fn interpret(&mut self, number: usize, op: &Op) {
         (self.stack, self.highs) = (None, [None; 16]);
         let effects = effects(op);
+        let scalars = CellSet::vectors(self.units.scalars.registers());
+        self.meets_scalars |= effects.reads.with(effects.writes).and(scalars) != CellSet::default();
         let helper = match role(op) {
             Role::Transfers => Helper::Transfer,
             Role::Repeats => Helper::Repeat,
@@ -321,7 +332,14 @@ impl Emitter {
         for address in [cells[RIP], goes_on_at, taken, next] {
             let mut cells = cells;
             cells[RIP] = address;
-            self.stops.push(Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None });
+            self.stops.push(Stop {
+                cells,
+                retired: self.retired,
+                raised: None,
+                restarts: false,
+                cleared: self.cleared,
+                doubt: None,
+            });
         }
         let cells = if self.units.x87 == 0 { X87_BASE } else { CELLS };
         let Emitter { graph, steps, stops, start, .. } = self;
@@ -340,7 +358,7 @@ impl Emitter {
         if !restarts {
             cells[RIP] = self.code_address(self.offset);
         }
-        self.stops.push(Stop { cells, retired: self.retired, raised, restarts, doubt: None });
+        self.stops.push(Stop { cells, retired: self.retired, raised, restarts, cleared: self.cleared, doubt: None });
         self.stops.len() - 1
     }
 
@@ -374,7 +392,7 @@ impl Emitter {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
-        Stop { cells, retired: self.retired, raised: None, restarts: false, doubt: None }
+        Stop { cells, retired: self.retired, raised: None, restarts: false, cleared: self.cleared, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.

@@ -5,6 +5,9 @@
 //!
 //! A group goes on into the blocks that only its own leads to, unless a branch goes back there: what a general register holds there, it held at the end of
 //! this block. Where only reads are certain, those blocks do not write by it: they may never run, and the page may be one that nobody may write to.
+//!
+//! What is counted from a base and an index walks through an array, and comes to the end of a page again and again. Accesses of such a group are looked for one by
+//! one where they do not lie in the same page.
 
 use cpu::compiled::Sharing;
 use cpu::tlb_layout::Use;
@@ -17,6 +20,8 @@ use crate::structure::{BlockId, Edge, Structure};
 
 /// Bytes from the first to the last of a group, at most. The longer, the more often it lies in two pages.
 const SPAN: i64 = 128;
+/// The same of what walks through an array, which may go row by row.
+const WALK_SPAN: i64 = 512;
 
 /// Addresses that instructions name outright.
 const ABSOLUTE: core::ops::Range<i64> = -(1 << 32)..1 << 32;
@@ -30,6 +35,18 @@ pub(crate) enum Way {
     First { group: usize, before: u64, bytes: u64, usage: Use },
     /// So many bytes behind where the group begins.
     Within { group: usize, offset: u64 },
+    /// For all of a walk, as above.
+    FirstOfWalk { walk: usize, before: u64, bytes: u64, usage: Use },
+    /// Of a walk this one, by number.
+    InWalk { walk: usize, number: usize },
+}
+
+/// An access of a walk: so many bytes behind the first one's address.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) offset: i64,
+    pub(crate) bytes: u64,
+    pub(crate) usage: Use,
 }
 
 /// The groups of a region.
@@ -38,6 +55,8 @@ pub(crate) struct Groups {
     pub(crate) ways: Vec<Vec<Way>>,
     /// How many accesses each has.
     pub(crate) counts: Vec<usize>,
+    /// The accesses of each walk, the first one first.
+    pub(crate) walks: Vec<Vec<Pace>>,
 }
 
 impl Groups {
@@ -47,12 +66,12 @@ impl Groups {
         let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
         let mut is_led_to = vec![false; structure.root()];
         leads_to.iter().flatten().for_each(|&next| is_led_to[next] = true);
-        let mut finder = Finder { blocks, code, leads_to, groups: Vec::new() };
+        let mut finder = Finder { blocks, code, leads_to, groups: Vec::new(), sums: Vec::new() };
         for block in reached.filter(|&block| sharing != Sharing::Nothing && !is_led_to[block]) {
             finder.block(block, Vec::new(), core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
         }
         let ways = blocks.iter().map(|block| vec![Way::Alone; block.steps.len()]).collect();
-        let mut groups = Groups { ways, counts: Vec::new() };
+        let mut groups = Groups { ways, counts: Vec::new(), walks: Vec::new() };
         finder.groups.iter().for_each(|group| groups.settle(group));
         groups
     }
@@ -63,9 +82,19 @@ impl Groups {
             return;
         }
         let (start, end) = Group::span(group.members.iter());
+        let (before, bytes) = ((first.start - start) as u64, (end - start) as u64);
+        if matches!(group.base, Base::Sum(_)) {
+            let walk = self.walks.len();
+            self.ways[first.block][first.step] = Way::FirstOfWalk { walk, before, bytes, usage: group.usage };
+            for (number, member) in (1..).zip(others) {
+                self.ways[member.block][member.step] = Way::InWalk { walk, number };
+            }
+            let pace = |m: &Member| Pace { offset: m.start - first.start, bytes: m.bytes as u64, usage: m.usage };
+            self.walks.push(group.members.iter().map(pace).collect());
+            return;
+        }
         let number = self.counts.len();
         self.counts.push(group.members.len());
-        let (before, bytes) = ((first.start - start) as u64, (end - start) as u64);
         self.ways[first.block][first.step] = Way::First { group: number, before, bytes, usage: group.usage };
         for member in others {
             let offset = (member.start - start) as u64;
@@ -81,6 +110,8 @@ enum Base {
     Cell(BlockId, Cell),
     /// A value of this block.
     Value(BlockId, Value),
+    /// One of [`Finder::sums`].
+    Sum(usize),
     Absolute,
 }
 
@@ -93,6 +124,7 @@ struct Member {
     /// From the base.
     start: i64,
     bytes: i64,
+    usage: Use,
 }
 
 struct Group {
@@ -109,7 +141,8 @@ impl Group {
     fn admits(&self, base: Base, usage: Use, member: &Member) -> bool {
         let is_certain = usage == Use::Read || self.usage == Use::Write || self.members[0].block == member.block;
         let (start, end) = Group::span(self.members.iter().chain([member]));
-        self.base == base && is_certain && end - start <= SPAN
+        let span = if matches!(base, Base::Sum(_)) { WALK_SPAN } else { SPAN };
+        self.base == base && is_certain && end - start <= span
     }
 }
 
@@ -119,6 +152,8 @@ struct Finder<'a> {
     /// Where groups go on to from each block.
     leads_to: Vec<Vec<BlockId>>,
     groups: Vec<Group>,
+    /// Two bases, the second of them shifted.
+    sums: Vec<(Base, Base, u64)>,
 }
 
 impl Finder<'_> {
@@ -128,7 +163,7 @@ impl Finder<'_> {
         for (number, step) in blocks[block].steps.iter().enumerate() {
             if let Some((address, bytes, usage)) = access(step) {
                 let (base, start) = self.place(block, address, &held);
-                let member = Member { block, step: number, start, bytes: bytes as i64 };
+                let member = Member { block, step: number, start, bytes: bytes as i64, usage };
                 match open.iter().find(|&&group| self.groups[group].admits(base, usage, &member)) {
                     Some(&group) => {
                         let group = &mut self.groups[group];
@@ -157,15 +192,34 @@ impl Finder<'_> {
     }
 
     /// A value as a base and a displacement. Cut to 32 bits that are no more than an address in one page apart, so that the cut is left to the base.
-    fn place(&self, block: BlockId, value: Value, held: &Held) -> (Base, i64) {
-        let graph = &self.blocks[block].graph;
+    fn place(&mut self, block: BlockId, value: Value, held: &Held) -> (Base, i64) {
+        let blocks = self.blocks;
+        let graph = &blocks[block].graph;
         let (value, displacement) = displaced(graph, value, self.code);
         let (base, start) = match graph.node(value) {
             Node::Input(cell) if cell < FLAG_RESULT || cell == RIP => held[cell],
             Node::Const(constant) if ABSOLUTE.contains(&(constant as i64)) => (Base::Absolute, constant as i64),
+            Node::Binary(Binary::Add, one, other) => self.sum(block, [one, other], held),
             _ => (Base::Value(block, value), 0),
         };
         (base, start.wrapping_add(displacement))
+    }
+
+    /// The sum of a base and an index.
+    fn sum(&mut self, block: BlockId, [one, other]: [Value; 2], held: &Held) -> (Base, i64) {
+        let blocks = self.blocks;
+        let graph = &blocks[block].graph;
+        let scaled = graph.operands_of(other, Binary::Shl);
+        let scaled = scaled.and_then(|(index, scale)| Some((index, graph.constant_of(scale)?)));
+        let (index, scale) = scaled.unwrap_or((other, 0));
+        let (base, start) = self.place(block, one, held);
+        let (index, from) = self.place(block, index, held);
+        let sum = (base, index, scale);
+        let number = self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
+            self.sums.push(sum);
+            self.sums.len() - 1
+        });
+        (Base::Sum(number), start.wrapping_add(from.wrapping_shl(scale as u32)))
     }
 }
 

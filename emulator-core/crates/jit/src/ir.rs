@@ -437,6 +437,8 @@ pub(crate) struct Stop {
     pub(crate) doubt: Option<Value>,
     /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`Again`].
     pub(crate) restarts: bool,
+    /// XMM registers, a bit each, of which the block has cleared what waits beside them: see [`crate::scalars`].
+    pub(crate) cleared: u16,
 }
 
 /// What it means for a step to be done again, together with all before it.

@@ -21,6 +21,7 @@ mod job;
 mod layout;
 mod liveness;
 mod module;
+mod scalars;
 mod structure;
 mod translator;
 
@@ -34,6 +35,7 @@ use depth::Depths;
 use effects::{Role, Units};
 use emitter::Block;
 use ir::{End, Step};
+use scalars::Scalars;
 use structure::{BlockId, Flow, Structure};
 
 pub use counters::Counters;
@@ -76,21 +78,11 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         return None;
     }
     let depths = Depths::of(region);
-    let units = Units::of(region, &depths);
-    // Blocks of which nothing can be compiled are left out; `kept` says where the others are.
-    let (mut blocks, mut kept) = (Vec::new(), Vec::new());
-    for (place, block) in region.blocks.iter().enumerate() {
-        let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
-        kept.push((count > 0).then_some(blocks.len()));
-        if count == 0 {
-            continue;
-        }
-        let mut emitter = emitter::Emitter::new(region.mode, block.start, units, depths.at[place]);
-        for (number, op) in block.ops[..count].iter().enumerate() {
-            emitter.instruction(number, op, number + 1 < count);
-        }
-        blocks.push(emitter.finish());
-    }
+    let mut units = Units::of(region, &depths);
+    let (blocks, kept) = emit(region, units, &depths).or_else(|| {
+        units.scalars = Scalars::default();
+        emit(region, units, &depths)
+    })?;
     kept[0]?;
     let places: Vec<usize> = (0..kept.len()).filter(|&place| kept[place].is_some()).collect();
     let flows: Vec<Flow> = blocks
@@ -122,6 +114,28 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
     let is_named = |block: &Block| block.steps.iter().any(|step| matches!(step, Step::Interpret(_)));
     let homes = blocks.iter().zip(&places).filter(|(block, _)| is_named(block)).map(|(_, &place)| place).collect();
     Some(Compiled { function, homes, instructions, entries })
+}
+
+/// The blocks of a region. Those of which nothing can be compiled are left out; the second list says where the others are. None where a helper has to
+/// do with [`Units::scalars`].
+fn emit(region: &Region, units: Units, depths: &Depths) -> Option<(Vec<Block>, Vec<Option<BlockId>>)> {
+    let (mut blocks, mut kept) = (Vec::new(), Vec::new());
+    for (place, block) in region.blocks.iter().enumerate() {
+        let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
+        kept.push((count > 0).then_some(blocks.len()));
+        if count == 0 {
+            continue;
+        }
+        let mut emitter = emitter::Emitter::new(region.mode, block.start, units, depths.at[place]);
+        for (number, op) in block.ops[..count].iter().enumerate() {
+            emitter.instruction(number, op, number + 1 < count);
+        }
+        if emitter.meets_scalars {
+            return None;
+        }
+        blocks.push(emitter.finish());
+    }
+    Some((blocks, kept))
 }
 
 /// Where `block`, compiled from `source`, goes on. `kept` says where the region's blocks are.

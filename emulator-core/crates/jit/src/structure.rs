@@ -209,6 +209,19 @@ impl Structure {
         self.order.iter().copied().filter(under).collect()
     }
 
+    /// Whether `block` is the head of a loop or in it.
+    pub(crate) fn is_in(&self, mut block: BlockId, head: BlockId) -> bool {
+        while block != head && self.is_block(block) {
+            block = self.around[block];
+        }
+        block == head
+    }
+
+    /// The blocks of the loop of `head`.
+    pub(crate) fn blocks_in(&self, head: BlockId) -> impl Iterator<Item = BlockId> {
+        self.order.iter().copied().filter(move |&block| self.is_block(block) && self.is_in(block, head))
+    }
+
     /// For every entry, by number, what `gate`, a gate or the root, leads to for it: the entry, or the gate of the next
     /// loop on the way there, and its own loop's head where the entry is not inside.
     pub(crate) fn dispatch(&self, gate: BlockId) -> Vec<BlockId> {

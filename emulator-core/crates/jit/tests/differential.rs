@@ -322,6 +322,37 @@ fn x87_regions(mode: Width) {
     assert!(pair.compiling.compiled() > 25_000, "compiled code runs: {}", pair.compiling.compiled());
 }
 
+/// The same of arithmetic with one number at a time, of registers that hold something else above it, which nothing but a load may change.
+fn scalar_regions(mode: Width) {
+    let mut pair = Pair::new(mode);
+    let mut random = Random::new(0x05ca_1a25);
+    let rows = generate::rows(mode);
+    for lanes in ["SS", "SD"] {
+        let names = ["ADD", "SUB", "MUL", "ADD", "MIN", "SQRT", "MOV", "COMI"].map(|name| format!("{name}{lanes}"));
+        let others = ["CVTSI2SD", "CVTSS2SD", "CVTSD2SS", "MOVSS", "MOVSD", "XORPS", "MOVAPS"];
+        let is_named = |row: &&x86::Row| names.iter().any(|name| name == row.mnemonic);
+        let vectors = || rows.iter().copied().filter(|row| matches!(row.sem, Sem::Simd(_)));
+        let scalars: Vec<_> = vectors().filter(is_named).collect();
+        let others: Vec<_> = vectors().filter(|row| others.contains(&row.mnemonic)).collect();
+        for _ in 0..400 {
+            let mut rows = scalars.repeat(4);
+            rows.extend(others.iter().filter(|_| random.below(4) == 0));
+            let code = generate::program_of(&mut random, &rows, mode);
+            let mut case = generate::case(&mut random, code, mode);
+            case.mxcsr = 0x1fa0;
+            case.vectors = generate::numbers(&mut random, lanes == "SS");
+            pair.run_in_slices(&case, &mut random);
+        }
+    }
+    assert!(pair.compiling.compiled() > 100_000, "compiled code runs: {}", pair.compiling.compiled());
+}
+
+#[test]
+fn programs_of_scalar_arithmetic_do_the_same_compiled_and_interpreted_however_they_are_sliced() {
+    scalar_regions(Width::W64);
+    scalar_regions(Width::W32);
+}
+
 #[test]
 fn programs_of_x87_instructions_do_the_same_compiled_and_interpreted_however_they_are_sliced() {
     x87_regions(Width::W64);
@@ -423,4 +454,77 @@ fn accesses_of_several_blocks_are_compiled_code_s_also_where_they_lie_in_two_pag
             assert!(compiled >= least, "at {place:x}, which it writes to: {writes}; compiled: {compiled}");
         }
     }
+}
+
+#[test]
+fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_page() {
+    const RDX: usize = 2;
+    const RSI: usize = 6;
+    const RDI: usize = 7;
+    const TIMES: u64 = 250;
+    const ROUNDS: u64 = 60;
+    // MOV EAX, [RDI+RDX*4]; TEST CL, CL; JNZ +11; ADD EBX, [RDI+RDX*4+24]; INC EDX; DEC ESI; JNZ -17; HLT;
+    // MOV [RDI+RDX*4-16], EAX; INC EDX; DEC ESI; JNZ -28; HLT
+    let code = [
+        &[0x8b, 0x04, 0x97, 0x84, 0xc9, 0x75, 11, 0x03, 0x5c, 0x97, 24, 0xff, 0xc2, 0xff, 0xce, 0x75, 0xef, HLT][..],
+        &[0x89, 0x44, 0x97, 0xf0, 0xff, 0xc2, 0xff, 0xce, 0x75, 0xe4, HLT],
+    ];
+    for mode in [Width::W64, Width::W32] {
+        // Within a page, to a page that may not be written to, and to the end of what is there.
+        for start in [DATA + 0x100, DATA + 0xe00, DATA + 0xe02, READ_ONLY - 0x200, READ_ONLY + 0x1000 - 4 * TIMES] {
+            for writes in [false, true] {
+                let mut pair = Pair::new(mode);
+                let mut case = generate::case(&mut Random::new(1), code.concat(), mode);
+                (case.registers[1], case.registers[RSI]) = (u64::from(writes), TIMES);
+                (case.registers[RDX], case.registers[RDI]) = (5, start - 20);
+                pair.interpreting.begin(&case);
+                pair.compiling.begin(&case);
+                for _ in 0..ROUNDS {
+                    pair.interpreting.set(&case);
+                    pair.compiling.set(&case);
+                    pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
+                }
+                let reaches_end = start + 4 * TIMES + 24 > READ_ONLY;
+                let least = if reaches_end { 0 } else { 7 * TIMES * ROUNDS * 99 / 100 };
+                let compiled = pair.compiling.compiled();
+                assert!(compiled >= least, "from {start:x}, which it writes to: {writes}; compiled: {compiled}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_region_of_which_a_page_is_missing_waits_for_that_but_not_for_ever() {
+    const RBX: usize = 3;
+    const RSI: usize = 6;
+    const HOT: u32 = 1000;
+    // MOV EAX, CR3; MOV CR3, EAX; TEST ESI, EBX; JNZ to the next page; DEC ESI; JNZ -12; HLT
+    let mut code = vec![0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8];
+    code.extend([0x85, 0xde, 0x0f, 0x85, 0xf2, 0x0f, 0, 0, 0xff, 0xce, 0x75, 0xf4, HLT]);
+    code.resize(0x1000, HLT);
+    // DEC ESI; JNZ back; HLT
+    code.extend([0xff, 0xce, 0x0f, 0x85, 0xfe, 0xef, 0xff, 0xff, HLT]);
+    let mut pair = Pair::new(Width::W64);
+    pair.compiling = Processor::compiling_at(Width::W64, HOT);
+    let mut case = generate::case(&mut Random::new(1), code, Width::W64);
+    let mut part = |turns: u64, is_there: bool| {
+        // Every other turn goes to the next page, where that is there.
+        (case.registers[RBX], case.registers[RSI]) = (u64::from(is_there), turns);
+        for processor in [&mut pair.interpreting, &mut pair.compiling] {
+            processor.map_code(CODE + 0x1000, is_there);
+            processor.set(&case);
+        }
+        let before = pair.compiling.compiled();
+        let outcome = pair.go_on(10 * turns, &case).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(outcome.state.regs.get(RSI), 0);
+        (pair.compiling.compiled() - before) as f64 / outcome.retired as f64
+    };
+    let first = part(200_000, true);
+    assert!(first > 0.5, "{first}: it becomes hot");
+    let missing = part(100, false);
+    assert!(missing < 0.05, "{missing}: a page of the region is missing");
+    let again = part(1_000, true);
+    assert!(again > 0.95, "{again}: and has come back");
+    let missing_for_long = part(200_000, false);
+    assert!(missing_for_long > 0.5, "{missing_for_long}: it is compiled without the page");
 }

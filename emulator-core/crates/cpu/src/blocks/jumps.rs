@@ -13,6 +13,8 @@ pub(crate) const JUMPS: usize = 1 << 15;
 /// How far apart the bits of an address are that its place in the jump cache comes from.
 pub(crate) const JUMP_SHIFT: u32 = 15;
 const PAGE_SHIFT: u32 = 12;
+/// Of so many times that a block is interpreted although there is code for it, one begins with a look for that; a power of two.
+const LOOKS_EVERY: u32 = 16;
 
 /// Where a linear address leads to.
 #[derive(Clone, Copy)]
@@ -39,8 +41,15 @@ impl BlockCache {
     pub(crate) fn jump(&self, linear: u64, mode: u16) -> Option<u32> {
         let jump = &self.jumps[jump_index(linear)];
         let is_known = jump.linear == linear && jump.tag == self.tag(mode);
-        // While another address space was in force, its block may have been compiled.
-        (is_known && (jump.code != NO_CODE || !self.blocks[jump.block as usize].compiled)).then_some(jump.block)
+        (is_known && (jump.code != NO_CODE || !self.looks_for_code(jump.block))).then_some(jump.block)
+    }
+
+    /// There is code for `block`, and it is time to look whether it can be entered by now: while another address space was in force the block may
+    /// have been compiled, or pages of the code have come.
+    #[inline(always)]
+    fn looks_for_code(&self, block: u32) -> bool {
+        let block = &self.blocks[block as usize];
+        block.compiled && block.heat.is_multiple_of(LOOKS_EVERY)
     }
 
     /// Where compiled code is entered at a linear address that [`BlockCache::jump`] knows.

@@ -6,10 +6,14 @@ use super::region::RegionPage;
 use super::{Code, Entry, Straddles};
 use crate::blocks::Key;
 
-/// Regions kept. Code of the host's is some 12 KiB for each, so that this is 100 MiB at most.
-const CAPACITY: usize = 8192;
+/// Regions kept: a C compiler goes through 8,000. A region takes some 40 KiB of the process (its module, the host's code for it, and what the
+/// engine knows of both), so that this is 650 MiB at most.
+const CAPACITY: usize = 16384;
 /// Where there are more, so many stay.
 const KEPT: usize = CAPACITY / 8 * 7;
+
+/// How often a region's pages are looked for in vain before it goes.
+const PATIENCE: u32 = 100;
 
 /// Bytes of a region, within one page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Compiled {
     number: u64,
     /// The jump cache has learned of it since it was emptied to find out.
     used: bool,
+    /// How often in a row it could not be entered, for pages of it were missing.
+    waited: u32,
 }
 
 /// See the module.
@@ -68,6 +74,13 @@ impl CodeCache {
             region.used = true;
         }
         Some(entry)
+    }
+
+    /// Notes whether all pages of a region that is to be entered are there; false where they have been waited for often enough.
+    pub(crate) fn may_wait(&mut self, code: Code, are_there: bool) -> bool {
+        let Some(region) = self.regions.get_mut(&code.0) else { return false };
+        region.waited = if are_there { 0 } else { region.waited + 1 };
+        region.waited < PATIENCE
     }
 
     /// Whether some of the physical page at `phys` has been compiled.
@@ -109,7 +122,10 @@ impl CodeCache {
             self.by_page.entry(page).or_default().push(code.0);
         }
         let entries = entries.iter().map(|&(key, _)| key).collect();
-        self.regions.insert(code.0, Compiled { entries, pages, parts, usual_x87, number: self.compiled, used: false });
+        self.regions.insert(
+            code.0,
+            Compiled { entries, pages, parts, usual_x87, number: self.compiled, used: false, waited: 0 },
+        );
         self.compiled += 1;
     }
 

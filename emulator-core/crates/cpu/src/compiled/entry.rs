@@ -11,20 +11,37 @@ pub(crate) struct GlobalPages {
     pub(crate) some: bool,
 }
 
+/// What is in the place of a region's pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// They all are there.
+    AsCompiled,
+    /// Those that are there are the region's.
+    Missing,
+    /// Some other page.
+    Other,
+}
+
 impl Exec<'_> {
-    /// Remembers that `linear` leads to `block`, and to compiled code where there is some and its pages are where they were. Where they
-    /// are not, it is of no use any more: it goes, and the block may become hot again.
+    /// Remembers that `linear` leads to `block`, and to compiled code where there is some and its pages are where they were. Where others
+    /// are, it is of no use any more: it goes, and the block may become hot again. Where some are missing, it waits for them: a program that
+    /// has just begun touches its pages one after the other, and will run the same code as the one before.
     pub(crate) fn remember_jump(&mut self, linear: u64, block: u32) {
         let mut global = GlobalPages { all: true, some: false };
         let mut entry = self.cpu.blocks.entry_at(block, linear);
-        if let Some(found) = entry
-            && !self.lies_as_compiled(found, linear, &mut global)
-        {
-            self.cpu.blocks.code.remove(found.code);
-            self.cpu.blocks.forget_jumps_to_gone();
-            entry = None;
+        let mut waits = false;
+        if let Some(found) = entry {
+            let pages = self.pages_of(found, linear, &mut global);
+            let are_there = pages == Pages::AsCompiled;
+            let stays = pages != Pages::Other && self.cpu.blocks.code.may_wait(found.code, are_there);
+            if !stays {
+                self.cpu.blocks.code.remove(found.code);
+                self.cpu.blocks.forget_jumps_to_gone();
+            }
+            waits = stays && !are_there;
+            entry = entry.filter(|_| are_there);
         }
-        if entry.is_none() {
+        if entry.is_none() && !waits {
             self.cpu.blocks.cool_down(block);
         }
         let page = linear & PAGE_MASK;
@@ -37,16 +54,19 @@ impl Exec<'_> {
         self.cpu.blocks.remember_jump(linear, mode_bits, block, entry, global);
     }
 
-    /// Whether all pages of the code entered at `linear` are where they were; the jump relies on those that are.
-    fn lies_as_compiled(&mut self, entry: Entry, linear: u64, global: &mut GlobalPages) -> bool {
+    /// What is where the pages of the code entered at `linear` were; the jump relies on those that are there.
+    fn pages_of(&mut self, entry: Entry, linear: u64, global: &mut GlobalPages) -> Pages {
         let first = linear.wrapping_sub(entry.offset() as u64) & PAGE_MASK;
         for number in 0..self.cpu.blocks.code.pages(entry.code).len() {
             let page = self.cpu.blocks.code.pages(entry.code)[number];
             let linear = self.wrap(first.wrapping_add(page.offset as u64));
-            let Some(found) = self.peek_code(linear).filter(|found| found.phys.0 == page.phys) else { return false };
-            self.rely_on(linear, found.kind.global, global);
+            match self.peek_code(linear) {
+                Some(found) if found.phys.0 == page.phys => self.rely_on(linear, found.kind.global, global),
+                Some(_) => return Pages::Other,
+                None => return Pages::Missing,
+            }
         }
-        true
+        Pages::AsCompiled
     }
 
     /// The jump that is being remembered relies on where the page at `linear` leads.

@@ -4,6 +4,7 @@
 //! the tag differ (`cpu::tlb_layout`).
 
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
+use wasm_encoder::BlockType;
 use x86::Width;
 
 use super::{Codegen, ENTRY, HOST, Label, Pool, TLB, at};
@@ -119,8 +120,57 @@ impl Codegen<'_> {
                 self.host_address(address, usage);
                 self.sink().i32_const(before as i32).i32_sub().local_set(host);
             }
-            Way::Within { .. } => {}
+            Way::FirstOfWalk { walk, before, bytes, usage } => {
+                self.settle(address);
+                self.tlb_hits(address, before, bytes, usage);
+                self.open_if(BlockType::Empty);
+                self.pace_together(walk, address, usage);
+                self.sink().else_();
+                self.pace_apart(walk, address);
+                self.leave_unless(fault);
+                self.close();
+            }
+            Way::Within { .. } | Way::InWalk { .. } => {}
         }
+    }
+
+    /// Puts where the accesses of `walk`, which lie in the page of the first one's `address`, are in the host's memory into locals.
+    fn pace_together(&mut self, walk: usize, address: Value, usage: Use) {
+        let paces = core::mem::take(&mut self.walks[walk].0);
+        let hosts: Vec<u32> = paces.iter().map(|_| self.take_local(Pool::Host)).collect();
+        self.host_address(address, usage);
+        self.sink().local_set(hosts[0]);
+        for (pace, &host) in paces.iter().zip(&hosts).skip(1) {
+            self.sink().local_get(hosts[0]).i32_const(pace.offset as i32).i32_add().local_set(host);
+        }
+        self.walks[walk] = (paces, hosts);
+    }
+
+    /// The same wherever they lie; pushes whether all of them may be done.
+    fn pace_apart(&mut self, walk: usize, address: Value) {
+        let (paces, hosts) = core::mem::take(&mut self.walks[walk]);
+        let place = self.take_local(Pool::Number);
+        for (number, (pace, &host)) in paces.iter().zip(&hosts).enumerate() {
+            self.value(address);
+            self.sink().i64_const(pace.offset).i64_add();
+            // Linear addresses wrap at 4 GiB, but for those of 64-bit mode.
+            if self.source.mode.code != Width::W64 {
+                self.sink().i32_wrap_i64().i64_extend_i32_u();
+            }
+            self.sink().local_set(place);
+            let push = |codegen: &mut Self| {
+                codegen.sink().local_get(place);
+            };
+            self.hits(&push, 0, pace.bytes, pace.usage);
+            if number > 0 {
+                self.sink().i32_and();
+            }
+            self.sink().local_get(place);
+            self.add_entry(pace.usage);
+            self.sink().local_set(host);
+        }
+        self.free[Pool::Number as usize].push(place);
+        self.walks[walk] = (paces, hosts);
     }
 
     fn leave_unless(&mut self, fault: StopId) {
@@ -137,10 +187,18 @@ impl Codegen<'_> {
             }
             Way::First { group, before, .. } => (group, before),
             Way::Within { group, offset } => (group, offset),
+            Way::FirstOfWalk { walk, .. } => return self.push_pace(walk, 0),
+            Way::InWalk { walk, number } => return self.push_pace(walk, number),
         };
         let host = self.groups[group].1;
         self.sink().local_get(host);
         offset
+    }
+
+    fn push_pace(&mut self, walk: usize, number: usize) -> u64 {
+        let host = self.walks[walk].1[number];
+        self.sink().local_get(host);
+        0
     }
 
     /// A local for the host address of `group`.
@@ -152,7 +210,12 @@ impl Codegen<'_> {
 
     /// The access at work is done: behind the last of its group nobody needs the address any more.
     fn leave_group(&mut self) {
-        let (Way::First { group, .. } | Way::Within { group, .. }) = self.way else { return };
+        let group = match self.way {
+            Way::Alone => return,
+            Way::First { group, .. } | Way::Within { group, .. } => group,
+            Way::FirstOfWalk { walk, .. } => return self.leave_walk(walk, 0),
+            Way::InWalk { walk, number } => return self.leave_walk(walk, number),
+        };
         let (left, host) = &mut self.groups[group];
         *left -= 1;
         if *left == 0 {
@@ -161,10 +224,20 @@ impl Codegen<'_> {
         }
     }
 
+    fn leave_walk(&mut self, walk: usize, number: usize) {
+        let host = self.walks[walk].1[number];
+        self.free[Pool::Host as usize].push(host);
+    }
+
     /// Leaves the entry's address in [`ENTRY`] and pushes whether `bytes` from so many before `address` may be accessed.
     pub(super) fn tlb_hits(&mut self, address: Value, before: u64, bytes: u64, usage: Use) {
+        self.hits(&|codegen| codegen.value(address), before, bytes, usage);
+    }
+
+    /// The same of an address that `push` pushes.
+    fn hits(&mut self, push: &dyn Fn(&mut Self), before: u64, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
-        self.value(address);
+        push(self);
         if before > 0 {
             self.sink().i64_const(before as i64).i64_sub();
         }
@@ -175,7 +248,7 @@ impl Codegen<'_> {
         }
         let tag = at(self.tables() + tlb_offset(usage));
         self.sink().local_tee(ENTRY).i64_load(tag);
-        self.value(address);
+        push(self);
         let last = bytes as i64 - 1 - before as i64;
         if last != 0 {
             self.sink().i64_const(last).i64_add();
@@ -185,8 +258,13 @@ impl Codegen<'_> {
 
     /// Pushes the host address: linear memory has 32-bit addresses, so the low half of the addend is enough.
     pub(super) fn host_address(&mut self, address: Value, usage: Use) {
-        let addend = at(self.tables() + tlb_offset(usage) + 8);
         self.value(address);
+        self.add_entry(usage);
+    }
+
+    /// Makes the host address of the linear one on the stack.
+    fn add_entry(&mut self, usage: Use) {
+        let addend = at(self.tables() + tlb_offset(usage) + 8);
         self.sink().i32_wrap_i64().local_get(ENTRY).i32_load(addend).i32_add();
     }
 

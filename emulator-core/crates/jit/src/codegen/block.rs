@@ -18,7 +18,7 @@ impl Codegen<'_> {
         let source = self.source.sources[block];
         for (step, way) in self.block.steps.iter().zip(core::mem::take(&mut self.ways[block])) {
             self.way = way;
-            if !(matches!(way, Way::Within { .. }) && step.leaves_by_tlb_only()) {
+            if !(matches!(way, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only()) {
                 for stop in step.stops() {
                     self.settle_for(stop);
                 }
@@ -113,9 +113,14 @@ impl Codegen<'_> {
             return;
         }
         self.enabled |= enabled;
-        let context = self.source.shared.context as u64;
-        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(enabled as i32).i32_and();
+        self.push_disabled(enabled);
         self.leave_if(Label::Operands, stop);
+    }
+
+    /// Pushes those of `bits` that are disabled.
+    pub(super) fn push_disabled(&mut self, bits: u32) {
+        let context = self.source.shared.context as u64;
+        self.sink().i32_const(0).i32_load(at(context + DISABLED)).i32_const(bits as i32).i32_and();
     }
 
     fn set_disabled(&mut self, bit: u32, value: Value) {
@@ -271,6 +276,17 @@ impl Codegen<'_> {
     pub(super) fn put_cells_at_end(&mut self) {
         let cells = self.liveness.at_end(self.block);
         self.put_cells(&cells);
+        self.clear_waiting(self.block.end());
+    }
+
+    /// Clears what waits beside XMM registers that the block has cleared before `stop`.
+    pub(super) fn clear_waiting(&mut self, stop: StopId) {
+        let cleared = self.block.stops[stop].cleared;
+        for (register, local) in self.waiting.clone() {
+            if cleared >> register & 1 != 0 {
+                self.sink().v128_const(0).local_set(local);
+            }
+        }
     }
 
     /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
@@ -339,6 +355,7 @@ impl Codegen<'_> {
     fn leave_with(&mut self, label: Label, stop: StopId) {
         let cells: Vec<_> = changed(self.block, stop).collect();
         self.put_cells(&cells);
+        self.clear_waiting(stop);
         let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
             self.sink().local_get(LEFT).i64_const(retired).i64_sub().local_set(LEFT);

@@ -10,7 +10,7 @@ use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value};
+use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, XMM};
 use crate::layout;
 use crate::liveness::Liveness;
 use crate::module::{Callee, REGION_TYPE, subtract_offset};
@@ -50,14 +50,17 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         way: Way::Alone,
         ways: groups.ways,
         groups: groups.counts.into_iter().map(|count| (count, 0)).collect(),
+        walks: groups.walks.into_iter().map(|walk| (walk, Vec::new())).collect(),
         restarted: [false; 2],
         left: Vec::new(),
         consumed: Vec::new(),
         block: entry,
         liveness: Liveness::of(entry, needed[0], &[]),
         constants: Vec::new(),
+        waiting: Vec::new(),
         pending: 0,
         enabled: 0,
+        enabled_in: Vec::new(),
         locals: Vec::new(),
         in_stop: false,
         stop_uses: Vec::new(),
@@ -85,7 +88,10 @@ impl Codegen<'_> {
         self.count_entry();
         self.load_tlb();
         for cell in self.vector_cells() {
-            self.load_cell(cell);
+            match self.source.units.scalars.lanes(cell - XMM) {
+                Some(lanes) => self.load_scalar(cell - XMM, lanes),
+                None => self.load_cell(cell),
+            }
             let local = self.local_of(cell);
             self.sink().local_set(local);
         }
@@ -196,6 +202,9 @@ impl Codegen<'_> {
         for cell in self.vector_cells().filter(|&cell| changes(cell)) {
             let local = self.local_of(cell);
             self.sink().i32_const(0).local_get(local);
+            if let Some(&(_, waiting)) = self.waiting.iter().find(|&&(register, _)| XMM + register == cell) {
+                self.sink().local_get(waiting).v128_or();
+            }
             self.store_cell(cell);
         }
     }
@@ -267,8 +276,9 @@ impl Codegen<'_> {
     fn blocks_under(&mut self, plan: &Plan<'_>, block: BlockId) {
         let is_loop = plan.structure.is_loop[block];
         if is_loop {
+            self.require_before(plan, block);
             self.open_loop(Label::Block(block));
-            self.enabled = 0;
+            self.enabled = self.enabled_at(plan, block);
         }
         let joins = plan.structure.joins_under(block);
         for &join in joins.iter().rev() {
@@ -281,13 +291,43 @@ impl Codegen<'_> {
         }
         for &join in &joins {
             self.close();
-            (self.pending, self.enabled) = (0, 0);
+            (self.pending, self.enabled) = (0, self.enabled_at(plan, join));
             self.blocks_under(plan, join);
         }
         if is_loop {
+            self.enabled_in.pop();
             self.close();
             self.sink().unreachable();
         }
+    }
+
+    /// What the loop `head` begins with looking at, in every turn, is looked at before it, unless something in the loop may change that.
+    fn require_before(&mut self, plan: &Plan<'_>, head: BlockId) {
+        let blocks = self.source.blocks;
+        let changes = |step: &Step| matches!(step, Step::Interpret(_) | Step::SetDisabled { .. });
+        let keeps = |block: &BlockId| !blocks[*block].steps.iter().any(changes);
+        let first = if plan.structure.is_block(head) { blocks[head].steps.first() } else { None };
+        let enabled = match first {
+            Some(&Step::Require { enabled, .. }) if plan.structure.blocks_in(head).all(|block| keeps(&block)) => {
+                enabled
+            }
+            _ => 0,
+        };
+        self.enabled_in.push((head, enabled));
+        if self.enabled & enabled != enabled {
+            self.push_disabled(enabled);
+            self.open_if(BlockType::Empty);
+            self.set_address(blocks[head].start);
+            self.set_x87_depth(self.source.depths[head]);
+            self.branch(Label::Operands);
+            self.close();
+        }
+    }
+
+    /// What has been looked at for `block`, where several ways come together.
+    fn enabled_at(&self, plan: &Plan<'_>, block: BlockId) -> u32 {
+        let around = self.enabled_in.iter().filter(|&&(head, _)| plan.structure.is_in(block, head));
+        around.fold(0, |all, &(_, enabled)| all | enabled)
     }
 
     /// Goes on to the entry that was meant, if it lies behind `gate` and is not reached yet.
@@ -445,6 +485,7 @@ impl Codegen<'_> {
         let depth = self.block.depth_at(self.block.end()) as u8;
         if expected.is_empty() {
             self.put_cells(&cells);
+            self.clear_waiting(self.block.end());
             self.set_x87_depth(depth);
             self.branch(Label::Chain);
             return;
@@ -455,6 +496,7 @@ impl Codegen<'_> {
         self.value(target);
         self.sink().local_set(TARGET);
         self.put_cells(&others);
+        self.clear_waiting(self.block.end());
         let enabled = self.enabled;
         for (which, _) in expected {
             let Some(target) = plan.structure.target(id, which) else { continue };

@@ -314,6 +314,21 @@ impl Codegen<'_> {
         self.sink().local_get(local);
     }
 
+    /// Pushes the lowest lane of the state's XMM register, with zeros above, and puts what is above there into a local.
+    pub(super) fn load_scalar(&mut self, register: usize, lanes: Lanes) {
+        let waiting = self.new_local(Pool::Vector);
+        self.waiting.push((register, waiting));
+        self.load_xmm(register);
+        let address = at(self.source.shared.state as u64 + xmm_offset(register));
+        if lanes.is_single() {
+            self.sink().i32_const(0).i32x4_replace_lane(0).local_set(waiting);
+            self.sink().i32_const(0).v128_load32_zero(address);
+        } else {
+            self.sink().i64_const(0).i64x2_replace_lane(0).local_set(waiting);
+            self.sink().i32_const(0).v128_load64_zero(address);
+        }
+    }
+
     /// Pushes the state's XMM register.
     pub(super) fn load_xmm(&mut self, register: usize) {
         let state = self.source.shared.state as u64;

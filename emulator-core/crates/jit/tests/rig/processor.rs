@@ -91,8 +91,13 @@ impl Processor {
 
     /// One that compiles whatever can be, before it runs for the first time.
     pub fn compiling(mode: Width) -> Processor {
+        Processor::compiling_at(mode, FORCED)
+    }
+
+    /// One that compiles blocks that have been interpreted `hot` times.
+    pub fn compiling_at(mode: Width, hot: u32) -> Processor {
         let mut processor = Processor::new(mode);
-        processor.cpu.set_translator(Box::new(HostedJit::new()), FORCED);
+        processor.cpu.set_translator(Box::new(HostedJit::new()), hot);
         processor
     }
 
@@ -139,6 +144,11 @@ impl Processor {
     pub fn compiled(&self) -> u64 {
         let stats = self.cpu.stats();
         stats.compiled_instructions + stats.helped_instructions
+    }
+
+    /// Has the page at that address there, to be executed, or missing.
+    pub fn map_code(&mut self, page: u64, is_there: bool) {
+        self.board.map(page, if is_there { PRESENT } else { 0 });
     }
 
     /// A store to the code's page from outside the case's data.
