@@ -116,6 +116,7 @@ fn order<'a>(
             overlay: boot.overlay,
             lowers: boot.lowers.clone(),
             writable: boot.writable.clone(),
+            temporary: false,
             saved: boot.saved.clone(),
         },
         cgroup,

@@ -69,7 +69,7 @@ pub struct Boot {
     /// Directories below the root's, topmost first.
     #[serde(default)]
     pub lowers: Vec<PathBuf>,
-    /// Where what is written is kept; in memory without.
+    /// Where what is written is kept; in memory without, or where that would not do.
     pub writable: Option<PathBuf>,
     /// What has been written from the beginning.
     pub saved: Option<Saved>,
@@ -97,7 +97,8 @@ pub enum Reply<'a> {
     Output { process: u32, stream: &'a str },
     /// All of its input so far has been taken.
     Taken { process: u32 },
-    /// It has ended. Of a container: nothing is left of it.
+    /// It has ended. Of a container: nothing is left of it, but for a layer that memory would not do for and that is being
+    /// removed.
     Exited { process: u32, code: Option<i32>, signal: Option<i32> },
     /// The container has run out of memory.
     Oom { process: u32 },
