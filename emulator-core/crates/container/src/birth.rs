@@ -59,6 +59,9 @@ pub fn bear(mut order: Order<'_>, mapper: &mut IdMapper, channel: &Channel) -> !
     let born = begin(&order, mapper, channel).and_then(|()| {
         let spec = order.spec;
         let temporary = temporary::provide(spec, &mut order.layout)?;
+        if let Some(temporary) = &temporary {
+            channel.send_with(&Report::Remover, temporary.remover())?;
+        }
         let claim = order.layout.writable.as_deref().map(Claim::take).transpose()?;
         let sources = launch::open_sources(spec, order.bundle, &order.layout, mapper)?;
         let provisions = Provisions::gather(&order, sources)?;

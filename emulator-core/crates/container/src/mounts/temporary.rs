@@ -18,7 +18,7 @@ use crate::channel::{Channel, Go};
 use crate::error::{During, Error, Result};
 use crate::namespaces;
 use crate::spec::{NamespaceKind, Spec};
-use crate::sys;
+use crate::sys::{self, Cloned};
 
 const PREFIX: &str = "terrarium-layer-";
 /// Any name of users'.
@@ -54,7 +54,8 @@ fn set_attribute(file: &OwnedFd) -> rustix::io::Result<()> {
 /// A directory for a writable layer, and a process that removes it.
 pub struct Temporary {
     directory: PathBuf,
-    remover: Channel,
+    remover: OwnedFd,
+    channel: Channel,
 }
 
 impl Temporary {
@@ -76,7 +77,7 @@ impl Temporary {
     fn attend(directory: PathBuf, lock: &OwnedFd) -> Result<Self> {
         let (ours, theirs) = Channel::pair()?;
         match sys::clone3(0, None) {
-            Ok(Some(_)) => Ok(Self { directory, remover: ours }),
+            Ok(Some(Cloned { pidfd, .. })) => Ok(Self { directory, remover: pidfd, channel: ours }),
             Ok(None) => {
                 drop(ours);
                 remove_behind(&directory, lock, &theirs)
@@ -88,10 +89,15 @@ impl Temporary {
         }
     }
 
+    /// The process that removes it.
+    pub fn remover(&self) -> BorrowedFd<'_> {
+        self.remover.as_fd()
+    }
+
     /// From now on it ends with the container whose first process is `first`.
     pub fn follow(self, first: BorrowedFd<'_>) -> Result<()> {
-        self.remover.send_with(&Go(String::new()), first)?;
-        self.remover.wait().map(drop)
+        self.channel.send_with(&Go(String::new()), first)?;
+        self.channel.wait().map(drop)
     }
 }
 

@@ -97,8 +97,7 @@ pub enum Reply<'a> {
     Output { process: u32, stream: &'a str },
     /// All of its input so far has been taken.
     Taken { process: u32 },
-    /// It has ended. Of a container: nothing is left of it, but for a layer that memory would not do for and that is being
-    /// removed.
+    /// It has ended. Of a container: nothing is left of it.
     Exited { process: u32, code: Option<i32>, signal: Option<i32> },
     /// The container has run out of memory.
     Oom { process: u32 },
