@@ -3,7 +3,14 @@
 import debian from "@terrarium/images/debian";
 import debianCloud from "@terrarium/images/debian-cloud";
 import debianI386 from "@terrarium/images/debian-i386";
-import { boot, type BootOptions, type Image, type Machine, type Snapshot } from "@terrarium/machine";
+import {
+  boot,
+  type BootOptions,
+  type Image,
+  type Machine,
+  type MachineConfig,
+  type Snapshot,
+} from "@terrarium/machine";
 
 export { debian, debianCloud, debianI386 };
 
@@ -11,7 +18,10 @@ export { debian, debianCloud, debianI386 };
 const BOOT_TIMEOUT = "290s";
 
 /** Boots `image` and waits for its prompt. */
-export async function bootToShell(image: Image, options: BootOptions = {}): Promise<Machine> {
+export async function bootToShell(
+  image: MachineConfig & Pick<Image, "prompt">,
+  options: BootOptions = {},
+): Promise<Machine> {
   const machine = await boot(image, options);
   try {
     await machine.console.waitFor(image.prompt, { timeout: BOOT_TIMEOUT });

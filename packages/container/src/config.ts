@@ -83,6 +83,8 @@ export interface ContainerOptions extends StandardStreams {
    * default), written to the directory itself (`"directory"`), refused (`"none"`), or kept apart in the directory
    * `layer`, which is made where there is none, and from which `Images.commit()` makes a new image. A layer is one
    * container's at a time: the next waits for its end, and is refused (`LAYER_IN_USE`) where that does not come.
+   * Before Linux 6.6, memory is a directory that ends with the container, in `TMPDIR` (or /tmp) or else /var/tmp;
+   * `UNSUPPORTED` where neither is on a disk.
    */
   readonly writes?: Writes;
   /** Directories of the host. */

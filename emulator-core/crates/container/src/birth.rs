@@ -10,7 +10,7 @@ use crate::channel::{Channel, Report};
 use crate::error::{During, Error, Result};
 use crate::init;
 use crate::launch::{self, Launched, Order, Provisions};
-use crate::mounts::layer::Claim;
+use crate::mounts::{layer::Claim, temporary};
 use crate::namespaces::{self, IdMapper};
 use crate::network::Cable;
 use crate::process;
@@ -55,19 +55,27 @@ pub fn take(channel: Channel, heard: Option<(Report, Option<OwnedFd>)>) -> Resul
 }
 
 /// Bears a container's first process as a sibling of this one, says so over `channel`, and ends.
-pub fn bear(order: Order<'_>, mapper: &mut IdMapper, channel: &Channel) -> ! {
+pub fn bear(mut order: Order<'_>, mapper: &mut IdMapper, channel: &Channel) -> ! {
     let born = begin(&order, mapper, channel).and_then(|()| {
         let spec = order.spec;
+        let temporary = temporary::provide(spec, &mut order.layout)?;
+        if let Some(temporary) = &temporary {
+            channel.send_with(&Report::Remover, temporary.remover())?;
+        }
         let claim = order.layout.writable.as_deref().map(Claim::take).transpose()?;
         let sources = launch::open_sources(spec, order.bundle, &order.layout, mapper)?;
         let provisions = Provisions::gather(&order, sources)?;
         match provisions.give_birth(namespaces::born_into(spec) | libc::CLONE_PARENT as u64)? {
             Some(cloned) => {
                 claim.map_or(Ok(()), |claim| claim.note(cloned.pid))?;
+                temporary.map_or(Ok(()), |temporary| temporary.follow(cloned.pidfd.as_fd()))?;
                 Ok(cloned)
             }
             // The claim stays open in it, until it becomes the program.
-            None => init::run(order, provisions, channel),
+            None => {
+                drop(temporary);
+                init::run(order, provisions, channel)
+            }
         }
     });
     announce(born, channel)

@@ -20,6 +20,8 @@ const MAX_BYTES: usize = 64 << 10;
 /// From the container's first process, or one of `exec`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
+    /// The container's layer is removed behind it by a process of its own. Comes with a pidfd of that.
+    Remover,
     /// The process has been born by one between, and has this number in the runtime's namespace. Comes with a pidfd.
     Spawned(i32),
     /// The root is there. Comes with a descriptor of where what is written to it is kept.

@@ -203,7 +203,7 @@ impl Launched {
             Some(Report::Layer) => Ok(false),
             Some(Report::Ready) => Ok(true),
             Some(Report::Failed(error)) => Err(error),
-            Some(Report::Spawned(_)) | None => Err(died()),
+            Some(Report::Remover | Report::Spawned(_)) | None => Err(died()),
         }
     }
 

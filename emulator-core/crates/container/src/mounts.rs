@@ -9,6 +9,7 @@ pub mod options;
 mod overlay;
 pub mod protect;
 pub mod saved;
+pub mod temporary;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub struct Layout {
     pub lowers: Vec<PathBuf>,
     /// With an overlay: the directory where what is written is kept, which [`layer`] makes; memory without.
     pub writable: Option<PathBuf>,
+    /// Whether that ends with the container, as memory does.
+    pub temporary: bool,
     /// With an overlay: what the writable layer has from the beginning.
     pub saved: Option<Saved>,
 }
@@ -46,6 +49,7 @@ pub struct Sources {
     root: OwnedFd,
     lowers: Vec<OwnedFd>,
     writable: Option<OwnedFd>,
+    temporary: bool,
     saved: Option<saved::Opened>,
     /// One for each mount of the configuration; none where a new file system is made.
     binds: Vec<Option<OwnedFd>>,
@@ -61,7 +65,7 @@ impl Sources {
         let writable = layout.writable.as_deref().map(|path| open(path, false)).transpose()?;
         let saved = layout.saved.as_ref().map(Saved::open).transpose()?;
         let binds = spec.mounts.iter().map(|mount| open_bind(mount, bundle, mapper)).collect::<Result<_>>()?;
-        Ok(Self { root, lowers, writable, saved, binds })
+        Ok(Self { root, lowers, writable, temporary: layout.temporary, saved, binds })
     }
 }
 

@@ -70,6 +70,8 @@ enum Ready {
     Network(u32, Token),
     /// A container's memory.
     Oom(u32),
+    /// The end of who has removed a container's layer.
+    Removed(u32),
 }
 
 /// A container that runs, or is going to.
@@ -80,9 +82,14 @@ struct Running {
     network: Attachment,
     /// Where an overlay keeps what is written. In memory that is gone when this is closed.
     layer: Option<OwnedFd>,
+    /// Who removes that behind it, where memory would not do.
+    remover: Option<OwnedFd>,
     /// News of memory, where that is limited.
     oom: Option<OomWatch>,
 }
+
+/// A process's exit code, or the signal that ended it.
+type End = (Option<i32>, Option<i32>);
 
 #[derive(Default)]
 struct Helper {
@@ -93,6 +100,8 @@ struct Helper {
     makings: BTreeMap<u32, Making>,
     remains: BTreeMap<u32, Remains>,
     containers: BTreeMap<u32, Running>,
+    /// Containers that have ended, but for their layers: who removes those, and how the first processes ended.
+    removing: BTreeMap<u32, (OwnedFd, End)>,
     freezing: Vec<Freezing>,
     mapper: IdMapper,
     networks: Networks,
@@ -112,6 +121,7 @@ impl Helper {
                     Ready::Remains(number) => self.clear_away(number),
                     Ready::Network(number, token) => self.handle_network(number, token),
                     Ready::Oom(number) => self.handle_oom(number),
+                    Ready::Removed(number) => self.tell_end(number),
                 }
             }
             self.containers.values_mut().for_each(|container| container.network.tick());
@@ -155,6 +165,10 @@ impl Helper {
         for remains in self.remains.values() {
             polled.push(PollFd::from_borrowed_fd(remains.handle(), PollFlags::IN));
             sources.push(Ready::Remains(remains.number));
+        }
+        for (number, (remover, _)) in &self.removing {
+            polled.push(PollFd::new(remover, PollFlags::IN));
+            sources.push(Ready::Removed(*number));
         }
         for (number, container) in &self.containers {
             if let Some(watch) = &container.oom {
@@ -205,14 +219,25 @@ impl Helper {
             return;
         }
         let Some(process) = self.processes.remove(&number) else { return };
-        let (code, signal) = process.finish(&mut self.outbox);
+        let end = process.finish(&mut self.outbox);
         if let Some(container) = self.containers.remove(&number) {
             drop(container.layer);
             // Where the last process is slow to go, the kernel keeps the group; there is nobody left to be told.
             let _ = container.cgroup.remove();
             self.networks.release(container.network);
+            if let Some(remover) = container.remover {
+                self.removing.insert(number, (remover, end));
+                return;
+            }
         }
-        self.outbox.send(&Reply::Exited { process: number, code, signal }, &[]);
+        self.outbox.send(&Reply::Exited { process: number, code: end.0, signal: end.1 }, &[]);
+    }
+
+    /// Nothing is left of a container, not even its layer.
+    fn tell_end(&mut self, number: u32) {
+        if let Some((_, (code, signal))) = self.removing.remove(&number) {
+            self.outbox.send(&Reply::Exited { process: number, code, signal }, &[]);
+        }
     }
 
     fn obey(&mut self, request: Request, data: &[u8]) {

@@ -61,6 +61,12 @@ impl Claim {
     }
 }
 
+/// Whether who was noted for the layer in `directory` has ended.
+pub fn is_abandoned(directory: &Path) -> bool {
+    let note = std::fs::read(directory.join("user")).unwrap_or_default();
+    noted(&note).is_some_and(|(pid, started)| open_process(pid, started).is_none())
+}
+
 /// What [`Claim::note`] has written; none of what is half written.
 fn noted(note: &[u8]) -> Option<(Pid, u64)> {
     let mut numbers = std::str::from_utf8(note).ok()?.strip_suffix('\n')?.split_whitespace();

@@ -17,7 +17,7 @@ const MAX_VALUE_BYTES: usize = 255;
 /// mount(2) takes a page of options, with a zero behind them.
 const MAX_OPTIONS_BYTES: usize = 4_095;
 
-/// A writable layer over the others: what is seen, and that layer. Where it is kept, what things are mounted on is
+/// A writable layer over the others: what is seen, and that layer. Where it is kept for others, what things are mounted on is
 /// made in a layer of its own, in memory: else whoever compares the layers would find it.
 pub fn make(
     spec: &Spec,
@@ -53,11 +53,11 @@ pub fn make(
             saved::check_unused(Path::new("w/upper"))?;
             saved.restore(spec, &layer).inspect_err(|_| drop(std::fs::remove_dir_all("w/upper")))?;
         }
-        if sources.writable.is_some() {
-            make_points(&Inside::new(stack(&names, "p")?.as_fd()), spec, binds, files);
+        if sources.writable.is_some() && !sources.temporary {
+            make_points(&Inside::new(stack(&names, "p", false)?.as_fd()), spec, binds, files);
             names.insert(0, "p/upper".into());
         }
-        let root = stack(&names, "w")?;
+        let root = stack(&names, "w", sources.temporary)?;
         check_writable(&root)?;
         Ok((root, layer))
     })
@@ -97,18 +97,20 @@ fn make_points(inside: &Inside<'_>, spec: &Spec, binds: &[Option<OwnedFd>], file
 }
 
 /// The layers of these names, topmost first, below the writable one in the directory `writable`; all in this process's own.
-fn stack(names: &[String], writable: &str) -> Result<OwnedFd> {
+/// What is `temporary` is never waited for until it is on a disk.
+fn stack(names: &[String], writable: &str, temporary: bool) -> Result<OwnedFd> {
     let names = names.join(":");
     let [upper, work] = ["upper", "work"].map(|name| format!("{writable}/{name}"));
+    // Without rights on the host an overlay keeps its marks among the user's attributes.
+    let flags: &[&str] = if temporary { &["userxattr", "volatile"] } else { &["userxattr"] };
     if names.len() <= MAX_VALUE_BYTES {
         let mut options = data(&[("lowerdir", &names), ("upperdir", &upper), ("workdir", &work)]);
-        // Without rights on the host an overlay keeps its marks among the user's attributes.
-        options.data.push(("userxattr".to_owned(), None));
+        options.data.extend(flags.iter().map(|flag| ((*flag).to_owned(), None)));
         let made = filesystem::make("overlay", Path::new("overlay"), &options);
         return made.map_err(|reason| Error::mount("/", format!("overlay: {reason}")));
     }
     // Kernels before 6.5 have no other way to be told of so many.
-    let options = format!("lowerdir={names},upperdir={upper},workdir={work},userxattr");
+    let options = format!("lowerdir={names},upperdir={upper},workdir={work},{}", flags.join(","));
     if options.len() > MAX_OPTIONS_BYTES {
         return Err(Error::unsupported("a root of so many layers", "make one layer of several"));
     }

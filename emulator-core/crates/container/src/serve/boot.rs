@@ -37,7 +37,8 @@ impl Helper {
         let network = self.networks.prepare(&boot.network)?;
         match self.begin(&boot, filter.as_ref(), &network, given) {
             Ok((birth, ends, cgroup, other_end)) => {
-                let running = Running { spec: boot.spec, cgroup, filter, network, oom: None, layer: None };
+                let running =
+                    Running { spec: boot.spec, cgroup, filter, network, oom: None, layer: None, remover: None };
                 let purpose = Purpose::Container(Box::new(running), other_end);
                 self.makings.insert(boot.process, Making::new(boot.process, birth, ends, purpose));
                 Ok(())
@@ -116,6 +117,7 @@ fn order<'a>(
             overlay: boot.overlay,
             lowers: boot.lowers.clone(),
             writable: boot.writable.clone(),
+            temporary: false,
             saved: boot.saved.clone(),
         },
         cgroup,

@@ -81,7 +81,7 @@ impl Making {
     pub fn advance(self, networks: &mut Networks) -> Outcome {
         let Self { number, stage, ends, mut purpose } = self;
         let next = match stage {
-            Stage::Unborn(birth) => take_birth(birth, &purpose, networks),
+            Stage::Unborn(birth) => take_birth(birth, &mut purpose, networks),
             Stage::Born(launched) => take_report(launched, &mut purpose),
             Stage::Released(launched) => match launched.channel().receive().and_then(Launched::hear_start) {
                 Ok(()) => return serve(number, launched, ends, purpose),
@@ -108,8 +108,12 @@ impl Making {
 /// A next stage, or why there is none and a handle on what is left.
 type Next = Result<Stage, (Error, OwnedFd)>;
 
-fn take_birth(Birth { between, channel }: Birth, purpose: &Purpose, networks: &mut Networks) -> Next {
-    let heard = channel.receive_with();
+fn take_birth(Birth { between, channel }: Birth, purpose: &mut Purpose, networks: &mut Networks) -> Next {
+    let mut heard = channel.receive_with();
+    if let (Ok(Some((Report::Remover, remover))), Purpose::Container(container, _)) = (&mut heard, &mut *purpose) {
+        container.remover = remover.take();
+        return Ok(Stage::Unborn(Birth { between, channel }));
+    }
     let launched = match heard.and_then(|heard| birth::take(channel, heard)) {
         Ok(launched) => launched,
         Err(error) => return Err((error, between)),

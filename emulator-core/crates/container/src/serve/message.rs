@@ -69,7 +69,7 @@ pub struct Boot {
     /// Directories below the root's, topmost first.
     #[serde(default)]
     pub lowers: Vec<PathBuf>,
-    /// Where what is written is kept; in memory without.
+    /// Where what is written is kept; in memory without, or where that would not do.
     pub writable: Option<PathBuf>,
     /// What has been written from the beginning.
     pub saved: Option<Saved>,
