@@ -6,8 +6,8 @@ use super::region::RegionPage;
 use super::{Code, Entry, Straddles};
 use crate::blocks::Key;
 
-/// Regions kept: a C compiler goes through 8,000. A region takes some 40 KiB of the process (its module, the host's code for it, and what the
-/// engine knows of both), so that this is 650 MiB at most.
+/// Regions kept: a C compiler goes through 8,000. A region takes 12 to 40 KiB of the process (its module, the host's code for it, and what the
+/// engine knows of both).
 const CAPACITY: usize = 16384;
 /// Where there are more, so many stay.
 const KEPT: usize = CAPACITY / 8 * 7;
