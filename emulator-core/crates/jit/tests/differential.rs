@@ -23,13 +23,23 @@ impl Pair {
         Pair { interpreting: Processor::new(mode), compiling: Processor::compiling(mode), exceptions: 0 }
     }
 
-    /// Runs `case` twice: at first no access is in the TLB, then all are that can be. Says in what the two differ.
-    fn compare(&mut self, case: &Case) -> Result<(), String> {
+    /// As [`Processor::begin`], both.
+    fn begin(&mut self, case: &Case) {
         self.interpreting.begin(case);
         self.compiling.begin(case);
-        self.go_on(BUDGET, case)?;
+    }
+
+    /// As [`Processor::set`], both.
+    fn set(&mut self, case: &Case) {
         self.interpreting.set(case);
         self.compiling.set(case);
+    }
+
+    /// Runs `case` twice: at first no access is in the TLB, then all are that can be. Says in what the two differ.
+    fn compare(&mut self, case: &Case) -> Result<(), String> {
+        self.begin(case);
+        self.go_on(BUDGET, case)?;
+        self.set(case);
         let outcome = self.go_on(BUDGET, case)?;
         self.exceptions += u32::from(outcome.state.rip & !0xfff != CODE);
         Ok(())
@@ -44,8 +54,7 @@ impl Pair {
 
     /// Runs both four times over, in slices of every length.
     fn run_in_slices(&mut self, case: &Case, random: &mut Random) {
-        self.interpreting.begin(case);
-        self.compiling.begin(case);
+        self.begin(case);
         for _ in 0..4 {
             let mut left: u64 = 4000;
             while left > 0 {
@@ -56,8 +65,7 @@ impl Pair {
                     break;
                 }
             }
-            self.interpreting.set(case);
-            self.compiling.set(case);
+            self.set(case);
         }
     }
 
@@ -207,14 +215,12 @@ fn code_compiled_for_the_usual_rounding_of_the_x87_is_compiled_anew_where_that_h
         let mut case = generate::case(&mut Random::new(1), code.clone(), mode);
         (case.x87.status, case.x87.tags) = (0, 0xffff);
         case.registers[RSI] = TIMES;
-        pair.interpreting.begin(&case);
-        pair.compiling.begin(&case);
+        pair.begin(&case);
         let mut compiled = 0;
         // Extended precision, then that of doubles.
         for control in [0x37f, 0x27f] {
             case.x87.control = control;
-            pair.interpreting.set(&case);
-            pair.compiling.set(&case);
+            pair.set(&case);
             pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
             let before = core::mem::replace(&mut compiled, pair.compiling.compiled());
             assert!(compiled - before > 4 * TIMES, "with {control:x}: {}", compiled - before);
@@ -381,8 +387,7 @@ fn a_function_that_calls_itself_does_the_same_compiled_and_interpreted_however_i
         for _ in 0..20 {
             let mut case = generate::case(&mut random, code.concat(), mode);
             case.registers[RSP] = DATA + 0x1000 + 8 * random.below(64);
-            pair.interpreting.begin(&case);
-            pair.compiling.begin(&case);
+            pair.begin(&case);
             let mut result = 0;
             for _ in 0..200 {
                 let budget = random.pick(&[1, 50, 399, 400, 500, 900]) + random.below(64);
@@ -410,8 +415,7 @@ fn a_store_that_hits_the_code_at_work_is_seen_by_the_next_instruction() {
     (case.registers[0], case.registers[2], case.registers[6]) = (0, 0, 600);
     for target in [DATA + 8, CODE + 6] {
         case.registers[RDI] = target;
-        pair.interpreting.begin(&case);
-        pair.compiling.begin(&case);
+        pair.begin(&case);
         let outcome = pair.go_on(5000, &case).unwrap_or_else(|report| panic!("{report}"));
         let counted = (outcome.state.regs.get(0), outcome.state.regs.get(2));
         assert_eq!(counted, if target == DATA + 8 { (600, 0) } else { (0, 600) });
@@ -440,8 +444,7 @@ fn accesses_of_several_blocks_are_compiled_code_s_also_where_they_lie_in_two_pag
             let mut pair = Pair::new(mode);
             let mut case = generate::case(&mut Random::new(1), code.concat(), mode);
             (case.registers[1], case.registers[RSI], case.registers[RDI]) = (u64::from(writes), TIMES, place);
-            pair.interpreting.begin(&case);
-            pair.compiling.begin(&case);
+            pair.begin(&case);
             pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
             // What may not be written faults at once. All else is compiled code's: but for the first access to the page, or until it looks twice where
             // there are two pages.
@@ -477,11 +480,9 @@ fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_pa
                 let mut case = generate::case(&mut Random::new(1), code.concat(), mode);
                 (case.registers[1], case.registers[RSI]) = (u64::from(writes), TIMES);
                 (case.registers[RDX], case.registers[RDI]) = (5, start - 20);
-                pair.interpreting.begin(&case);
-                pair.compiling.begin(&case);
+                pair.begin(&case);
                 for _ in 0..ROUNDS {
-                    pair.interpreting.set(&case);
-                    pair.compiling.set(&case);
+                    pair.set(&case);
                     pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
                 }
                 let reaches_end = start + 4 * TIMES + 24 > READ_ONLY;
