@@ -36,7 +36,7 @@ use x86::{FeatureSet, Op};
 
 /// The TLB's layout, which compiled code indexes.
 pub mod tlb_layout {
-    pub use crate::tlb::{ENTRIES, Entry, PAGE_MASK, Use};
+    pub use crate::tlb::{ENTRIES, Entry, PAGE_MASK, Use, least_difference};
 }
 
 pub use model::CpuModel;

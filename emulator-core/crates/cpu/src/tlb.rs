@@ -1,9 +1,9 @@
 //! The translation look-aside buffer: where a linear page lies in host memory, if it may be touched without asking.
 //!
 //! Direct-mapped, 16-byte entries, one compare an access. There are separate tables for reading, writing and fetching, so that
-//! permission, dirtiness, MMIO and "holds decoded code" all fold into a tag that does not match; and a set of tables for every
-//! privilege a data access can have, so that a change of CPL or EFLAGS.AC swaps a pointer. A tag is compared with
-//! `(address + bytes - 1) & PAGE_MASK`, so an access that crosses pages misses too. The layout is what compiled code indexes.
+//! permission, dirtiness, MMIO and "holds decoded code" all fold into an entry that does not match; and a set of tables for every
+//! privilege a data access can have, so that a change of CPL or EFLAGS.AC swaps a pointer. How far an address
+//! lies in the page is compared with how far it may, so an access that crosses pages misses too. The layout is what compiled code indexes.
 //!
 //! Entries always cover 4 KiB. Where the guest maps a larger page, its 4 MiB of linear address space is marked, and
 //! invalidating any address in it drops every entry there (Intel SDM vol. 3, 4.10.4.1).
@@ -18,20 +18,59 @@ use crate::spaces::Spaces;
 /// Entries in each table.
 pub const ENTRIES: usize = 8192;
 /// Bytes of a page.
-pub(crate) const PAGE_BYTES: u64 = 4096;
+pub const PAGE_BYTES: u64 = 4096;
 /// Clears the offset within a page.
 pub const PAGE_MASK: u64 = !(PAGE_BYTES - 1);
-/// A tag no address compares equal to.
-const INVALID: u64 = 1;
+
+/// The page of an entry that is none: one that has its entry two places away, so that no access that begins in a page with its entry at `slot` is in it.
+const fn elsewhere(slot: usize) -> u64 {
+    ((slot ^ 2) as u64) << PAGE_MASK.trailing_zeros()
+}
 
 /// One translation.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Entry {
-    /// Linear address of the page, or [`INVALID`].
-    tag: u64,
+    /// Linear address right before the page: less an address in the page it is a small negative number, whichever of the page's bytes that is of. The page is
+    /// another one where the entry is none: see [`elsewhere`].
+    before: u64,
     /// Added to a linear address in the page it gives the host address.
     addend: u64,
+}
+
+impl Entry {
+    /// Linear address of the page.
+    fn page(&self) -> u64 {
+        self.before.wrapping_add(1)
+    }
+
+    fn set_page(&mut self, page: u64) {
+        self.before = page.wrapping_sub(1);
+    }
+
+    /// Whether all `bytes` from `linear` on, 4,096 at most, lie in the page. Compiled code asks the same.
+    #[inline(always)]
+    fn covers(&self, linear: u64, bytes: u64) -> bool {
+        self.before.wrapping_sub(linear) >= least_difference(bytes)
+    }
+
+    /// As it lies in memory: the address before the page, and what is added.
+    #[must_use]
+    pub fn words(&self) -> [u64; 2] {
+        [self.before, self.addend]
+    }
+
+    /// The page, if this is the entry at `slot` of a table and there is one.
+    #[must_use]
+    pub fn at(&self, slot: usize) -> Option<u64> {
+        (self.page() != elsewhere(slot)).then_some(self.page())
+    }
+}
+
+/// The least of what an [`Entry`]'s address less that of `bytes` in its page may be, unsigned.
+#[must_use]
+pub const fn least_difference(bytes: u64) -> u64 {
+    bytes.wrapping_sub(PAGE_BYTES + 1)
 }
 
 /// What an access does.
@@ -112,8 +151,6 @@ const STRUCTURES: usize = 64;
 /// No page begins there.
 const NO_PAGE: (PhysAddr, usize) = (PhysAddr(1), 0);
 
-const EMPTY: Entry = Entry { tag: INVALID, addend: 0 };
-
 #[inline(always)]
 fn index(linear: u64) -> usize {
     (linear >> 12) as usize & (ENTRIES - 1)
@@ -165,7 +202,11 @@ impl Tlb {
         };
         // SAFETY: allocated above, and nobody else's; zero is a value of every number in there.
         let all = unsafe { tlb.tables.as_mut() };
-        all.iter_mut().flat_map(|tables| &mut tables.entries).for_each(|table| table.fill(EMPTY));
+        for table in all.iter_mut().flat_map(|tables| &mut tables.entries) {
+            for (slot, entry) in table.iter_mut().enumerate() {
+                entry.set_page(elsewhere(slot));
+            }
+        }
         tlb.select(View::Supervisor);
         tlb
     }
@@ -218,7 +259,7 @@ impl Tlb {
         let slot = index(linear);
         // SAFETY: the allocation is this value's own.
         let views = unsafe { self.tables.as_ref() };
-        let knows = |tables: &&Tables| tables.entries[Use::Execute as usize][slot].tag == linear & PAGE_MASK;
+        let knows = |tables: &&Tables| tables.entries[Use::Execute as usize][slot].covers(linear, 1);
         views.iter().find(knows).map(|tables| tables.code_pages[slot])
     }
 
@@ -228,7 +269,7 @@ impl Tlb {
         // SAFETY: `selected` points at one of our tables.
         let tables = unsafe { self.selected.as_ref() };
         let usage = Use::Execute as usize;
-        tables.entries[usage][slot].tag == linear & PAGE_MASK && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0
+        tables.entries[usage][slot].covers(linear, 1) && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0
     }
 
     /// Host address of `linear`, where all `bytes` lie in one page that may be used so in the selected view.
@@ -237,8 +278,7 @@ impl Tlb {
         // SAFETY: `selected` points at one of our tables; `usage` is below USES and `index` masks to ENTRIES.
         let entry =
             unsafe { self.selected.as_ref().entries.get_unchecked(usage as usize).get_unchecked(index(linear)) };
-        let last = linear.wrapping_add(bytes - 1) & PAGE_MASK;
-        (entry.tag == last).then(|| linear.wrapping_add(entry.addend) as usize)
+        entry.covers(linear, bytes).then(|| linear.wrapping_add(entry.addend) as usize)
     }
 
     /// Records that the page of `linear` is the physical page `phys` at `host_page`, for `usage` in the selected view.
@@ -255,7 +295,8 @@ impl Tlb {
         if usage == Use::Execute {
             tables.code_pages[slot] = phys;
         }
-        tables.entries[usage as usize][slot] = Entry { tag: page, addend: (host_page as u64).wrapping_sub(page) };
+        tables.entries[usage as usize][slot] =
+            Entry { before: page.wrapping_sub(1), addend: (host_page as u64).wrapping_sub(page) };
         let bit = 1u64 << (slot % 64);
         let word = &mut tables.global[usage as usize][slot / 64];
         *word = if global { *word | bit } else { *word & !bit };
@@ -295,7 +336,7 @@ impl Tlb {
             let (view, usage, slot) = parts(place);
             let (entry, code_page) = (views[view].entries[usage][slot], views[view].code_pages[slot]);
             let global = views[view].global[usage][slot / 64] >> (slot % 64) & 1 != 0;
-            if entry.tag != INVALID && !global {
+            if entry.at(slot).is_some() && !global {
                 kept.push(Kept { place, entry, code_page });
             }
             if kept.len() == MOST_KEPT {
@@ -348,7 +389,7 @@ impl Tlb {
         let mut drop_entry = |view: usize, usage: usize, slot: usize| {
             let tables = &mut tables[view];
             if !(keep_global && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0) {
-                tables.entries[usage][slot].tag = INVALID;
+                tables.entries[usage][slot].set_page(elsewhere(slot));
             }
         };
         if filled.len() > ENTRIES {
@@ -372,8 +413,8 @@ impl Tlb {
         for tables in self.tables().iter_mut() {
             for usage in 0..USES {
                 let entry = &mut tables.entries[usage][slot];
-                if entry.tag == page {
-                    entry.tag = INVALID;
+                if entry.page() == page {
+                    entry.set_page(elsewhere(slot));
                 }
             }
         }
@@ -386,20 +427,20 @@ impl Tlb {
         const { assert!(ENTRIES >= PAGES) };
         let first = index(linear & !((1 << LARGE_SHIFT) - 1));
         let tables = self.tables().iter_mut().flat_map(|tables| &mut tables.entries);
-        for entry in tables.flat_map(|table| &mut table[first..first + PAGES]) {
-            if entry.tag >> LARGE_SHIFT == linear >> LARGE_SHIFT {
-                entry.tag = INVALID;
+        for (slot, entry) in tables.flat_map(|table| table.iter_mut().enumerate().skip(first).take(PAGES)) {
+            if entry.page() >> LARGE_SHIFT == linear >> LARGE_SHIFT {
+                entry.set_page(elsewhere(slot));
             }
         }
     }
 
     /// Drops every write translation that leads to the host page at `host_page`: code has been decoded from it.
     pub fn protect_host_page(&mut self, host_page: usize) {
-        let leads_there = |entry: &Entry| entry.tag.wrapping_add(entry.addend) as usize == host_page;
+        let leads_there = |entry: &Entry| entry.page().wrapping_add(entry.addend) as usize == host_page;
         for tables in self.tables().iter_mut() {
-            for entry in &mut tables.entries[Use::Write as usize] {
-                if entry.tag != INVALID && leads_there(entry) {
-                    entry.tag = INVALID;
+            for (slot, entry) in tables.entries[Use::Write as usize].iter_mut().enumerate() {
+                if leads_there(entry) {
+                    entry.set_page(elsewhere(slot));
                 }
             }
         }
@@ -416,5 +457,45 @@ impl Drop for Tlb {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` as a box of this type would be, freed only here.
         drop(unsafe { Box::from_raw(self.tables.as_ptr()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: u64 = 0xffff_8000_1234_5000;
+    const HOST: usize = 0x7000;
+
+    #[test]
+    fn an_access_is_covered_where_all_its_bytes_lie_in_the_page() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Use::Read, PAGE + 0x123, PhysAddr(0), HOST, PageKind::default());
+        for bytes in [1, 2, 4, 8, 16, 128] {
+            let last = PAGE + PAGE_BYTES - bytes;
+            assert_eq!(tlb.lookup(Use::Read, PAGE, bytes), Some(HOST));
+            assert_eq!(tlb.lookup(Use::Read, last, bytes), Some(HOST + (last - PAGE) as usize));
+            assert_eq!(tlb.lookup(Use::Read, last + 1, bytes), None, "{bytes} bytes end in the next page");
+            assert_eq!(tlb.lookup(Use::Read, PAGE - 1, bytes), None);
+            // The same entry of the table.
+            assert_eq!(tlb.lookup(Use::Read, PAGE + ((ENTRIES as u64) << 12), bytes), None);
+            assert_eq!(tlb.lookup(Use::Write, PAGE, bytes), None);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_none_covers_no_address_whatsoever() {
+        let mut tlb = Tlb::new();
+        tlb.fill(Use::Read, PAGE, PhysAddr(0), HOST, PageKind::default());
+        tlb.flush(false);
+        // Of every entry the first and the last page that it may be of, those in the middle of the address space, and the ones around them.
+        for slot in 0..ENTRIES as u64 {
+            for above in [0, 1 << 25, 1 << 32, 1 << 47, 1 << 63, !0 << 25] {
+                let page = (slot << 12).wrapping_add(above);
+                for (offset, bytes) in [(0, 1), (0, 4096), (1, 128), (4000, 128), (4095, 1), (4095, 16)] {
+                    assert_eq!(tlb.lookup(Use::Read, page.wrapping_add(offset), bytes), None, "{page:#x} + {offset}");
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use core::mem::{offset_of, size_of};
 
 use cpu::compiled::{Context, SegmentEnds, Shared, jump_layout};
-use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK};
+use cpu::tlb_layout::{ENTRIES, Entry};
 use cpu::{Msrs, Segment, State, X87};
 use rustc_hash::FxHashMap;
 
@@ -121,21 +121,21 @@ fn copy_tlb(shared: &Shared, memory: &mut [u8]) -> Pages {
     // SAFETY: as in `copy_in`.
     let tables = unsafe { (*(shared.context as *const Context)).tlb };
     // SAFETY: the context has the address of the TLB's tables in force, the first of which these are.
-    let entries = unsafe { core::slice::from_raw_parts(tables as *const [u64; 2], TABLES * ENTRIES) };
+    let entries = unsafe { core::slice::from_raw_parts(tables as *const Entry, TABLES * ENTRIES) };
     let mut pages = Pages::default();
-    for (number, &[tag, addend]) in entries.iter().enumerate() {
+    for (number, entry) in entries.iter().enumerate() {
         let to = Layout::TLB + number * ENTRY_BYTES;
-        let mut moved = addend;
-        if tag & !PAGE_MASK == 0 {
-            let host = tag.wrapping_add(addend) as usize;
+        let [before, mut addend] = entry.words();
+        if let Some(page) = entry.at(number % ENTRIES) {
+            let host = page.wrapping_add(addend) as usize;
             let place = pages.place(host, memory);
-            moved = (place as u64).wrapping_sub(tag);
+            addend = (place as u64).wrapping_sub(page);
             if number >= ENTRIES {
                 pages.writable.push((host, place));
             }
         }
-        memory[to..to + 8].copy_from_slice(&tag.to_le_bytes());
-        memory[to + 8..to + 16].copy_from_slice(&moved.to_le_bytes());
+        memory[to..to + 8].copy_from_slice(&before.to_le_bytes());
+        memory[to + 8..to + 16].copy_from_slice(&addend.to_le_bytes());
     }
     pages
 }

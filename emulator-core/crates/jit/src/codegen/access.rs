@@ -3,7 +3,7 @@
 //! One compare decides everything: presence, permission, dirtiness, MMIO, page crossing and "holds decoded code" all make
 //! the tag differ (`cpu::tlb_layout`).
 
-use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use};
+use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use, least_difference};
 use wasm_encoder::BlockType;
 use x86::Width;
 
@@ -109,25 +109,27 @@ impl Codegen<'_> {
         match self.way {
             Way::Alone => {
                 self.settle(address);
-                self.tlb_hits(address, 0, bytes, usage);
-                self.leave_unless(fault);
+                self.tlb_misses(address, 0, bytes, usage);
+                self.leave_if(Label::Access, fault);
             }
             Way::First { group, before, bytes, usage } => {
                 self.settle(address);
-                self.tlb_hits(address, before, bytes, usage);
-                self.leave_unless(fault);
+                self.tlb_misses(address, before, bytes, usage);
+                self.leave_if(Label::Access, fault);
                 let host = self.give_host(group);
                 self.host_address(address, usage);
                 self.sink().i32_const(before as i32).i32_sub().local_set(host);
             }
             Way::FirstOfWalk { walk, before, bytes, usage } => {
                 self.settle(address);
-                self.tlb_hits(address, before, bytes, usage);
+                self.tlb_misses(address, before, bytes, usage);
+                let count = self.walks[walk].0.len();
+                self.walks[walk].1 = (0..count).map(|_| self.take_local(Pool::Host)).collect();
                 self.open_if(BlockType::Empty);
-                self.pace_together(walk, address, usage);
-                self.sink().else_();
                 self.pace_apart(walk, address);
-                self.leave_unless(fault);
+                self.leave_if(Label::Access, fault);
+                self.sink().else_();
+                self.pace_together(walk, address, usage);
                 self.close();
             }
             Way::Within { .. } | Way::InWalk { .. } => {}
@@ -136,8 +138,7 @@ impl Codegen<'_> {
 
     /// Puts where the accesses of `walk`, which lie in the page of the first one's `address`, are in the host's memory into locals.
     fn pace_together(&mut self, walk: usize, address: Value, usage: Use) {
-        let paces = core::mem::take(&mut self.walks[walk].0);
-        let hosts: Vec<u32> = paces.iter().map(|_| self.take_local(Pool::Host)).collect();
+        let (paces, hosts) = core::mem::take(&mut self.walks[walk]);
         self.host_address(address, usage);
         self.sink().local_set(hosts[0]);
         for (pace, &host) in paces.iter().zip(&hosts).skip(1) {
@@ -146,7 +147,7 @@ impl Codegen<'_> {
         self.walks[walk] = (paces, hosts);
     }
 
-    /// The same wherever they lie; pushes whether all of them may be done.
+    /// The same wherever they lie; pushes whether one of them may not be done.
     fn pace_apart(&mut self, walk: usize, address: Value) {
         let (paces, hosts) = core::mem::take(&mut self.walks[walk]);
         let place = self.take_local(Pool::Number);
@@ -161,9 +162,9 @@ impl Codegen<'_> {
             let push = |codegen: &mut Self| {
                 codegen.sink().local_get(place);
             };
-            self.hits(&push, 0, pace.bytes, pace.usage);
+            self.misses(&push, 0, pace.bytes, pace.usage);
             if number > 0 {
-                self.sink().i32_and();
+                self.sink().i32_or();
             }
             self.sink().local_get(place);
             self.add_entry(pace.usage);
@@ -171,11 +172,6 @@ impl Codegen<'_> {
         }
         self.free[Pool::Number as usize].push(place);
         self.walks[walk] = (paces, hosts);
-    }
-
-    fn leave_unless(&mut self, fault: StopId) {
-        self.sink().i32_eqz();
-        self.leave_if(Label::Access, fault);
     }
 
     /// Pushes an address from which the access at work lies so many bytes further.
@@ -229,13 +225,16 @@ impl Codegen<'_> {
         self.free[Pool::Host as usize].push(host);
     }
 
-    /// Leaves the entry's address in [`ENTRY`] and pushes whether `bytes` from so many before `address` may be accessed.
-    pub(super) fn tlb_hits(&mut self, address: Value, before: u64, bytes: u64, usage: Use) {
-        self.hits(&|codegen| codegen.value(address), before, bytes, usage);
+    /// Leaves the entry's address in [`ENTRY`] and pushes whether not all `bytes` from so many before `address` may be accessed.
+    pub(super) fn tlb_misses(&mut self, address: Value, before: u64, bytes: u64, usage: Use) {
+        self.misses(&|codegen| codegen.value(address), before, bytes, usage);
     }
 
     /// The same of an address that `push` pushes.
-    fn hits(&mut self, push: &dyn Fn(&mut Self), before: u64, bytes: u64, usage: Use) {
+    ///
+    /// How V8 compiles it: `<` is a condition as it stands, while `!=` is made of `==`, and the branch turned around, so that the way that is hardly ever gone lies right
+    /// behind it, in the midst of the others; and the entry is the left operand, since V8 loads the right one twice.
+    fn misses(&mut self, push: &dyn Fn(&mut Self), before: u64, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
         push(self);
         if before > 0 {
@@ -246,14 +245,13 @@ impl Codegen<'_> {
         if !self.source.mode.user {
             self.sink().local_get(TLB).i32_add();
         }
-        let tag = at(self.tables() + tlb_offset(usage));
-        self.sink().local_tee(ENTRY).i64_load(tag);
+        let page = at(self.tables() + tlb_offset(usage));
+        self.sink().local_tee(ENTRY).i64_load(page);
         push(self);
-        let last = bytes as i64 - 1 - before as i64;
-        if last != 0 {
-            self.sink().i64_const(last).i64_add();
+        if before > 0 {
+            self.sink().i64_const(before as i64).i64_sub();
         }
-        self.sink().i64_const(PAGE_MASK as i64).i64_and().i64_eq();
+        self.sink().i64_sub().i64_const(least_difference(bytes) as i64).i64_lt_u();
     }
 
     /// Pushes the host address: linear memory has 32-bit addresses, so the low half of the addend is enough.

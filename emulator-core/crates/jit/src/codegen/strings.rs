@@ -65,13 +65,13 @@ impl Codegen<'_> {
     fn one_element(&mut self, width: Width, from: From, destination: Value) {
         const OUT: u32 = 1;
         if let From::Memory(source) = from {
-            self.tlb_hits(source, 0, width.bytes(), Use::Read);
-            self.sink().i32_eqz().br_if(OUT);
+            self.tlb_misses(source, 0, width.bytes(), Use::Read);
+            self.sink().br_if(OUT);
             self.host_address(source, Use::Read);
             self.sink().local_set(HOST);
         }
-        self.tlb_hits(destination, 0, width.bytes(), Use::Write);
-        self.sink().i32_eqz().br_if(OUT);
+        self.tlb_misses(destination, 0, width.bytes(), Use::Write);
+        self.sink().br_if(OUT);
         self.host_address(destination, Use::Write);
         match from {
             From::Memory(_) => {
