@@ -182,8 +182,10 @@ impl Linker for HostLinker {
         MACHINERY.with_borrow_mut(|machinery| {
             if machinery.enter.is_none() {
                 let stubs = machinery.instantiate(module);
-                let leave = stubs.get_export(&machinery.store, "leave").expect("the stubs have it");
-                machinery.linker.define(HOST, "leave", leave).expect("a name of its own");
+                for name in ["leave", "chain", "chain_in_segment"] {
+                    let stub = stubs.get_export(&machinery.store, name).expect("the stubs have it");
+                    machinery.linker.define(HOST, name, stub).expect("a name of its own");
+                }
                 machinery.enter = stubs.get_typed_func(&machinery.store, "enter").ok();
             }
         });

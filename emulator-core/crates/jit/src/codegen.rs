@@ -128,6 +128,8 @@ struct Codegen<'a> {
     block: &'a Block,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
+    /// XMM registers that some block may have changed: stored where the region ends.
+    changed_vectors: Vec<Cell>,
     /// Vectors that the function puts into locals where it begins: V8 makes each anew, by three instructions, wherever it stands.
     constants: Vec<(u128, u32)>,
     /// XMM registers that are zero above their lowest lanes, and the locals where what was there waits: see [`crate::scalars`].

@@ -2,15 +2,15 @@
 
 use cpu::compiled::{FlagKind, Shared, jump_layout};
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    BlockType, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
     ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, NameMap, NameSection,
     RefType, TableType, TypeSection, ValType,
 };
-use x86::Width;
+use x86::{Width, seg};
 
 use crate::Compiled;
 use crate::ir::{FLAG_KIND, PARAMETERS, RIP};
-use crate::layout::{KIND, LEFT, cell_offset};
+use crate::layout::{EXIT, KIND, LEFT, TAG, cell_offset, segment_base_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(crate) enum Callee {
     Interpret,
     Transfer,
     Leave,
+    Chain,
+    ChainInSegment,
     X87,
     X87Sum,
     X87Product,
@@ -29,11 +31,13 @@ pub(crate) enum Callee {
     MulHighSigned,
 }
 
-const IMPORTS: [(&str, Type); 9] = [
+const IMPORTS: [(&str, Type); 11] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
     ("leave", Type::Region),
+    ("chain", Type::Region),
+    ("chain_in_segment", Type::Region),
     ("x87", Type::X87),
     ("x87_sum", Type::X87),
     ("x87_product", Type::X87),
@@ -160,14 +164,33 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
 
 /// A module with the ways into regions and out of them. It imports `"memory"` and `"table"` and exports
 /// - `enter(slot, place, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`, to be entered at a place of [`jump_layout`];
-/// - `leave`, of a region's type: stores them there.
+/// - `leave`, of a region's type: stores them there; the number of the entry is that of an [`cpu::Exit`], or 0;
+/// - `chain`, of a region's type: goes on to the region that the jump cache has for RIP, if that code is flat and there is one, or to `leave`;
+/// - `chain_in_segment`: the same for code that is not flat.
 #[must_use]
 pub fn stub_module(shared: &Shared) -> Vec<u8> {
-    const TABLE: u32 = 0;
-    let mut functions = FunctionSection::new();
-    functions.function(Type::Enter as u32).function(REGION_TYPE);
-    let mut exports = ExportSection::new();
-    exports.export("enter", ExportKind::Func, 0).export("leave", ExportKind::Func, 1);
+    let (mut functions, mut exports, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
+    let stubs = [
+        ("enter", Type::Enter, enter(shared)),
+        ("leave", Type::Region, leave(shared)),
+        ("chain", Type::Region, chain(shared, true)),
+        ("chain_in_segment", Type::Region, chain(shared, false)),
+    ];
+    for (index, (name, ty, function)) in (0..).zip(&stubs) {
+        functions.function(*ty as u32);
+        exports.export(name, ExportKind::Func, index);
+        code.function(function);
+    }
+    let mut module = Module::new();
+    module.section(&types()).section(&imports()).section(&functions).section(&exports).section(&code);
+    module.finish()
+}
+
+/// Index of `leave` in the module of stubs.
+const LEAVE: u32 = 1;
+const TABLE: u32 = 0;
+
+fn enter(shared: &Shared) -> Function {
     let state = shared.state as u64;
     let mut enter = Function::new([]);
     let mut sink = enter.instructions();
@@ -184,19 +207,71 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     }
     sink.local_get(2).local_get(1).i32_const(jump_layout::NUMBER).i32_and();
     sink.local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
+    enter
+}
+
+fn leave(shared: &Shared) -> Function {
+    let state = shared.state as u64;
     let mut leave = Function::new([]);
     let mut sink = leave.instructions();
     for cell in 0..PARAMETERS {
         let offset = if cell == FLAG_KIND { shared.context as u64 + KIND } else { state + cell_offset(cell) };
         sink.i32_const(0).local_get(cell as u32).i64_store(at(offset));
     }
-    let left = shared.context as u64 + LEFT;
-    sink.i32_const(0).local_get(PARAMETERS as u32).i64_store(at(left)).end();
-    let mut code = CodeSection::new();
-    code.function(&enter).function(&leave);
-    let mut module = Module::new();
-    module.section(&types()).section(&imports()).section(&functions).section(&exports).section(&code);
-    module.finish()
+    let [left, exit] = [LEFT, EXIT].map(|field| at(shared.context as u64 + field));
+    let told = PARAMETERS as u32 + 1;
+    sink.i32_const(0).local_get(PARAMETERS as u32).i64_store(left);
+    // Helpers tell by themselves.
+    sink.local_get(told).if_(BlockType::Empty).i32_const(0).local_get(told).i32_store(exit).end().end();
+    leave
+}
+
+/// It is one function for all regions, so that it is in the host's caches when one ends: written into each, it was read from memory each time.
+fn chain(shared: &Shared, flat: bool) -> Function {
+    const LEFT: u32 = PARAMETERS as u32;
+    const ENTRY: u32 = LEFT + 2;
+    const CODE: u32 = LEFT + 3;
+    const PLACE: u32 = LEFT + 4;
+    let (jumps, rip) = (shared.jumps as u64, RIP as u32);
+    let mut chain = Function::new([(3, ValType::I32)]);
+    let mut sink = chain.instructions();
+    let linear = |sink: &mut InstructionSink<'_>| {
+        sink.local_get(rip);
+        if !flat {
+            let base = shared.state as u64 + segment_base_offset(seg::CS);
+            sink.i32_const(0).i64_load(at(base)).i64_add().i32_wrap_i64().i64_extend_i32_u();
+        }
+    };
+    linear(&mut sink);
+    linear(&mut sink);
+    sink.i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u().i64_xor().i32_wrap_i64();
+    sink.i32_const(jump_layout::ENTRIES as i32 - 1).i32_and();
+    sink.i32_const(jump_layout::BYTES.trailing_zeros() as i32).i32_shl().local_tee(ENTRY);
+    sink.i64_load(at(jumps + jump_layout::LINEAR as u64));
+    linear(&mut sink);
+    sink.i64_eq();
+    sink.local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
+    sink.i32_const(0).i64_load(at(shared.context as u64 + TAG)).i64_eq().i32_and();
+    sink.local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(CODE);
+    sink.i32_const(jump_layout::NO_CODE as i32).i32_ne().i32_and();
+    sink.local_get(LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_ge_s().i32_and();
+    sink.if_(BlockType::Empty);
+    sink.local_get(rip).local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(PLACE);
+    subtract_offset(&mut sink);
+    sink.local_set(rip);
+    push_parameters(&mut sink);
+    sink.local_get(PLACE).i32_const(jump_layout::NUMBER).i32_and();
+    sink.local_get(CODE).return_call_indirect(TABLE, REGION_TYPE).end();
+    push_parameters(&mut sink);
+    sink.i32_const(0).return_call(LEAVE).end();
+    chain
+}
+
+/// Pushes all parameters of a region but the last.
+pub(crate) fn push_parameters(sink: &mut InstructionSink<'_>) {
+    for parameter in 0..=PARAMETERS as u32 {
+        sink.local_get(parameter);
+    }
 }
 
 const LOW_HALF: i64 = 0xffff_ffff;

@@ -71,7 +71,9 @@ impl Linker for WasmLinker {
         }
         let exports = self.compile_and_instantiate(module);
         let export = |name: &str| Reflect::get(&exports, &name.into()).unwrap_throw();
-        set(&self.host, "leave", &export("leave"));
+        for name in ["leave", "chain", "chain_in_segment"] {
+            set(&self.host, name, &export(name));
+        }
         let slot = self.allocate();
         self.table.set(slot, export("enter").unchecked_ref()).unwrap_throw();
         // SAFETY: in WebAssembly a function pointer is the function's slot of this table, and the one there now has this type.

@@ -365,7 +365,7 @@ impl Codegen<'_> {
             let raised = self.source.shared.context as u64 + RAISED;
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
-        self.branch(label);
+        self.go_out(label);
     }
 
     /// Counts how often each value that has no local yet is asked for by `stop`.

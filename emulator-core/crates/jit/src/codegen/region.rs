@@ -1,19 +1,19 @@
 //! A whole region: its blocks nested as its structure says, and what surrounds them.
 
-use cpu::compiled::{RegionBlock, Shared, Sharing, jump_layout};
+use cpu::compiled::{RegionBlock, Shared, Sharing};
 use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function};
-use x86::{Width, seg};
+use x86::Width;
 
-use super::{Codegen, ENTERED, ENTRY, HOST, LEFT, Label, Pool, TARGET, TLB, at, locals};
+use super::{Codegen, ENTERED, LEFT, Label, Pool, TARGET, TLB, at, locals};
 use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, PARAMETERS, RIP, Step, Value, XMM};
+use crate::ir::{Cell, End, Node, RIP, Step, Value, XMM};
 use crate::layout;
 use crate::liveness::Liveness;
-use crate::module::{Callee, REGION_TYPE, subtract_offset};
+use crate::module::{Callee, push_parameters};
 use crate::structure::{BlockId, Edge, Structure};
 
 /// What code is generated from.
@@ -56,6 +56,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         consumed: Vec::new(),
         block: entry,
         liveness: Liveness::of(entry, needed[0], &[]),
+        changed_vectors: changed_vectors(source),
         constants: Vec::new(),
         waiting: Vec::new(),
         pending: 0,
@@ -71,6 +72,15 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
     let mut function = Function::new(locals(source.units, codegen.value_types));
     function.raw(codegen.code);
     function
+}
+
+/// XMM registers that some block may have changed.
+fn changed_vectors(source: &Source<'_>) -> Vec<Cell> {
+    let changes = |cell: &Cell| {
+        let at_end = |block: &Block| block.graph.node(block.stops[block.end()].cells[*cell]);
+        source.blocks.iter().any(|block| at_end(block) != Node::Input(*cell))
+    };
+    CellSet::vectors(source.units.vectors).iter().filter(changes).collect()
 }
 
 /// How the blocks hang together.
@@ -102,20 +112,16 @@ impl Codegen<'_> {
         let begin = self.code.len();
         self.blocks_under(plan, plan.structure.root());
         self.set_constants(begin);
-        self.close();
-        self.store_units();
-        self.chain();
-        self.branch(Label::Leave);
-        self.close();
-        self.tell(Exit::Access);
-        self.branch(Label::Leave);
-        self.close();
-        self.tell(Exit::Operands);
-        self.close();
-        self.store_units();
-        self.count_exit();
-        self.push_parameters();
-        self.sink().i32_const(0).return_call(Callee::Leave as u32).end();
+        for label in [Label::Chain, Label::Access, Label::Operands, Label::Leave] {
+            self.close();
+            if self.stores_units() {
+                self.store_units();
+                self.leave_region(label);
+            } else {
+                self.sink().unreachable();
+            }
+        }
+        self.sink().end();
     }
 
     /// Puts the constants that have been asked for into their locals, at `place` in the code.
@@ -166,14 +172,8 @@ impl Codegen<'_> {
         }
         self.region_address(0);
         self.sink().local_set(RIP as u32);
-        self.branch(Label::Operands);
+        self.go_out(Label::Operands);
         self.close();
-    }
-
-    /// Tells why the region is left.
-    fn tell(&mut self, exit: Exit) {
-        let context = self.source.shared.context as u64;
-        self.sink().i32_const(0).i32_const(exit as i32).i32_store(at(context + layout::EXIT));
     }
 
     /// Looks where the TLB's tables for the view in force are.
@@ -194,12 +194,7 @@ impl Codegen<'_> {
         if self.source.units.x87 != 0 {
             self.store_x87(None);
         }
-        let blocks = self.source.blocks;
-        let changes = |cell: Cell| {
-            let at_end = |block: &Block| block.graph.node(block.stops[block.end()].cells[cell]);
-            blocks.iter().any(|block| at_end(block) != Node::Input(cell))
-        };
-        for cell in self.vector_cells().filter(|&cell| changes(cell)) {
+        for cell in self.changed_vectors.clone() {
             let local = self.local_of(cell);
             self.sink().i32_const(0).local_get(local);
             if let Some(&(_, waiting)) = self.waiting.iter().find(|&&(register, _)| XMM + register == cell) {
@@ -207,6 +202,10 @@ impl Codegen<'_> {
             }
             self.store_cell(cell);
         }
+    }
+
+    fn stores_units(&self) -> bool {
+        self.source.units.x87 != 0 || !self.changed_vectors.is_empty()
     }
 
     /// Instructions in the region: no way through it without a branch back takes more.
@@ -219,57 +218,28 @@ impl Codegen<'_> {
         self.sink().local_get(LEFT).i64_const(needed).i64_lt_s();
     }
 
-    /// Goes on to the code of the address in cell [`RIP`], if there is some.
-    fn chain(&mut self) {
-        const TABLE: u32 = 0;
-        let jumps = self.source.shared.jumps as u64;
-        let shift = jump_layout::BYTES.trailing_zeros() as i32;
-        self.linear();
-        self.linear();
-        self.sink()
-            .i64_const(i64::from(jump_layout::SHIFT))
-            .i64_shr_u()
-            .i64_xor()
-            .i32_wrap_i64()
-            .i32_const(jump_layout::ENTRIES as i32 - 1)
-            .i32_and();
-        self.sink().i32_const(shift).i32_shl().local_tee(ENTRY);
-        self.sink().i64_load(at(jumps + jump_layout::LINEAR as u64));
-        self.linear();
-        self.sink().i64_eq();
-        self.sink().local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
-        let tag = self.source.shared.context as u64 + layout::TAG;
-        self.sink().i32_const(0).i64_load(at(tag)).i64_eq().i32_and();
-        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(HOST);
-        self.sink().i32_const(jump_layout::NO_CODE as i32).i32_ne().i32_and();
-        self.check_budget(jump_layout::MAX_REGION_OPS as i64);
-        self.sink().i32_eqz().i32_and();
-        self.open_if(BlockType::Empty);
-        self.sink().local_get(RIP as u32);
-        self.sink().local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(ENTERED);
-        subtract_offset(&mut self.sink());
-        self.sink().local_set(RIP as u32);
+    /// The guest's state is in the cells: does as `label` says. Where nothing else is to be stored that is done at once, and what the parameters have had from
+    /// the beginning need not be moved.
+    pub(super) fn go_out(&mut self, label: Label) {
+        if self.stores_units() {
+            self.branch(label);
+        } else {
+            self.leave_region(label);
+        }
+    }
+
+    /// Ends the function, as `label` says.
+    fn leave_region(&mut self, label: Label) {
         self.count_exit();
-        self.push_parameters();
-        self.sink().local_get(ENTERED).i32_const(jump_layout::NUMBER).i32_and();
-        self.sink().local_get(HOST).return_call_indirect(TABLE, REGION_TYPE);
-        self.close();
-    }
-
-    /// Pushes the linear address of cell [`RIP`].
-    fn linear(&mut self) {
-        self.sink().local_get(RIP as u32);
-        if !self.source.mode.flat {
-            let base = self.source.shared.state as u64 + layout::segment_base_offset(seg::CS);
-            self.sink().i32_const(0).i64_load(at(base)).i64_add().i32_wrap_i64().i64_extend_i32_u();
-        }
-    }
-
-    /// Pushes all parameters but the last.
-    fn push_parameters(&mut self) {
-        for parameter in 0..=PARAMETERS as u32 {
-            self.sink().local_get(parameter);
-        }
+        let (callee, told) = match label {
+            Label::Chain if self.source.mode.flat => (Callee::Chain, 0),
+            Label::Chain => (Callee::ChainInSegment, 0),
+            Label::Access => (Callee::Leave, Exit::Access as i32),
+            Label::Operands => (Callee::Leave, Exit::Operands as i32),
+            _ => (Callee::Leave, 0),
+        };
+        push_parameters(&mut self.sink());
+        self.sink().i32_const(told).return_call(callee as u32);
     }
 
     /// `block` and all it dominates.
@@ -319,7 +289,7 @@ impl Codegen<'_> {
             self.open_if(BlockType::Empty);
             self.set_address(blocks[head].start);
             self.set_x87_depth(self.source.depths[head]);
-            self.branch(Label::Operands);
+            self.go_out(Label::Operands);
             self.close();
         }
     }
@@ -397,7 +367,7 @@ impl Codegen<'_> {
                     self.settle_left();
                     self.set_address(source.blocks[id].start);
                     self.set_x87_depth(source.depths[id]);
-                    self.branch(label);
+                    self.go_out(label);
                 } else {
                     self.sink().unreachable();
                 }
@@ -487,7 +457,7 @@ impl Codegen<'_> {
             self.put_cells(&cells);
             self.clear_waiting(self.block.end());
             self.set_x87_depth(depth);
-            self.branch(Label::Chain);
+            self.go_out(Label::Chain);
             return;
         }
         // Inside the region cell `RIP` stays what it is.
@@ -511,7 +481,7 @@ impl Codegen<'_> {
         }
         self.sink().local_get(TARGET).local_set(RIP as u32);
         self.set_x87_depth(depth);
-        self.branch(Label::Chain);
+        self.go_out(Label::Chain);
     }
 
     /// Pushes the address `offset` bytes behind the region's entry.
