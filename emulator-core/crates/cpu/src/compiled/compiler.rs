@@ -18,14 +18,14 @@ pub const FORCED: u32 = 1;
 struct Waiting {
     /// So many are compiled together,
     batch: usize,
-    /// or fewer, after so many instructions.
+    /// or fewer, after so many instructions that were interpreted: what waits costs no more than those.
     patience: u64,
 }
 
 /// Where the guest waits for the translator, the sum counts,
 const HERE: Waiting = Waiting { batch: 32, patience: 200_000 };
-/// and where it does not, how soon there is something.
-const ASIDE: Waiting = Waiting { batch: 8, patience: 50_000 };
+/// and where it does not, how soon there is something. Each module costs the guest's thread half a millisecond, however many it holds.
+const ASIDE: Waiting = Waiting { batch: 16, patience: 150_000 };
 /// Where blocks are compiled before they run for the first time, none waits.
 const NOT: Waiting = Waiting { batch: 1, patience: 0 };
 /// Batches under way at most in a translator that works aside: one more than it works at, so that it always has something to do.
@@ -38,7 +38,7 @@ pub(crate) struct Compiler {
     pub(super) ready: Option<(Shared, Enter)>,
     /// Blocks that became hot since regions were compiled last.
     hot: Vec<u32>,
-    /// [`Cpu::retired`] when the first of them did.
+    /// [`Cpu::interpreted`] when the first of them did.
     hot_since: u64,
     /// What regions that are being compiled are made of, batch by batch, the oldest first.
     under_way: VecDeque<Vec<Footing>>,
@@ -99,9 +99,10 @@ impl Cpu {
             return;
         }
         let shared = self.shared();
+        let interpreted = self.interpreted();
         let Some(compiler) = &mut self.compiler else { return };
         if compiler.ready.is_some_and(|(made_for, _)| made_for == shared) {
-            if compiler.has_waited(self.retired) || !compiler.under_way.is_empty() {
+            if compiler.has_waited(interpreted) || !compiler.under_way.is_empty() {
                 self.compile_hot();
             }
             return;
@@ -113,16 +114,21 @@ impl Cpu {
         compiler.ready = Some((shared, compiler.translator.prepare(&shared)));
     }
 
+    /// Instructions that no compiled code has done.
+    fn interpreted(&self) -> u64 {
+        self.retired - self.counters.instructions
+    }
+
     /// Has what waits compiled, and takes what has been. Only between blocks: no compiled code runs.
     #[cold]
     #[inline(never)]
     pub(crate) fn compile_hot(&mut self) {
         self.take_finished();
+        let now = self.interpreted();
         let Some(compiler) = &mut self.compiler else { return };
         for code in self.blocks.code.take_released() {
             compiler.translator.release(code);
         }
-        let now = self.retired;
         if !compiler.has_waited(now) || compiler.under_way.len() >= UNDER_WAY {
             return;
         }
@@ -181,15 +187,16 @@ impl Exec<'_> {
     #[cold]
     #[inline(never)]
     pub(crate) fn block_is_hot(&mut self, block: u32) -> bool {
+        let now = self.cpu.interpreted();
         let Some(compiler) = &mut self.cpu.compiler else { return false };
         if self.cpu.blocks.has_become_hot(block) {
             if compiler.hot.is_empty() {
-                compiler.hot_since = self.cpu.retired;
+                compiler.hot_since = now;
             }
             compiler.hot.push(block);
         }
         let forced = compiler.forced;
-        if compiler.has_waited(self.cpu.retired) || !compiler.under_way.is_empty() {
+        if compiler.has_waited(now) || !compiler.under_way.is_empty() {
             self.cpu.compile_hot();
         }
         forced
