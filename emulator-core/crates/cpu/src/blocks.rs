@@ -26,7 +26,7 @@ const CAPACITY_TO_COMPILE: usize = 1 << 21;
 /// Most operations in one block.
 pub(crate) const MAX_OPS: usize = 64;
 /// Most operations compiled together.
-pub const MAX_REGION_OPS: usize = 400;
+pub const MAX_REGION_OPS: usize = 300;
 /// How often a block is interpreted until somebody looks again whether there is code by now, a power of two: a loop may be all that runs until the slice ends, which is as
 /// long as compiled code would take for it.
 const REMINDER: u32 = 1024;

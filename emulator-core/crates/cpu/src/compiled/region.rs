@@ -14,9 +14,9 @@ use crate::state::Mode;
 use crate::tlb::PAGE_BYTES;
 
 /// Calls are followed as long as there are no more operations.
-const MAX_OPS_BEFORE_CALL: usize = 250;
+const MAX_OPS_BEFORE_CALL: usize = 180;
 /// Most operations of a function that is called.
-const MAX_CALLED_OPS: usize = 100;
+const MAX_CALLED_OPS: usize = 80;
 /// How deep calls are followed.
 const MAX_DEPTH: usize = 4;
 /// Blocks belong to a region that have been interpreted at least this part of the times that make one hot.
