@@ -76,12 +76,13 @@ impl Machinery {
                 });
             linker.define(HOST, name, function).expect("a name of its own");
         }
-        let named: [(&str, Extern); 6] = [
+        let named: [(&str, Extern); 7] = [
             ("memory", memory.into()),
             ("table", table.into()),
             ("interpret", Func::wrap(&mut store, interpret).into()),
             ("transfer", Func::wrap(&mut store, transfer).into()),
             ("divide_wide", Func::wrap(&mut store, divide_wide).into()),
+            ("find_code", Func::wrap(&mut store, find_code).into()),
             ("select_view", Func::wrap(&mut store, select_view).into()),
         ];
         for (name, item) in named {
@@ -136,6 +137,16 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
             unsafe { core::mem::transmute(shared.helpers.divide_wide) };
         // SAFETY: as in `run_operation`.
         unsafe { helper(shared.context as *mut Context, high, low, divisor, signed) }
+    })
+}
+
+fn find_code(caller: Caller<'_, Running>, _: u32, rip: u64) -> u32 {
+    beside(caller, |shared| {
+        // SAFETY: as in `run_operation`.
+        let helper: unsafe extern "C" fn(*mut Context, u64) -> u32 =
+            unsafe { core::mem::transmute(shared.helpers.find_code) };
+        // SAFETY: as in `run_operation`.
+        unsafe { helper(shared.context as *mut Context, rip) }
     })
 }
 

@@ -59,6 +59,7 @@ enum Type {
     Enter,
     X87,
     SelectView,
+    FindCode,
 }
 
 pub(crate) const REGION_TYPE: u32 = Type::Region as u32;
@@ -77,6 +78,7 @@ fn types() -> TypeSection {
     types.ty().function([I32, I32, I64], []);
     types.ty().function([I32, I64, I64, I64], [I64]);
     types.ty().function([I32], []);
+    types.ty().function([I32, I64], [I32]);
     types
 }
 
@@ -162,7 +164,7 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with the ways into regions and out of them. It imports `"memory"` and `"table"` and exports
+/// A module with the ways into regions and out of them. It imports `"memory"`, `"table"` and the helper `"find_code"`, and exports
 /// - `enter(slot, place, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`, to be entered at a place of [`jump_layout`];
 /// - `leave`, of a region's type: stores them there; the number of the entry is that of an [`cpu::Exit`], or 0;
 /// - `chain`, of a region's type: goes on to the region that the jump cache has for RIP, if that code is flat and there is one, or to `leave`;
@@ -170,24 +172,27 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
 #[must_use]
 pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let (mut functions, mut exports, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
+    let mut imports = imports();
+    imports.import(HOST, "find_code", EntityType::Function(Type::FindCode as u32));
     let stubs = [
         ("enter", Type::Enter, enter(shared)),
         ("leave", Type::Region, leave(shared)),
         ("chain", Type::Region, chain(shared, true)),
         ("chain_in_segment", Type::Region, chain(shared, false)),
     ];
-    for (index, (name, ty, function)) in (0..).zip(&stubs) {
+    for (index, (name, ty, function)) in (FIND_CODE + 1..).zip(&stubs) {
         functions.function(*ty as u32);
         exports.export(name, ExportKind::Func, index);
         code.function(function);
     }
     let mut module = Module::new();
-    module.section(&types()).section(&imports()).section(&functions).section(&exports).section(&code);
+    module.section(&types()).section(&imports).section(&functions).section(&exports).section(&code);
     module.finish()
 }
 
-/// Index of `leave` in the module of stubs.
-const LEAVE: u32 = 1;
+/// Functions in the module of stubs, by their index.
+const FIND_CODE: u32 = 0;
+const LEAVE: u32 = 2;
 const TABLE: u32 = 0;
 
 fn enter(shared: &Shared) -> Function {
@@ -232,7 +237,7 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     const ENTRY: u32 = LEFT + 2;
     const CODE: u32 = LEFT + 3;
     const PLACE: u32 = LEFT + 4;
-    let (jumps, rip) = (shared.jumps as u64, RIP as u32);
+    let (jumps, context, rip) = (shared.jumps as u64, shared.context as u64, RIP as u32);
     let mut chain = Function::new([(3, ValType::I32)]);
     let mut sink = chain.instructions();
     let linear = |sink: &mut InstructionSink<'_>| {
@@ -242,6 +247,9 @@ fn chain(shared: &Shared, flat: bool) -> Function {
             sink.i32_const(0).i64_load(at(base)).i64_add().i32_wrap_i64().i64_extend_i32_u();
         }
     };
+    sink.block(BlockType::Empty);
+    sink.local_get(LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_lt_s().br_if(0);
+    sink.loop_(BlockType::Empty);
     linear(&mut sink);
     linear(&mut sink);
     sink.i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u().i64_xor().i32_wrap_i64();
@@ -251,17 +259,17 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     linear(&mut sink);
     sink.i64_eq();
     sink.local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
-    sink.i32_const(0).i64_load(at(shared.context as u64 + TAG)).i64_eq().i32_and();
-    sink.local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(CODE);
-    sink.i32_const(jump_layout::NO_CODE as i32).i32_ne().i32_and();
-    sink.local_get(LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_ge_s().i32_and();
+    sink.i32_const(0).i64_load(at(context + TAG)).i64_eq().i32_and();
     sink.if_(BlockType::Empty);
+    sink.local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(CODE);
+    sink.i32_const(jump_layout::NO_CODE as i32).i32_eq().br_if(2);
     sink.local_get(rip).local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(PLACE);
     subtract_offset(&mut sink);
     sink.local_set(rip);
     push_parameters(&mut sink);
     sink.local_get(PLACE).i32_const(jump_layout::NUMBER).i32_and();
     sink.local_get(CODE).return_call_indirect(TABLE, REGION_TYPE).end();
+    sink.i32_const(context as i32).local_get(rip).call(FIND_CODE).br_if(0).end().end();
     push_parameters(&mut sink);
     sink.i32_const(0).return_call(LEAVE).end();
     chain

@@ -65,6 +65,7 @@ impl Linker for WasmLinker {
             ("x87_sum", helpers.x87_sum),
             ("x87_product", helpers.x87_product),
             ("x87_double", helpers.x87_double),
+            ("find_code", helpers.find_code),
             ("select_view", helpers.select_view),
         ] {
             set(&self.host, name, &self.function(slot));

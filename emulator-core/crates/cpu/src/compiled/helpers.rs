@@ -4,11 +4,13 @@
 //! changed: leave after the instruction at work).
 
 use x86::instructions::system::Sys;
-use x86::{Engine, Op, Sem, Width};
+use x86::{Engine, Op, Sem, Width, seg};
 
 use super::Context;
+use crate::blocks::Key;
 use crate::exec::Exec;
 use crate::state::eflags;
+use crate::tlb::PAGE_MASK;
 use crate::{Cpu, Exit};
 
 const DONE: u32 = 0;
@@ -32,6 +34,8 @@ pub struct Helpers {
     pub x87_product: usize,
     /// See there.
     pub x87_double: usize,
+    /// `(context, rip: u64) -> u32`: whether the jump cache, which did not know that address, has code for it now.
+    pub find_code: usize,
     /// `(context)`: EFLAGS.AC has changed at privilege level 0, and with it the TLB's tables.
     pub select_view: usize,
 }
@@ -46,6 +50,7 @@ impl Helpers {
             x87_sum: super::x87::sum as *const () as usize,
             x87_product: super::x87::product as *const () as usize,
             x87_double: super::x87::double as *const () as usize,
+            find_code: find_code as *const () as usize,
             select_view: select_view as *const () as usize,
         }
     }
@@ -106,6 +111,31 @@ impl Exec<'_> {
         let rip = self.cpu.state.rip;
         if was_linear { self.code_linear(rip) == rip } else { self.cpu.mode.code != Width::W64 }
     }
+}
+
+impl Exec<'_> {
+    /// Has the jump cache know the block at `rip`, as far as that is found without walking paging structures, decoding or faults: a program that has just begun comes by
+    /// thousands of blocks that another has had compiled. Whether there is code.
+    fn learns_of_code(&mut self, rip: u64) -> bool {
+        if self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+            return false;
+        }
+        let linear = self.code_linear(rip);
+        let Some((page, _)) = self.cpu.tlb.lookup_code(linear) else { return false };
+        let key = Key { phys: page.0 | linear & !PAGE_MASK, mode: self.cpu.mode };
+        let Some(block) = self.cpu.blocks.find_again(&key) else { return false };
+        if self.cpu.blocks.origin(block).second_page.is_some() {
+            return false;
+        }
+        self.remember_jump(linear, block);
+        self.cpu.blocks.entry(linear).is_some()
+    }
+}
+
+unsafe extern "C" fn find_code(context: *mut Context, rip: u64) -> u32 {
+    // SAFETY: called by compiled code with its context, see `run`.
+    let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
+    u32::from(exec.learns_of_code(rip))
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
