@@ -104,6 +104,13 @@ impl Pool {
     }
 }
 
+/// Opcodes.
+const LOCAL_GET: u8 = 0x20;
+const LOCAL_SET: u8 = 0x21;
+const LOCAL_TEE: u8 = 0x22;
+const I32_CONST: u8 = 0x41;
+const I64_CONST: u8 = 0x42;
+
 struct Codegen<'a> {
     source: &'a Source<'a>,
     code: Vec<u8>,
@@ -114,8 +121,9 @@ struct Codegen<'a> {
     free: [Vec<u32>; 5],
     /// How the step at work finds its memory.
     way: Way,
-    /// For every block that is still to come the ways of its steps.
-    ways: Vec<Vec<Way>>,
+    /// The ways of the steps of all blocks, and where those of each block begin.
+    ways: Vec<Way>,
+    first_ways: Vec<usize>,
     /// For each group of accesses how many are still to come, and the local that holds where it begins in the host's memory.
     groups: Vec<(usize, u32)>,
     /// For each walk its accesses, and where each of them is in the host's memory: locals, once the first has been looked for.
@@ -147,11 +155,35 @@ struct Codegen<'a> {
     asked: Vec<Value>,
     /// Which values it gave locals.
     given: Vec<Value>,
+    /// Room for lists that are short-lived: values whose uses are still to be counted, and cells to be put in order.
+    to_count: Vec<Value>,
+    put: Vec<(Cell, Value)>,
 }
 
 impl Codegen<'_> {
     fn sink(&mut self) -> InstructionSink<'_> {
         InstructionSink::new(&mut self.code)
+    }
+
+    /// Writes an instruction for a local. The most frequent ones are written here: to [`InstructionSink`] a number is a slice to be copied, and in WebAssembly
+    /// that is a call into the engine.
+    fn with_local(&mut self, opcode: u8, mut local: u32) {
+        self.code.push(opcode);
+        while local > 0x7f {
+            self.code.push(local as u8 | 0x80);
+            local >>= 7;
+        }
+        self.code.push(local as u8);
+    }
+
+    /// The same of a constant.
+    fn number(&mut self, opcode: u8, mut number: i64) {
+        self.code.push(opcode);
+        while !(-0x40..0x40).contains(&number) {
+            self.code.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.code.push(number as u8 & 0x7f);
     }
 
     fn open_if(&mut self, ty: BlockType) {
@@ -233,18 +265,20 @@ impl Codegen<'_> {
     /// Moves the top of the stack to a new local for `value`.
     fn set_local(&mut self, value: Value) {
         let local = self.give_local(value);
-        self.sink().local_set(local);
+        self.with_local(LOCAL_SET, local);
     }
 
     /// Frees the locals of values that are not asked for any more.
     fn release_consumed(&mut self) {
-        for value in core::mem::take(&mut self.consumed) {
+        for number in 0..self.consumed.len() {
+            let value = self.consumed[number];
             let left = &mut self.left[value.index()];
             *left = left.saturating_sub(1);
             if *left == 0 {
                 self.release(value);
             }
         }
+        self.consumed.clear();
     }
 
     fn release(&mut self, value: Value) {
@@ -266,14 +300,14 @@ impl Codegen<'_> {
     /// Pushes `value`.
     fn value(&mut self, value: Value) {
         if let Some(local) = self.locals[value.index()] {
-            self.sink().local_get(local);
+            self.with_local(LOCAL_GET, local);
             return;
         }
         self.compute(value);
         let is_ready = is_ready(self.block.graph.node(value));
         if self.uses(value) > 1 && !is_ready {
             let local = self.give_local(value);
-            self.sink().local_tee(local);
+            self.with_local(LOCAL_TEE, local);
         }
     }
 
@@ -299,17 +333,15 @@ impl Codegen<'_> {
         let state = self.source.shared.state as u64;
         let node = self.block.graph.node(value);
         if !self.in_stop {
-            self.consumed.extend(node.operands());
+            node.for_operands(|operand| self.consumed.push(operand));
         }
         match node {
-            Node::Const(constant) => {
-                self.sink().i64_const(constant as i64);
-            }
+            Node::Const(constant) => self.number(I64_CONST, constant as i64),
             Node::Input(cell) => {
                 let local = self.local_of(cell);
-                self.sink().local_get(local);
+                self.with_local(LOCAL_GET, local);
             }
-            Node::VectorConst(constant) => self.vector_constant(constant),
+            Node::VectorConst([low, high]) => self.vector_constant(u128::from(high) << 64 | u128::from(low)),
             Node::Vector(vector, operands) => self.vector(vector, operands),
             Node::Scalar(scalar, operands) => self.scalar(scalar, operands),
             Node::Float(float, lanes, operands) => self.float(float, lanes.is_single(), operands),

@@ -23,7 +23,7 @@ use x87::Stack;
 
 use crate::depth;
 use crate::effects::{CellSet, Role, Units, effects, is_plain, role, touches_x87};
-use crate::graph::{Graph, possible_in};
+use crate::graph::{Graph, Places, possible_in};
 use crate::ir::{
     Access, Again, Binary, CELLS, Cell, Cells, End, FLAG_CARRIES, FLAG_KIND, Helper, Interpreted, Node, RCX, RIP,
     Scalar, Step, Stop, StopId, Value, X87_BASE, X87_DEPTH, X87_LAST, X87_LOST, X87_POINTER, X87_SEGMENT, XMM,
@@ -42,6 +42,8 @@ pub(crate) struct Block {
     pub(crate) instructions: usize,
     /// Cells that it may change: those of the x87 come last.
     pub(crate) cells: usize,
+    /// What those hold at the stops.
+    held: Vec<Value>,
 }
 
 impl Block {
@@ -60,10 +62,24 @@ impl Block {
         self.stops.len() - 2 + which
     }
 
+    /// The values that the cells hold at `stop`.
+    pub(crate) fn cells_at(&self, stop: StopId) -> &[Value] {
+        let first = self.stops[stop].cells;
+        &self.held[first..first + self.cells]
+    }
+
     /// How far the x87's stack has moved at `stop`, in a region that uses it.
     pub(crate) fn depth_at(&self, stop: StopId) -> u64 {
-        self.graph.constant_of(self.stops[stop].cells[X87_DEPTH]).unwrap_or(0)
+        let depth = self.cells_at(stop).get(X87_DEPTH);
+        depth.and_then(|&depth| self.graph.constant_of(depth)).unwrap_or(0)
     }
+}
+
+/// What a stop is to hold: the cells as they are now, or were before the instruction at work.
+#[derive(Clone, Copy)]
+enum When {
+    Before,
+    Now,
 }
 
 /// See the module.
@@ -74,10 +90,14 @@ pub(crate) struct Emitter {
     start: i64,
     steps: Vec<Step>,
     stops: Vec<Stop>,
+    /// See [`Block::held`].
+    held: Vec<Value>,
     /// The value each cell holds now.
     cells: Cells,
     /// The same before the instruction at work.
     before: Cells,
+    /// Cells that the region has to do with.
+    count: usize,
     /// Instructions completed.
     retired: u16,
     /// Offset of the instruction at work, and of the one after it, from the start of the block.
@@ -129,18 +149,23 @@ pub(crate) struct Emitter {
 }
 
 impl Emitter {
-    /// For a block that begins `start` bytes from the region's entry, where the x87's stack has moved by `depth`.
-    pub(crate) fn new(mode: Mode, start: i64, units: Units, depth: u8) -> Emitter {
-        let graph = Graph::default();
+    /// For a block of so many instructions that begins `start` bytes from the region's entry, where the x87's stack has moved by `depth`.
+    pub(crate) fn new(mode: Mode, start: i64, instructions: usize, units: Units, depth: u8, places: Places) -> Emitter {
+        let count = if units.x87 == 0 { X87_BASE } else { CELLS };
+        let graph = Graph::of(count, places);
+        // Most have an access at every other instruction.
+        let (steps, stops) = (instructions + 2, instructions / 2 + 6);
         let cells: Cells = core::array::from_fn(|cell| graph.input(cell));
         let mut emitter = Emitter {
             graph,
             mode,
             start,
-            steps: Vec::new(),
-            stops: Vec::new(),
+            steps: Vec::with_capacity(steps),
+            stops: Vec::with_capacity(stops),
+            held: Vec::with_capacity(stops * count),
             cells,
             before: cells,
+            count,
             retired: 0,
             offset: 0,
             next_offset: 0,
@@ -178,7 +203,7 @@ impl Emitter {
 
     /// Emits instruction number `number` of the block; another follows in it, or not.
     pub(crate) fn instruction(&mut self, number: usize, op: &Op, followed: bool) {
-        self.before = self.cells;
+        self.before[..self.count].copy_from_slice(&self.cells[..self.count]);
         self.sum_before = self.sum;
         self.steps_before = self.steps.len();
         self.offset = u64::from(op.offset);
@@ -198,7 +223,7 @@ impl Emitter {
         self.cleared |= self.units.scalars.cleared_by(op);
         self.retired += 1;
         if let Some(after) = self.after {
-            self.stops[after] = self.stop_behind();
+            self.complete(after);
         }
         self.unfinished = None;
     }
@@ -220,7 +245,7 @@ impl Emitter {
             }
             Sem::Fpu(fpu) => return self.x87(op, fpu),
         };
-        let before = (self.stops.len(), self.ranges.len());
+        let before = (self.stops.len(), self.held.len(), self.ranges.len());
         let (required, look) = ((self.required, self.required_by), self.look);
         let Ok(()) = x86::instructions::simd::execute(self, op, simd);
         if !core::mem::take(&mut self.unsupported) {
@@ -230,7 +255,8 @@ impl Emitter {
         self.steps.truncate(self.steps_before);
         self.judged = self.judged.min(self.steps_before);
         self.stops.truncate(before.0);
-        self.ranges.truncate(before.1);
+        self.held.truncate(before.1);
+        self.ranges.truncate(before.2);
         ((self.required, self.required_by), self.look) = (required, look);
         (self.cells, self.after, self.sum) = (self.before, None, self.sum_before);
         false
@@ -302,14 +328,16 @@ impl Emitter {
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
     fn stop_at_fault(&mut self, found: &[(Cell, Value)]) -> StopId {
         let stop = self.stop(None, false);
-        let mut cells = self.before;
+        let first = self.stops[stop].cells;
+        let rip = self.held[first + RIP];
+        let cells = &mut self.held[first..];
+        cells.copy_from_slice(&self.before[..self.count]);
         for &(cell, value) in found {
             cells[cell] = value;
         }
         let changes_flags = cells[FLAG_CARRIES] != self.before[FLAG_CARRIES];
-        let mut cells = self.with_lazy_flags(cells, self.sum_before.filter(|_| !changes_flags));
-        cells[RIP] = self.stops[stop].cells[RIP];
-        self.stops[stop].cells = cells;
+        self.hold_lazy_flags(first, self.sum_before.filter(|_| !changes_flags));
+        self.held[first + RIP] = rip;
         stop
     }
 
@@ -323,27 +351,21 @@ impl Emitter {
     pub(crate) fn finish(mut self) -> Block {
         self.take_look();
         let end = self.end.unwrap_or(End::Goto(self.start + self.next_offset as i64));
-        let cells = self.with_lazy_flags(self.cells, self.sum);
+        let first = self.hold(When::Now);
         let goes_on_at = self.address_behind(end);
         let [taken, next] = match end {
             End::Branch(_, targets) => targets.map(|offset| self.region_address(offset)),
             _ => [goes_on_at; 2],
         };
-        for address in [cells[RIP], goes_on_at, taken, next] {
-            let mut cells = cells;
-            cells[RIP] = address;
-            self.stops.push(Stop {
-                cells,
-                retired: self.retired,
-                raised: None,
-                restarts: false,
-                cleared: self.cleared,
-                doubt: None,
-            });
+        self.stops.push(self.stop_behind(first));
+        for address in [goes_on_at, taken, next] {
+            let cells = self.held.len();
+            self.held.extend_from_within(first..first + self.count);
+            self.held[cells + RIP] = address;
+            self.stops.push(self.stop_behind(cells));
         }
-        let cells = if self.units.x87 == 0 { X87_BASE } else { CELLS };
-        let Emitter { graph, steps, stops, start, .. } = self;
-        Block { graph, steps, stops, end, start, instructions: usize::from(self.retired), cells }
+        let Emitter { graph, steps, stops, held, start, count: cells, .. } = self;
+        Block { graph, steps, stops, end, start, instructions: usize::from(self.retired), cells, held }
     }
 
     /// A stop with the guest state as before the instruction at work.
@@ -354,9 +376,9 @@ impl Emitter {
     }
 
     fn stop(&mut self, raised: Option<Exception>, restarts: bool) -> StopId {
-        let mut cells = self.with_lazy_flags(self.before, self.sum_before);
+        let cells = self.hold(When::Before);
         if !restarts {
-            cells[RIP] = self.code_address(self.offset);
+            self.held[cells + RIP] = self.code_address(self.offset);
         }
         self.stops.push(Stop { cells, retired: self.retired, raised, restarts, cleared: self.cleared, doubt: None });
         self.stops.len() - 1
@@ -386,12 +408,18 @@ impl Emitter {
         after
     }
 
-    fn stop_behind(&mut self) -> Stop {
-        let mut cells = self.with_lazy_flags(self.cells, self.sum);
-        cells[RIP] = match self.end {
+    /// Makes `after` the stop behind the instruction at work, which is complete.
+    fn complete(&mut self, after: StopId) {
+        let cells = self.hold(When::Now);
+        self.held[cells + RIP] = match self.end {
             Some(end) => self.address_behind(end),
             None => self.unfinished.unwrap_or_else(|| self.code_address(self.next_offset)),
         };
+        self.stops[after] = self.stop_behind(cells);
+    }
+
+    /// A stop behind the last instruction, where the cells hold what begins at `cells`.
+    fn stop_behind(&self, cells: usize) -> Stop {
         Stop { cells, retired: self.retired, raised: None, restarts: false, cleared: self.cleared, doubt: None }
     }
 
@@ -407,16 +435,27 @@ impl Emitter {
         }
     }
 
-    /// `cells` as they go from block to block: with the second operand of a sum instead of the carry vector.
-    fn with_lazy_flags(&mut self, mut cells: Cells, sum: Option<(FlagKind, Value)>) -> Cells {
-        let untouched = self.graph.input(FLAG_CARRIES);
+    /// Writes down for a stop what the cells hold, now or before the instruction at work. Gives where.
+    fn hold(&mut self, when: When) -> usize {
+        let first = self.held.len();
+        let (cells, sum) = match when {
+            When::Before => (&self.before, self.sum_before),
+            When::Now => (&self.cells, self.sum),
+        };
+        self.held.extend_from_slice(&cells[..self.count]);
+        self.hold_lazy_flags(first, sum);
+        first
+    }
+
+    /// Makes the flags in what is held from `first` on those that go from block to block: with the second operand of a sum instead of the carry vector.
+    fn hold_lazy_flags(&mut self, first: usize, sum: Option<(FlagKind, Value)>) {
+        let cells = &mut self.held[first..];
         if let Some((kind, operand)) = sum {
             cells[FLAG_CARRIES] = operand;
             cells[FLAG_KIND] = self.graph.constant(kind.0);
-        } else if cells[FLAG_CARRIES] != untouched {
+        } else if cells[FLAG_CARRIES] != self.graph.input(FLAG_CARRIES) {
             cells[FLAG_KIND] = self.graph.constant(FlagKind::CARRIES.0);
         }
-        cells
     }
 
     /// The carry vector.

@@ -1,7 +1,7 @@
 //! Which blocks of a region need the lazy flags they find: where none of those a block goes on to does, it leaves them uncomputed.
 
 use crate::emitter::Block;
-use crate::ir::{End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Stop, Value};
+use crate::ir::{End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, StopId, Value};
 use crate::structure::{BlockId, Edge, Structure};
 
 /// Bit 0: the result; bit 1: the carry vector, or what stands for it.
@@ -12,7 +12,8 @@ const CARRIES: Flags = 2;
 
 /// For every block the flags that a block of the region may read behind its end; one that leaves there puts its flags in order by itself.
 pub(crate) fn needed_behind(blocks: &[Block], structure: &Structure) -> Vec<Flags> {
-    let uses: Vec<Uses> = blocks.iter().map(Uses::of).collect();
+    let mut made_of = Vec::new();
+    let uses: Vec<Uses> = blocks.iter().map(|block| Uses::of(block, &mut made_of)).collect();
     let mut behind = vec![0; blocks.len()];
     let mut changed = true;
     while changed {
@@ -50,24 +51,35 @@ struct Uses {
 }
 
 impl Uses {
-    fn of(block: &Block) -> Uses {
-        let mut made_of: Vec<Flags> = Vec::with_capacity(block.graph.len());
+    /// Those of `block`, with room for what its values are made of.
+    fn of(block: &Block, made_of: &mut Vec<Flags>) -> Uses {
+        // Most blocks may stop before they set flags.
+        let finds = |stop: StopId, cell: usize| block.cells_at(stop)[cell].index() == cell;
+        let finds_both = |stop: StopId| finds(stop, FLAG_RESULT) && finds(stop, FLAG_CARRIES);
+        if (0..block.end()).any(finds_both) {
+            return Uses { always: BOTH, for_result: 0, for_carries: 0 };
+        }
+        made_of.clear();
         for index in 0..block.graph.len() {
             made_of.push(match block.graph.node(Value(index as u32)) {
                 Node::Input(FLAG_RESULT) => RESULT,
                 Node::Input(FLAG_CARRIES | FLAG_KIND) => CARRIES,
-                node => node.operands().fold(0, |flags, operand| flags | made_of[operand.index()]),
+                node => {
+                    let mut flags = 0;
+                    node.for_operands(|operand| flags |= made_of[operand.index()]);
+                    flags
+                }
             });
         }
         let of = |value: Value| made_of[value.index()];
-        let end = block.stops[block.end()].cells;
-        let steps = block.steps.iter().flat_map(|step| step.operands()).map(of);
-        let held = |stop: &Stop| stop.cells.into_iter().take(block.cells).chain(stop.doubt);
-        let stops = block.stops[..block.end()].iter().flat_map(held).map(of);
+        let end = block.cells_at(block.end());
+        let held = |stop: StopId| block.cells_at(stop).iter().copied().chain(block.stops[stop].doubt);
+        let stops = (0..block.end()).flat_map(held).map(of);
         let is_flag = |cell: usize| matches!(cell, FLAG_RESULT | FLAG_CARRIES | FLAG_KIND);
         let others = (0..block.cells).filter(|&cell| !is_flag(cell)).map(|cell| of(end[cell]));
         let condition = if let End::Branch(condition, _) = block.end { of(condition) } else { 0 };
-        let always = steps.chain(stops).chain(others).fold(condition, |all, flags| all | flags);
+        let mut always = stops.chain(others).fold(condition, |all, flags| all | flags);
+        block.steps.iter().for_each(|step| step.for_operands(|value| always |= of(value)));
         Uses { always, for_result: of(end[FLAG_RESULT]), for_carries: of(end[FLAG_CARRIES]) | of(end[FLAG_KIND]) }
     }
 

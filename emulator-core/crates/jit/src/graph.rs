@@ -10,32 +10,40 @@ use rustc_hash::FxHasher;
 use x86::Width;
 
 use crate::ir::{
-    Binary, CELLS, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_BASE, X87_EXPONENTS,
+    Binary, Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, Node, Scalar, Unary, Value, X87_BASE, X87_EXPONENTS,
     X87_NOT_NORMAL, X87_SIGN, X87_SIGNS, X87_STATUS, X87_STATUS_BITS, X87_TAGS,
 };
 
-/// Values there is room for from the start: most blocks have no more.
-const USUAL: usize = 128;
+/// Values beside cells that there is room for from the start: most blocks have no more.
+const USUAL: usize = 64;
 
 /// All values of a block. The first are the cells as the block found them.
 pub(crate) struct Graph {
-    nodes: Vec<Node>,
-    /// For every value, the bits that may be one.
-    possible: Vec<u64>,
-    /// Where a node is found again, by its hash: its number, or in the next place that is free. A power of two of them, at least half of them free.
-    places: Vec<u32>,
+    /// How each comes about, and the bits of it that may be one.
+    values: Vec<(Node, u64)>,
+    /// How many are cells.
+    cells: usize,
+    /// Where a node is found again, by its hash, which stands there with its number; or in the next place that is free. A power of two of them, at least
+    /// half of them free.
+    places: Places,
 }
 
-/// A free place: cells are not looked for.
-const FREE: u32 = 0;
+/// See [`Graph::places`].
+pub(crate) type Places = Vec<Place>;
 
-impl Default for Graph {
-    fn default() -> Graph {
-        let mut nodes = Vec::with_capacity(USUAL);
-        nodes.extend((0..CELLS).map(Node::Input));
-        let mut possible = Vec::with_capacity(USUAL);
-        possible.extend((0..CELLS).map(possible_in));
-        Graph { nodes, possible, places: vec![FREE; 2 * USUAL] }
+/// A place of [`Graph::places`].
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    hash: u32,
+    number: u32,
+}
+
+/// Cells are not looked for.
+const FREE: Place = Place { hash: 0, number: 0 };
+
+impl Place {
+    fn is_free(self) -> bool {
+        self.number == FREE.number
     }
 }
 
@@ -57,17 +65,31 @@ fn fill_down(bits: u64) -> u64 {
 }
 
 impl Graph {
+    /// One of so many cells, with what another has given back as its places.
+    pub(crate) fn of(cells: usize, mut places: Places) -> Graph {
+        let mut values = Vec::with_capacity(cells + USUAL);
+        values.extend((0..cells).map(|cell| (Node::Input(cell), possible_in(cell))));
+        places.clear();
+        places.resize(2 * USUAL, FREE);
+        Graph { values, cells, places }
+    }
+
+    /// No new values are made any more: gives its places back.
+    pub(crate) fn take_places(&mut self) -> Places {
+        core::mem::take(&mut self.places)
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.values.len()
     }
 
     pub(crate) fn node(&self, value: Value) -> Node {
-        self.nodes[value.index()]
+        self.values[value.index()].0
     }
 
     /// The bits of `value` that may be one.
     pub(crate) fn possible(&self, value: Value) -> u64 {
-        self.possible[value.index()]
+        self.values[value.index()].1
     }
 
     /// The constant `value` is.
@@ -132,47 +154,47 @@ impl Graph {
     }
 
     fn intern(&mut self, node: Node) -> Value {
-        let mut at = self.place_of(&node);
-        while self.places[at] != FREE {
-            let value = Value(self.places[at]);
-            if self.nodes[value.index()] == node {
+        let mut hasher = FxHasher::default();
+        node.hash(&mut hasher);
+        let hash = hasher.finish() as u32;
+        let mask = self.places.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let place = self.places[at];
+            if place.is_free() {
+                break;
+            }
+            let value = Value(place.number);
+            if place.hash == hash && self.values[value.index()].0 == node {
                 return value;
             }
-            at = (at + 1) % self.places.len();
+            at = (at + 1) & mask;
         }
         let possible = self.possible_of(&node);
         let value = self.push(node, possible);
-        self.places[at] = value.0;
+        self.places[at] = Place { hash, number: value.0 };
         // Cells are not among them.
-        if 2 * (self.nodes.len() - CELLS) > self.places.len() {
+        if 2 * (self.values.len() - self.cells) > self.places.len() {
             self.make_room();
         }
         value
     }
 
-    /// The first place where `node` may be.
-    fn place_of(&self, node: &Node) -> usize {
-        let mut hasher = FxHasher::default();
-        node.hash(&mut hasher);
-        hasher.finish() as usize & (self.places.len() - 1)
-    }
-
     fn make_room(&mut self) {
-        let taken = core::mem::take(&mut self.places);
-        self.places = vec![FREE; 2 * taken.len()];
-        for number in taken.into_iter().filter(|&number| number != FREE) {
-            let mut at = self.place_of(&self.nodes[Value(number).index()]);
-            while self.places[at] != FREE {
-                at = (at + 1) % self.places.len();
+        let count = 2 * self.places.len();
+        let taken = core::mem::replace(&mut self.places, vec![FREE; count]);
+        for place in taken.into_iter().filter(|place| !place.is_free()) {
+            let mut at = place.hash as usize & (count - 1);
+            while !self.places[at].is_free() {
+                at = (at + 1) & (count - 1);
             }
-            self.places[at] = number;
+            self.places[at] = place;
         }
     }
 
     fn push(&mut self, node: Node, possible: u64) -> Value {
-        let value = Value(self.nodes.len() as u32);
-        self.nodes.push(node);
-        self.possible.push(possible);
+        let value = Value(self.values.len() as u32);
+        self.values.push((node, possible));
         value
     }
 

@@ -51,8 +51,9 @@ pub(crate) struct Pace {
 
 /// The groups of a region.
 pub(crate) struct Groups {
-    /// For every block the way of each of its steps.
-    pub(crate) ways: Vec<Vec<Way>>,
+    /// The ways of the steps of all blocks, and where those of each block begin.
+    pub(crate) ways: Vec<Way>,
+    pub(crate) first_ways: Vec<usize>,
     /// How many accesses each has.
     pub(crate) counts: Vec<usize>,
     /// The accesses of each walk, the first one first.
@@ -62,45 +63,69 @@ pub(crate) struct Groups {
 impl Groups {
     /// Those of `blocks`, of code of this width, as far as accesses may share a look.
     pub(crate) fn of(blocks: &[Block], structure: &Structure, code: Width, sharing: Sharing) -> Groups {
-        let leads_to = leads_to(structure, sharing);
-        let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
-        let mut is_led_to = vec![false; structure.root()];
-        leads_to.iter().flatten().for_each(|&next| is_led_to[next] = true);
-        let mut finder = Finder { blocks, code, leads_to, groups: Vec::new(), sums: Vec::new() };
-        for block in reached.filter(|&block| sharing != Sharing::Nothing && !is_led_to[block]) {
-            finder.block(block, Vec::new(), core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
+        let mut first_ways = Vec::with_capacity(blocks.len());
+        let mut steps = 0;
+        for block in blocks {
+            first_ways.push(steps);
+            steps += block.steps.len();
         }
-        let ways = blocks.iter().map(|block| vec![Way::Alone; block.steps.len()]).collect();
-        let mut groups = Groups { ways, counts: Vec::new(), walks: Vec::new() };
-        finder.groups.iter().for_each(|group| groups.settle(group));
+        let mut groups = Groups { ways: vec![Way::Alone; steps], first_ways, counts: Vec::new(), walks: Vec::new() };
+        if sharing == Sharing::Nothing {
+            return groups;
+        }
+        let mut finder = Finder {
+            blocks,
+            structure,
+            code,
+            sharing,
+            groups: Vec::new(),
+            open: Vec::new(),
+            members: Vec::new(),
+            sums: Vec::new(),
+        };
+        let reached = || structure.order.iter().copied().filter(|&block| structure.is_block(block));
+        let mut is_led_to = vec![false; structure.root()];
+        reached().flat_map(|block| leads_to(structure, sharing, block)).for_each(|next| is_led_to[next] = true);
+        for block in reached().filter(|&block| !is_led_to[block]) {
+            finder.block(block, 0..0, &core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
+        }
+        for group in finder.groups.iter().filter(|group| group.count > 1) {
+            groups.settle(group, &finder.members);
+        }
         groups
     }
 
-    fn settle(&mut self, group: &Group) {
-        let [first, others @ ..] = group.members.as_slice() else { return };
-        if others.is_empty() {
-            return;
-        }
-        let (start, end) = Group::span(group.members.iter());
-        let (before, bytes) = ((first.start - start) as u64, (end - start) as u64);
+    fn settle(&mut self, group: &Group, members: &[Member]) {
+        let first = &members[group.first];
+        let others = || members_behind(members, group.first);
+        let (before, bytes) = ((first.start - group.start) as u64, (group.end - group.start) as u64);
         if matches!(group.base, Base::Sum(_)) {
             let walk = self.walks.len();
-            self.ways[first.block][first.step] = Way::FirstOfWalk { walk, before, bytes, usage: group.usage };
-            for (number, member) in (1..).zip(others) {
-                self.ways[member.block][member.step] = Way::InWalk { walk, number };
+            *self.way(first) = Way::FirstOfWalk { walk, before, bytes, usage: group.usage };
+            for (number, member) in (1..).zip(others()) {
+                *self.way(member) = Way::InWalk { walk, number };
             }
             let pace = |m: &Member| Pace { offset: m.start - first.start, bytes: m.bytes as u64, usage: m.usage };
-            self.walks.push(group.members.iter().map(pace).collect());
+            self.walks.push([first].into_iter().chain(others()).map(pace).collect());
             return;
         }
         let number = self.counts.len();
-        self.counts.push(group.members.len());
-        self.ways[first.block][first.step] = Way::First { group: number, before, bytes, usage: group.usage };
-        for member in others {
-            let offset = (member.start - start) as u64;
-            self.ways[member.block][member.step] = Way::Within { group: number, offset };
+        self.counts.push(group.count);
+        *self.way(first) = Way::First { group: number, before, bytes, usage: group.usage };
+        for member in others() {
+            *self.way(member) = Way::Within { group: number, offset: (member.start - group.start) as u64 };
         }
     }
+
+    /// The way of the step that is `member`.
+    fn way(&mut self, member: &Member) -> &mut Way {
+        &mut self.ways[self.first_ways[member.block] + member.step]
+    }
+}
+
+/// The members of the group of `first` behind it.
+fn members_behind(members: &[Member], first: usize) -> impl Iterator<Item = &Member> {
+    core::iter::successors(members[first].next, |&member| members[member].next).map(|member| &members[member])
 }
 
 /// What addresses are counted from.
@@ -125,70 +150,114 @@ struct Member {
     start: i64,
     bytes: i64,
     usage: Use,
+    /// The next one of its group.
+    next: Option<usize>,
 }
 
 struct Group {
     base: Base,
     usage: Use,
-    members: Vec<Member>,
+    /// Its members, of which there are so many: the first and the last.
+    first: usize,
+    last: usize,
+    count: usize,
+    /// The block of the first.
+    block: BlockId,
+    /// Where they begin and end.
+    start: i64,
+    end: i64,
 }
 
 impl Group {
-    fn span<'a>(members: impl Iterator<Item = &'a Member>) -> (i64, i64) {
-        members.fold((i64::MAX, i64::MIN), |(start, end), m| (start.min(m.start), end.max(m.start + m.bytes)))
+    /// The span with `member`.
+    fn span_with(&self, member: &Member) -> (i64, i64) {
+        (self.start.min(member.start), self.end.max(member.start + member.bytes))
     }
 
-    fn admits(&self, base: Base, usage: Use, member: &Member) -> bool {
-        let is_certain = usage == Use::Read || self.usage == Use::Write || self.members[0].block == member.block;
-        let (start, end) = Group::span(self.members.iter().chain([member]));
+    fn admits(&self, base: Base, member: &Member) -> bool {
+        if self.base != base {
+            return false;
+        }
+        let is_certain = member.usage == Use::Read || self.usage == Use::Write || self.block == member.block;
+        let (start, end) = self.span_with(member);
         let span = if matches!(base, Base::Sum(_)) { WALK_SPAN } else { SPAN };
-        self.base == base && is_certain && end - start <= span
+        is_certain && end - start <= span
     }
 }
 
 struct Finder<'a> {
     blocks: &'a [Block],
+    structure: &'a Structure,
     code: Width,
-    /// Where groups go on to from each block.
-    leads_to: Vec<Vec<BlockId>>,
+    sharing: Sharing,
     groups: Vec<Group>,
+    /// Groups that may go on, of the blocks at work one behind the other.
+    open: Vec<usize>,
+    /// Those of all groups.
+    members: Vec<Member>,
     /// Two bases, the second of them shifted.
     sums: Vec<(Base, Base, u64)>,
 }
 
 impl Finder<'_> {
-    /// `block` and those that groups go on to; `open` are the groups that came so far.
-    fn block(&mut self, block: BlockId, mut open: Vec<usize>, held: Held) {
+    /// `block` and those that groups go on to; `came` are the places of groups that are open where it begins.
+    fn block(&mut self, block: BlockId, came: core::ops::Range<usize>, held: &Held) {
+        let first = self.open.len();
+        self.open.extend_from_within(came);
         let blocks = self.blocks;
         for (number, step) in blocks[block].steps.iter().enumerate() {
             if let Some((address, bytes, usage)) = access(step) {
-                let (base, start) = self.place(block, address, &held);
-                let member = Member { block, step: number, start, bytes: bytes as i64, usage };
-                match open.iter().find(|&&group| self.groups[group].admits(base, usage, &member)) {
-                    Some(&group) => {
-                        let group = &mut self.groups[group];
-                        group.members.push(member);
-                        if usage == Use::Write {
-                            group.usage = usage;
-                        }
-                    }
+                let (base, start) = self.place(block, address, held);
+                let member = Member { block, step: number, start, bytes: bytes as i64, usage, next: None };
+                match self.open[first..].iter().find(|&&group| self.groups[group].admits(base, &member)) {
+                    Some(&group) => self.join(group, &member),
                     None => {
-                        open.push(self.groups.len());
-                        self.groups.push(Group { base, usage, members: vec![member] });
+                        self.open.push(self.groups.len());
+                        self.begin(base, &member);
                     }
                 }
+                self.members.push(member);
             } else if !keeps_translations(step) {
-                open.clear();
+                self.open.truncate(first);
             }
         }
-        let end = blocks[block].stops[blocks[block].end()].cells;
-        let mut behind = held;
+        let mut behind = None;
+        for next in leads_to(self.structure, self.sharing, block) {
+            let behind = behind.get_or_insert_with(|| self.held_behind(block, held));
+            self.block(next, first..self.open.len(), behind);
+        }
+        self.open.truncate(first);
+    }
+
+    /// What is held where `block` ends.
+    fn held_behind(&mut self, block: BlockId, held: &Held) -> Held {
+        let blocks = self.blocks;
+        let end = blocks[block].cells_at(blocks[block].end());
+        let mut behind = *held;
         for (cell, held_behind) in behind.iter_mut().enumerate().take(FLAG_RESULT) {
-            *held_behind = self.place(block, end[cell], &held);
+            *held_behind = self.place(block, end[cell], held);
         }
-        for next in core::mem::take(&mut self.leads_to[block]) {
-            self.block(next, open.clone(), behind);
+        behind
+    }
+
+    /// Begins a group with `member`, the next of all.
+    fn begin(&mut self, base: Base, member: &Member) {
+        let &Member { block, start, bytes, usage, .. } = member;
+        let first = self.members.len();
+        self.groups.push(Group { base, usage, first, last: first, count: 1, block, start, end: start + bytes });
+    }
+
+    /// Adds `member`, the next of all, to a group.
+    fn join(&mut self, group: usize, member: &Member) {
+        let number = self.members.len();
+        let group = &mut self.groups[group];
+        (group.start, group.end) = group.span_with(member);
+        if member.usage == Use::Write {
+            group.usage = member.usage;
         }
+        self.members[group.last].next = Some(number);
+        group.last = number;
+        group.count += 1;
     }
 
     /// A value as a base and a displacement. Cut to 32 bits that are no more than an address in one page apart, so that the cut is left to the base.
@@ -223,18 +292,14 @@ impl Finder<'_> {
     }
 }
 
-/// Where groups go on to from each block, at most.
-fn leads_to(structure: &Structure, sharing: Sharing) -> Vec<Vec<BlockId>> {
+/// Where groups go on to from `block`, at most.
+fn leads_to(structure: &Structure, sharing: Sharing, block: BlockId) -> impl Iterator<Item = BlockId> {
     let goes_on = |edge: Edge| match edge {
         Edge::Continues(next) if structure.is_block(next) && !structure.is_loop[next] => Some(next),
         _ => None,
     };
-    let mut leads_to = vec![Vec::new(); structure.root()];
-    let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
-    for block in reached.filter(|_| sharing == Sharing::Blocks) {
-        leads_to[block] = structure.edges(block).filter_map(goes_on).collect();
-    }
-    leads_to
+    let edges = if sharing == Sharing::Blocks { Some(structure.edges(block)) } else { None };
+    edges.into_iter().flatten().filter_map(goes_on)
 }
 
 /// Address, length and use of the access that `step` looks for in the TLB.

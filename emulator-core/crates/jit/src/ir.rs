@@ -99,8 +99,8 @@ pub(crate) enum Node {
     Binary(Binary, Value, Value),
     /// The second where the first is not zero, else the third.
     Select(Value, Value, Value),
-    /// A constant vector.
-    VectorConst(u128),
+    /// A constant vector: its quadwords, which take less room in a node than one number of 128 bits.
+    VectorConst([u64; 2]),
     /// A vector of these operands.
     Vector(Vector, [Value; 3]),
     /// A number from vectors.
@@ -428,7 +428,8 @@ pub(crate) type StopId = usize;
 /// A point where compiled code may leave the block: the guest state it leaves behind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stop {
-    pub(crate) cells: Cells,
+    /// Where the values of the cells begin among those of all stops: see [`crate::emitter::Block::cells_at`].
+    pub(crate) cells: usize,
     /// Instructions of the block completed.
     pub(crate) retired: u16,
     /// What the instruction at work raises, where no helper has said so.
@@ -487,33 +488,27 @@ impl Step {
         }
     }
 
-    /// The values the step uses.
-    pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
-        let (mut stored, mut others): (&[(Cell, Value)], &[Value]) = (&[], &[]);
-        let operands = match *self {
+    /// Calls `ask` with the values the step uses.
+    pub(crate) fn for_operands(&self, mut ask: impl FnMut(Value)) {
+        match *self {
             Step::Interpret(ref interpreted) => {
-                stored = &interpreted.stored;
-                [interpreted.count, None, None]
+                interpreted.count.into_iter().chain(interpreted.stored.iter().map(|&(_, value)| value)).for_each(ask);
             }
-            Step::Load { access, .. } | Step::LoadForWrite { access, .. } => [Some(access.address), None, None],
-            Step::Store { access, value, .. } => [Some(access.address), Some(value), None],
-            Step::StoreBack { value, .. } | Step::SetDisabled { value, .. } => [Some(value), None, None],
-            Step::Guard { condition, .. } => [Some(condition), None, None],
-            Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => [None; 3],
-            Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => [None; 3],
-            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => [None; 3],
-            Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => [Some(address), None, None],
-            Step::StoreVector { address, value, .. } => [Some(address), Some(value), None],
-            Step::StoreHigh { value, .. } => [Some(value), None, None],
-            Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.map(Some),
-            Step::X87Nearest { ref operands, .. } => {
-                others = operands;
-                [None; 3]
-            }
-            Step::LoadField { field, .. } => [field.place, None, None],
-            Step::StoreField { field, value } => [field.place, Some(value), None],
-        };
-        operands.into_iter().flatten().chain(others.iter().copied()).chain(stored.iter().map(|&(_, value)| value))
+            Step::Load { access, .. } | Step::LoadForWrite { access, .. } => ask(access.address),
+            Step::Store { access, value, .. } => [access.address, value].into_iter().for_each(ask),
+            Step::StoreBack { value, .. } | Step::SetDisabled { value, .. } => ask(value),
+            Step::Guard { condition, .. } => ask(condition),
+            Step::Require { .. } | Step::RequireUpwards { .. } | Step::LoadHigh { .. } => {}
+            Step::SetFlags { .. } | Step::SwapGs | Step::ReadTime { .. } => {}
+            Step::BeginShadow | Step::EndShadow | Step::LetInterrupt { .. } | Step::SelectView => {}
+            Step::LoadVector { address, .. } | Step::ProbeVector { address, .. } => ask(address),
+            Step::StoreVector { address, value, .. } => [address, value].into_iter().for_each(ask),
+            Step::StoreHigh { value, .. } => ask(value),
+            Step::DivideWide { operands, .. } | Step::X87 { operands, .. } => operands.into_iter().for_each(ask),
+            Step::X87Nearest { operands, .. } => operands.into_iter().for_each(ask),
+            Step::LoadField { field, .. } => field.place.into_iter().for_each(ask),
+            Step::StoreField { field, value } => field.place.into_iter().chain([value]).for_each(ask),
+        }
     }
 
     /// Where the step may leave the block.
@@ -559,25 +554,20 @@ impl Step {
 }
 
 impl Node {
-    /// The values the node is made of.
-    pub(crate) fn operands(&self) -> impl Iterator<Item = Value> {
-        let operands = match *self {
-            Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => [None; 3],
-            Node::VectorConst(_) | Node::VectorProduct => [None; 3],
-            Node::FoundCarries(inputs) | Node::FoundCarry(inputs) => inputs.map(Some),
-            Node::Vector(vector, operands) => used(operands, vector.operands()),
-            Node::Scalar(scalar, operands) => used(operands, scalar.operands()),
-            Node::Float(float, _, [a, b]) => used([a, b, b], float.operands()),
-            Node::Unary(_, a) => [Some(a), None, None],
-            Node::Binary(_, a, b) => [Some(a), Some(b), None],
-            Node::Select(condition, a, b) => [Some(condition), Some(a), Some(b)],
-        };
-        operands.into_iter().flatten()
+    /// Calls `ask` with the values the node is made of.
+    pub(crate) fn for_operands(&self, mut ask: impl FnMut(Value)) {
+        match *self {
+            Node::Const(_) | Node::Input(_) | Node::SegmentBase(..) | Node::SegmentEnd(..) | Node::Product => {}
+            Node::VectorConst(_) | Node::VectorProduct => {}
+            Node::FoundCarries(inputs) | Node::FoundCarry(inputs) => inputs.into_iter().for_each(ask),
+            Node::Vector(vector, operands) => operands.into_iter().take(vector.operands()).for_each(ask),
+            Node::Scalar(scalar, operands) => operands.into_iter().take(scalar.operands()).for_each(ask),
+            Node::Float(float, _, operands) => operands.into_iter().take(float.operands()).for_each(ask),
+            Node::Unary(_, a) => ask(a),
+            Node::Binary(_, a, b) => [a, b].into_iter().for_each(ask),
+            Node::Select(condition, a, b) => [condition, a, b].into_iter().for_each(ask),
+        }
     }
-}
-
-fn used(operands: [Value; 3], count: usize) -> [Option<Value>; 3] {
-    core::array::from_fn(|n| (n < count).then_some(operands[n]))
 }
 
 impl Vector {

@@ -34,6 +34,7 @@ use x86::instructions::integer::Int;
 use depth::Depths;
 use effects::{Role, Units};
 use emitter::Block;
+use graph::Places;
 use ir::{End, Step};
 use scalars::Scalars;
 use structure::{BlockId, Flow, Structure};
@@ -119,21 +120,24 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
 /// The blocks of a region. Those of which nothing can be compiled are left out; the second list says where the others are. None where a helper has to
 /// do with [`Units::scalars`].
 fn emit(region: &Region, units: Units, depths: &Depths) -> Option<(Vec<Block>, Vec<Option<BlockId>>)> {
-    let (mut blocks, mut kept) = (Vec::new(), Vec::new());
+    let (mut blocks, mut kept) = (Vec::with_capacity(region.blocks.len()), Vec::with_capacity(region.blocks.len()));
+    let mut places = Places::default();
     for (place, block) in region.blocks.iter().enumerate() {
         let count = block.ops.iter().take_while(|op| effects::role(op) != Role::Stops).count();
         kept.push((count > 0).then_some(blocks.len()));
         if count == 0 {
             continue;
         }
-        let mut emitter = emitter::Emitter::new(region.mode, block.start, units, depths.at[place]);
+        let mut emitter = emitter::Emitter::new(region.mode, block.start, count, units, depths.at[place], places);
         for (number, op) in block.ops[..count].iter().enumerate() {
             emitter.instruction(number, op, number + 1 < count);
         }
         if emitter.meets_scalars {
             return None;
         }
-        blocks.push(emitter.finish());
+        let mut block = emitter.finish();
+        places = block.graph.take_places();
+        blocks.push(block);
     }
     Some((blocks, kept))
 }

@@ -8,74 +8,97 @@ use crate::emitter::Block;
 use crate::flags::{Flags, is_unneeded};
 use crate::ir::{Cell, End, Node, Scalar, Stop, StopId, Value, X87_DEPTH};
 
-/// See the module.
+/// See the module. One serves a block after the other.
 pub(crate) struct Liveness {
     hot: Vec<bool>,
     /// How often a hot value is asked for: by hot values, by steps, and by stops.
     uses: Vec<u32>,
-    /// The flags that are needed behind the block.
-    needed: Flags,
-    /// For every stop, see [`Liveness::frontier`].
-    frontiers: Vec<Vec<Value>>,
+    at_end: Vec<(Cell, Value)>,
+    /// The [`Liveness::frontier`] of every stop, one behind the other, and where each ends.
+    frontiers: Vec<Value>,
+    frontier_ends: Vec<usize>,
+    /// The last stop that has seen each value, counted from 1: one list serves all of them.
+    seen: Vec<u32>,
+    /// Values to be looked at.
+    pending: Vec<Value>,
 }
 
 impl Liveness {
-    /// `leaves` are those stops of the block's end that it may leave at.
-    pub(crate) fn of(block: &Block, needed: Flags, leaves: &[StopId]) -> Liveness {
+    /// With room for so many values.
+    pub(crate) fn with_room(values: usize) -> Liveness {
+        Liveness {
+            hot: Vec::with_capacity(values),
+            uses: Vec::with_capacity(values),
+            at_end: Vec::new(),
+            frontiers: Vec::with_capacity(values),
+            frontier_ends: Vec::new(),
+            seen: Vec::with_capacity(values),
+            pending: Vec::with_capacity(values),
+        }
+    }
+
+    /// Turns to `block`. `needed` are the flags that are needed behind it, `leaves` those stops of its end that it may leave at, in order.
+    pub(crate) fn look_at(&mut self, block: &Block, needed: Flags, leaves: impl Iterator<Item = StopId>) {
         let count = block.graph.len();
-        let mut liveness = Liveness { hot: vec![false; count], uses: vec![0; count], needed, frontiers: Vec::new() };
-        for root in block.steps.iter().flat_map(|step| step.operands()) {
-            liveness.ask(root);
+        reset(&mut self.hot, count);
+        reset(&mut self.uses, count);
+        for step in &block.steps {
+            step.for_operands(|root| self.ask(root));
         }
         if let End::Branch(condition, _) = block.end {
-            liveness.ask(condition);
+            self.ask(condition);
         }
-        for (_, root) in put_at_end(block, needed) {
-            liveness.ask(root);
+        self.at_end.clear();
+        // Where the x87's stack stands is known in each block.
+        let put = |&(cell, _): &(Cell, Value)| cell != X87_DEPTH && !is_unneeded(cell, needed);
+        self.at_end.extend(changed(block, block.end()).filter(put));
+        for number in 0..self.at_end.len() {
+            self.ask(self.at_end[number].1);
         }
         // Operands are older than what is made of them: one pass from the youngest reaches everything.
         for index in (0..count).rev() {
-            if liveness.hot[index] {
-                block.graph.node(Value(index as u32)).operands().for_each(|operand| liveness.ask(operand));
+            if self.hot[index] {
+                block.graph.node(Value(index as u32)).for_operands(|operand| self.ask(operand));
             }
         }
-        liveness.find_frontiers(block, leaves);
-        liveness
+        self.find_frontiers(block, leaves);
     }
 
-    fn find_frontiers(&mut self, block: &Block, leaves: &[StopId]) {
-        // The last stop that has seen each value: one list serves all of them.
-        let mut seen = vec![usize::MAX; block.graph.len()];
-        for stop in 0..block.stops.len() {
-            let is_left = stop < block.end() || leaves.contains(&stop);
-            let frontier = if is_left { self.find_frontier(block, stop, &mut seen) } else { Vec::new() };
-            for value in &frontier {
-                self.uses[value.index()] += 1;
-            }
-            self.frontiers.push(frontier);
+    fn find_frontiers(&mut self, block: &Block, leaves: impl Iterator<Item = StopId>) {
+        reset(&mut self.seen, block.graph.len());
+        self.frontiers.clear();
+        self.frontier_ends.clear();
+        for stop in (0..block.end()).chain(leaves) {
+            // Of those at the end that it does not leave at nothing is asked.
+            self.frontier_ends.resize(stop, self.frontiers.len());
+            self.find_frontier(block, stop);
+            self.frontier_ends.push(self.frontiers.len());
+        }
+        for value in &self.frontiers {
+            self.uses[value.index()] += 1;
         }
     }
 
-    fn find_frontier(&self, block: &Block, stop: StopId, seen: &mut [usize]) -> Vec<Value> {
-        let mut pending: Vec<Value> = asked_for(block, stop).collect();
-        let mut found = Vec::new();
+    fn find_frontier(&mut self, block: &Block, stop: StopId) {
+        let Liveness { hot, seen, pending, frontiers, .. } = self;
+        let this = stop as u32 + 1;
+        pending.extend(asked_for(block, stop));
         while let Some(value) = pending.pop() {
-            if core::mem::replace(&mut seen[value.index()], stop) == stop {
+            if core::mem::replace(&mut seen[value.index()], this) == this {
                 continue;
             }
             match block.graph.node(value) {
                 Node::Const(_) | Node::VectorConst(_) | Node::Input(_) => {}
                 Node::SegmentBase(..) | Node::SegmentEnd(..) => {}
-                Node::Product | Node::VectorProduct => found.push(value),
+                Node::Product | Node::VectorProduct => frontiers.push(value),
                 // A branch by it wants it as a condition, not as a number.
                 Node::Binary(op, a, b) if op.is_comparison() => pending.extend([a, b]),
                 // One instruction, and a place in another kind of register.
                 Node::Scalar(Scalar::Bits(_), [float, ..]) => pending.push(float),
-                _ if self.hot[value.index()] => found.push(value),
-                node => pending.extend(node.operands()),
+                _ if hot[value.index()] => frontiers.push(value),
+                node => node.for_operands(|operand| pending.push(operand)),
             }
         }
-        found
     }
 
     fn ask(&mut self, value: Value) {
@@ -88,30 +111,38 @@ impl Liveness {
         self.uses[value.index()]
     }
 
+    /// The same of all values.
+    pub(crate) fn all_uses(&self) -> &[u32] {
+        &self.uses
+    }
+
     /// The cells that hold something new at the end of the block, but for flags nobody needs, with their values.
-    pub(crate) fn at_end(&self, block: &Block) -> Vec<(Cell, Value)> {
-        put_at_end(block, self.needed).collect()
+    pub(crate) fn at_end(&self) -> &[(Cell, Value)] {
+        &self.at_end
     }
 
     /// The values that the state at `stop` is computed from and that must be in locals for it.
     pub(crate) fn frontier(&self, stop: StopId) -> &[Value] {
-        &self.frontiers[stop]
+        let start = if stop == 0 { 0 } else { self.frontier_ends[stop - 1] };
+        &self.frontiers[start..self.frontier_ends[stop]]
     }
 }
 
-/// See [`Liveness::at_end`]. Where the x87's stack stands is known in each block.
-fn put_at_end(block: &Block, needed: Flags) -> impl Iterator<Item = (Cell, Value)> {
-    changed(block, block.end()).filter(move |&(cell, _)| cell != X87_DEPTH && !is_unneeded(cell, needed))
+/// Makes `list` one of so many defaults.
+pub(crate) fn reset<T: Clone + Default>(list: &mut Vec<T>, count: usize) {
+    list.clear();
+    list.resize(count, T::default());
 }
 
 /// The cells that hold something new at `stop`, with their values.
 pub(crate) fn changed(block: &Block, stop: StopId) -> impl Iterator<Item = (Cell, Value)> {
-    let cells = block.stops[stop].cells.into_iter().enumerate().take(block.cells);
-    cells.filter(move |&(cell, value)| block.graph.node(value) != Node::Input(cell))
+    // As a block finds them they are its first values.
+    block.cells_at(stop).iter().copied().enumerate().filter(|&(cell, value)| value.index() != cell)
 }
 
 /// What a stop is made of: the cells that it puts in order, and what is looked at there.
 pub(crate) fn asked_for(block: &Block, stop: StopId) -> impl Iterator<Item = Value> {
     let Stop { restarts, doubt, .. } = block.stops[stop];
-    changed(block, stop).map(|(_, value)| value).filter(move |_| !restarts).chain(doubt)
+    let cells = if restarts { None } else { Some(changed(block, stop)) };
+    cells.into_iter().flatten().map(|(_, value)| value).chain(doubt)
 }

@@ -8,6 +8,10 @@
 //! inside there is a *gate* before the head, which looks which entry was meant. Ways round the loop that nobody takes who came in further inside lead to the head
 //! itself: in an inner loop that begins as the outer one does, nothing is looked at.
 
+mod lists;
+
+use lists::Lists;
+
 /// Number of a block in its region. The one behind the last is the *root*, where the function starts; then come gates.
 pub(crate) type BlockId = usize;
 
@@ -38,7 +42,11 @@ pub(crate) struct Structure {
     is_join: Vec<bool>,
     tree: Tree,
     /// For every block where it goes on, first where its branch is taken.
-    targets: Vec<Vec<Option<BlockId>>>,
+    targets: Lists<Option<BlockId>>,
+    /// How it gets there.
+    edges: Vec<Edge>,
+    /// Under every block the joins that it dominates immediately.
+    joins: Lists<BlockId>,
     /// Offsets of the blocks from the region's first byte.
     starts: Vec<i64>,
     /// Branches back into the middle of a loop: from where to where.
@@ -66,16 +74,18 @@ pub(crate) enum Edge {
 impl Structure {
     pub(crate) fn of(flows: &[Flow]) -> Structure {
         let root = flows.len();
-        let mut targets: Vec<_> = flows.iter().map(|flow| flow.targets.clone()).collect();
-        targets.push(vec![Some(0)]);
-        let mut successors: Vec<Vec<BlockId>> = targets.iter().map(|t| t.iter().flatten().copied().collect()).collect();
-        for (block, flow) in flows.iter().enumerate() {
-            successors[block].extend(flow.resumes);
+        let mut targets = Lists::for_blocks(root + 1);
+        let mut successors = Lists::for_blocks(root + 1);
+        for flow in flows {
+            targets.add(flow.targets.iter().copied());
+            successors.add(flow.targets.iter().copied().flatten().chain(flow.resumes));
         }
+        targets.add([Some(0)]);
+        successors.add([0]);
         let loops = Loops::of(root, &successors);
         let mut entries = vec![0];
         let places = flows.iter().filter_map(|flow| flow.resumes);
-        let is_head = |block: BlockId| !loops.bodies[block].is_empty();
+        let is_head = |block: BlockId| loops.is_head[block];
         let is_entry = |block: &BlockId| flows[*block].entered || is_head(*block) && !flows[*block].called;
         for entry in places.chain((0..root).filter(is_entry)) {
             let is_new = entries.iter().all(|&other: &BlockId| flows[other].start != flows[entry].start);
@@ -88,24 +98,19 @@ impl Structure {
     }
 
     /// With gates, and their ways, instead of calls that come back.
-    fn with_gates(
-        entries: Vec<BlockId>,
-        loops: Loops,
-        targets: Vec<Vec<Option<BlockId>>>,
-        starts: Vec<i64>,
-    ) -> Structure {
+    fn with_gates(entries: Vec<BlockId>, loops: Loops, targets: Lists<Option<BlockId>>, starts: Vec<i64>) -> Structure {
         let root = targets.len() - 1;
         let Loops { around, irregular, .. } = loops;
         let gates = Gates::of(root, &entries, &around);
-        let regular = |(block, targets): (BlockId, &Vec<Option<BlockId>>)| {
-            let regular = targets.iter().flatten().filter(|&&to| !irregular.contains(&(block, to)));
-            regular.map(|&to| gates.arrival(to)).collect()
-        };
-        let mut successors: Vec<Vec<BlockId>> = targets.iter().enumerate().map(regular).collect();
-        successors.resize(root + 1 + gates.heads.len(), Vec::new());
-        let mut is_join = vec![false; successors.len()];
+        let mut ways = Vec::with_capacity(2 * targets.all.len());
+        for block in 0..=root {
+            let regular = targets.of(block).iter().flatten().filter(|&&to| !irregular.contains(&(block, to)));
+            ways.extend(regular.map(|&to| (block, gates.arrival(to))));
+        }
+        let count = root + 1 + gates.heads.len();
+        let mut is_join = vec![false; count];
         for (gate, &head) in gates.heads.iter().enumerate() {
-            successors[root + 1 + gate].push(head);
+            ways.push((root + 1 + gate, head));
             is_join[head] = true;
         }
         for &entry in &entries {
@@ -113,25 +118,55 @@ impl Structure {
             while target != root {
                 let arrival = gates.arrival(target);
                 is_join[arrival] = true;
-                successors[gates.arrival(around[target])].push(arrival);
+                ways.push((gates.arrival(around[target]), arrival));
                 target = around[target];
             }
         }
-        let tree = Tree::of(root, &successors);
-        let (order, is_loop) = (tree.order.clone(), vec![false; successors.len()]);
-        let mut structure =
-            Structure { order, entries, is_loop, is_join, tree, targets, starts, irregular, gates, around };
+        let tree = Tree::of(root, &Lists::sorted(count, &ways));
+        let (edges, joins) = (Vec::new(), Lists::for_blocks(0));
+        let (order, is_loop) = (tree.order.clone(), vec![false; count]);
+        let mut structure = Structure {
+            order,
+            entries,
+            is_loop,
+            is_join,
+            tree,
+            targets,
+            edges,
+            joins,
+            starts,
+            irregular,
+            gates,
+            around,
+        };
         structure.find_loops_and_joins();
+        structure.find_edges();
         structure
+    }
+
+    /// How blocks go on, and the joins under each.
+    fn find_edges(&mut self) {
+        let blocks = 0..self.targets.len();
+        let all = blocks.flat_map(|block| (0..self.targets.of(block).len()).map(move |which| (block, which)));
+        let mut edges = Vec::with_capacity(self.targets.all.len());
+        edges.extend(all.map(|(block, which)| self.find_edge(block, which)));
+        self.edges = edges;
+        let joins = self.order.iter().filter(|&&block| self.is_join[block] && self.tree.dominator[block] != block);
+        let under: Vec<_> = joins.map(|&join| (self.tree.dominator[join], join)).collect();
+        self.joins = Lists::sorted(self.is_join.len(), &under);
     }
 
     /// Those that branches go back to, and those with more than one branch forward to them.
     fn find_loops_and_joins(&mut self) {
         let mut forward = vec![0; self.is_join.len()];
         let root = self.root();
-        for block in self.order.clone().into_iter().filter(|&block| block <= root) {
-            for which in 0..self.targets[block].len() {
-                match self.edge(block, which) {
+        for at in 0..self.order.len() {
+            let block = self.order[at];
+            if block > root {
+                continue;
+            }
+            for which in 0..self.targets.of(block).len() {
+                match self.find_edge(block, which) {
                     Edge::Leaves => {}
                     Edge::Back(head) | Edge::Enters(head, _) => self.is_loop[head] = true,
                     Edge::Joins(next) | Edge::Continues(next) => {
@@ -155,11 +190,15 @@ impl Structure {
 
     /// The target `which` of `block`.
     pub(crate) fn target(&self, block: BlockId, which: usize) -> Option<BlockId> {
-        self.targets[block][which]
+        self.targets.of(block)[which]
     }
 
     /// How `block` goes on to its target `which`.
     pub(crate) fn edge(&self, block: BlockId, which: usize) -> Edge {
+        self.edges[self.targets.places(block)][which]
+    }
+
+    fn find_edge(&self, block: BlockId, which: usize) -> Edge {
         let Some(target) = self.target(block, which) else { return Edge::Leaves };
         let arrival = self.gates.arrival(target);
         if self.irregular.contains(&(block, target)) {
@@ -189,24 +228,23 @@ impl Structure {
     }
 
     /// How `block` goes on, in the order of its targets.
-    pub(crate) fn edges(&self, block: BlockId) -> impl Iterator<Item = Edge> {
-        (0..self.targets[block].len()).map(move |which| self.edge(block, which))
+    pub(crate) fn edges(&self, block: BlockId) -> impl Iterator<Item = Edge> + Clone {
+        self.edges[self.targets.places(block)].iter().copied()
     }
 
     /// Where `block` goes on inside the region.
     pub(crate) fn successors(&self, block: BlockId) -> impl Iterator<Item = BlockId> {
-        let inside = move |which: usize| match self.edge(block, which) {
+        let inside = move |(edge, target): (Edge, &Option<BlockId>)| match edge {
             Edge::Leaves => None,
             Edge::Enters(_, number) => Some(self.entries[number]),
-            Edge::Back(_) | Edge::Joins(_) | Edge::Continues(_) => self.target(block, which),
+            Edge::Back(_) | Edge::Joins(_) | Edge::Continues(_) => *target,
         };
-        (0..self.targets[block].len()).filter_map(inside)
+        self.edges(block).zip(self.targets.of(block)).filter_map(inside)
     }
 
     /// The blocks with labels of their own that `block` dominates immediately, in order.
-    pub(crate) fn joins_under(&self, block: BlockId) -> Vec<BlockId> {
-        let under = |&other: &BlockId| other != block && self.is_join[other] && self.tree.dominator[other] == block;
-        self.order.iter().copied().filter(under).collect()
+    pub(crate) fn joins_under(&self, block: BlockId) -> &[BlockId] {
+        self.joins.of(block)
     }
 
     /// Whether `block` is the head of a loop or in it.
@@ -286,7 +324,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn of(root: BlockId, successors: &[Vec<BlockId>]) -> Tree {
+    fn of(root: BlockId, successors: &Lists<BlockId>) -> Tree {
         let order = reverse_postorder(root, successors);
         let mut place = vec![None; successors.len()];
         for (at, &block) in order.iter().enumerate() {
@@ -305,13 +343,8 @@ impl Tree {
     }
 
     /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
-    fn find_dominators(&mut self, successors: &[Vec<BlockId>]) {
-        let mut predecessors = vec![Vec::new(); successors.len()];
-        for &block in &self.order {
-            for &next in &successors[block] {
-                predecessors[next].push(block);
-            }
-        }
+    fn find_dominators(&mut self, successors: &Lists<BlockId>) {
+        let predecessors = self.predecessors(successors);
         let mut known = vec![false; successors.len()];
         known[self.order[0]] = true;
         let mut changed = true;
@@ -319,13 +352,22 @@ impl Tree {
             changed = false;
             for at in 1..self.order.len() {
                 let block = self.order[at];
-                let before = predecessors[block].iter().copied().filter(|&other| known[other]);
+                let before = predecessors.of(block).iter().copied().filter(|&other| known[other]);
                 let Some(dominator) = before.reduce(|a, b| self.common(a, b)) else { continue };
                 changed |= !known[block] || self.dominator[block] != dominator;
                 known[block] = true;
                 self.dominator[block] = dominator;
             }
         }
+    }
+
+    /// Where each block is come to from, in order.
+    fn predecessors(&self, successors: &Lists<BlockId>) -> Lists<BlockId> {
+        let mut ways = Vec::with_capacity(successors.all.len());
+        for &block in &self.order {
+            ways.extend(successors.of(block).iter().map(|&next| (next, block)));
+        }
+        Lists::sorted(successors.len(), &ways)
     }
 
     /// The nearest block that dominates both.
@@ -344,67 +386,69 @@ impl Tree {
 /// The loops of a region in which calls come back.
 struct Loops {
     tree: Tree,
-    /// For every head of a loop the blocks in it.
-    bodies: Vec<Vec<BlockId>>,
+    is_head: Vec<bool>,
+    /// See [`Structure::around`].
     around: Vec<BlockId>,
     /// Branches back into the middle of a loop.
     irregular: Vec<(BlockId, BlockId)>,
 }
 
 impl Loops {
-    fn of(root: BlockId, successors: &[Vec<BlockId>]) -> Loops {
+    fn of(root: BlockId, successors: &Lists<BlockId>) -> Loops {
         let tree = Tree::of(root, successors);
-        let mut predecessors = vec![Vec::new(); successors.len()];
-        let (mut latches, mut irregular) = (vec![Vec::new(); successors.len()], Vec::new());
+        let (mut latches, mut irregular) = (Vec::new(), Vec::new());
         for &block in &tree.order {
-            for &next in &successors[block] {
-                if tree.place[next] > tree.place[block] {
-                    predecessors[next].push(block);
-                } else if tree.dominates(next, block) {
-                    predecessors[next].push(block);
-                    latches[next].push(block);
-                } else {
-                    predecessors[next].push(block);
-                    irregular.push((block, next));
+            for &next in successors.of(block).iter().filter(|&&next| tree.place[next] <= tree.place[block]) {
+                let way = (next, block);
+                if tree.dominates(next, block) { latches.push(way) } else { irregular.push((block, next)) }
+            }
+        }
+        let (mut is_head, mut around) = (vec![false; successors.len()], vec![root; successors.len()]);
+        if !latches.is_empty() {
+            let latches = Lists::sorted(successors.len(), &latches);
+            let predecessors = tree.predecessors(successors);
+            let heads = (0..successors.len()).filter(|&head| !latches.of(head).is_empty());
+            let mut loops: Vec<_> =
+                heads.map(|head| (head, body(head, latches.of(head), &predecessors, &tree))).collect();
+            loops.sort_by_key(|(_, body)| body.len());
+            for (head, body) in &loops {
+                is_head[*head] = true;
+                for &block in body.iter().filter(|&block| block != head) {
+                    if around[block] == root {
+                        around[block] = *head;
+                    }
                 }
             }
         }
-        let bodies: Vec<_> =
-            latches.into_iter().enumerate().map(|(head, latches)| body(head, latches, &predecessors, &tree)).collect();
-        let mut around = vec![root; successors.len()];
-        for (block, around) in around.iter_mut().enumerate().take(root) {
-            let inside = (0..root).filter(|&head| head != block && bodies[head].contains(&block));
-            *around = inside.min_by_key(|&head| bodies[head].len()).unwrap_or(root);
-        }
-        Loops { tree, bodies, around, irregular }
+        Loops { tree, is_head, around, irregular }
     }
 }
 
-/// The blocks from which a latch is reached without passing `head`, and `head`; none where there is no latch.
-fn body(head: BlockId, latches: Vec<BlockId>, predecessors: &[Vec<BlockId>], tree: &Tree) -> Vec<BlockId> {
-    if latches.is_empty() {
-        return Vec::new();
-    }
+/// The blocks from which one of these latches is reached without passing `head`, and `head`.
+fn body(head: BlockId, latches: &[BlockId], predecessors: &Lists<BlockId>, tree: &Tree) -> Vec<BlockId> {
+    let mut is_in = vec![false; predecessors.len()];
+    is_in[head] = true;
     let mut body = vec![head];
-    let mut pending = latches;
+    let mut pending = latches.to_vec();
     while let Some(block) = pending.pop() {
-        if !body.contains(&block) {
+        if !core::mem::replace(&mut is_in[block], true) {
             body.push(block);
             // Some come from outside, past the head.
-            pending.extend(predecessors[block].iter().filter(|&&before| tree.dominates(head, before)));
+            pending.extend(predecessors.of(block).iter().filter(|&&before| tree.dominates(head, before)));
         }
     }
     body
 }
 
-fn reverse_postorder(root: BlockId, successors: &[Vec<BlockId>]) -> Vec<BlockId> {
+fn reverse_postorder(root: BlockId, successors: &Lists<BlockId>) -> Vec<BlockId> {
     let mut seen = vec![false; successors.len()];
-    let mut order = Vec::new();
-    let mut pending = vec![(root, 0)];
+    let mut order = Vec::with_capacity(successors.len());
+    let mut pending = Vec::with_capacity(successors.len());
+    pending.push((root, 0));
     seen[root] = true;
     while let Some((block, visited)) = pending.pop() {
         // The last successor, the fall-through, is visited first so that it comes behind the others in the order.
-        let Some(&next) = successors[block].iter().rev().nth(visited) else {
+        let Some(&next) = successors.of(block).iter().rev().nth(visited) else {
             order.push(block);
             continue;
         };

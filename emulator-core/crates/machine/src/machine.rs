@@ -72,6 +72,8 @@ impl Machine {
     ) -> Result<Machine, MachineError> {
         config.memory_bytes &= !(PAGE_BYTES - 1);
         check_memory(config.memory_bytes)?;
+        // The processor before the guest's memory: in WebAssembly what compiled code looks at lies where linear memory begins, and its addresses are short.
+        let mut cpu = Cpu::of_model(config.cpu);
         let board = Pc::new(BoardConfig {
             ram_bytes: config.memory_bytes,
             rom_bytes,
@@ -81,7 +83,6 @@ impl Machine {
         })?;
         let clock = GuestClock::new(config.clock);
         let trace = config.trace.clone();
-        let mut cpu = Cpu::of_model(config.cpu);
         cpu.seed_random(config.random_seed);
         let (ended, exits, halts, resets) = (None, 0, 0, 0);
         let mut machine = Machine { config, cpu, board, clock, ended, exits, halts, resets };

@@ -3,7 +3,7 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, HOST, LEFT, Label, at};
+use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, at};
 use crate::groups::Way;
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
@@ -16,15 +16,17 @@ use cpu::eflags;
 impl Codegen<'_> {
     pub(super) fn steps(&mut self, block: BlockId) {
         let source = self.source.sources[block];
-        for (step, way) in self.block.steps.iter().zip(core::mem::take(&mut self.ways[block])) {
-            self.way = way;
+        let first = self.first_ways[block];
+        for (number, step) in (first..).zip(&self.block.steps) {
+            self.way = self.ways[number];
+            let way = self.way;
             if !(matches!(way, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only()) {
                 for stop in step.stops() {
                     self.settle_for(stop);
                 }
             }
             self.step(step, source);
-            self.consumed.extend(step.operands());
+            step.for_operands(|value| self.consumed.push(value));
             for stop in step.all_stops() {
                 self.consumed.extend(self.liveness.frontier(stop));
             }
@@ -274,8 +276,9 @@ impl Codegen<'_> {
 
     /// Puts the cells that the block has changed into their locals.
     pub(super) fn put_cells_at_end(&mut self) {
-        let cells = self.liveness.at_end(self.block);
-        self.put_cells(&cells);
+        let mut cells = core::mem::take(&mut self.put);
+        cells.extend_from_slice(self.liveness.at_end());
+        self.put_cells(cells);
         self.clear_waiting(self.block.end());
     }
 
@@ -289,15 +292,17 @@ impl Codegen<'_> {
         }
     }
 
-    /// All values are on the stack before the first cell is overwritten: one may be made of another cell.
-    pub(super) fn put_cells(&mut self, cells: &[(Cell, Value)]) {
-        for &(_, value) in cells {
+    /// Puts values into cells, and the list, which is [`Codegen::put`], back. All values are on the stack before the first cell is overwritten: one may be
+    /// made of another cell.
+    pub(super) fn put_cells(&mut self, mut cells: Vec<(Cell, Value)>) {
+        for &(_, value) in &cells {
             self.value(value);
         }
-        for &(cell, _) in cells.iter().rev() {
+        while let Some((cell, _)) = cells.pop() {
             let local = self.local_of(cell);
-            self.sink().local_set(local);
+            self.with_local(LOCAL_SET, local);
         }
+        self.put = cells;
     }
 
     /// Goes to `label`, with the guest as it is at `stop`, where the top of the stack is not zero.
@@ -343,9 +348,10 @@ impl Codegen<'_> {
             self.close();
         }
         self.in_stop = false;
-        for value in core::mem::take(&mut self.given) {
-            self.release(value);
+        for number in 0..self.given.len() {
+            self.release(self.given[number]);
         }
+        self.given.clear();
         for value in self.asked.drain(..) {
             self.stop_uses[value.index()] = 0;
         }
@@ -353,8 +359,9 @@ impl Codegen<'_> {
 
     /// Puts the guest's state at `stop` into the cells and goes to `label`.
     fn leave_with(&mut self, label: Label, stop: StopId) {
-        let cells: Vec<_> = changed(self.block, stop).collect();
-        self.put_cells(&cells);
+        let mut cells = core::mem::take(&mut self.put);
+        cells.extend(changed(self.block, stop));
+        self.put_cells(cells);
         self.clear_waiting(stop);
         let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
@@ -370,8 +377,8 @@ impl Codegen<'_> {
 
     /// Counts how often each value that has no local yet is asked for by `stop`.
     fn count_uses(&mut self, stop: StopId) {
-        let mut pending: Vec<Value> = asked_for(self.block, stop).collect();
-        while let Some(value) = pending.pop() {
+        self.to_count.extend(asked_for(self.block, stop));
+        while let Some(value) = self.to_count.pop() {
             let uses = &mut self.stop_uses[value.index()];
             *uses += 1;
             if *uses > 1 {
@@ -379,7 +386,7 @@ impl Codegen<'_> {
             }
             self.asked.push(value);
             if self.locals[value.index()].is_none() {
-                pending.extend(self.block.graph.node(value).operands());
+                self.block.graph.node(value).for_operands(|operand| self.to_count.push(operand));
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use x86::Width;
 
-use super::Codegen;
+use super::{Codegen, I32_CONST};
 use crate::ir::{Binary, Node, Unary, Value};
 
 const LOW_HALF: u64 = Width::W32.mask();
@@ -47,7 +47,7 @@ impl Codegen<'_> {
     /// Pushes the low half of `value`, an i32.
     fn narrow(&mut self, value: Value) {
         if let Some(constant) = self.block.graph.constant_of(value) {
-            self.sink().i32_const(constant as i32);
+            self.number(I32_CONST, i64::from(constant as i32));
             return;
         }
         if self.locals[value.index()].is_none() && self.uses(value) <= 1 {

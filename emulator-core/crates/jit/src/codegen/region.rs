@@ -2,7 +2,7 @@
 
 use cpu::compiled::{RegionBlock, Shared, Sharing};
 use cpu::{Exit, Mode};
-use wasm_encoder::{BlockType, Function};
+use wasm_encoder::{BlockType, Function, InstructionSink};
 use x86::Width;
 
 use super::{Codegen, ENTERED, LEFT, Label, Pool, TARGET, TLB, at, locals};
@@ -10,9 +10,9 @@ use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::ir::{Cell, End, Node, RIP, Step, Value, XMM};
+use crate::ir::{Cell, End, RIP, Step, XMM};
 use crate::layout;
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, reset};
 use crate::module::{Callee, push_parameters};
 use crate::structure::{BlockId, Edge, Structure};
 
@@ -35,38 +35,48 @@ pub(crate) struct Source<'a> {
     pub(crate) counters: Option<usize>,
 }
 
+/// Bytes that an instruction becomes, mostly.
+const USUAL_BYTES: usize = 64;
+/// Values that a step or a stop has to do with, at most, mostly.
+const USUAL_VALUES: usize = 32;
+
 /// The function of a region.
 pub(crate) fn generate(source: &Source<'_>) -> Function {
     let structure = source.structure;
     let needed = needed_behind(source.blocks, structure);
     let entry = &source.blocks[0];
     let groups = Groups::of(source.blocks, structure, source.mode.code, source.sharing);
+    let values = source.blocks.iter().map(|block| block.graph.len()).max().unwrap_or(0);
+    let list = || Vec::with_capacity(USUAL_VALUES);
     let mut codegen = Codegen {
         source,
-        code: Vec::new(),
-        labels: Vec::new(),
-        value_types: Vec::new(),
+        code: Vec::with_capacity(USUAL_BYTES * source.blocks.iter().map(|block| block.instructions).sum::<usize>()),
+        labels: Vec::with_capacity(source.blocks.len()),
+        value_types: Vec::with_capacity(source.blocks.len()),
         free: Default::default(),
         way: Way::Alone,
         ways: groups.ways,
+        first_ways: groups.first_ways,
         groups: groups.counts.into_iter().map(|count| (count, 0)).collect(),
         walks: groups.walks.into_iter().map(|walk| (walk, Vec::new())).collect(),
         restarted: [false; 2],
-        left: Vec::new(),
-        consumed: Vec::new(),
+        left: Vec::with_capacity(values),
+        consumed: list(),
         block: entry,
-        liveness: Liveness::of(entry, needed[0], &[]),
+        liveness: Liveness::with_room(values),
         changed_vectors: changed_vectors(source),
         constants: Vec::new(),
         waiting: Vec::new(),
         pending: 0,
         enabled: 0,
         enabled_in: Vec::new(),
-        locals: Vec::new(),
+        locals: Vec::with_capacity(values),
         in_stop: false,
-        stop_uses: Vec::new(),
-        asked: Vec::new(),
-        given: Vec::new(),
+        stop_uses: Vec::with_capacity(values),
+        asked: list(),
+        given: list(),
+        to_count: list(),
+        put: Vec::with_capacity(USUAL_VALUES),
     };
     codegen.region(&Plan { structure, needed: &needed });
     let mut function = Function::new(locals(source.units, codegen.value_types));
@@ -76,10 +86,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
 
 /// XMM registers that some block may have changed.
 fn changed_vectors(source: &Source<'_>) -> Vec<Cell> {
-    let changes = |cell: &Cell| {
-        let at_end = |block: &Block| block.graph.node(block.stops[block.end()].cells[*cell]);
-        source.blocks.iter().any(|block| at_end(block) != Node::Input(*cell))
-    };
+    let changes = |&cell: &Cell| source.blocks.iter().any(|block| block.cells_at(block.end())[cell].index() != cell);
     CellSet::vectors(source.units.vectors).iter().filter(changes).collect()
 }
 
@@ -126,11 +133,11 @@ impl Codegen<'_> {
 
     /// Puts the constants that have been asked for into their locals, at `place` in the code.
     fn set_constants(&mut self, place: usize) {
-        let behind = self.code.split_off(place);
-        for (constant, local) in core::mem::take(&mut self.constants) {
-            self.sink().v128_const(constant as i128).local_set(local);
+        let mut code = Vec::new();
+        for &(constant, local) in &self.constants {
+            InstructionSink::new(&mut code).v128_const(constant as i128).local_set(local);
         }
-        self.code.extend(behind);
+        self.code.splice(place..place, code);
     }
 
     /// Where regions count: what is left of the slice counts from here on.
@@ -259,7 +266,7 @@ impl Codegen<'_> {
         } else {
             self.dispatch(plan, block);
         }
-        for &join in &joins {
+        for &join in joins {
             self.close();
             (self.pending, self.enabled) = (0, self.enabled_at(plan, join));
             self.blocks_under(plan, join);
@@ -316,20 +323,22 @@ impl Codegen<'_> {
         let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_) | Edge::Enters(..)));
         let source = self.source;
         self.block = &source.blocks[id];
-        let mut leaves: Vec<_> = goes_back.then_some(self.block.budget()).into_iter().collect();
-        if self.block.end != End::Dynamic {
-            let edges = plan.structure.edges(id).enumerate();
-            leaves.extend(edges.filter(|&(_, edge)| edge == Edge::Leaves).map(|(which, _)| self.block.edge(which)));
-        }
-        self.liveness = Liveness::of(self.block, plan.needed[id], &leaves);
+        let block = self.block;
+        let budget = goes_back.then_some(block.budget());
+        let edges = plan.structure.edges(id).enumerate().filter(|_| block.end != End::Dynamic);
+        let edges = edges.filter(|&(_, edge)| edge == Edge::Leaves).map(|(which, _)| block.edge(which));
+        let leaves = budget.into_iter().chain(edges);
+        self.liveness.look_at(block, plan.needed[id], leaves.clone());
         for local in self.locals.drain(..).flatten() {
             let pool = Pool::of_type(self.value_types[(local - first) as usize]);
             self.free[pool as usize].push(local);
         }
-        self.locals = vec![None; self.block.graph.len()];
-        self.left = (0..self.block.graph.len() as u32).map(|value| self.liveness.uses(Value(value))).collect();
+        let count = self.block.graph.len();
+        reset(&mut self.locals, count);
+        reset(&mut self.stop_uses, count);
+        self.left.clear();
+        self.left.extend_from_slice(self.liveness.all_uses());
         self.consumed.clear();
-        self.stop_uses = vec![0; self.block.graph.len()];
         if plan.structure.entries.contains(&id) {
             self.sink().i32_const(0).local_set(ENTERED);
         }
@@ -449,23 +458,22 @@ impl Codegen<'_> {
     /// To the block that is expected, or by the jump cache.
     fn dynamic_end(&mut self, plan: &Plan<'_>, id: BlockId) {
         let expected: Vec<_> = plan.structure.edges(id).enumerate().filter(|&(_, edge)| edge != Edge::Leaves).collect();
-        let cells = self.liveness.at_end(self.block);
         self.pending += self.block.instructions as i64;
         self.settle_left();
         let depth = self.block.depth_at(self.block.end()) as u8;
         if expected.is_empty() {
-            self.put_cells(&cells);
-            self.clear_waiting(self.block.end());
+            self.put_cells_at_end();
             self.set_x87_depth(depth);
             self.go_out(Label::Chain);
             return;
         }
         // Inside the region cell `RIP` stays what it is.
-        let others: Vec<_> = cells.into_iter().filter(|&(cell, _)| cell != RIP).collect();
-        let target = self.block.stops[self.block.end()].cells[RIP];
+        let target = self.block.cells_at(self.block.end())[RIP];
         self.value(target);
         self.sink().local_set(TARGET);
-        self.put_cells(&others);
+        let mut others = core::mem::take(&mut self.put);
+        others.extend(self.liveness.at_end().iter().filter(|&&(cell, _)| cell != RIP));
+        self.put_cells(others);
         self.clear_waiting(self.block.end());
         let enabled = self.enabled;
         for (which, _) in expected {

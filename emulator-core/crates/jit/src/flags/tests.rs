@@ -7,6 +7,7 @@ use x86::{Op, Width};
 use super::*;
 use crate::effects::Units;
 use crate::emitter::Emitter;
+use crate::graph::Places;
 use crate::structure::Flow;
 
 /// The region of these blocks, one behind the other; the flags needed behind the first.
@@ -16,7 +17,7 @@ fn behind_the_first(codes: &[&[u8]]) -> Flags {
     let mut start = 0;
     let mut blocks = Vec::new();
     for code in codes {
-        let mut emitter = Emitter::new(mode, start, Units::default(), 0);
+        let mut emitter = Emitter::new(mode, start, 1, Units::default(), 0, Places::default());
         let (mut at, mut number) = (0, 0);
         while at < code.len() {
             let inst = decode(&code[at..], Width::W64).expect("an instruction");

@@ -7,7 +7,7 @@ use crate::ir::{Float, Node, Scalar, Value, Vector};
 
 impl Graph {
     pub(crate) fn vector_constant(&mut self, constant: u128) -> Value {
-        self.intern(Node::VectorConst(constant))
+        self.intern(Node::VectorConst([constant as u64, (constant >> 64) as u64]))
     }
 
     pub(crate) fn vector1(&mut self, vector: Vector, a: Value) -> Value {
@@ -79,7 +79,7 @@ impl Graph {
     /// Quadword 0 or 1 of a vector.
     pub(crate) fn quadword(&mut self, number: u8, vector: Value) -> Value {
         match self.node(vector) {
-            Node::VectorConst(constant) => self.constant((constant >> (64 * number)) as u64),
+            Node::VectorConst(quadwords) => self.constant(quadwords[usize::from(number)]),
             Node::Vector(Vector::Join, operands) => operands[usize::from(number)],
             Node::Vector(Vector::Replace(replaced), [_, new, _]) if replaced == number => new,
             Node::Vector(Vector::Replace(_), [whole, ..]) => self.quadword(number, whole),
@@ -92,7 +92,7 @@ impl Graph {
     /// The count of a shift, where it is known.
     pub(crate) fn shift_count(&self, vector: Value) -> Option<u64> {
         match self.node(vector) {
-            Node::VectorConst(constant) => Some(constant as u64),
+            Node::VectorConst([low, _]) => Some(low),
             _ => None,
         }
     }
