@@ -7,7 +7,8 @@
 //! this block. Where only reads are certain, those blocks do not write by it: they may never run, and the page may be one that nobody may write to.
 //!
 //! What is counted from a base and an index walks through an array, and comes to the end of a page again and again. Accesses of such a group are looked for one by
-//! one where they do not lie in the same page.
+//! one where they do not lie in the same page, and those of later blocks leave there if the TLB does not cover them: behind the last element of an array they never
+//! run. So a walk never leaves in vain, and goes on into other blocks also where other groups do not.
 
 use cpu::compiled::Sharing;
 use cpu::tlb_layout::Use;
@@ -47,6 +48,8 @@ pub(crate) struct Pace {
     pub(crate) offset: i64,
     pub(crate) bytes: u64,
     pub(crate) usage: Use,
+    /// It runs wherever the first one does.
+    pub(crate) certain: bool,
 }
 
 /// The groups of a region.
@@ -62,12 +65,12 @@ pub(crate) struct Groups {
 impl Groups {
     /// Those of `blocks`, of code of this width, as far as accesses may share a look.
     pub(crate) fn of(blocks: &[Block], structure: &Structure, code: Width, sharing: Sharing) -> Groups {
-        let leads_to = leads_to(structure, sharing);
+        let leads_to = leads_to(structure);
         let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
         let mut is_led_to = vec![false; structure.root()];
         leads_to.iter().flatten().for_each(|&next| is_led_to[next] = true);
-        let mut finder = Finder { blocks, code, leads_to, groups: Vec::new(), sums: Vec::new() };
-        for block in reached.filter(|&block| sharing != Sharing::Nothing && !is_led_to[block]) {
+        let mut finder = Finder { blocks, code, sharing, leads_to, groups: Vec::new(), sums: Vec::new() };
+        for block in reached.filter(|&block| !is_led_to[block]) {
             finder.block(block, Vec::new(), core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
         }
         let ways = blocks.iter().map(|block| vec![Way::Alone; block.steps.len()]).collect();
@@ -83,13 +86,18 @@ impl Groups {
         }
         let (start, end) = Group::span(group.members.iter());
         let (before, bytes) = ((first.start - start) as u64, (end - start) as u64);
-        if matches!(group.base, Base::Sum(_)) {
+        if group.is_walk() {
             let walk = self.walks.len();
             self.ways[first.block][first.step] = Way::FirstOfWalk { walk, before, bytes, usage: group.usage };
             for (number, member) in (1..).zip(others) {
                 self.ways[member.block][member.step] = Way::InWalk { walk, number };
             }
-            let pace = |m: &Member| Pace { offset: m.start - first.start, bytes: m.bytes as u64, usage: m.usage };
+            let pace = |m: &Member| Pace {
+                offset: m.start - first.start,
+                bytes: m.bytes as u64,
+                usage: m.usage,
+                certain: m.block == first.block,
+            };
             self.walks.push(group.members.iter().map(pace).collect());
             return;
         }
@@ -138,17 +146,23 @@ impl Group {
         members.fold((i64::MAX, i64::MIN), |(start, end), m| (start.min(m.start), end.max(m.start + m.bytes)))
     }
 
-    fn admits(&self, base: Base, usage: Use, member: &Member) -> bool {
+    fn is_walk(&self) -> bool {
+        matches!(self.base, Base::Sum(_))
+    }
+
+    fn admits(&self, base: Base, usage: Use, member: &Member, sharing: Sharing) -> bool {
+        let shares = sharing != Sharing::Nothing || self.is_walk();
         let is_certain = usage == Use::Read || self.usage == Use::Write || self.members[0].block == member.block;
         let (start, end) = Group::span(self.members.iter().chain([member]));
-        let span = if matches!(base, Base::Sum(_)) { WALK_SPAN } else { SPAN };
-        self.base == base && is_certain && end - start <= span
+        let span = if self.is_walk() { WALK_SPAN } else { SPAN };
+        self.base == base && shares && is_certain && end - start <= span
     }
 }
 
 struct Finder<'a> {
     blocks: &'a [Block],
     code: Width,
+    sharing: Sharing,
     /// Where groups go on to from each block.
     leads_to: Vec<Vec<BlockId>>,
     groups: Vec<Group>,
@@ -164,7 +178,7 @@ impl Finder<'_> {
             if let Some((address, bytes, usage)) = access(step) {
                 let (base, start) = self.place(block, address, &held);
                 let member = Member { block, step: number, start, bytes: bytes as i64, usage };
-                match open.iter().find(|&&group| self.groups[group].admits(base, usage, &member)) {
+                match open.iter().find(|&&group| self.groups[group].admits(base, usage, &member, self.sharing)) {
                     Some(&group) => {
                         let group = &mut self.groups[group];
                         group.members.push(member);
@@ -185,6 +199,9 @@ impl Finder<'_> {
         let mut behind = held;
         for (cell, held_behind) in behind.iter_mut().enumerate().take(FLAG_RESULT) {
             *held_behind = self.place(block, end[cell], &held);
+        }
+        if self.sharing != Sharing::Blocks {
+            open.retain(|&group| self.groups[group].is_walk());
         }
         for next in core::mem::take(&mut self.leads_to[block]) {
             self.block(next, open.clone(), behind);
@@ -224,14 +241,14 @@ impl Finder<'_> {
 }
 
 /// Where groups go on to from each block, at most.
-fn leads_to(structure: &Structure, sharing: Sharing) -> Vec<Vec<BlockId>> {
+fn leads_to(structure: &Structure) -> Vec<Vec<BlockId>> {
     let goes_on = |edge: Edge| match edge {
         Edge::Continues(next) if structure.is_block(next) && !structure.is_loop[next] => Some(next),
         _ => None,
     };
     let mut leads_to = vec![Vec::new(); structure.root()];
     let reached = structure.order.iter().copied().filter(|&block| structure.is_block(block));
-    for block in reached.filter(|_| sharing == Sharing::Blocks) {
+    for block in reached {
         leads_to[block] = structure.edges(block).filter_map(goes_on).collect();
     }
     leads_to

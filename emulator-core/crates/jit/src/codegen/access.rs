@@ -130,6 +130,11 @@ impl Codegen<'_> {
                 self.leave_unless(fault);
                 self.close();
             }
+            Way::InWalk { walk, number } if !self.walks[walk].0[number].certain => {
+                self.push_pace(walk, number);
+                self.sink().i32_eqz();
+                self.leave_if(Label::Access, fault);
+            }
             Way::Within { .. } | Way::InWalk { .. } => {}
         }
     }
@@ -146,7 +151,7 @@ impl Codegen<'_> {
         self.walks[walk] = (paces, hosts);
     }
 
-    /// The same wherever they lie; pushes whether all of them may be done.
+    /// The same wherever they lie; pushes whether all may be done that are certain to be. Of others that may not be done, zero says so.
     fn pace_apart(&mut self, walk: usize, address: Value) {
         let (paces, hosts) = core::mem::take(&mut self.walks[walk]);
         let place = self.take_local(Pool::Number);
@@ -162,11 +167,16 @@ impl Codegen<'_> {
                 codegen.sink().local_get(place);
             };
             self.hits(&push, 0, pace.bytes, pace.usage);
-            if number > 0 {
+            if !pace.certain {
+                self.sink().local_set(host);
+            } else if number > 0 {
                 self.sink().i32_and();
             }
             self.sink().local_get(place);
             self.add_entry(pace.usage);
+            if !pace.certain {
+                self.sink().i32_const(0).local_get(host).select();
+            }
             self.sink().local_set(host);
         }
         self.free[Pool::Number as usize].push(place);
