@@ -204,6 +204,22 @@ fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
     }
 }
 
+/// Zero has the exponent 0, from which that of a product of products may be less far than a significand is long.
+#[test]
+fn nothing_subtracted_from_the_smallest_products_leaves_them() {
+    // FMUL ST0, ST0, four times; FSUB ST0, ST1; HLT
+    let code = vec![0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xe1, HLT];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        for below in 900..1023 {
+            let mut case = generate::case(&mut Random::new(1), code.clone(), mode);
+            (case.x87.control, case.x87.status, case.x87.tags) = (0x37f, 0, 0);
+            (case.x87.registers[0], case.x87.registers[1]) = ((1 << 63 | 1 << 55, 0x3fff - below), (0, 0));
+            pair.assert_same(&case);
+        }
+    }
+}
+
 #[test]
 fn code_compiled_for_the_usual_rounding_of_the_x87_is_compiled_anew_where_that_has_changed() {
     const RSI: usize = 6;
