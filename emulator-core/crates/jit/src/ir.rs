@@ -352,10 +352,11 @@ pub(crate) enum Step {
         result: Value,
         rest: Value,
     },
-    /// Arithmetic of the x87 in the usual case (see `codegen/x87.rs`): of significand, exponent and sign of two numbers.
+    /// Arithmetic of the x87 in the usual case (see `codegen/x87.rs`): of significand, exponent and sign of two numbers. What was
+    /// lost before is the last operand.
     X87Nearest {
         operation: Nearest,
-        operands: [Value; 6],
+        operands: [Value; 7],
         result: Rounded,
     },
     /// Stops where `condition` is not zero.

@@ -204,6 +204,22 @@ fn chains_of_x87_arithmetic_round_the_same_compiled_and_interpreted() {
     }
 }
 
+/// Zero has the exponent 0, from which that of a product of products may be less far than a significand is long.
+#[test]
+fn nothing_subtracted_from_the_smallest_products_leaves_them() {
+    // FMUL ST0, ST0, four times; FSUB ST0, ST1; HLT
+    let code = vec![0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xc8, 0xd8, 0xe1, HLT];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        for below in 900..1023 {
+            let mut case = generate::case(&mut Random::new(1), code.clone(), mode);
+            (case.x87.control, case.x87.status, case.x87.tags) = (0x37f, 0, 0);
+            (case.x87.registers[0], case.x87.registers[1]) = ((1 << 63 | 1 << 55, 0x3fff - below), (0, 0));
+            pair.assert_same(&case);
+        }
+    }
+}
+
 #[test]
 fn code_compiled_for_the_usual_rounding_of_the_x87_is_compiled_anew_where_that_has_changed() {
     const RSI: usize = 6;
@@ -490,6 +506,35 @@ fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_pa
                 let compiled = pair.compiling.compiled();
                 assert!(compiled >= least, "from {start:x}, which it writes to: {writes}; compiled: {compiled}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_walk_leaves_only_for_what_of_it_runs() {
+    const RDX: usize = 2;
+    const RSI: usize = 6;
+    const RDI: usize = 7;
+    const TIMES: u64 = 2000;
+    // MOV EAX, [RDI+RDX*4]; TEST CL, CL; JNZ +4; ADD EBX, [RDI+RDX*4+4]; DEC ESI; JNZ -15; HLT
+    let code = [0x8b, 0x04, 0x97, 0x84, 0xc9, 0x75, 4, 0x03, 0x5c, 0x97, 4, 0xff, 0xce, 0x75, 0xf1, HLT];
+    for mode in [Width::W64, Width::W32] {
+        let mut pair = Pair::new(mode);
+        let mut case = generate::case(&mut Random::new(1), code.to_vec(), mode);
+        (case.registers[RDI], case.registers[RSI]) = (READ_ONLY, TIMES);
+        let mut compiled = 0;
+        // Both in one page; and the last element of what is there, where the second is not looked at.
+        for (index, is_last) in [(5, 0), (0x3ff, 1)] {
+            (case.registers[1], case.registers[RDX]) = (is_last, index);
+            if is_last == 0 {
+                pair.begin(&case);
+            } else {
+                pair.set(&case);
+            }
+            pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
+            let before = core::mem::replace(&mut compiled, pair.compiling.compiled());
+            let least = (6 - is_last) * TIMES * 95 / 100;
+            assert!(compiled - before >= least, "{is_last}: {}", compiled - before);
         }
     }
 }

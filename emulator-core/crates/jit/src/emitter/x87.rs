@@ -15,7 +15,7 @@ use x86::{Engine, Op, Width, flags};
 
 use super::Emitter;
 use super::range::Range;
-use crate::ir::{Binary, Nearest, Rounded, Step, Value, X87_SIGN};
+use crate::ir::{Binary, Nearest, Step, Value, X87_SIGN};
 use number::{BIAS, Known, Number};
 pub(super) use stack::Stack;
 
@@ -170,9 +170,7 @@ impl Emitter {
         let result = match arithmetic.in_place().filter(|_| self.units.inline_x87) {
             Some(operation) => {
                 self.require(ENABLED_USUAL_X87);
-                let (result, Rounded { lost, up, .. }) = self.x87_nearest(operation, a, b);
-                self.x87_set_rounded(lost, up);
-                result
+                self.x87_nearest(operation, a, b)
             }
             None => self.x87_compute_number(arithmetic.operation, a, b),
         };

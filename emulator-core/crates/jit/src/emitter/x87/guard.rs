@@ -2,10 +2,10 @@
 //!
 //! All tags that a block asks for are looked at together, where it asks for the first, and so are the numbers in registers that it computes with: then nothing can leave between instructions that are about registers alone.
 
-use super::number::{Known, Number};
+use super::number::{BIAS, Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Binary, Step, StopId, Value, X87_NOT_NORMAL};
+use crate::ir::{Binary, Step, StopId, Value};
 
 /// The step that looks.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Guard {
     numbers: Option<Look>,
 }
 
-/// A look at numbers, at all of them together first: most exponents are between -512 and 511, where a few bits next to each other say so.
+/// A look at numbers, at all of them together first: most exponents are between -512 and 511.
 #[derive(Clone, Copy)]
 struct Look {
     /// Bits of [`UNUSUAL`] that some exponent has.
@@ -28,11 +28,8 @@ struct Look {
 }
 
 const USUAL: Range = Range { low: -512, high: 511 };
-/// Moves the least usual exponent to a power of two, which is inverted,
-const MOVED: u64 = 0x200;
-const LEAST: u64 = 0x4000;
-/// and leaves one of these bits in those that are not usual.
-const UNUSUAL: u64 = X87_NOT_NORMAL | 0x7c00;
+/// What a usual exponent is above the least of them has none of these bits, and any other has one.
+const UNUSUAL: u64 = 0xffff_fc00;
 
 impl Emitter {
     /// Has the block's guard look at these tags too.
@@ -99,9 +96,8 @@ impl Emitter {
 
     /// `look`, at `number` too: where that is `outside` of what is wanted, it has to be nothing.
     fn x87_look(&mut self, look: Option<Look>, number: Number, outside: Value, is_something: Value) -> Look {
-        let [moved, least, zero] = [MOVED, LEAST, 0].map(|constant| self.graph.constant(constant));
-        let exponents = self.number(Binary::Add, number.exponent, moved);
-        let exponents = self.number(Binary::Xor, exponents, least);
+        let [least, zero] = [(BIAS + USUAL.low) as u64, 0].map(|constant| self.graph.constant(constant));
+        let exponents = self.number(Binary::Sub, number.exponent, least);
         let is_something = self.number(Binary::NotEqual, is_something, zero);
         let doubt = self.number(Binary::And, outside, is_something);
         let Some(look) = look else { return Look { exponents, doubt } };

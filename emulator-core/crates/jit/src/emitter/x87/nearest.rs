@@ -6,13 +6,13 @@ use x86::{Engine, Width};
 use super::number::{BIAS, Known, Number};
 use crate::emitter::Emitter;
 use crate::emitter::range::Range;
-use crate::ir::{Nearest, Rounded, Step, Value, X87_SIGN};
+use crate::ir::{Nearest, Rounded, Step, Value, X87_LOST, X87_SIGN, X87_UP};
 
 const W: Width = Width::W64;
 const TOP: u64 = 1 << 63;
 
-/// Exponents that sums and products of two numbers may have; others are looked for before.
-const FORMAT: Range = Range { low: -16381, high: 16382 };
+/// Exponents that sums and products of two numbers may have; others are looked for before. Zero, which has the exponent 0, is further off than numbers are moved.
+const FORMAT: Range = Range { low: 64 - BIAS, high: 16382 };
 /// What numbers are looked for to be: doubles, which can be stored as such.
 const MODERATE: Range = Range { low: -1022, high: 1022 };
 
@@ -32,8 +32,8 @@ impl Emitter {
         made(MODERATE, MODERATE)
     }
 
-    /// `a` and `b` added, subtracted or multiplied.
-    pub(super) fn x87_nearest(&mut self, operation: Nearest, a: Number, b: Number) -> (Number, Rounded) {
+    /// `a` and `b` added, subtracted or multiplied; sets PE and C1.
+    pub(super) fn x87_nearest(&mut self, operation: Nearest, a: Number, b: Number) -> Number {
         let range = self.x87_operands([a, b], |a, b| match operation {
             Nearest::Product => Range { low: a.low + b.low, high: a.high + b.high + 2 },
             _ => Range { low: a.low.min(b.low) - 64, high: a.high.max(b.high) + 2 },
@@ -41,9 +41,11 @@ impl Emitter {
         let [significand, exponent, sign, lost, up] =
             [u64::MAX, X87_SIGN - 1, X87_SIGN, u64::MAX, u64::MAX].map(|bits| self.graph.product(bits));
         let result = Rounded { significand, exponent, sign, lost, up };
-        let operands = [a.significand, a.exponent, a.sign, b.significand, b.exponent, b.sign];
+        let [a, b] = [a, b].map(|number| [number.significand, number.exponent, number.sign]);
+        let operands = [a[0], a[1], a[2], b[0], b[1], b[2], self.cells[X87_LOST]];
         self.push(Step::X87Nearest { operation, operands, result });
-        (Number { significand, exponent, sign, known: Known::Range(range) }, result)
+        (self.cells[X87_LOST], self.cells[X87_UP]) = (lost, up);
+        Number { significand, exponent, sign, known: Known::Range(range) }
     }
 
     /// Whether `low` is more than half of what `kept` counts by, or half of it beside an odd number.
