@@ -140,10 +140,10 @@ fn divide_wide(caller: Caller<'_, Running>, _: u32, high: u64, low: u64, divisor
     })
 }
 
-fn find_code(caller: Caller<'_, Running>, _: u32, rip: u64) -> u32 {
+fn find_code(caller: Caller<'_, Running>, _: u32, rip: u64) -> u64 {
     beside(caller, |shared| {
         // SAFETY: as in `run_operation`.
-        let helper: unsafe extern "C" fn(*mut Context, u64) -> u32 =
+        let helper: unsafe extern "C" fn(*mut Context, u64) -> u64 =
             unsafe { core::mem::transmute(shared.helpers.find_code) };
         // SAFETY: as in `run_operation`.
         unsafe { helper(shared.context as *mut Context, rip) }

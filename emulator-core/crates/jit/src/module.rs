@@ -78,7 +78,7 @@ fn types() -> TypeSection {
     types.ty().function([I32, I32, I64], []);
     types.ty().function([I32, I64, I64, I64], [I64]);
     types.ty().function([I32], []);
-    types.ty().function([I32, I64], [I32]);
+    types.ty().function([I32, I64], [I64]);
     types
 }
 
@@ -237,8 +237,9 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     const ENTRY: u32 = LEFT + 2;
     const CODE: u32 = LEFT + 3;
     const PLACE: u32 = LEFT + 4;
+    const FOUND: u32 = LEFT + 5;
     let (jumps, context, rip) = (shared.jumps as u64, shared.context as u64, RIP as u32);
-    let mut chain = Function::new([(3, ValType::I32)]);
+    let mut chain = Function::new([(3, ValType::I32), (1, ValType::I64)]);
     let mut sink = chain.instructions();
     let linear = |sink: &mut InstructionSink<'_>| {
         sink.local_get(rip);
@@ -249,7 +250,6 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     };
     sink.block(BlockType::Empty);
     sink.local_get(LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_lt_s().br_if(0);
-    sink.loop_(BlockType::Empty);
     linear(&mut sink);
     linear(&mut sink);
     sink.i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u().i64_xor().i32_wrap_i64();
@@ -261,15 +261,19 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     sink.local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
     sink.i32_const(0).i64_load(at(context + TAG)).i64_eq().i32_and();
     sink.if_(BlockType::Empty);
-    sink.local_get(ENTRY).i32_load(at(jumps + jump_layout::CODE as u64)).local_tee(CODE);
-    sink.i32_const(jump_layout::NO_CODE as i32).i32_eq().br_if(2);
-    sink.local_get(rip).local_get(ENTRY).i32_load(at(jumps + jump_layout::PLACE as u64)).local_tee(PLACE);
+    for (field, local) in [(jump_layout::CODE, CODE), (jump_layout::PLACE, PLACE)] {
+        sink.local_get(ENTRY).i32_load(at(jumps + field as u64)).local_set(local);
+    }
+    sink.else_();
+    sink.i32_const(context as i32).local_get(rip).call(FIND_CODE).local_tee(FOUND).i32_wrap_i64().local_set(CODE);
+    sink.local_get(FOUND).i64_const(32).i64_shr_u().i32_wrap_i64().local_set(PLACE).end();
+    sink.local_get(CODE).i32_const(jump_layout::NO_CODE as i32).i32_eq().br_if(0);
+    sink.local_get(rip).local_get(PLACE);
     subtract_offset(&mut sink);
     sink.local_set(rip);
     push_parameters(&mut sink);
     sink.local_get(PLACE).i32_const(jump_layout::NUMBER).i32_and();
     sink.local_get(CODE).return_call_indirect(TABLE, REGION_TYPE).end();
-    sink.i32_const(context as i32).local_get(rip).call(FIND_CODE).br_if(0).end().end();
     push_parameters(&mut sink);
     sink.i32_const(0).return_call(LEAVE).end();
     chain

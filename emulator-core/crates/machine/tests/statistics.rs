@@ -152,6 +152,24 @@ fn every_change_of_mode_is_an_exit() {
 }
 
 #[test]
+fn compiled_code_of_which_the_jump_cache_has_to_be_told_again_is_found_without_an_exit() {
+    let counted = repeated(|a| {
+        // A function in another page, RET, is written once.
+        let mut there = a.create_label();
+        a.mov(eax, TABLE)?;
+        a.cmp(byte_ptr(eax), 0xc3)?;
+        a.je(there)?;
+        a.mov(byte_ptr(eax), 0xc3u32 as i32)?;
+        a.set_label(&mut there)?;
+        // It changes what addresses lead to.
+        a.invlpg(ptr(START))?;
+        a.call(eax)
+    });
+    assert!(counted.is_every_time(|stats| stats.compiled_exits.changed), "{:?}", counted.often);
+    assert!(counted.often.compiled_exits.no_code < u64::from(TIMES) / 10, "{:?}", counted.often);
+}
+
+#[test]
 fn written_code_is_a_region_less() {
     let counted = repeated(|a| {
         // The immediate of the last instruction is written before it runs: 3 + 1 + 1 bytes behind the call's own end.

@@ -6,7 +6,7 @@
 use x86::instructions::system::Sys;
 use x86::{Engine, Op, Sem, Width, seg};
 
-use super::Context;
+use super::{Context, Entry};
 use crate::blocks::Key;
 use crate::exec::Exec;
 use crate::state::eflags;
@@ -34,7 +34,7 @@ pub struct Helpers {
     pub x87_product: usize,
     /// See there.
     pub x87_double: usize,
-    /// `(context, rip: u64) -> u32`: whether the jump cache, which did not know that address, has code for it now.
+    /// `(context, rip: u64) -> u64`: the slot of the code for that address, of which the jump cache did not know, and above its 32 bits the place in the code; 0 where there is none.
     pub find_code: usize,
     /// `(context)`: EFLAGS.AC has changed at privilege level 0, and with it the TLB's tables.
     pub select_view: usize,
@@ -115,27 +115,27 @@ impl Exec<'_> {
 
 impl Exec<'_> {
     /// Has the jump cache know the block at `rip`, as far as that is found without walking paging structures, decoding or faults: a program that has just begun comes by
-    /// thousands of blocks that another has had compiled. Whether there is code.
-    fn learns_of_code(&mut self, rip: u64) -> bool {
+    /// thousands of blocks that another has had compiled. Gives the code there.
+    fn learn_of_code(&mut self, rip: u64) -> Option<Entry> {
         if self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
-            return false;
+            return None;
         }
         let linear = self.code_linear(rip);
-        let Some((page, _)) = self.cpu.tlb.lookup_code(linear) else { return false };
+        let (page, _) = self.cpu.tlb.lookup_code(linear)?;
         let key = Key { phys: page.0 | linear & !PAGE_MASK, mode: self.cpu.mode };
-        let Some(block) = self.cpu.blocks.find_again(&key) else { return false };
+        let block = self.cpu.blocks.find_again(&key)?;
         if self.cpu.blocks.origin(block).second_page.is_some() {
-            return false;
+            return None;
         }
         self.remember_jump(linear, block);
-        self.cpu.blocks.entry(linear).is_some()
+        self.cpu.blocks.entry(linear)
     }
 }
 
-unsafe extern "C" fn find_code(context: *mut Context, rip: u64) -> u32 {
+unsafe extern "C" fn find_code(context: *mut Context, rip: u64) -> u64 {
     // SAFETY: called by compiled code with its context, see `run`.
     let exec = unsafe { &mut *(*context).exec.cast::<Exec<'_>>() };
-    u32::from(exec.learns_of_code(rip))
+    exec.learn_of_code(rip).map_or(0, |entry| u64::from(entry.place) << 32 | u64::from(entry.code.0))
 }
 
 unsafe extern "C" fn divide_wide(context: *mut Context, high: u64, low: u64, divisor: u64, signed: u32) -> u32 {
