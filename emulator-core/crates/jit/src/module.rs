@@ -2,9 +2,9 @@
 
 use cpu::compiled::{FlagKind, Shared, jump_layout};
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module, NameMap, NameSection,
-    RefType, TableType, TypeSection, ValType,
+    BlockType, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function,
+    FunctionSection, ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module,
+    NameMap, NameSection, RefType, TableType, TypeSection, ValType,
 };
 use x86::{Width, seg};
 
