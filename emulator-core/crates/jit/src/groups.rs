@@ -7,8 +7,7 @@
 //! this block. Where only reads are certain, those blocks do not write by it: they may never run, and the page may be one that nobody may write to.
 //!
 //! What is counted from a base and an index walks through an array, and comes to the end of a page again and again. Accesses of such a group are looked for one by
-//! one where they do not lie in the same page, and those of later blocks leave there if the TLB does not cover them: behind the last element of an array they never
-//! run. So a walk never leaves in vain, and goes on into other blocks also where other groups do not.
+//! one where they do not lie in the same page.
 
 use cpu::compiled::Sharing;
 use cpu::tlb_layout::Use;
@@ -48,8 +47,6 @@ pub(crate) struct Pace {
     pub(crate) offset: i64,
     pub(crate) bytes: u64,
     pub(crate) usage: Use,
-    /// It runs wherever the first one does.
-    pub(crate) certain: bool,
 }
 
 /// The groups of a region.
@@ -73,6 +70,9 @@ impl Groups {
             steps += block.steps.len();
         }
         let mut groups = Groups { ways: vec![Way::Alone; steps], first_ways, counts: Vec::new(), walks: Vec::new() };
+        if sharing == Sharing::Nothing {
+            return groups;
+        }
         let mut finder = Finder {
             blocks,
             structure,
@@ -85,7 +85,7 @@ impl Groups {
         };
         let reached = || structure.order.iter().copied().filter(|&block| structure.is_block(block));
         let mut is_led_to = vec![false; structure.root()];
-        reached().flat_map(|block| leads_to(structure, block)).for_each(|next| is_led_to[next] = true);
+        reached().flat_map(|block| leads_to(structure, sharing, block)).for_each(|next| is_led_to[next] = true);
         for block in reached().filter(|&block| !is_led_to[block]) {
             finder.block(block, 0..0, &core::array::from_fn(|cell| (Base::Cell(block, cell), 0)));
         }
@@ -99,18 +99,13 @@ impl Groups {
         let first = &members[group.first];
         let others = || members_behind(members, group.first);
         let (before, bytes) = ((first.start - group.start) as u64, (group.end - group.start) as u64);
-        if group.is_walk() {
+        if matches!(group.base, Base::Sum(_)) {
             let walk = self.walks.len();
             *self.way(first) = Way::FirstOfWalk { walk, before, bytes, usage: group.usage };
             for (number, member) in (1..).zip(others()) {
                 *self.way(member) = Way::InWalk { walk, number };
             }
-            let pace = |m: &Member| Pace {
-                offset: m.start - first.start,
-                bytes: m.bytes as u64,
-                usage: m.usage,
-                certain: m.block == first.block,
-            };
+            let pace = |m: &Member| Pace { offset: m.start - first.start, bytes: m.bytes as u64, usage: m.usage };
             self.walks.push([first].into_iter().chain(others()).map(pace).collect());
             return;
         }
@@ -179,17 +174,13 @@ impl Group {
         (self.start.min(member.start), self.end.max(member.start + member.bytes))
     }
 
-    fn is_walk(&self) -> bool {
-        matches!(self.base, Base::Sum(_))
-    }
-
-    fn admits(&self, base: Base, member: &Member, sharing: Sharing) -> bool {
-        if self.base != base || sharing == Sharing::Nothing && !self.is_walk() {
+    fn admits(&self, base: Base, member: &Member) -> bool {
+        if self.base != base {
             return false;
         }
         let is_certain = member.usage == Use::Read || self.usage == Use::Write || self.block == member.block;
         let (start, end) = self.span_with(member);
-        let span = if self.is_walk() { WALK_SPAN } else { SPAN };
+        let span = if matches!(base, Base::Sum(_)) { WALK_SPAN } else { SPAN };
         is_certain && end - start <= span
     }
 }
@@ -218,8 +209,7 @@ impl Finder<'_> {
             if let Some((address, bytes, usage)) = access(step) {
                 let (base, start) = self.place(block, address, held);
                 let member = Member { block, step: number, start, bytes: bytes as i64, usage, next: None };
-                let admits = |&&group: &&usize| self.groups[group].admits(base, &member, self.sharing);
-                match self.open[first..].iter().find(admits) {
+                match self.open[first..].iter().find(|&&group| self.groups[group].admits(base, &member)) {
                     Some(&group) => self.join(group, &member),
                     None => {
                         self.open.push(self.groups.len());
@@ -231,15 +221,8 @@ impl Finder<'_> {
                 self.open.truncate(first);
             }
         }
-        if self.sharing != Sharing::Blocks {
-            let (mut place, groups) = (0, &self.groups);
-            self.open.retain(|&group| {
-                place += 1;
-                place <= first || groups[group].is_walk()
-            });
-        }
         let mut behind = None;
-        for next in leads_to(self.structure, block) {
+        for next in leads_to(self.structure, self.sharing, block) {
             let behind = behind.get_or_insert_with(|| self.held_behind(block, held));
             self.block(next, first..self.open.len(), behind);
         }
@@ -310,12 +293,13 @@ impl Finder<'_> {
 }
 
 /// Where groups go on to from `block`, at most.
-fn leads_to(structure: &Structure, block: BlockId) -> impl Iterator<Item = BlockId> {
+fn leads_to(structure: &Structure, sharing: Sharing, block: BlockId) -> impl Iterator<Item = BlockId> {
     let goes_on = |edge: Edge| match edge {
         Edge::Continues(next) if structure.is_block(next) && !structure.is_loop[next] => Some(next),
         _ => None,
     };
-    structure.edges(block).filter_map(goes_on)
+    let edges = if sharing == Sharing::Blocks { Some(structure.edges(block)) } else { None };
+    edges.into_iter().flatten().filter_map(goes_on)
 }
 
 /// Address, length and use of the access that `step` looks for in the TLB.

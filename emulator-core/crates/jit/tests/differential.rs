@@ -511,35 +511,6 @@ fn a_walk_through_an_array_is_compiled_code_s_also_where_it_goes_from_page_to_pa
 }
 
 #[test]
-fn a_walk_leaves_only_for_what_of_it_runs() {
-    const RDX: usize = 2;
-    const RSI: usize = 6;
-    const RDI: usize = 7;
-    const TIMES: u64 = 2000;
-    // MOV EAX, [RDI+RDX*4]; TEST CL, CL; JNZ +4; ADD EBX, [RDI+RDX*4+4]; DEC ESI; JNZ -15; HLT
-    let code = [0x8b, 0x04, 0x97, 0x84, 0xc9, 0x75, 4, 0x03, 0x5c, 0x97, 4, 0xff, 0xce, 0x75, 0xf1, HLT];
-    for mode in [Width::W64, Width::W32] {
-        let mut pair = Pair::new(mode);
-        let mut case = generate::case(&mut Random::new(1), code.to_vec(), mode);
-        (case.registers[RDI], case.registers[RSI]) = (READ_ONLY, TIMES);
-        let mut compiled = 0;
-        // Both in one page; and the last element of what is there, where the second is not looked at.
-        for (index, is_last) in [(5, 0), (0x3ff, 1)] {
-            (case.registers[1], case.registers[RDX]) = (is_last, index);
-            if is_last == 0 {
-                pair.begin(&case);
-            } else {
-                pair.set(&case);
-            }
-            pair.go_on(10 * TIMES, &case).unwrap_or_else(|report| panic!("{report}"));
-            let before = core::mem::replace(&mut compiled, pair.compiling.compiled());
-            let least = (6 - is_last) * TIMES * 95 / 100;
-            assert!(compiled - before >= least, "{is_last}: {}", compiled - before);
-        }
-    }
-}
-
-#[test]
 fn a_region_of_which_a_page_is_missing_waits_for_that_but_not_for_ever() {
     const RBX: usize = 3;
     const RSI: usize = 6;

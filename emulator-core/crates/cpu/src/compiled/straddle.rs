@@ -12,7 +12,7 @@ const PATIENCE: u32 = 32;
 /// Places that are watched, and entries kept, at most.
 const MOST: usize = 1024;
 
-/// Which accesses of a region may share a look into the TLB, apart from those that walk through arrays.
+/// Which accesses of a region may share a look into the TLB.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sharing {
     /// Those of a block and of others that only it leads to.

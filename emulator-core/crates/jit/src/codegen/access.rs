@@ -132,11 +132,6 @@ impl Codegen<'_> {
                 self.pace_together(walk, address, usage);
                 self.close();
             }
-            Way::InWalk { walk, number } if !self.walks[walk].0[number].certain => {
-                self.push_pace(walk, number);
-                self.sink().i32_eqz();
-                self.leave_if(Label::Access, fault);
-            }
             Way::Within { .. } | Way::InWalk { .. } => {}
         }
     }
@@ -152,7 +147,7 @@ impl Codegen<'_> {
         self.walks[walk] = (paces, hosts);
     }
 
-    /// The same wherever they lie; pushes whether one may not be done that is certain to be. Of others that may not be done, zero says so.
+    /// The same wherever they lie; pushes whether one of them may not be done.
     fn pace_apart(&mut self, walk: usize, address: Value) {
         let (paces, hosts) = core::mem::take(&mut self.walks[walk]);
         let place = self.take_local(Pool::Number);
@@ -168,16 +163,11 @@ impl Codegen<'_> {
                 codegen.sink().local_get(place);
             };
             self.misses(&push, 0, pace.bytes, pace.usage);
-            if !pace.certain {
-                self.sink().local_set(host);
-            } else if number > 0 {
+            if number > 0 {
                 self.sink().i32_or();
             }
             self.sink().local_get(place);
             self.add_entry(pace.usage);
-            if !pace.certain {
-                self.sink().i32_const(0).local_get(host).i32_eqz().select();
-            }
             self.sink().local_set(host);
         }
         self.free[Pool::Number as usize].push(place);
