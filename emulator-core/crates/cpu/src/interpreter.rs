@@ -247,10 +247,15 @@ impl Exec<'_> {
         Width::W32.truncate(self.cpu.state.segs[usize::from(seg::CS)].base.wrapping_add(rip))
     }
 
+    /// No instruction begins at `rip`: it lies beyond the code segment's limit.
+    pub(crate) fn is_beyond_code_segment(&self, rip: u64) -> bool {
+        self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit)
+    }
+
     #[cold]
     #[inline(never)]
     fn find_block(&mut self, rip: u64, linear: u64) -> Result<u32, Exception> {
-        if self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+        if self.is_beyond_code_segment(rip) {
             return Err(Exception::GeneralProtection(0));
         }
         let page = self.fetch_page(linear)?;

@@ -18,13 +18,13 @@ use crate::spaces::Spaces;
 /// Entries in each table.
 pub const ENTRIES: usize = 8192;
 /// Bytes of a page.
-pub const PAGE_BYTES: u64 = 4096;
+pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Clears the offset within a page.
 pub const PAGE_MASK: u64 = !(PAGE_BYTES - 1);
 
 /// The page of an entry that is none: one that has its entry two places away, so that no access that begins in a page with its entry at `slot` is in it.
 const fn elsewhere(slot: usize) -> u64 {
-    ((slot ^ 2) as u64) << PAGE_MASK.trailing_zeros()
+    (slot ^ 2) as u64 * PAGE_BYTES
 }
 
 /// One translation.
@@ -44,8 +44,9 @@ impl Entry {
         self.before.wrapping_add(1)
     }
 
-    fn set_page(&mut self, page: u64) {
-        self.before = page.wrapping_sub(1);
+    /// Makes this, the entry at `slot` of a table, one that is none.
+    fn drop_at(&mut self, slot: usize) {
+        self.before = elsewhere(slot).wrapping_sub(1);
     }
 
     /// Whether all `bytes` from `linear` on, 4,096 at most, lie in the page. Compiled code asks the same.
@@ -204,7 +205,7 @@ impl Tlb {
         let all = unsafe { tlb.tables.as_mut() };
         for table in all.iter_mut().flat_map(|tables| &mut tables.entries) {
             for (slot, entry) in table.iter_mut().enumerate() {
-                entry.set_page(elsewhere(slot));
+                entry.drop_at(slot);
             }
         }
         tlb.select(View::Supervisor);
@@ -389,7 +390,7 @@ impl Tlb {
         let mut drop_entry = |view: usize, usage: usize, slot: usize| {
             let tables = &mut tables[view];
             if !(keep_global && tables.global[usage][slot / 64] >> (slot % 64) & 1 != 0) {
-                tables.entries[usage][slot].set_page(elsewhere(slot));
+                tables.entries[usage][slot].drop_at(slot);
             }
         };
         if filled.len() > ENTRIES {
@@ -414,7 +415,7 @@ impl Tlb {
             for usage in 0..USES {
                 let entry = &mut tables.entries[usage][slot];
                 if entry.page() == page {
-                    entry.set_page(elsewhere(slot));
+                    entry.drop_at(slot);
                 }
             }
         }
@@ -429,7 +430,7 @@ impl Tlb {
         let tables = self.tables().iter_mut().flat_map(|tables| &mut tables.entries);
         for (slot, entry) in tables.flat_map(|table| table.iter_mut().enumerate().skip(first).take(PAGES)) {
             if entry.page() >> LARGE_SHIFT == linear >> LARGE_SHIFT {
-                entry.set_page(elsewhere(slot));
+                entry.drop_at(slot);
             }
         }
     }
@@ -440,7 +441,7 @@ impl Tlb {
         for tables in self.tables().iter_mut() {
             for (slot, entry) in tables.entries[Use::Write as usize].iter_mut().enumerate() {
                 if leads_there(entry) {
-                    entry.set_page(elsewhere(slot));
+                    entry.drop_at(slot);
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! changed: leave after the instruction at work).
 
 use x86::instructions::system::Sys;
-use x86::{Engine, Op, Sem, Width, seg};
+use x86::{Engine, Op, Sem, Width};
 
 use super::{Context, Entry};
 use crate::blocks::Key;
@@ -111,13 +111,11 @@ impl Exec<'_> {
         let rip = self.cpu.state.rip;
         if was_linear { self.code_linear(rip) == rip } else { self.cpu.mode.code != Width::W64 }
     }
-}
 
-impl Exec<'_> {
     /// Has the jump cache know the block at `rip`, as far as that is found without walking paging structures, decoding or faults: a program that has just begun comes by
     /// thousands of blocks that another has had compiled. Gives the code there.
     fn learn_of_code(&mut self, rip: u64) -> Option<Entry> {
-        if self.cpu.mode.code != Width::W64 && rip > u64::from(self.cpu.state.segs[usize::from(seg::CS)].limit) {
+        if self.is_beyond_code_segment(rip) {
             return None;
         }
         let linear = self.code_linear(rip);

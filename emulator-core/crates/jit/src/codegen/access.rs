@@ -1,7 +1,7 @@
 //! Guest memory: the TLB compare inline.
 //!
 //! One compare decides everything: presence, permission, dirtiness, MMIO, page crossing and "holds decoded code" all make
-//! the tag differ (`cpu::tlb_layout`).
+//! the entry one of another page (`cpu::tlb_layout`).
 
 use cpu::tlb_layout::{ENTRIES, Entry, PAGE_MASK, Use, least_difference};
 use wasm_encoder::BlockType;
@@ -236,10 +236,13 @@ impl Codegen<'_> {
     /// behind it, in the midst of the others; and the entry is the left operand, since V8 loads the right one twice.
     fn misses(&mut self, push: &dyn Fn(&mut Self), before: u64, bytes: u64, usage: Use) {
         let index_mask = ((ENTRIES - 1) << ENTRY_SHIFT) as i32;
-        push(self);
-        if before > 0 {
-            self.sink().i64_const(before as i64).i64_sub();
-        }
+        let first = |codegen: &mut Self| {
+            push(codegen);
+            if before > 0 {
+                codegen.sink().i64_const(before as i64).i64_sub();
+            }
+        };
+        first(self);
         self.sink().i32_wrap_i64().i32_const((PAGE_SHIFT - ENTRY_SHIFT) as i32).i32_shr_u();
         self.sink().i32_const(index_mask).i32_and();
         if !self.source.mode.user {
@@ -247,10 +250,7 @@ impl Codegen<'_> {
         }
         let page = at(self.tables() + tlb_offset(usage));
         self.sink().local_tee(ENTRY).i64_load(page);
-        push(self);
-        if before > 0 {
-            self.sink().i64_const(before as i64).i64_sub();
-        }
+        first(self);
         self.sink().i64_sub().i64_const(least_difference(bytes) as i64).i64_lt_u();
     }
 
