@@ -45,9 +45,9 @@ export class AsideWorker {
     if (this.#table.length <= most) this.#table.grow(most + 1 - this.#table.length);
     new WebAssembly.Instance(module, this.#imports);
     for (const slot of slots) {
-      const region = this.#table.get(slot) as (...parameters: (bigint | number)[]) => void;
+      const region = this.#table.get(slot) as (place: bigint, left: bigint, entry: number) => void;
       try {
-        region(...NOTHING, 0);
+        region(0n, 0n, 0);
       } catch {
         // A trap, or a helper's answer that is none: it is compiled all the same.
       }
@@ -56,5 +56,3 @@ export class AsideWorker {
   }
 }
 
-/** A region's parameters but for the last: registers, flags, address, and the instructions that are left. */
-const NOTHING = Array.from({ length: 21 }, () => 0n);

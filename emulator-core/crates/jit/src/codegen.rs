@@ -20,7 +20,8 @@ use x86::Width;
 use crate::effects::Units;
 use crate::emitter::Block;
 use crate::groups::{Pace, Way};
-use crate::ir::{Binary, CELLS, Cell, Node, PARAMETERS, Unary, Value, X87_BASE, XMM};
+use crate::homes::Homes;
+use crate::ir::{Binary, CELLS, Cell, Node, RIP, Unary, Value, X87_BASE, XMM};
 use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
@@ -29,8 +30,9 @@ use crate::structure::BlockId;
 pub(crate) use region::{Source, generate};
 pub(crate) use vector::is_direct;
 
-/// Parameters: cells, then what is left of the slice, and the number of the entry; that is 0 again once it has been reached.
-const LEFT: u32 = PARAMETERS as u32;
+/// Parameters: where the region lies in linear memory, what is left of the slice, and the number of the entry; that is 0 again once it has been reached.
+const PLACE: u32 = 0;
+const LEFT: u32 = 1;
 const ENTERED: u32 = LEFT + 1;
 /// Locals: address of the TLB's tables, of the TLB entry at work; host address of the read-modify-write at work.
 const TLB: u32 = LEFT + 2;
@@ -134,6 +136,9 @@ struct Codegen<'a> {
     left: Vec<u32>,
     consumed: Vec<Value>,
     block: &'a Block,
+    /// Its number.
+    number: BlockId,
+    homes: Homes,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
     /// XMM registers that some block may have changed: stored where the region ends.
@@ -247,10 +252,15 @@ impl Codegen<'_> {
         if self.source.units.x87 == 0 { X87_START } else { X87_START + X87_LOCALS }
     }
 
-    /// The first local behind those of XMM registers.
-    fn first_value(&self) -> u32 {
+    /// The first local behind those of XMM registers: those of general cells, as far as the region touches them.
+    fn first_cell(&self) -> u32 {
         let first = self.first_vector();
         if self.source.units.vectors == 0 { first } else { first + 16 }
+    }
+
+    /// The first local behind those of general cells.
+    fn first_value(&self) -> u32 {
+        self.first_cell() + self.homes.touched.count_ones()
     }
 
     /// The local of a cell.
@@ -258,7 +268,12 @@ impl Codegen<'_> {
         match cell {
             X87_BASE.. => X87_START + 1 + (cell - X87_BASE) as u32,
             XMM.. => self.first_vector() + (cell - XMM) as u32,
-            parameter => parameter as u32,
+            RIP => PLACE,
+            cell => {
+                let touched = self.homes.touched;
+                debug_assert!(touched >> cell & 1 != 0, "cell {cell} is not touched");
+                self.first_cell() + (touched & ((1 << cell) - 1)).count_ones()
+            }
         }
     }
 
@@ -452,7 +467,7 @@ fn is_ready(node: Node) -> bool {
 }
 
 /// Locals of a region's function behind its parameters.
-fn locals(units: Units, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
+fn locals(units: Units, homes: &Homes, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (u32, ValType)> {
     let mut all = vec![(TARGET - TLB, ValType::I32), (X87_START - TARGET, ValType::I64)];
     if units.x87 != 0 {
         all.push((X87_LOCALS, ValType::I64));
@@ -460,6 +475,7 @@ fn locals(units: Units, values: Vec<ValType>) -> impl ExactSizeIterator<Item = (
     if units.vectors != 0 {
         all.push((16, ValType::V128));
     }
+    all.push((homes.touched.count_ones(), ValType::I64));
     all.extend(values.into_iter().map(|ty| (1, ty)));
     all.into_iter()
 }

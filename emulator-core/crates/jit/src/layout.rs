@@ -2,19 +2,20 @@
 
 use core::mem::{offset_of, size_of};
 
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP};
-use cpu::compiled::Context;
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, RIP};
+use cpu::compiled::{Context, Shared};
 use cpu::{Msrs, Segment, State, X87, tlb_layout as tlb};
 
-/// Byte offset of a cell that is a number from the address of [`State`].
-pub(crate) fn cell_offset(cell: Cell) -> u64 {
+/// Address of a cell that is a number.
+pub(crate) fn home(shared: &Shared, cell: Cell) -> u64 {
     let offset = match cell {
+        FLAG_KIND => return shared.context as u64 + KIND,
         FLAG_RESULT => offset_of!(State, flag_result),
         FLAG_CARRIES => offset_of!(State, flag_carries),
         RIP => offset_of!(State, rip),
         register => offset_of!(State, regs) + register * size_of::<u64>(),
     };
-    offset as u64
+    shared.state as u64 + offset as u64
 }
 
 /// Byte offset of the register slot that holds the address of the block at work.

@@ -16,6 +16,7 @@ mod emitter;
 mod flags;
 mod graph;
 mod groups;
+mod homes;
 mod ir;
 mod job;
 mod layout;

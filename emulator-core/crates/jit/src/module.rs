@@ -1,16 +1,16 @@
 //! Many compiled regions as one WebAssembly module, and the module of what all of them share.
 
-use cpu::compiled::{FlagKind, Shared, jump_layout};
+use cpu::compiled::{Shared, jump_layout};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function,
     FunctionSection, ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module,
     NameMap, NameSection, RefType, TableType, TypeSection, ValType,
 };
-use x86::{Width, seg};
+use x86::seg;
 
 use crate::Compiled;
-use crate::ir::{FLAG_KIND, PARAMETERS, RIP};
-use crate::layout::{EXIT, KIND, LEFT, TAG, cell_offset, segment_base_offset};
+use crate::ir::RIP;
+use crate::layout::{EXIT, LEFT, TAG, home, segment_base_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,8 @@ fn types() -> TypeSection {
     types.ty().function([I32, I64, I64, I64, I32], [I32]);
     types.ty().function([I32, I32, I64], [I32]);
     types.ty().function([I64, I64], [I64]);
-    // The cells, what is left of the slice, and the number of the entry.
-    let mut parameters = vec![I64; PARAMETERS + 1];
-    parameters.push(I32);
-    types.ty().function(parameters, []);
+    // Where the region lies in linear memory, what is left of the slice, and the number of the entry.
+    types.ty().function([I64, I64, I32], []);
     types.ty().function([I32, I32, I64], []);
     types.ty().function([I32, I64, I64, I64], [I64]);
     types.ty().function([I32], []);
@@ -149,9 +147,7 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
         functions.append(index, name);
     }
     let mut parameters = NameMap::new();
-    let registers = (0..16).map(|register| x86::register_name(Width::W64, register));
-    let others = ["flag_result", "flag_carries", "rip", "flag_kind", "left", "entry", "tlb", "translation", "host"];
-    for (index, name) in (0..).zip(registers.chain(others)) {
+    for (index, name) in (0..).zip(["place", "left", "entry", "tlb", "translation", "host", "target"]) {
         parameters.append(index, name);
     }
     let mut locals = IndirectNameMap::new();
@@ -196,60 +192,49 @@ const LEAVE: u32 = 2;
 const TABLE: u32 = 0;
 
 fn enter(shared: &Shared) -> Function {
-    let state = shared.state as u64;
     let mut enter = Function::new([]);
     let mut sink = enter.instructions();
-    for cell in 0..PARAMETERS {
-        if cell == FLAG_KIND {
-            sink.i64_const(FlagKind::CARRIES.0 as i64);
-            continue;
-        }
-        sink.i32_const(0).i64_load(at(state + cell_offset(cell)));
-        if cell == RIP {
-            sink.local_get(1);
-            subtract_offset(&mut sink);
-        }
-    }
+    sink.i32_const(0).i64_load(at(home(shared, RIP))).local_get(1);
+    subtract_offset(&mut sink);
     sink.local_get(2).local_get(1).i32_const(jump_layout::NUMBER).i32_and();
     sink.local_get(0).return_call_indirect(TABLE, REGION_TYPE).end();
     enter
 }
 
+/// Parameters of what a region ends with: where the guest goes on, and what is left of the slice; what is told beside them is the last.
+const GOES_ON: u32 = 0;
+const IS_LEFT: u32 = 1;
+const TOLD: u32 = 2;
+
 fn leave(shared: &Shared) -> Function {
-    let state = shared.state as u64;
     let mut leave = Function::new([]);
     let mut sink = leave.instructions();
-    for cell in 0..PARAMETERS {
-        let offset = if cell == FLAG_KIND { shared.context as u64 + KIND } else { state + cell_offset(cell) };
-        sink.i32_const(0).local_get(cell as u32).i64_store(at(offset));
-    }
     let [left, exit] = [LEFT, EXIT].map(|field| at(shared.context as u64 + field));
-    let told = PARAMETERS as u32 + 1;
-    sink.i32_const(0).local_get(PARAMETERS as u32).i64_store(left);
+    sink.i32_const(0).local_get(GOES_ON).i64_store(at(home(shared, RIP)));
+    sink.i32_const(0).local_get(IS_LEFT).i64_store(left);
     // Helpers tell by themselves.
-    sink.local_get(told).if_(BlockType::Empty).i32_const(0).local_get(told).i32_store(exit).end().end();
+    sink.local_get(TOLD).if_(BlockType::Empty).i32_const(0).local_get(TOLD).i32_store(exit).end().end();
     leave
 }
 
 /// It is one function for all regions, so that it is in the host's caches when one ends: written into each, it was read from memory each time.
 fn chain(shared: &Shared, flat: bool) -> Function {
-    const LEFT: u32 = PARAMETERS as u32;
-    const ENTRY: u32 = LEFT + 2;
-    const CODE: u32 = LEFT + 3;
-    const PLACE: u32 = LEFT + 4;
-    const FOUND: u32 = LEFT + 5;
-    let (jumps, context, rip) = (shared.jumps as u64, shared.context as u64, RIP as u32);
+    const ENTRY: u32 = TOLD + 1;
+    const CODE: u32 = TOLD + 2;
+    const PLACE: u32 = TOLD + 3;
+    const FOUND: u32 = TOLD + 4;
+    let (jumps, context) = (shared.jumps as u64, shared.context as u64);
     let mut chain = Function::new([(3, ValType::I32), (1, ValType::I64)]);
     let mut sink = chain.instructions();
     let linear = |sink: &mut InstructionSink<'_>| {
-        sink.local_get(rip);
+        sink.local_get(GOES_ON);
         if !flat {
             let base = shared.state as u64 + segment_base_offset(seg::CS);
             sink.i32_const(0).i64_load(at(base)).i64_add().i32_wrap_i64().i64_extend_i32_u();
         }
     };
     sink.block(BlockType::Empty);
-    sink.local_get(LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_lt_s().br_if(0);
+    sink.local_get(IS_LEFT).i64_const(jump_layout::MAX_REGION_OPS as i64).i64_lt_s().br_if(0);
     linear(&mut sink);
     linear(&mut sink);
     sink.i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u().i64_xor().i32_wrap_i64();
@@ -265,25 +250,15 @@ fn chain(shared: &Shared, flat: bool) -> Function {
         sink.local_get(ENTRY).i32_load(at(jumps + field as u64)).local_set(local);
     }
     sink.else_();
-    sink.i32_const(context as i32).local_get(rip).call(FIND_CODE).local_tee(FOUND).i32_wrap_i64().local_set(CODE);
+    sink.i32_const(context as i32).local_get(GOES_ON).call(FIND_CODE).local_tee(FOUND).i32_wrap_i64().local_set(CODE);
     sink.local_get(FOUND).i64_const(32).i64_shr_u().i32_wrap_i64().local_set(PLACE).end();
     sink.local_get(CODE).i32_const(jump_layout::NO_CODE as i32).i32_eq().br_if(0);
-    sink.local_get(rip).local_get(PLACE);
+    sink.local_get(GOES_ON).local_get(PLACE);
     subtract_offset(&mut sink);
-    sink.local_set(rip);
-    push_parameters(&mut sink);
-    sink.local_get(PLACE).i32_const(jump_layout::NUMBER).i32_and();
+    sink.local_get(IS_LEFT).local_get(PLACE).i32_const(jump_layout::NUMBER).i32_and();
     sink.local_get(CODE).return_call_indirect(TABLE, REGION_TYPE).end();
-    push_parameters(&mut sink);
-    sink.i32_const(0).return_call(LEAVE).end();
+    sink.local_get(GOES_ON).local_get(IS_LEFT).i32_const(0).return_call(LEAVE).end();
     chain
-}
-
-/// Pushes all parameters of a region but the last.
-pub(crate) fn push_parameters(sink: &mut InstructionSink<'_>) {
-    for parameter in 0..=PARAMETERS as u32 {
-        sink.local_get(parameter);
-    }
 }
 
 const LOW_HALF: i64 = 0xffff_ffff;

@@ -258,6 +258,7 @@ impl Exec<'_> {
         context.limit = limit;
         context.time = cpu.clock.before(limit);
         context.exec = this;
+        context.flag_kind = FlagKind::CARRIES;
         context.waiting = u32::from(self.bus.interrupt_asserted());
         cpu.refresh_context();
         let left = (limit - before) as i64;

@@ -3,10 +3,10 @@
 use wasm_encoder::BlockType;
 use x86::Op;
 
-use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, at};
+use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, PLACE, at};
 use crate::groups::Way;
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, cell_offset, xmm_offset, ymm_high_offset};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, home, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
 use crate::structure::BlockId;
@@ -223,7 +223,7 @@ impl Codegen<'_> {
     fn call_interpreter(&mut self, helper: Helper, op: usize) {
         let state = self.source.shared.state as u64;
         let start = self.block.start;
-        self.sink().i32_const(0).local_get(crate::ir::RIP as u32).i64_const(start).i64_add();
+        self.sink().i32_const(0).local_get(PLACE).i64_const(start).i64_add();
         self.sink().i64_store(at(state + BLOCK_ADDRESS));
         self.push_context();
         let callee = if helper == Helper::Transfer { Callee::Transfer } else { Callee::Interpret };
@@ -245,11 +245,11 @@ impl Codegen<'_> {
 
     /// Pushes a cell as the state has it.
     pub(super) fn load_cell(&mut self, cell: Cell) {
-        let state = self.source.shared.state as u64;
         if cell >= XMM {
             self.load_xmm(cell - XMM);
         } else {
-            self.sink().i32_const(0).i64_load(at(state + cell_offset(cell)));
+            let home = home(self.source.shared, cell);
+            self.sink().i32_const(0).i64_load(at(home));
         }
     }
 
@@ -259,7 +259,8 @@ impl Codegen<'_> {
         if cell >= XMM {
             self.sink().v128_store(at(state + xmm_offset(cell - XMM)));
         } else {
-            self.sink().i64_store(at(state + cell_offset(cell)));
+            let home = home(self.source.shared, cell);
+            self.sink().i64_store(at(home));
         }
     }
 
@@ -372,7 +373,8 @@ impl Codegen<'_> {
             let raised = self.source.shared.context as u64 + RAISED;
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
-        self.go_out(label);
+        let changed = self.homes.at(self.number, self.block, stop);
+        self.go_out(label, changed);
     }
 
     /// Counts how often each value that has no local yet is asked for by `stop`.

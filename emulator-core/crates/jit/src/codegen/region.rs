@@ -5,15 +5,16 @@ use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function, InstructionSink};
 use x86::Width;
 
-use super::{Codegen, ENTERED, LEFT, Label, Pool, TARGET, TLB, at, locals};
+use super::{Codegen, ENTERED, LEFT, Label, PLACE, Pool, TARGET, TLB, at, locals};
 use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
+use crate::homes::{Cells, Homes, each};
 use crate::ir::{Cell, End, RIP, Step, XMM};
 use crate::layout;
 use crate::liveness::{Liveness, reset};
-use crate::module::{Callee, push_parameters};
+use crate::module::Callee;
 use crate::structure::{BlockId, Edge, Structure};
 
 /// What code is generated from.
@@ -63,6 +64,8 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         left: Vec::with_capacity(values),
         consumed: list(),
         block: entry,
+        number: 0,
+        homes: Homes::of(source.blocks, structure),
         liveness: Liveness::with_room(values),
         changed_vectors: changed_vectors(source),
         constants: Vec::new(),
@@ -79,7 +82,7 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         put: Vec::with_capacity(USUAL_VALUES),
     };
     codegen.region(&Plan { structure, needed: &needed });
-    let mut function = Function::new(locals(source.units, codegen.value_types));
+    let mut function = Function::new(locals(source.units, &codegen.homes, codegen.value_types));
     function.raw(codegen.code);
     function
 }
@@ -104,6 +107,11 @@ impl Codegen<'_> {
         self.open_block(Label::Chain);
         self.count_entry();
         self.load_tlb();
+        for cell in each(self.homes.touched) {
+            self.load_cell(cell);
+            let local = self.local_of(cell);
+            self.sink().local_set(local);
+        }
         for cell in self.vector_cells() {
             match self.source.units.scalars.lanes(cell - XMM) {
                 Some(lanes) => self.load_scalar(cell - XMM, lanes),
@@ -121,12 +129,8 @@ impl Codegen<'_> {
         self.set_constants(begin);
         for label in [Label::Chain, Label::Access, Label::Operands, Label::Leave] {
             self.close();
-            if self.stores_units() {
-                self.store_units();
-                self.leave_region(label);
-            } else {
-                self.sink().unreachable();
-            }
+            self.store_units();
+            self.leave_region(label);
         }
         self.sink().end();
     }
@@ -169,17 +173,17 @@ impl Codegen<'_> {
         let lowest = source.blocks.iter().map(|block| block.start).min().unwrap_or(0);
         let highest = ends.max().unwrap_or(0);
         let size = 1i64 << source.mode.code.bits();
-        self.sink().local_get(RIP as u32).i64_const(lowest).i64_add().i64_const(0).i64_lt_s();
-        self.sink().local_get(RIP as u32).i64_const(highest).i64_add().i64_const(size).i64_gt_s().i32_or();
+        self.sink().local_get(PLACE).i64_const(lowest).i64_add().i64_const(0).i64_lt_s();
+        self.sink().local_get(PLACE).i64_const(highest).i64_add().i64_const(size).i64_gt_s().i32_or();
         self.open_if(BlockType::Empty);
         for (number, &entry) in (0..).zip(&plan.structure.entries) {
             self.sink().i64_const(source.blocks[entry].start).i64_const(0);
             self.sink().local_get(ENTERED).i32_const(number).i32_eq().select();
-            self.sink().local_get(RIP as u32).i64_add().local_set(RIP as u32);
+            self.sink().local_get(PLACE).i64_add().local_set(PLACE);
         }
         self.region_address(0);
-        self.sink().local_set(RIP as u32);
-        self.go_out(Label::Operands);
+        self.sink().local_set(PLACE);
+        self.go_out(Label::Operands, 0);
         self.close();
     }
 
@@ -211,8 +215,13 @@ impl Codegen<'_> {
         }
     }
 
-    fn stores_units(&self) -> bool {
-        self.source.units.x87 != 0 || !self.changed_vectors.is_empty()
+    /// Stores general cells.
+    fn store_cells(&mut self, cells: Cells) {
+        for cell in each(cells) {
+            let local = self.local_of(cell);
+            self.sink().i32_const(0).local_get(local);
+            self.store_cell(cell);
+        }
     }
 
     /// Instructions in the region: no way through it without a branch back takes more.
@@ -225,14 +234,10 @@ impl Codegen<'_> {
         self.sink().local_get(LEFT).i64_const(needed).i64_lt_s();
     }
 
-    /// The guest's state is in the cells: does as `label` says. Where nothing else is to be stored that is done at once, and what the parameters have had from
-    /// the beginning need not be moved.
-    pub(super) fn go_out(&mut self, label: Label) {
-        if self.stores_units() {
-            self.branch(label);
-        } else {
-            self.leave_region(label);
-        }
+    /// The guest's state is in the cells, of which `changed` may differ from memory: does as `label` says. Where nothing else is to be stored that is done at once.
+    pub(super) fn go_out(&mut self, label: Label, changed: Cells) {
+        self.store_cells(changed);
+        self.branch(label);
     }
 
     /// Ends the function, as `label` says.
@@ -245,8 +250,7 @@ impl Codegen<'_> {
             Label::Operands => (Callee::Leave, Exit::Operands as i32),
             _ => (Callee::Leave, 0),
         };
-        push_parameters(&mut self.sink());
-        self.sink().i32_const(told).return_call(callee as u32);
+        self.sink().local_get(PLACE).local_get(LEFT).i32_const(told).return_call(callee as u32);
     }
 
     /// `block` and all it dominates.
@@ -296,7 +300,8 @@ impl Codegen<'_> {
             self.open_if(BlockType::Empty);
             self.set_address(blocks[head].start);
             self.set_x87_depth(self.source.depths[head]);
-            self.go_out(Label::Operands);
+            let changed = if plan.structure.is_block(head) { self.homes.at_start(head) } else { self.homes.changed };
+            self.go_out(Label::Operands, changed);
             self.close();
         }
     }
@@ -323,6 +328,7 @@ impl Codegen<'_> {
         let goes_back = plan.structure.edges(id).any(|edge| matches!(edge, Edge::Back(_) | Edge::Enters(..)));
         let source = self.source;
         self.block = &source.blocks[id];
+        self.number = id;
         let block = self.block;
         let budget = goes_back.then_some(block.budget());
         let edges = plan.structure.edges(id).enumerate().filter(|_| block.end != End::Dynamic);
@@ -376,7 +382,7 @@ impl Codegen<'_> {
                     self.settle_left();
                     self.set_address(source.blocks[id].start);
                     self.set_x87_depth(source.depths[id]);
-                    self.go_out(label);
+                    self.go_out(label, self.homes.at_start(id));
                 } else {
                     self.sink().unreachable();
                 }
@@ -387,7 +393,7 @@ impl Codegen<'_> {
     /// The guest goes on `offset` bytes from the entry.
     fn set_address(&mut self, offset: i64) {
         self.region_address(offset);
-        self.sink().local_set(RIP as u32);
+        self.sink().local_set(PLACE);
     }
 
     /// Takes what is pending off what is left of the slice.
@@ -461,10 +467,11 @@ impl Codegen<'_> {
         self.pending += self.block.instructions as i64;
         self.settle_left();
         let depth = self.block.depth_at(self.block.end()) as u8;
+        let changed = self.homes.at(id, self.block, self.block.end());
         if expected.is_empty() {
             self.put_cells_at_end();
             self.set_x87_depth(depth);
-            self.go_out(Label::Chain);
+            self.go_out(Label::Chain, changed);
             return;
         }
         // Inside the region cell `RIP` stays what it is.
@@ -487,14 +494,14 @@ impl Codegen<'_> {
             self.go(plan, id, which);
             self.close();
         }
-        self.sink().local_get(TARGET).local_set(RIP as u32);
+        self.sink().local_get(TARGET).local_set(PLACE);
         self.set_x87_depth(depth);
-        self.go_out(Label::Chain);
+        self.go_out(Label::Chain, changed);
     }
 
     /// Pushes the address `offset` bytes behind the region's entry.
     fn region_address(&mut self, offset: i64) {
-        self.sink().local_get(RIP as u32).i64_const(offset).i64_add();
+        self.sink().local_get(PLACE).i64_const(offset).i64_add();
         self.cut_address();
     }
 

@@ -4,9 +4,9 @@ use cpu::compiled::x87::C1;
 use wasm_encoder::BlockType;
 use x86::seg;
 
-use crate::codegen::{Codegen, ENTERED, ENTRY, X87_START};
+use crate::codegen::{Codegen, ENTERED, ENTRY, PLACE, X87_START};
 use crate::ir::{
-    Cell, RIP, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LAST_OPCODE, X87_LAST_SHIFT, X87_LOST,
+    Cell, Value, X87_BASE, X87_DEPTH, X87_EXPONENTS, X87_LAST, X87_LAST_OPCODE, X87_LAST_SHIFT, X87_LOST,
     X87_NOT_NORMAL, X87_POINTER, X87_SEGMENT, X87_SIGN, X87_SIGNIFICANDS, X87_SIGNS, X87_STATUS, X87_STATUS_BITS,
     X87_TAGS, X87_UP,
 };
@@ -25,7 +25,7 @@ type Loaded = (Cell, Value, Value);
 impl Codegen<'_> {
     /// Loads the unit where the region begins. What it knows of the last instruction, memory tells at first: there zero stands for that.
     pub(in crate::codegen) fn enter_x87(&mut self, structure: &Structure) {
-        self.sink().local_get(RIP as u32).local_set(X87_START);
+        self.sink().local_get(PLACE).local_set(X87_START);
         let depths = &self.source.depths;
         let first = depths[structure.entries[0]];
         self.sink().i64_const(i64::from(first));
