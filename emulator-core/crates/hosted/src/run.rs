@@ -193,7 +193,7 @@ impl Linker for HostLinker {
         MACHINERY.with_borrow_mut(|machinery| {
             if machinery.enter.is_none() {
                 let stubs = machinery.instantiate(module);
-                for name in ["leave", "chain", "chain_in_segment"] {
+                for name in jit::STUBS {
                     let stub = stubs.get_export(&machinery.store, name).expect("the stubs have it");
                     machinery.linker.define(HOST, name, stub).expect("a name of its own");
                 }

@@ -260,7 +260,7 @@ impl Codegen<'_> {
 
     /// The first local behind those of general cells.
     fn first_value(&self) -> u32 {
-        self.first_cell() + self.homes.touched.count_ones()
+        self.first_cell() + self.homes.touched.len()
     }
 
     /// The local of a cell.
@@ -270,9 +270,8 @@ impl Codegen<'_> {
             XMM.. => self.first_vector() + (cell - XMM) as u32,
             RIP => PLACE,
             cell => {
-                let touched = self.homes.touched;
-                debug_assert!(touched >> cell & 1 != 0, "cell {cell} is not touched");
-                self.first_cell() + (touched & ((1 << cell) - 1)).count_ones()
+                debug_assert!(self.homes.touched.has(cell), "cell {cell} is not touched");
+                self.first_cell() + self.homes.touched.below(cell).len()
             }
         }
     }
@@ -475,7 +474,7 @@ fn locals(units: Units, homes: &Homes, values: Vec<ValType>) -> impl ExactSizeIt
     if units.vectors != 0 {
         all.push((16, ValType::V128));
     }
-    all.push((homes.touched.count_ones(), ValType::I64));
+    all.push((homes.touched.len(), ValType::I64));
     all.extend(values.into_iter().map(|ty| (1, ty)));
     all.into_iter()
 }

@@ -9,7 +9,7 @@ use x86::instructions::system::Sys;
 use x86::{Op, Row, Sem, Vex, Width, ZERO_SLOT, seg};
 
 use crate::depth::Depths;
-use crate::ir::{Cell, FLAG_CARRIES, FLAG_RESULT, RIP, XMM};
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, RIP, XMM};
 use crate::scalars::Scalars;
 
 /// A set of cells.
@@ -34,6 +34,29 @@ impl CellSet {
         CellSet((registers as u64) << XMM)
     }
 
+    /// What is in locals of numbers: general registers, and flags with what stands for their carry vector.
+    pub(crate) const fn kept() -> CellSet {
+        CellSet(0xffff | CellSet::kept_flags().0)
+    }
+
+    /// The flags of those, which say together what the status flags are.
+    pub(crate) const fn kept_flags() -> CellSet {
+        CellSet(CellSet::FLAGS.0 | 1 << FLAG_KIND)
+    }
+
+    pub(crate) const fn one(cell: Cell) -> CellSet {
+        CellSet(1 << cell)
+    }
+
+    /// Those of lower number.
+    pub(crate) const fn below(self, cell: Cell) -> CellSet {
+        CellSet(self.0 & ((1 << cell) - 1))
+    }
+
+    pub(crate) const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     pub(crate) const fn with(self, other: CellSet) -> CellSet {
         CellSet(self.0 | other.0)
     }
@@ -48,6 +71,13 @@ impl CellSet {
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Cell> {
         (0..u64::BITS as usize).filter(move |&cell| self.0 >> cell & 1 != 0)
+    }
+}
+
+impl FromIterator<CellSet> for CellSet {
+    /// All that are in one of them.
+    fn from_iter<I: IntoIterator<Item = CellSet>>(sets: I) -> CellSet {
+        sets.into_iter().fold(CellSet::default(), CellSet::with)
     }
 }
 

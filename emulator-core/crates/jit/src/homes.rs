@@ -1,93 +1,80 @@
 //! Which general cells a region has in locals, and where those may differ from the guest's state in memory.
 //!
-//! Between regions the guest's state is in memory. A region loads what it touches where it begins and stores where it ends what may have changed on the way there: what
-//! it does not touch costs it nothing, at any of its many ends.
+//! Between regions the guest's state is in memory. A region loads what it touches where it begins, and stores where it ends what may have changed on the way there: what
+//! it does not touch costs it nothing, at none of its many ends.
 
+use crate::effects::CellSet;
 use crate::emitter::Block;
-use crate::ir::{Cell, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, PARAMETERS, RIP, Step, StopId, Value};
+use crate::ir::{End, Step, StopId, Value};
 use crate::liveness::changed;
-use crate::structure::Structure;
-
-/// A bit for each general cell.
-pub(crate) type Cells = u32;
-
-const FLAGS: Cells = 1 << FLAG_RESULT | 1 << FLAG_CARRIES | 1 << FLAG_KIND;
-
-/// The cells in `cells`.
-pub(crate) fn each(cells: Cells) -> impl Iterator<Item = Cell> {
-    (0..PARAMETERS).filter(move |&cell| cells >> cell & 1 != 0)
-}
+use crate::structure::{BlockId, Structure};
 
 /// See the module.
 pub(crate) struct Homes {
     /// Cells that are in locals.
-    pub(crate) touched: Cells,
-    /// Of them those that some block may change.
-    pub(crate) changed: Cells,
-    /// For each block those that may have changed before it.
-    before: Vec<Cells>,
-    /// For each block those that helpers find and leave in memory, where they are not what they were.
-    helped: Vec<Cells>,
+    pub(crate) touched: CellSet,
+    /// For each block those that may have changed before it, and in it where a helper has to find them in memory.
+    before: Vec<CellSet>,
 }
 
 impl Homes {
     pub(crate) fn of(blocks: &[Block], structure: &Structure) -> Homes {
-        let helped: Vec<Cells> = blocks.iter().map(helped).collect();
-        let behind: Vec<Cells> = blocks.iter().zip(&helped).map(|(block, helped)| at(block, block.end()) | helped).collect();
-        let stops = blocks.iter().flat_map(|block| (0..block.stops.len()).map(|stop| at(block, stop)));
-        let changed = stops.chain(helped.iter().copied()).fold(0, |all, cells| all | cells);
-        let read = blocks.iter().fold(0, |all, block| all | read(block));
-        let before = before(&behind, structure);
-        Homes { touched: changed | read, changed, before, helped }
+        let helped: Vec<CellSet> = blocks.iter().map(helped).collect();
+        let behind: Vec<CellSet> =
+            blocks.iter().zip(&helped).map(|(block, helped)| changed_at(block, block.end()).with(*helped)).collect();
+        let stops = blocks.iter().flat_map(|block| (0..block.stops.len()).map(|stop| changed_at(block, stop)));
+        let touched = stops.chain(helped.iter().copied()).chain(blocks.iter().map(read)).collect();
+        let before = before(&behind, structure).into_iter().zip(helped).map(|(before, helped)| before.with(helped));
+        Homes { touched, before: before.collect() }
     }
 
-    /// Those that may have changed where `block`, which is number `id`, begins.
-    pub(crate) fn at_start(&self, id: usize) -> Cells {
-        self.before[id] | self.helped[id]
+    /// Those that may have changed where `block` begins.
+    pub(crate) fn at_start(&self, block: BlockId) -> CellSet {
+        self.before[block]
     }
 
-    /// The same at `stop` of it.
-    pub(crate) fn at(&self, id: usize, block: &Block, stop: StopId) -> Cells {
-        self.at_start(id) | at(block, stop)
+    /// The same at `stop` of `block`, which is number `id`.
+    pub(crate) fn at(&self, id: BlockId, block: &Block, stop: StopId) -> CellSet {
+        self.before[id].with(changed_at(block, stop))
     }
+}
+
+/// Cells of `cells` that are kept so, the flags together.
+fn general(cells: CellSet) -> CellSet {
+    let cells = cells.and(CellSet::kept());
+    if cells.and(CellSet::kept_flags()) == CellSet::default() { cells } else { cells.with(CellSet::kept_flags()) }
 }
 
 /// Cells that hold something new at `stop`.
-fn at(block: &Block, stop: StopId) -> Cells {
-    only_general(changed(block, stop).map(|(cell, _)| cell))
+fn changed_at(block: &Block, stop: StopId) -> CellSet {
+    general(changed(block, stop).map(|(cell, _)| CellSet::one(cell)).collect())
 }
 
-fn only_general(cells: impl Iterator<Item = Cell>) -> Cells {
-    let all = cells.filter(|&cell| cell < PARAMETERS && cell != RIP).fold(0, |all, cell| all | 1 << cell);
-    // The three tell the flags together.
-    if all & FLAGS != 0 { all | FLAGS } else { all }
-}
-
-fn helped(block: &Block) -> Cells {
-    let cells = block.steps.iter().filter_map(|step| match step {
+/// Cells that a helper finds, or leaves, in memory: what is there is not what was there where the block began, whatever it is at its end.
+fn helped(block: &Block) -> CellSet {
+    let interpreted = block.steps.iter().filter_map(|step| match step {
         Step::Interpret(interpreted) => Some(interpreted),
         _ => None,
     });
-    only_general(cells.flat_map(|interpreted| {
+    let cells = interpreted.flat_map(|interpreted| {
         let stored = interpreted.stored.iter().map(|&(cell, _)| cell);
         stored.chain(interpreted.loaded.iter().map(|&(cell, ..)| cell))
-    }))
+    });
+    general(cells.map(CellSet::one).collect())
 }
 
-/// Cells of which something is made.
-fn read(block: &Block) -> Cells {
-    let mut cells = 0;
+/// Cells of which something is made. As a block finds them they are its first values.
+fn read(block: &Block) -> CellSet {
+    let mut cells = CellSet::default();
     let mut note = |value: Value| {
-        if value.index() < PARAMETERS && value.index() != RIP {
-            cells |= 1 << value.index();
+        if value.index() < block.cells {
+            cells = cells.with(CellSet::one(value.index()));
         }
     };
     for index in 0..block.graph.len() {
         block.graph.node(Value(index as u32)).for_operands(&mut note);
     }
-    for step in &block.steps {
-        step.for_operands(&mut note);
-    }
+    block.steps.iter().for_each(|step| step.for_operands(&mut note));
     if let End::Branch(condition, _) = block.end {
         note(condition);
     }
@@ -95,22 +82,58 @@ fn read(block: &Block) -> Cells {
         changed(block, stop).for_each(|(_, value)| note(value));
         block.stops[stop].doubt.into_iter().for_each(&mut note);
     }
-    if cells & FLAGS != 0 { cells | FLAGS } else { cells }
+    general(cells)
 }
 
-/// For each block the cells that may have changed before it, where `behind` are those that itself may change.
-fn before(behind: &[Cells], structure: &Structure) -> Vec<Cells> {
-    let mut before = vec![0; behind.len()];
+/// For each block the cells that may have changed before it, where `behind` are those that each may change itself.
+fn before(behind: &[CellSet], structure: &Structure) -> Vec<CellSet> {
+    let mut before = vec![CellSet::default(); behind.len()];
     let mut goes_on = true;
     while goes_on {
         goes_on = false;
         for &block in structure.order.iter().filter(|&&block| structure.is_block(block)) {
-            let now = before[block] | behind[block];
+            let now = before[block].with(behind[block]);
             for next in structure.successors(block) {
-                goes_on |= before[next] | now != before[next];
-                before[next] |= now;
+                let all = before[next].with(now);
+                goes_on |= all != before[next];
+                before[next] = all;
             }
         }
     }
     before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::structure::Flow;
+
+    const A: CellSet = CellSet::one(1);
+    const B: CellSet = CellSet::one(2);
+
+    /// What may have changed before each block, by where blocks go on and what they change.
+    fn before_each(blocks: &[(&[BlockId], CellSet)]) -> Vec<CellSet> {
+        let flow = |(start, (targets, _)): (i64, &(&[BlockId], CellSet))| Flow {
+            start,
+            targets: targets.iter().copied().map(Some).collect(),
+            ..Flow::default()
+        };
+        let flows: Vec<Flow> = (0..).zip(blocks).map(flow).collect();
+        let behind: Vec<CellSet> = blocks.iter().map(|&(_, behind)| behind).collect();
+        before(&behind, &Structure::of(&flows))
+    }
+
+    #[test]
+    fn what_one_of_two_ways_has_changed_is_stored_behind_where_they_meet() {
+        let none = CellSet::default();
+        let before = before_each(&[(&[1, 2], none), (&[3], A), (&[3], B), (&[], none)]);
+        assert_eq!(before, [none, none, none, A.with(B)]);
+    }
+
+    #[test]
+    fn what_a_loop_has_changed_is_stored_in_its_next_turn() {
+        let none = CellSet::default();
+        let before = before_each(&[(&[1], none), (&[1, 2], A), (&[], none)]);
+        assert_eq!(before, [none, A, A]);
+    }
 }

@@ -42,7 +42,7 @@ use structure::{BlockId, Flow, Structure};
 
 pub use counters::Counters;
 pub use job::{Job, Work, job, work};
-pub use module::{RegionCode, named_module, region_module, stub_module};
+pub use module::{RegionCode, STUBS, named_module, region_module, stub_module};
 pub use translator::{Answer, Jit, Linker};
 
 /// Whether there is code for anything in `mode`: not where alignment is checked, or where instructions run one by one.
@@ -72,8 +72,8 @@ impl Compiled {
 
 /// Compiles a region; none where its first instruction is not of those that may stand in one.
 ///
-/// The function's parameters are all i64: the sixteen general registers, the two values of the lazy flags ([`x86::flags`]), RIP, and how many instructions are
-/// left of the slice; then, an i32, the number of the entry. With `counters` it counts there. It ends by a tail call to another region, or to the function that stores them ([`stub_module`]).
+/// The function's parameters are two i64, the linear address of the region's first byte and how many instructions are left of the slice, and an i32, the number of the entry.
+/// It finds the guest's state in memory, and leaves it there. With `counters` it counts there. It ends by a tail call to one of the [`STUBS`], which may go on to another region.
 #[must_use]
 pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) -> Option<Compiled> {
     if !compilable(region.mode) {

@@ -110,7 +110,7 @@ pub struct RegionCode<'a> {
 
 /// A module that puts `regions` into their slots when it is instantiated, and exports nothing.
 ///
-/// It imports from `"terrarium"` the `"memory"` and the `"table"`, `"leave"` of [`stub_module`], and the helpers of [`cpu::compiled::Helpers`] by their names.
+/// It imports from `"terrarium"` the `"memory"` and the `"table"`, the [`STUBS`] of [`stub_module`], and the helpers of [`cpu::compiled::Helpers`] by their names.
 #[must_use]
 pub fn region_module(regions: &[RegionCode<'_>]) -> Vec<u8> {
     module_of(regions).finish()
@@ -161,9 +161,9 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
 }
 
 /// A module with the ways into regions and out of them. It imports `"memory"`, `"table"` and the helper `"find_code"`, and exports
-/// - `enter(slot, place, left: i64)`: loads the parameters from the guest's state and calls the region in `slot`, to be entered at a place of [`jump_layout`];
-/// - `leave`, of a region's type: stores them there; the number of the entry is that of an [`cpu::Exit`], or 0;
-/// - `chain`, of a region's type: goes on to the region that the jump cache has for RIP, if that code is flat and there is one, or to `leave`;
+/// - `enter(slot, place, left: i64)`: calls the region in `slot`, to be entered at a place of [`jump_layout`], where the guest's state is;
+/// - `leave(rip: i64, left: i64, exit)`: stores where the guest goes on and what is left of its slice; `exit` is the number of an [`cpu::Exit`], or 0;
+/// - `chain`, of the same type: goes on to the region that the jump cache has for RIP, if that code is flat and there is one, or to `leave`;
 /// - `chain_in_segment`: the same for code that is not flat.
 #[must_use]
 pub fn stub_module(shared: &Shared) -> Vec<u8> {
@@ -185,6 +185,9 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     module.section(&types()).section(&imports).section(&functions).section(&exports).section(&code);
     module.finish()
 }
+
+/// What [`stub_module`] exports for regions to import.
+pub const STUBS: [&str; 3] = ["leave", "chain", "chain_in_segment"];
 
 /// Functions in the module of stubs, by their index.
 const FIND_CODE: u32 = 0;

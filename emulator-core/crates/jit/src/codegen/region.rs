@@ -10,7 +10,7 @@ use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
 use crate::groups::{Groups, Way};
-use crate::homes::{Cells, Homes, each};
+use crate::homes::Homes;
 use crate::ir::{Cell, End, RIP, Step, XMM};
 use crate::layout;
 use crate::liveness::{Liveness, reset};
@@ -107,7 +107,7 @@ impl Codegen<'_> {
         self.open_block(Label::Chain);
         self.count_entry();
         self.load_tlb();
-        for cell in each(self.homes.touched) {
+        for cell in self.homes.touched.iter() {
             self.load_cell(cell);
             let local = self.local_of(cell);
             self.sink().local_set(local);
@@ -183,7 +183,7 @@ impl Codegen<'_> {
         }
         self.region_address(0);
         self.sink().local_set(PLACE);
-        self.go_out(Label::Operands, 0);
+        self.go_out(Label::Operands, CellSet::default());
         self.close();
     }
 
@@ -216,8 +216,8 @@ impl Codegen<'_> {
     }
 
     /// Stores general cells.
-    fn store_cells(&mut self, cells: Cells) {
-        for cell in each(cells) {
+    fn store_cells(&mut self, cells: CellSet) {
+        for cell in cells.iter() {
             let local = self.local_of(cell);
             self.sink().i32_const(0).local_get(local);
             self.store_cell(cell);
@@ -234,8 +234,8 @@ impl Codegen<'_> {
         self.sink().local_get(LEFT).i64_const(needed).i64_lt_s();
     }
 
-    /// The guest's state is in the cells, of which `changed` may differ from memory: does as `label` says. Where nothing else is to be stored that is done at once.
-    pub(super) fn go_out(&mut self, label: Label, changed: Cells) {
+    /// The guest's state is in the cells, of which `changed` may differ from what is in memory: does as `label` says.
+    pub(super) fn go_out(&mut self, label: Label, changed: CellSet) {
         self.store_cells(changed);
         self.branch(label);
     }
@@ -300,8 +300,7 @@ impl Codegen<'_> {
             self.open_if(BlockType::Empty);
             self.set_address(blocks[head].start);
             self.set_x87_depth(self.source.depths[head]);
-            let changed = if plan.structure.is_block(head) { self.homes.at_start(head) } else { self.homes.changed };
-            self.go_out(Label::Operands, changed);
+            self.go_out(Label::Operands, self.homes.at_start(head));
             self.close();
         }
     }
