@@ -1,6 +1,6 @@
 //! WebAssembly out of the intermediate form.
 //!
-//! The function's parameters are the cells, then how much of the slice is left; a block's end puts cells into them again. Values
+//! Cells are locals, which a block's end puts something new into. Values
 //! asked for once are written where they are used; others get a local when they are first computed, free again behind the block.
 
 mod access;

@@ -33,11 +33,9 @@ pub(crate) const FLAG_CARRIES: Cell = 17;
 pub(crate) const RIP: Cell = 18;
 /// What [`FLAG_CARRIES`] is while compiled code runs: see [`cpu::compiled::FlagKind`].
 pub(crate) const FLAG_KIND: Cell = 19;
-/// Cells that are a region's parameters.
-pub(crate) const PARAMETERS: usize = 20;
-/// The first of sixteen XMM registers, which regions load and store themselves.
-pub(crate) const XMM: Cell = PARAMETERS;
-/// The x87, which regions that use it load and store themselves, too. Its registers are counted from this one.
+/// The first of sixteen XMM registers.
+pub(crate) const XMM: Cell = 20;
+/// The x87. Its registers are counted from this one.
 pub(crate) const X87_BASE: Cell = XMM + 16;
 /// How many registers above that one ST(0) is: a constant everywhere.
 pub(crate) const X87_DEPTH: Cell = X87_BASE + 1;

@@ -1,8 +1,7 @@
 //! The processor's side of compiled code: what it shares with it, when code is compiled, and how it is entered.
 //!
-//! Who compiles is behind [`Translator`]; it is handed [`Region`]s of predecoded blocks and gives functions back. A region runs on the guest's
-//! registers as its parameters, passes them to the next region by a tail call, and stores them when it leaves for good. It is found
-//! through the jump cache, like a block.
+//! Who compiles is behind [`Translator`]; it is handed [`Region`]s of predecoded blocks and gives functions back. A region finds the guest's state in
+//! memory and leaves it there, for the next region, which a tail call leads to, or for good. It is found through the jump cache, like a block.
 
 mod cache;
 mod compiler;
@@ -77,7 +76,7 @@ impl Entry {
     }
 }
 
-/// `(code, place, instructions)`: loads the guest's registers, enters `code`, and returns when a region has left. Compiled code.
+/// `(code, place, instructions)`: enters `code`, and returns when a region has left. Compiled code.
 pub type Enter = unsafe extern "C" fn(u32, u32, i64);
 
 /// Compiles regions.
@@ -148,7 +147,7 @@ pub struct Context {
     pub answers: [u64; 2],
     /// Instructions of the slice that are left; told by compiled code when it leaves.
     pub left: i64,
-    /// What stands where the carry vector is when compiled code leaves.
+    /// What stands where the carry vector is, from region to region and when compiled code leaves.
     pub flag_kind: FlagKind,
     /// Tag of the jump cache's entries that are in force.
     pub tag: u64,
