@@ -35,7 +35,12 @@ impl Codegen<'_> {
         // Shifts are by the lowest six bits, which are [`FlagKind::SHIFT`].
         sink.i64_const(-1).local_get(kind).i64_shr_u().local_tee(mask);
         sink.local_get(flag_result).i64_and().local_set(result);
-        sink.i64_const(1).local_get(flag_operand).local_get(kind).i64_const(FlagKind::STEP as i64).i64_and().i32_wrap_i64();
+        sink.i64_const(1)
+            .local_get(flag_operand)
+            .local_get(kind)
+            .i64_const(FlagKind::STEP as i64)
+            .i64_and()
+            .i32_wrap_i64();
         sink.select().local_set(operand);
         sink.local_get(kind).i64_const(FlagKind::SUBTRACTED as i64).i64_and().i32_wrap_i64();
         self.open_if(BlockType::Empty);
