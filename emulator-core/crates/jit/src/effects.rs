@@ -34,16 +34,12 @@ impl CellSet {
         CellSet((registers as u64) << XMM)
     }
 
-    /// What is in locals of numbers: general registers, and flags with what stands for their carry vector.
-    pub(crate) const fn kept() -> CellSet {
-        CellSet(0xffff | CellSet::kept_flags().0)
-    }
-
-    /// The flags of those, which say together what the status flags are.
+    /// What the status flags are made of while compiled code runs.
     pub(crate) const fn kept_flags() -> CellSet {
         CellSet(CellSet::FLAGS.0 | 1 << FLAG_KIND)
     }
 
+    /// Of `cell`, which is not of the x87.
     pub(crate) const fn one(cell: Cell) -> CellSet {
         CellSet(1 << cell)
     }

@@ -5,7 +5,7 @@
 
 use crate::effects::CellSet;
 use crate::emitter::Block;
-use crate::ir::{End, Step, StopId, Value};
+use crate::ir::{Cell, End, RIP, Step, StopId, Value, XMM};
 use crate::liveness::changed;
 use crate::structure::{BlockId, Structure};
 
@@ -39,15 +39,15 @@ impl Homes {
     }
 }
 
-/// Cells of `cells` that are kept so, the flags together.
-fn general(cells: CellSet) -> CellSet {
-    let cells = cells.and(CellSet::kept());
+/// General registers and flags among `cells`, the flags together.
+fn general(cells: impl Iterator<Item = Cell>) -> CellSet {
+    let cells: CellSet = cells.filter(|&cell| cell < XMM && cell != RIP).map(CellSet::one).collect();
     if cells.and(CellSet::kept_flags()) == CellSet::default() { cells } else { cells.with(CellSet::kept_flags()) }
 }
 
 /// Cells that hold something new at `stop`.
 fn changed_at(block: &Block, stop: StopId) -> CellSet {
-    general(changed(block, stop).map(|(cell, _)| CellSet::one(cell)).collect())
+    general(changed(block, stop).map(|(cell, _)| cell))
 }
 
 /// Cells that a helper finds, or leaves, in memory: what is there is not what was there where the block began, whatever it is at its end.
@@ -56,21 +56,16 @@ fn helped(block: &Block) -> CellSet {
         Step::Interpret(interpreted) => Some(interpreted),
         _ => None,
     });
-    let cells = interpreted.flat_map(|interpreted| {
+    general(interpreted.flat_map(|interpreted| {
         let stored = interpreted.stored.iter().map(|&(cell, _)| cell);
         stored.chain(interpreted.loaded.iter().map(|&(cell, ..)| cell))
-    });
-    general(cells.map(CellSet::one).collect())
+    }))
 }
 
 /// Cells of which something is made. As a block finds them they are its first values.
 fn read(block: &Block) -> CellSet {
     let mut cells = CellSet::default();
-    let mut note = |value: Value| {
-        if value.index() < block.cells {
-            cells = cells.with(CellSet::one(value.index()));
-        }
-    };
+    let mut note = |value: Value| cells = cells.with(general([value.index()].into_iter()));
     for index in 0..block.graph.len() {
         block.graph.node(Value(index as u32)).for_operands(&mut note);
     }
@@ -82,7 +77,7 @@ fn read(block: &Block) -> CellSet {
         changed(block, stop).for_each(|(_, value)| note(value));
         block.stops[stop].doubt.into_iter().for_each(&mut note);
     }
-    general(cells)
+    cells
 }
 
 /// For each block the cells that may have changed before it, where `behind` are those that each may change itself.
