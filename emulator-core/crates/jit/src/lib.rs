@@ -36,7 +36,7 @@ use depth::Depths;
 use effects::{Role, Units};
 use emitter::Block;
 use graph::Places;
-use ir::{End, Step};
+use ir::{Cell, End, Step};
 use scalars::Scalars;
 use structure::{BlockId, Flow, Structure};
 
@@ -54,6 +54,8 @@ pub fn compilable(mode: Mode) -> bool {
 /// A compiled region.
 pub struct Compiled {
     pub(crate) function: Function,
+    /// Its locals that are general cells.
+    pub(crate) cells: Vec<(u32, Cell)>,
     /// Places of blocks in the region of which operations are given to helpers: they have to stay at their [`RegionBlock::home`].
     pub(crate) homes: Vec<usize>,
     /// Instructions compiled, those that a helper runs among them.
@@ -111,11 +113,11 @@ pub fn compile(region: &Region, shared: &Shared, counters: Option<&Counters>) ->
         sharing: region.sharing,
         counters: counters.map(Counters::address),
     };
-    let function = codegen::generate(&source);
+    let (function, cells) = codegen::generate(&source);
     let instructions = blocks.iter().map(|block| block.instructions).sum();
     let is_named = |block: &Block| block.steps.iter().any(|step| matches!(step, Step::Interpret(_)));
     let homes = blocks.iter().zip(&places).filter(|(block, _)| is_named(block)).map(|(_, &place)| place).collect();
-    Some(Compiled { function, homes, instructions, entries })
+    Some(Compiled { function, cells, homes, instructions, entries })
 }
 
 /// The blocks of a region. Those of which nothing can be compiled are left out; the second list says where the others are. None where a helper has to

@@ -6,10 +6,10 @@ use wasm_encoder::{
     FunctionSection, ImportSection, IndirectNameMap, InstructionSink, MemArg, MemArgTarget, MemoryType, Module,
     NameMap, NameSection, RefType, TableType, TypeSection, ValType,
 };
-use x86::seg;
+use x86::{Width, seg};
 
 use crate::Compiled;
-use crate::ir::RIP;
+use crate::ir::{Cell, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, RIP};
 use crate::layout::{EXIT, LEFT, TAG, home, segment_base_offset};
 
 /// Functions a module of regions has: those it imports, then its own.
@@ -146,18 +146,30 @@ pub fn named_module(compiled: &Compiled) -> Vec<u8> {
     for (index, name) in (0..).zip(names) {
         functions.append(index, name);
     }
-    let mut parameters = NameMap::new();
+    let mut of_region = NameMap::new();
     for (index, name) in (0..).zip(["place", "left", "entry", "tlb", "translation", "host", "target"]) {
-        parameters.append(index, name);
+        of_region.append(index, name);
+    }
+    for &(index, cell) in &compiled.cells {
+        of_region.append(index, name_of(cell));
     }
     let mut locals = IndirectNameMap::new();
-    locals.append(REGIONS_FROM, &parameters);
+    locals.append(REGIONS_FROM, &of_region);
     let mut names = NameSection::new();
     names.functions(&functions);
     names.locals(&locals);
     let mut module = module_of(&[RegionCode { slot: 0, compiled }]);
     module.section(&names);
     module.finish()
+}
+
+fn name_of(cell: Cell) -> &'static str {
+    match cell {
+        FLAG_RESULT => "flag_result",
+        FLAG_CARRIES => "flag_carries",
+        FLAG_KIND => "flag_kind",
+        register => x86::register_name(Width::W64, register as u8),
+    }
 }
 
 /// A module with the ways into regions and out of them. It imports `"memory"`, `"table"` and the helper `"find_code"`, and exports

@@ -41,8 +41,8 @@ const USUAL_BYTES: usize = 64;
 /// Values that a step or a stop has to do with, at most, mostly.
 const USUAL_VALUES: usize = 32;
 
-/// The function of a region.
-pub(crate) fn generate(source: &Source<'_>) -> Function {
+/// The function of a region, and which of its locals are which general cells.
+pub(crate) fn generate(source: &Source<'_>) -> (Function, Vec<(u32, Cell)>) {
     let structure = source.structure;
     let needed = needed_behind(source.blocks, structure);
     let entry = &source.blocks[0];
@@ -82,9 +82,10 @@ pub(crate) fn generate(source: &Source<'_>) -> Function {
         put: Vec::with_capacity(USUAL_VALUES),
     };
     codegen.region(&Plan { structure, needed: &needed });
+    let named = codegen.homes.touched.iter().map(|cell| (codegen.local_of(cell), cell)).collect();
     let mut function = Function::new(locals(source.units, &codegen.homes, codegen.value_types));
     function.raw(codegen.code);
-    function
+    (function, named)
 }
 
 /// XMM registers that some block may have changed.
