@@ -22,8 +22,7 @@ impl Homes {
         let helped: Vec<CellSet> = blocks.iter().map(helped).collect();
         let behind: Vec<CellSet> =
             blocks.iter().zip(&helped).map(|(block, helped)| changed_at(block, block.end()).with(*helped)).collect();
-        let stops = blocks.iter().flat_map(|block| (0..block.stops.len()).map(|stop| changed_at(block, stop)));
-        let touched = stops.chain(helped.iter().copied()).chain(blocks.iter().map(read)).collect();
+        let touched = blocks.iter().map(read_or_changed).chain(helped.iter().copied()).collect();
         let before = before(&behind, structure).into_iter().zip(helped).map(|(before, helped)| before.with(helped));
         Homes { touched, before: before.collect() }
     }
@@ -62,10 +61,14 @@ fn helped(block: &Block) -> CellSet {
     }))
 }
 
-/// Cells of which something is made. As a block finds them they are its first values.
-fn read(block: &Block) -> CellSet {
+/// Cells of which something is made, which as a block finds them are its first values, and those that hold something new at some stop.
+fn read_or_changed(block: &Block) -> CellSet {
     let mut cells = CellSet::default();
-    let mut note = |value: Value| cells = cells.with(general([value.index()].into_iter()));
+    let mut add = |cell: Cell| cells = cells.with(general([cell].into_iter()));
+    for stop in 0..block.stops.len() {
+        changed(block, stop).for_each(|(cell, value)| [cell, value.index()].into_iter().for_each(&mut add));
+    }
+    let mut note = |value: Value| add(value.index());
     for index in 0..block.graph.len() {
         block.graph.node(Value(index as u32)).for_operands(&mut note);
     }
@@ -73,10 +76,7 @@ fn read(block: &Block) -> CellSet {
     if let End::Branch(condition, _) = block.end {
         note(condition);
     }
-    for stop in 0..block.stops.len() {
-        changed(block, stop).for_each(|(_, value)| note(value));
-        block.stops[stop].doubt.into_iter().for_each(&mut note);
-    }
+    block.stops.iter().filter_map(|stop| stop.doubt).for_each(note);
     cells
 }
 

@@ -35,9 +35,9 @@ const IMPORTS: [(&str, Type); 11] = [
     ("divide_wide", Type::DivideWide),
     ("interpret", Type::Interpret),
     ("transfer", Type::Interpret),
-    ("leave", Type::Region),
-    ("chain", Type::Region),
-    ("chain_in_segment", Type::Region),
+    (STUBS[0], Type::Region),
+    (STUBS[1], Type::Region),
+    (STUBS[2], Type::Region),
     ("x87", Type::X87),
     ("x87_sum", Type::X87),
     ("x87_product", Type::X87),
@@ -182,16 +182,13 @@ pub fn stub_module(shared: &Shared) -> Vec<u8> {
     let (mut functions, mut exports, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
     let mut imports = imports();
     imports.import(HOST, "find_code", EntityType::Function(Type::FindCode as u32));
-    let stubs = [
-        ("enter", Type::Enter, enter(shared)),
-        ("leave", Type::Region, leave(shared)),
-        ("chain", Type::Region, chain(shared, true)),
-        ("chain_in_segment", Type::Region, chain(shared, false)),
-    ];
-    for (index, (name, ty, function)) in (FIND_CODE + 1..).zip(&stubs) {
-        functions.function(*ty as u32);
+    let stubs = STUBS.into_iter().zip([leave(shared), chain(shared, true), chain(shared, false)]);
+    let stubs = stubs.map(|(name, function)| (name, Type::Region, function));
+    let all = core::iter::once(("enter", Type::Enter, enter(shared))).chain(stubs);
+    for (index, (name, ty, function)) in (FIND_CODE + 1..).zip(all) {
+        functions.function(ty as u32);
         exports.export(name, ExportKind::Func, index);
-        code.function(function);
+        code.function(&function);
     }
     let mut module = Module::new();
     module.section(&types()).section(&imports).section(&functions).section(&exports).section(&code);

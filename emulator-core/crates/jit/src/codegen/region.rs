@@ -108,13 +108,8 @@ impl Codegen<'_> {
         self.open_block(Label::Chain);
         self.count_entry();
         self.load_tlb();
-        for cell in self.homes.touched.iter() {
-            self.load_cell(cell);
-            let local = self.local_of(cell);
-            self.sink().local_set(local);
-        }
-        for cell in self.vector_cells() {
-            match self.source.units.scalars.lanes(cell - XMM) {
+        for cell in self.homes.touched.iter().chain(self.vector_cells()) {
+            match cell.checked_sub(XMM).and_then(|register| self.source.units.scalars.lanes(register)) {
                 Some(lanes) => self.load_scalar(cell - XMM, lanes),
                 None => self.load_cell(cell),
             }
