@@ -9,6 +9,7 @@ mod flags;
 mod float;
 mod narrow;
 mod region;
+mod store;
 mod strings;
 mod system;
 mod vector;
@@ -17,6 +18,7 @@ mod x87;
 use wasm_encoder::{BlockType, Encode as _, Function, InstructionSink, ValType};
 use x86::Width;
 
+use crate::ahead::Ahead;
 use crate::effects::Units;
 use crate::emitter::Block;
 use crate::groups::{Pace, Way};
@@ -26,6 +28,7 @@ use crate::layout::{ENDS, segment_base_offset};
 use crate::liveness::Liveness;
 use crate::module::{Callee, at};
 use crate::structure::BlockId;
+use store::Stored;
 
 pub(crate) use region::{Source, generate};
 pub(crate) use vector::is_direct;
@@ -139,6 +142,7 @@ struct Codegen<'a> {
     /// Its number.
     number: BlockId,
     homes: Homes,
+    ahead: Ahead,
     liveness: Liveness,
     locals: Vec<Option<u32>>,
     /// XMM registers that some block may have changed: stored where the region ends.
@@ -147,6 +151,8 @@ struct Codegen<'a> {
     constants: Vec<(u128, u32)>,
     /// XMM registers that are zero above their lowest lanes, and the locals where what was there waits: see [`crate::scalars`].
     waiting: Vec<(usize, u32)>,
+    /// What the block at work has stored ahead.
+    stored: Stored,
     /// Instructions done before the block at work that have not been taken off what is left of the slice: most are on the ways out only, or together with others.
     pending: i64,
     /// The bits that [`cpu::compiled::Context::disabled`] has been looked at for on the way here.

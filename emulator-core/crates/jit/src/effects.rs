@@ -24,9 +24,14 @@ impl CellSet {
         CellSet((wanted as u64) << RIP)
     }
 
+    /// General registers.
+    pub(crate) const fn registers() -> CellSet {
+        CellSet(0xffff)
+    }
+
     /// General registers and flags.
     pub(crate) const fn numbers() -> CellSet {
-        CellSet(0xffff | CellSet::FLAGS.0)
+        CellSet::registers().with(CellSet::FLAGS)
     }
 
     /// The XMM registers of which the bit is set.
@@ -59,6 +64,10 @@ impl CellSet {
 
     pub(crate) const fn and(self, other: CellSet) -> CellSet {
         CellSet(self.0 & other.0)
+    }
+
+    pub(crate) const fn without(self, other: CellSet) -> CellSet {
+        CellSet(self.0 & !other.0)
     }
 
     pub(crate) const fn has(self, cell: Cell) -> bool {

@@ -1,11 +1,12 @@
 //! Which general cells a region has in locals, and where those may differ from the guest's state in memory.
 //!
 //! Between regions the guest's state is in memory. A region loads what it touches where it begins, and stores where it ends what may have changed on the way there: what
-//! it does not touch costs it nothing, at none of its many ends.
+//! it does not touch costs it nothing, at none of its many ends. Much of that is stored ahead of them: see [`crate::ahead`].
 
+use crate::ahead::{Ahead, REGISTERS};
 use crate::effects::CellSet;
 use crate::emitter::Block;
-use crate::ir::{Cell, End, RIP, Step, StopId, Value, XMM};
+use crate::ir::{Cell, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, RIP, Step, StopId, Value, XMM};
 use crate::liveness::changed;
 use crate::structure::{BlockId, Structure};
 
@@ -13,18 +14,27 @@ use crate::structure::{BlockId, Structure};
 pub(crate) struct Homes {
     /// Cells that are in locals.
     pub(crate) touched: CellSet,
+    /// Those that some way through the region reads, or stores, as it found them.
+    pub(crate) found: CellSet,
     /// For each block those that may have changed before it, and in it where a helper has to find them in memory.
     before: Vec<CellSet>,
 }
 
+const FLAGS: [Cell; 3] = [FLAG_RESULT, FLAG_CARRIES, FLAG_KIND];
+
 impl Homes {
-    pub(crate) fn of(blocks: &[Block], structure: &Structure) -> Homes {
-        let helped: Vec<CellSet> = blocks.iter().map(helped).collect();
-        let behind: Vec<CellSet> =
-            blocks.iter().zip(&helped).map(|(block, helped)| changed_at(block, block.end()).with(*helped)).collect();
-        let touched = blocks.iter().map(read_or_changed).chain(helped.iter().copied()).collect();
-        let before = before(&behind, structure).into_iter().zip(helped).map(|(before, helped)| before.with(helped));
-        Homes { touched, before: before.collect() }
+    pub(crate) fn of(blocks: &[Block], structure: &Structure, ahead: &Ahead) -> Homes {
+        let read: Vec<CellSet> = blocks.iter().map(read).collect();
+        let changes: Vec<Change> = (0..).zip(blocks).map(|(id, block)| Change::of(id, block, ahead)).collect();
+        let mut before = before(&changes, structure);
+        for (before, change) in before.iter_mut().zip(&changes) {
+            *before = before.with(change.helped);
+        }
+        let stops = blocks.iter().flat_map(|block| (0..block.stops.len()).map(|stop| changed_at(block, stop)));
+        let helped = changes.iter().map(|change| change.helped);
+        let touched = read.iter().copied().chain(helped).chain(stops).collect();
+        let found = found(&before, &read, &changes, structure);
+        Homes { touched, found, before }
     }
 
     /// Those that may have changed where `block` begins.
@@ -61,12 +71,16 @@ fn helped(block: &Block) -> CellSet {
     }))
 }
 
-/// Cells of which something is made, which as a block finds them are its first values, and those that hold something new at some stop.
-fn read_or_changed(block: &Block) -> CellSet {
+/// Cells of which, as the block finds them, something is made, or that are stored with others that it has changed.
+fn read(block: &Block) -> CellSet {
     let mut cells = CellSet::default();
     let mut add = |cell: Cell| cells = cells.with(general([cell].into_iter()));
     for stop in 0..block.stops.len() {
-        changed(block, stop).for_each(|(cell, value)| [cell, value.index()].into_iter().for_each(&mut add));
+        changed(block, stop).for_each(|(_, value)| add(value.index()));
+        let flags = changed(block, stop).filter(|&(cell, _)| FLAGS.contains(&cell)).count();
+        if (1..FLAGS.len()).contains(&flags) {
+            FLAGS.into_iter().for_each(&mut add);
+        }
     }
     let mut note = |value: Value| add(value.index());
     for index in 0..block.graph.len() {
@@ -80,14 +94,51 @@ fn read_or_changed(block: &Block) -> CellSet {
     cells
 }
 
-/// For each block the cells that may have changed before it, where `behind` are those that each may change itself.
-fn before(behind: &[CellSet], structure: &Structure) -> Vec<CellSet> {
-    let mut before = vec![CellSet::default(); behind.len()];
+/// What a block does to general cells.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    /// Those that hold something new at its end.
+    put: CellSet,
+    /// Those that it changes in memory by helpers.
+    helped: CellSet,
+    /// Registers that it stores ahead, so that at its end memory has what they hold.
+    stored: CellSet,
+}
+
+impl Change {
+    fn of(id: BlockId, block: &Block, ahead: &Ahead) -> Change {
+        let end = block.cells_at(block.end());
+        let is_stored = |&cell: &Cell| ahead.stores(id, block, cell, end[cell], 0);
+        let stored = (0..REGISTERS).filter(is_stored).map(CellSet::one).collect();
+        Change { put: changed_at(block, block.end()), helped: helped(block), stored }
+    }
+}
+
+/// See [`Homes::found`]: what is `read` in a block, or stored because it may differ from memory there, and was not changed on the way from some entry.
+fn found(before: &[CellSet], read: &[CellSet], changes: &[Change], structure: &Structure) -> CellSet {
+    let mut found: Vec<CellSet> = before.iter().zip(read).map(|(&before, &read)| before.with(read)).collect();
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = false;
+        for &block in structure.order.iter().rev().filter(|&&block| structure.is_block(block)) {
+            let behind: CellSet = structure.successors(block).map(|next| found[next]).collect();
+            let all = found[block].with(behind.without(changes[block].put));
+            goes_on |= all != found[block];
+            found[block] = all;
+        }
+    }
+    structure.entries.iter().map(|&entry| found[entry]).collect()
+}
+
+/// For each block the cells that may differ from memory before it.
+fn before(changes: &[Change], structure: &Structure) -> Vec<CellSet> {
+    let mut before = vec![CellSet::default(); changes.len()];
     let mut goes_on = true;
     while goes_on {
         goes_on = false;
         for &block in structure.order.iter().filter(|&&block| structure.is_block(block)) {
-            let now = before[block].with(behind[block]);
+            let Change { put, helped, stored } = changes[block];
+            let now = before[block].with(put).with(helped).without(stored);
             for next in structure.successors(block) {
                 let all = before[next].with(now);
                 goes_on |= all != before[next];
@@ -106,16 +157,20 @@ mod tests {
     const A: CellSet = CellSet::one(1);
     const B: CellSet = CellSet::one(2);
 
-    /// What may have changed before each block, by where blocks go on and what they change.
-    fn before_each(blocks: &[(&[BlockId], CellSet)]) -> Vec<CellSet> {
+    /// A region, by where blocks go on and what they change.
+    fn region(blocks: &[(&[BlockId], CellSet)]) -> (Structure, Vec<Change>) {
         let flow = |(start, (targets, _)): (i64, &(&[BlockId], CellSet))| Flow {
             start,
             targets: targets.iter().copied().map(Some).collect(),
             ..Flow::default()
         };
         let flows: Vec<Flow> = (0..).zip(blocks).map(flow).collect();
-        let behind: Vec<CellSet> = blocks.iter().map(|&(_, behind)| behind).collect();
-        before(&behind, &Structure::of(&flows))
+        (Structure::of(&flows), blocks.iter().map(|&(_, put)| Change { put, ..Change::default() }).collect())
+    }
+
+    fn before_each(blocks: &[(&[BlockId], CellSet)]) -> Vec<CellSet> {
+        let (structure, changes) = region(blocks);
+        before(&changes, &structure)
     }
 
     #[test]
@@ -130,5 +185,21 @@ mod tests {
         let none = CellSet::default();
         let before = before_each(&[(&[1], none), (&[1, 2], A), (&[], none)]);
         assert_eq!(before, [none, A, A]);
+    }
+
+    #[test]
+    fn what_was_stored_ahead_is_not_stored_again() {
+        let none = CellSet::default();
+        let (structure, mut changes) = region(&[(&[1], A.with(B)), (&[2], none), (&[], none)]);
+        changes[1].stored = A;
+        assert_eq!(before(&changes, &structure), [none, A.with(B), B]);
+    }
+
+    #[test]
+    fn what_every_way_changes_before_it_is_read_is_not_loaded() {
+        let none = CellSet::default();
+        let (structure, changes) = region(&[(&[1, 2], none), (&[3], A), (&[3], A.with(B)), (&[], none)]);
+        let read = [none, none, none, A.with(B)];
+        assert_eq!(found(&[none; 4], &read, &changes, &structure), B);
     }
 }

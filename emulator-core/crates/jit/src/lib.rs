@@ -8,6 +8,7 @@
 //! Invariant: there is no instruction semantics in this crate, but for what the x87, single elements of strings and a few system instructions come down to
 //! (`emitter/x87.rs`, `emitter/strings.rs`, `emitter/system.rs`). Any other is compiled by being described in `x86`.
 
+mod ahead;
 mod codegen;
 mod counters;
 mod depth;

@@ -252,11 +252,12 @@ fn chain(shared: &Shared, flat: bool) -> Function {
     sink.i64_const(i64::from(jump_layout::SHIFT)).i64_shr_u().i64_xor().i32_wrap_i64();
     sink.i32_const(jump_layout::ENTRIES as i32 - 1).i32_and();
     sink.i32_const(jump_layout::BYTES.trailing_zeros() as i32).i32_shl().local_tee(ENTRY);
+    // What is read stands first: V8 would read the second operand twice.
     sink.i64_load(at(jumps + jump_layout::LINEAR as u64));
     linear(&mut sink);
-    sink.i64_eq();
+    sink.i64_xor();
     sink.local_get(ENTRY).i64_load(at(jumps + jump_layout::TAG as u64));
-    sink.i32_const(0).i64_load(at(context + TAG)).i64_eq().i32_and();
+    sink.i32_const(0).i64_load(at(context + TAG)).i64_xor().i64_or().i64_eqz();
     sink.if_(BlockType::Empty);
     for (field, local) in [(jump_layout::CODE, CODE), (jump_layout::PLACE, PLACE)] {
         sink.local_get(ENTRY).i32_load(at(jumps + field as u64)).local_set(local);

@@ -247,6 +247,11 @@ impl Structure {
         self.joins.of(block)
     }
 
+    /// Whether `block` is in some loop.
+    pub(crate) fn is_in_a_loop(&self, block: BlockId) -> bool {
+        self.around[block] != self.root() || self.is_loop[block] || self.is_loop[self.gates.arrival(block)]
+    }
+
     /// Whether `block` is the head of a loop or in it.
     pub(crate) fn is_in(&self, mut block: BlockId, head: BlockId) -> bool {
         while block != head && self.is_block(block) {

@@ -5,7 +5,7 @@ use x86::Op;
 
 use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, PLACE, at};
 use crate::groups::Way;
-use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, RIP, Step, StopId, Value, X87_BASE, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, home, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
@@ -23,6 +23,7 @@ impl Codegen<'_> {
             if !(matches!(way, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only()) {
                 for stop in step.stops() {
                     self.settle_for(stop);
+                    self.store_for(stop);
                 }
             }
             self.step(step, source);
@@ -200,6 +201,7 @@ impl Codegen<'_> {
         if touches_x87 {
             self.store_x87(Some(stored));
         }
+        self.note_interpreted(interpreted);
         self.call_interpreter(*helper, source.home + interpreted.op * size_of::<Op>());
         if touches_x87 {
             let depth = self.block.depth_at(*after);
@@ -360,8 +362,9 @@ impl Codegen<'_> {
 
     /// Puts the guest's state at `stop` into the cells and goes to `label`.
     fn leave_with(&mut self, label: Label, stop: StopId) {
+        self.store_cells_at(stop);
         let mut cells = core::mem::take(&mut self.put);
-        cells.extend(changed(self.block, stop));
+        cells.extend(changed(self.block, stop).filter(|&(cell, _)| cell == RIP || cell >= XMM));
         self.put_cells(cells);
         self.clear_waiting(stop);
         let retired = self.pending + i64::from(self.block.stops[stop].retired);
@@ -373,8 +376,7 @@ impl Codegen<'_> {
             let raised = self.source.shared.context as u64 + RAISED;
             self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
-        let changed = self.homes.at(self.number, self.block, stop);
-        self.go_out(label, changed);
+        self.branch(label);
     }
 
     /// Counts how often each value that has no local yet is asked for by `stop`.

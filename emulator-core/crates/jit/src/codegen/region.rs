@@ -5,7 +5,9 @@ use cpu::{Exit, Mode};
 use wasm_encoder::{BlockType, Function, InstructionSink};
 use x86::Width;
 
+use super::store::Stored;
 use super::{Codegen, ENTERED, LEFT, Label, PLACE, Pool, TARGET, TLB, at, locals};
+use crate::ahead::Ahead;
 use crate::effects::{CellSet, Units};
 use crate::emitter::Block;
 use crate::flags::{Flags, needed_behind};
@@ -47,6 +49,7 @@ pub(crate) fn generate(source: &Source<'_>) -> (Function, Vec<(u32, Cell)>) {
     let needed = needed_behind(source.blocks, structure);
     let entry = &source.blocks[0];
     let groups = Groups::of(source.blocks, structure, source.mode.code, source.sharing);
+    let ahead = Ahead::of(source.blocks, structure, &groups);
     let values = source.blocks.iter().map(|block| block.graph.len()).max().unwrap_or(0);
     let list = || Vec::with_capacity(USUAL_VALUES);
     let mut codegen = Codegen {
@@ -56,6 +59,8 @@ pub(crate) fn generate(source: &Source<'_>) -> (Function, Vec<(u32, Cell)>) {
         value_types: Vec::with_capacity(source.blocks.len()),
         free: Default::default(),
         way: Way::Alone,
+        homes: Homes::of(source.blocks, structure, &ahead),
+        ahead,
         ways: groups.ways,
         first_ways: groups.first_ways,
         groups: groups.counts.into_iter().map(|count| (count, 0)).collect(),
@@ -65,11 +70,11 @@ pub(crate) fn generate(source: &Source<'_>) -> (Function, Vec<(u32, Cell)>) {
         consumed: list(),
         block: entry,
         number: 0,
-        homes: Homes::of(source.blocks, structure),
         liveness: Liveness::with_room(values),
         changed_vectors: changed_vectors(source),
         constants: Vec::new(),
         waiting: Vec::new(),
+        stored: Stored::default(),
         pending: 0,
         enabled: 0,
         enabled_in: Vec::new(),
@@ -108,7 +113,7 @@ impl Codegen<'_> {
         self.open_block(Label::Chain);
         self.count_entry();
         self.load_tlb();
-        for cell in self.homes.touched.iter().chain(self.vector_cells()) {
+        for cell in self.homes.found.iter().chain(self.vector_cells()) {
             match cell.checked_sub(XMM).and_then(|register| self.source.units.scalars.lanes(register)) {
                 Some(lanes) => self.load_scalar(cell - XMM, lanes),
                 None => self.load_cell(cell),
@@ -211,15 +216,6 @@ impl Codegen<'_> {
         }
     }
 
-    /// Stores general cells.
-    fn store_cells(&mut self, cells: CellSet) {
-        for cell in cells.iter() {
-            let local = self.local_of(cell);
-            self.sink().i32_const(0).local_get(local);
-            self.store_cell(cell);
-        }
-    }
-
     /// Instructions in the region: no way through it without a branch back takes more.
     fn instructions(&self) -> i64 {
         self.source.blocks.iter().map(|block| block.instructions as i64).sum()
@@ -228,12 +224,6 @@ impl Codegen<'_> {
     /// Pushes whether less is left of the slice than `needed`.
     fn check_budget(&mut self, needed: i64) {
         self.sink().local_get(LEFT).i64_const(needed).i64_lt_s();
-    }
-
-    /// The guest's state is in the cells, of which `changed` may differ from what is in memory: does as `label` says.
-    pub(super) fn go_out(&mut self, label: Label, changed: CellSet) {
-        self.store_cells(changed);
-        self.branch(label);
     }
 
     /// Ends the function, as `label` says.
@@ -278,18 +268,14 @@ impl Codegen<'_> {
         }
     }
 
-    /// What the loop `head` begins with looking at, in every turn, is looked at before it, unless something in the loop may change that.
+    /// What blocks of the loop `head` look at, in every turn, is looked at before it, unless something in the loop may change that.
     fn require_before(&mut self, plan: &Plan<'_>, head: BlockId) {
         let blocks = self.source.blocks;
         let changes = |step: &Step| matches!(step, Step::Interpret(_) | Step::SetDisabled { .. });
-        let keeps = |block: &BlockId| !blocks[*block].steps.iter().any(changes);
-        let first = if plan.structure.is_block(head) { blocks[head].steps.first() } else { None };
-        let enabled = match first {
-            Some(&Step::Require { enabled, .. }) if plan.structure.blocks_in(head).all(|block| keeps(&block)) => {
-                enabled
-            }
-            _ => 0,
-        };
+        let steps = || plan.structure.blocks_in(head).flat_map(|block| &blocks[block].steps);
+        let asked_for = |step: &Step| if let Step::Require { enabled, .. } = *step { enabled } else { 0 };
+        let is_known = plan.structure.is_block(head) && !steps().any(changes);
+        let enabled = if is_known { steps().map(asked_for).fold(0, |all, bits| all | bits) } else { 0 };
         self.enabled_in.push((head, enabled));
         if self.enabled & enabled != enabled {
             self.push_disabled(enabled);
@@ -324,6 +310,7 @@ impl Codegen<'_> {
         let source = self.source;
         self.block = &source.blocks[id];
         self.number = id;
+        self.stored = Stored::default();
         let block = self.block;
         let budget = goes_back.then_some(block.budget());
         let edges = plan.structure.edges(id).enumerate().filter(|_| block.end != End::Dynamic);
@@ -366,6 +353,9 @@ impl Codegen<'_> {
             self.open_if(BlockType::Empty);
             self.leave_at(self.block.budget());
             self.close();
+        }
+        if plan.structure.edges(id).any(|edge| edge != Edge::Leaves) {
+            self.store_at_end();
         }
         self.end(plan, id);
         let restarted = core::mem::replace(&mut self.restarted, restarted_before);
@@ -462,7 +452,7 @@ impl Codegen<'_> {
         self.pending += self.block.instructions as i64;
         self.settle_left();
         let depth = self.block.depth_at(self.block.end()) as u8;
-        let changed = self.homes.at(id, self.block, self.block.end());
+        let changed = self.changed_at(self.block.end());
         if expected.is_empty() {
             self.put_cells_at_end();
             self.set_x87_depth(depth);
