@@ -67,7 +67,7 @@ fn state_fields() -> Vec<(usize, usize)> {
 }
 
 /// The same of the context.
-const CONTEXT_FIELDS: [(usize, usize); 10] = [
+const CONTEXT_FIELDS: [(usize, usize); 9] = [
     (offset_of!(Context, answers), 16),
     (offset_of!(Context, left), 8),
     (offset_of!(Context, flag_kind), 8),
@@ -75,7 +75,6 @@ const CONTEXT_FIELDS: [(usize, usize); 10] = [
     (offset_of!(Context, disabled), 4),
     (offset_of!(Context, exit), 4),
     (offset_of!(Context, waiting), 4),
-    (offset_of!(Context, raised), 4),
     (offset_of!(Context, time), 24),
     (offset_of!(Context, ends), size_of::<SegmentEnds>()),
 ];

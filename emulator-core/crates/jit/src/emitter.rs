@@ -15,7 +15,7 @@ use cpu::Mode;
 use cpu::compiled::{FlagKind, end_of_code, end_of_data};
 use x86::instructions::simd::Lanes;
 use x86::instructions::system::Sys;
-use x86::{Exception, Op, Rep, Sem, Width, seg};
+use x86::{Op, Rep, Sem, Width, seg};
 
 use look::Look;
 use range::Range;
@@ -327,7 +327,7 @@ impl Emitter {
     /// The stop where a helper says that the instruction at work faults. Some have done a part of their work then (a repeated string
     /// instruction, a gather, POPA): of what they have `found` and may change, the state has it as they left it.
     fn stop_at_fault(&mut self, found: &[(Cell, Value)]) -> StopId {
-        let stop = self.stop(None, false);
+        let stop = self.stop(false);
         let first = self.stops[stop].cells;
         let rip = self.held[first + RIP];
         let cells = &mut self.held[first..];
@@ -369,18 +369,17 @@ impl Emitter {
     }
 
     /// A stop with the guest state as before the instruction at work.
-    fn stop_before(&mut self, raised: Option<Exception>) -> StopId {
-        // An exception is the reason it leaves for, which the interpreter could not tell.
-        let restarts = raised.is_none() && self.may_restart();
-        self.stop(raised, restarts)
+    fn stop_before(&mut self) -> StopId {
+        let restarts = self.may_restart();
+        self.stop(restarts)
     }
 
-    fn stop(&mut self, raised: Option<Exception>, restarts: bool) -> StopId {
+    fn stop(&mut self, restarts: bool) -> StopId {
         let cells = self.hold(When::Before);
         if !restarts {
             self.held[cells + RIP] = self.code_address(self.offset);
         }
-        self.stops.push(Stop { cells, retired: self.retired, raised, restarts, cleared: self.cleared, doubt: None });
+        self.stops.push(Stop { cells, retired: self.retired, restarts, cleared: self.cleared, doubt: None });
         self.stops.len() - 1
     }
 
@@ -403,7 +402,7 @@ impl Emitter {
         if let Some(after) = self.after {
             return after;
         }
-        let after = self.stop(None, false);
+        let after = self.stop(false);
         self.after = Some(after);
         after
     }
@@ -420,7 +419,7 @@ impl Emitter {
 
     /// A stop behind the last instruction, where the cells hold what begins at `cells`.
     fn stop_behind(&self, cells: usize) -> Stop {
-        Stop { cells, retired: self.retired, raised: None, restarts: false, cleared: self.cleared, doubt: None }
+        Stop { cells, retired: self.retired, restarts: false, cleared: self.cleared, doubt: None }
     }
 
     /// Where the guest goes on behind a block that ends so.
@@ -467,15 +466,6 @@ impl Emitter {
         self.graph.found_carries()
     }
 
-    /// Stops with `exception` where `condition` is not zero.
-    fn guard(&mut self, condition: Value, exception: Exception) {
-        if self.graph.constant_of(condition) == Some(0) {
-            return;
-        }
-        let stop = self.stop_before(Some(exception));
-        self.push(Step::Guard { condition, stop });
-    }
-
     /// The address `offset` bytes behind the region's entry, in the code segment's width.
     fn region_address(&mut self, offset: i64) -> Value {
         let entry = self.graph.input(RIP);
@@ -499,14 +489,14 @@ impl Emitter {
         self.graph.truncate(op.opsize, target)
     }
 
-    /// #GP(0) where `condition` (0 or 1) holds and `target` is not canonical, or beyond the code segment; flat ones have no beyond.
+    /// Leaves to the interpreter, which will raise #GP(0), where `condition` (0 or 1) holds and `target` is not canonical, or beyond the code segment; flat ones have no beyond.
     fn check_target(&mut self, condition: Value, target: Value) {
         if self.mode.code != Width::W64 {
             if !self.mode.flat {
                 let end = self.graph.segment_end(end_of_code(), self.systems);
                 let beyond = self.graph.binary(Binary::BelowOrEqual, end, target);
                 let both = self.graph.binary(Binary::And, condition, beyond);
-                self.guard(both, Exception::GeneralProtection(0));
+                self.interpret_where(both);
             }
             return;
         }
@@ -515,7 +505,7 @@ impl Emitter {
         let canonical = self.graph.binary(Binary::ShrSigned, moved, sixteen);
         let differs = self.graph.binary(Binary::NotEqual, canonical, target);
         let both = self.graph.binary(Binary::And, condition, differs);
-        self.guard(both, Exception::GeneralProtection(0));
+        self.interpret_where(both);
     }
 
     /// Offset of the memory operand in its segment, moved by `displacement`.
@@ -574,7 +564,7 @@ impl Emitter {
         let bytes = self.graph.constant(w.bytes());
         let behind = self.graph.binary(Binary::Add, offset, bytes);
         let beyond = self.graph.binary(Binary::Below, end, behind);
-        let stop = self.stop_before(None);
+        let stop = self.stop_before();
         self.push(Step::Guard { condition: beyond, stop });
         let base = self.graph.segment_base(segment, self.systems);
         let linear = self.graph.binary(Binary::Add, base, offset);
@@ -582,14 +572,14 @@ impl Emitter {
     }
 
     fn load_access(&mut self, access: Access) -> Value {
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         let value = self.graph.product(access.width.mask());
         self.push(Step::Load { access, value, fault });
         value
     }
 
     fn load_for_write(&mut self, access: Access) -> (Value, Access) {
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         let value = self.graph.product(access.width.mask());
         self.push(Step::LoadForWrite { access, value, fault });
         (value, access)
@@ -602,7 +592,7 @@ impl Emitter {
             }
             _ => value,
         };
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         self.push(Step::Store { access, value, fault });
     }
 
@@ -627,7 +617,7 @@ impl Emitter {
     }
 
     fn divide_wide(&mut self, signed: bool, operands: [Value; 3]) -> (Value, Value) {
-        let fault = self.stop_before(Some(Exception::DivideError));
+        let fault = self.stop_before();
         let (quotient, remainder) = (self.graph.product(u64::MAX), self.graph.product(u64::MAX));
         self.push(Step::DivideWide { signed, operands, quotient, remainder, fault });
         (quotient, remainder)

@@ -7,7 +7,7 @@
 
 use cpu::compiled::x87::{C1, X87Operation};
 use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
-use x86::{Exception, Width};
+use x86::Width;
 
 use crate::layout::{X87_TOP_MASK, X87_TOP_SHIFT};
 
@@ -431,8 +431,6 @@ pub(crate) struct Stop {
     pub(crate) cells: usize,
     /// Instructions of the block completed.
     pub(crate) retired: u16,
-    /// What the instruction at work raises, where no helper has said so.
-    pub(crate) raised: Option<Exception>,
     /// A condition that is looked at there, where the guard's holds: the block goes on where this is zero.
     pub(crate) doubt: Option<Value>,
     /// The guest goes back to the start of the block, whose cells nobody has changed yet, instead: see [`Again`].

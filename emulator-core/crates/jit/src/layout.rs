@@ -94,4 +94,3 @@ pub(crate) const EXIT: u64 = offset_of!(Context, exit) as u64;
 pub(crate) const ENDS: u64 = offset_of!(Context, ends) as u64;
 pub(crate) const WAITING: u64 = offset_of!(Context, waiting) as u64;
 pub(crate) const TIME: u64 = offset_of!(Context, time) as u64;
-pub(crate) const RAISED: u64 = offset_of!(Context, raised) as u64;

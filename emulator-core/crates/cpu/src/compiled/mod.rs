@@ -160,8 +160,6 @@ pub struct Context {
     pub exit: u32,
     /// An interrupt waits until flags and shadow let it come.
     pub waiting: u32,
-    /// An exception that compiled code itself has found: 1 + its vector; its error code is 0.
-    pub raised: u32,
     /// Guest time: the first is when the run began, from where as many instructions as the second have passed when nothing is left of the slice, a thousand of
     /// them in as many nanoseconds as the third.
     pub time: [u64; 3],
@@ -189,7 +187,6 @@ impl Context {
             disabled: u32::MAX,
             exit: 0,
             waiting: 0,
-            raised: 0,
             time: [0; 3],
             ends: [0; SEGMENT_ENDS],
             ends_changed: true,
@@ -271,8 +268,7 @@ impl Exec<'_> {
         if let Some(compiler) = &mut cpu.compiler {
             cpu.leave |= compiler.brief;
         }
-        let (fault, raised) = (cpu.context.fault.take(), core::mem::take(&mut cpu.context.raised));
-        let exception = fault.or_else(|| (raised != 0).then(|| raised_exception(raised)));
+        let exception = cpu.context.fault.take();
         let exit = cpu.exit(exception.is_some());
         cpu.counters.left(exit, cpu.retired - before, cpu.retired);
         let slow = matches!(exit, Exit::Access | Exit::Operands);
@@ -354,17 +350,6 @@ fn enabled(state: &State) -> u32 {
         | bit(state.mxcsr & MXCSR_LOOKED_AT == MXCSR_USUAL, ENABLED_USUAL_ROUNDING)
         | bit(state.cpl == 0, ENABLED_PRIVILEGED)
         | bit(state.cpl == 0 || state.cr4 & control::CR4_TSD == 0, ENABLED_TIME)
-}
-
-/// What [`Context::raised`] stands for: what general-purpose instructions raise beside faults of their accesses.
-fn raised_exception(raised: u32) -> Exception {
-    const DIVIDE_ERROR: u32 = 1 + Exception::DivideError.vector() as u32;
-    const INVALID_OPCODE: u32 = 1 + Exception::InvalidOpcode.vector() as u32;
-    match raised {
-        DIVIDE_ERROR => Exception::DivideError,
-        INVALID_OPCODE => Exception::InvalidOpcode,
-        _ => Exception::GeneralProtection(0),
-    }
 }
 
 /// The layout of the jump cache, which compiled code looks into.

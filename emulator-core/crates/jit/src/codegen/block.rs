@@ -6,7 +6,7 @@ use x86::Op;
 use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, PLACE, at};
 use crate::groups::Way;
 use crate::ir::{Cell, Field, Helper, Interpreted, RCX, RIP, Step, StopId, Value, X87_BASE, XMM};
-use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, RAISED, home, xmm_offset, ymm_high_offset};
+use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, home, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
 use crate::structure::BlockId;
@@ -103,9 +103,7 @@ impl Codegen<'_> {
             self.condition(condition);
             self.open_if(BlockType::Empty);
         }
-        // What raises nothing itself is for the interpreter to decide.
-        let raises = self.block.stops[stop].raised.is_some();
-        self.leave_by(if raises { Label::Leave } else { Label::Operands }, stop);
+        self.leave_by(Label::Operands, stop);
         if !always {
             self.close();
         }
@@ -146,7 +144,7 @@ impl Codegen<'_> {
             self.value(operand);
         }
         self.sink().i32_const(i32::from(signed)).call(Callee::DivideWide as u32);
-        self.leave_if(Label::Leave, fault);
+        self.leave_if(Label::Operands, fault);
         for (answer, offset) in answers.into_iter().zip(ANSWERS) {
             if self.liveness.uses(answer) > 0 {
                 self.load_context(offset);
@@ -370,11 +368,6 @@ impl Codegen<'_> {
         let retired = self.pending + i64::from(self.block.stops[stop].retired);
         if retired > 0 {
             self.sink().local_get(LEFT).i64_const(retired).i64_sub().local_set(LEFT);
-        }
-        if let Some(exception) = self.block.stops[stop].raised {
-            debug_assert!(exception.error_code().unwrap_or(0) == 0, "the context has no room for an error code");
-            let raised = self.source.shared.context as u64 + RAISED;
-            self.sink().i32_const(0).i32_const(1 + i32::from(exception.vector())).i32_store(at(raised));
         }
         self.branch(label);
     }

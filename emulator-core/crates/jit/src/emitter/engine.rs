@@ -75,7 +75,7 @@ impl Engine for Emitter {
         };
         // Covers a divisor of zero: `high` is not below zero.
         let overflows = self.graph.binary(Binary::BelowOrEqual, divisor, high);
-        self.guard(overflows, Exception::DivideError);
+        self.interpret_where(overflows);
         let quotient = self.graph.binary(Binary::DivUnsigned, dividend, divisor);
         let remainder = self.graph.binary(Binary::RemUnsigned, dividend, divisor);
         Ok((quotient, remainder))
@@ -94,19 +94,19 @@ impl Engine for Emitter {
         let divisor = self.graph.sign_extend(w, divisor);
         let zero = self.graph.constant(0);
         let by_zero = self.graph.binary(Binary::Equal, divisor, zero);
-        self.guard(by_zero, Exception::DivideError);
+        self.interpret_where(by_zero);
         if w >= Width::W32 {
             // The one dividend whose quotient WebAssembly's own division refuses.
             let (least, minus_one) = (self.graph.constant(1 << 63), self.graph.constant(u64::MAX));
             let is_least = self.graph.binary(Binary::Equal, dividend, least);
             let by_minus_one = self.graph.binary(Binary::Equal, divisor, minus_one);
             let both = self.graph.binary(Binary::And, is_least, by_minus_one);
-            self.guard(both, Exception::DivideError);
+            self.interpret_where(both);
         }
         let quotient = self.graph.binary(Binary::DivSigned, dividend, divisor);
         if w < Width::W64 {
             let overflows = self.quotient_overflows(w, quotient);
-            self.guard(overflows, Exception::DivideError);
+            self.interpret_where(overflows);
         }
         let remainder = self.graph.binary(Binary::RemSigned, dividend, divisor);
         Ok((self.graph.truncate(w, quotient), self.graph.truncate(w, remainder)))
@@ -316,9 +316,9 @@ impl Engine for Emitter {
         Ok(())
     }
 
-    fn raise(&mut self, exception: Exception) -> Result<(), Infallible> {
+    fn raise(&mut self, _exception: Exception) -> Result<(), Infallible> {
         let always = self.graph.constant(1);
-        self.guard(always, exception);
+        self.interpret_where(always);
         Ok(())
     }
 

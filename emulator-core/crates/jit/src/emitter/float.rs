@@ -126,7 +126,7 @@ impl Emitter {
     /// Leaves to the interpreter where `condition` is not zero.
     pub(super) fn interpret_where(&mut self, condition: Value) {
         if self.graph.constant_of(condition) != Some(0) {
-            let stop = self.stop_before(None);
+            let stop = self.stop_before();
             self.push(Step::Guard { condition, stop });
         }
     }
@@ -220,7 +220,7 @@ impl Emitter {
         if [unusual, doubt].iter().any(|&part| self.graph.constant_of(part) == Some(0)) {
             return;
         }
-        let stop = self.stop_before(None);
+        let stop = self.stop_before();
         self.stops[stop].doubt = Some(doubt);
         self.push(Step::Guard { condition: unusual, stop });
     }

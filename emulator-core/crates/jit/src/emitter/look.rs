@@ -103,7 +103,7 @@ impl Emitter {
         match self.look.take() {
             Some(look) => look,
             None => {
-                let stop = self.stop_before(None);
+                let stop = self.stop_before();
                 Look { stop, numbers: 0, moved: [None; 3], exponents: None, others: None, doubt: Doubt::default() }
             }
         }

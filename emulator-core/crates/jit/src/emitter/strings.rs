@@ -15,7 +15,7 @@ impl Emitter {
             return false;
         }
         if !core::mem::replace(&mut self.upwards, true) {
-            let stop = self.stop_before(None);
+            let stop = self.stop_before();
             self.push(Step::RequireUpwards { stop });
         }
         let value = if sys == Sys::Stos {

@@ -32,7 +32,7 @@ impl Emitter {
             *enabled = self.required;
             return;
         }
-        let stop = self.stop_before(None);
+        let stop = self.stop_before();
         self.required_by = Some(self.steps.len());
         self.push(Step::Require { enabled, stop });
     }
@@ -45,7 +45,7 @@ impl Emitter {
 
     fn load_16(&mut self, op: &Op, displacement: u64, aligned: bool) -> Value {
         let address = self.linear(op, displacement);
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         let value = self.graph.vector_product();
         self.push(Step::LoadVector { address, bytes: 16, aligned, value, fault });
         value
@@ -53,7 +53,7 @@ impl Emitter {
 
     fn store_16(&mut self, op: &Op, displacement: u64, aligned: bool, value: Value) {
         let address = self.linear(op, displacement);
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         self.push(Step::StoreVector { address, aligned, value, fault });
     }
 
@@ -166,7 +166,7 @@ impl VectorEngine for Emitter {
         self.check_wide_alignment(op, aligned);
         // Nothing is written where the second half faults.
         let address = self.linear(op, 16);
-        let fault = self.stop_before(None);
+        let fault = self.stop_before();
         self.push(Step::ProbeVector { address, fault });
         self.store_16(op, 0, false, value[0]);
         self.store_16(op, 16, false, value[1]);

@@ -38,7 +38,7 @@ impl Emitter {
         let mut guard = match stack.guard {
             Some(guard) => guard,
             None => {
-                let stop = self.stop_before(None);
+                let stop = self.stop_before();
                 let condition = self.graph.constant(0);
                 self.push(Step::Guard { condition, stop });
                 let step = self.steps.len() - 1;
