@@ -6,8 +6,8 @@
 //! therefore dead, or needed only by a stop, without anyone having to look for it.
 
 use cpu::compiled::x87::{C1, X87Operation};
-use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 use x86::Width;
+use x86::instructions::simd::{ConvertOp, FpOp, Lanes, PackedOp};
 
 use crate::layout::{X87_TOP_MASK, X87_TOP_SHIFT};
 

@@ -1,5 +1,7 @@
 //! Compiled regions, found by the physical address and mode of their entry. They outlive the predecoded blocks they were made of.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 
 use super::region::RegionPage;
@@ -29,7 +31,7 @@ pub struct Part {
 /// A compiled region.
 pub(super) struct Compiled {
     pub(super) entries: Vec<Key>,
-    pages: Vec<RegionPage>,
+    pages: Rc<[RegionPage]>,
     /// Its blocks, the entry's first.
     pub(super) parts: Vec<Part>,
     /// [`Region::usual_x87`](super::Region::usual_x87).
@@ -89,8 +91,8 @@ impl CodeCache {
     }
 
     /// The pages of a region, its entry's first: only where they all lie so may it be entered.
-    pub(crate) fn pages(&self, code: Code) -> &[RegionPage] {
-        self.regions.get(&code.0).map_or(&[], |region| &region.pages)
+    pub(crate) fn pages(&self, code: Code) -> Rc<[RegionPage]> {
+        self.regions.get(&code.0).map_or_else(Rc::default, |region| region.pages.clone())
     }
 
     /// All regions.
@@ -124,7 +126,7 @@ impl CodeCache {
         let entries = entries.iter().map(|&(key, _)| key).collect();
         self.regions.insert(
             code.0,
-            Compiled { entries, pages, parts, usual_x87, number: self.compiled, used: false, waited: 0 },
+            Compiled { entries, pages: pages.into(), parts, usual_x87, number: self.compiled, used: false, waited: 0 },
         );
         self.compiled += 1;
     }

@@ -44,12 +44,20 @@ impl Exec<'_> {
         if entry.is_none() && !waits {
             self.cpu.blocks.cool_down(block);
         }
+        // The pages of code are the block's, too.
+        if entry.is_some() {
+            return self.note_jump(linear, block, entry, global);
+        }
         let page = linear & PAGE_MASK;
         self.rely_on(page, self.cpu.tlb.is_global_code(page), &mut global);
         if self.cpu.blocks.origin(block).second_page.is_some() {
             let second = self.wrap(page.wrapping_add(PAGE_BYTES));
             self.rely_on(second, self.cpu.tlb.is_global_code(second), &mut global);
         }
+        self.note_jump(linear, block, entry, global);
+    }
+
+    fn note_jump(&mut self, linear: u64, block: u32, entry: Option<Entry>, global: GlobalPages) {
         let mode_bits = self.cpu.mode_bits;
         self.cpu.blocks.remember_jump(linear, mode_bits, block, entry, global);
     }
@@ -57,8 +65,7 @@ impl Exec<'_> {
     /// What is where the pages of the code entered at `linear` were; the jump relies on those that are there.
     fn pages_of(&mut self, entry: Entry, linear: u64, global: &mut GlobalPages) -> Pages {
         let first = linear.wrapping_sub(entry.offset() as u64) & PAGE_MASK;
-        for number in 0..self.cpu.blocks.code.pages(entry.code).len() {
-            let page = self.cpu.blocks.code.pages(entry.code)[number];
+        for &page in &*self.cpu.blocks.code.pages(entry.code) {
             let linear = self.wrap(first.wrapping_add(page.offset as u64));
             match self.peek_code(linear) {
                 Some(found) if found.phys.0 == page.phys => self.rely_on(linear, found.kind.global, global),
