@@ -3,13 +3,14 @@
 //! Each of those would store much the same registers, at seven bytes of machine code apiece, and most of a region's code would be that: it has one for nearly every access to memory, and
 //! hardly any is ever gone to. So what many of them would have to store is stored once, where the first of them is passed.
 
+use crate::effects::CellSet;
 use crate::emitter::Block;
-use crate::groups::{Groups, Way};
+use crate::groups::Groups;
 use crate::ir::{Cell, StopId, Value};
 use crate::structure::{BlockId, Edge, Structure};
 
 /// General registers.
-pub(crate) const REGISTERS: usize = 16;
+pub(crate) const REGISTERS: usize = CellSet::registers().len() as usize;
 /// How many exits have to find a value for it to be stored ahead of them.
 const WORTH: usize = 2;
 /// The same in loops: in a short one a store in each turn takes more time than the bytes do that it saves.
@@ -45,8 +46,7 @@ impl Ahead {
 /// Where `block` may be left and has to leave its own state behind: where it goes back to its start nothing new is to be stored.
 fn exits(id: BlockId, block: &Block, structure: &Structure, groups: &Groups) -> Vec<StopId> {
     let ways = &groups.ways[groups.first_ways[id]..];
-    let looks = |way: Way| !matches!(way, Way::Within { .. } | Way::InWalk { .. });
-    let steps = block.steps.iter().zip(ways).filter(|&(step, &way)| looks(way) || !step.leaves_by_tlb_only());
+    let steps = block.steps.iter().zip(ways).filter(|&(step, way)| way.may_leave(step));
     let stops = steps.flat_map(|(step, _)| step.all_stops()).filter(|&stop| !block.stops[stop].restarts);
     let leaves = structure.edges(id).filter(|&edge| edge == Edge::Leaves).map(|_| block.end());
     stops.chain(leaves).collect()

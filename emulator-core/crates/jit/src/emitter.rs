@@ -466,6 +466,14 @@ impl Emitter {
         self.graph.found_carries()
     }
 
+    /// Leaves to the interpreter where `condition` is not zero.
+    fn interpret_where(&mut self, condition: Value) {
+        if self.graph.constant_of(condition) != Some(0) {
+            let stop = self.stop_before();
+            self.push(Step::Guard { condition, stop });
+        }
+    }
+
     /// The address `offset` bytes behind the region's entry, in the code segment's width.
     fn region_address(&mut self, offset: i64) -> Value {
         let entry = self.graph.input(RIP);
@@ -564,8 +572,7 @@ impl Emitter {
         let bytes = self.graph.constant(w.bytes());
         let behind = self.graph.binary(Binary::Add, offset, bytes);
         let beyond = self.graph.binary(Binary::Below, end, behind);
-        let stop = self.stop_before();
-        self.push(Step::Guard { condition: beyond, stop });
+        self.interpret_where(beyond);
         let base = self.graph.segment_base(segment, self.systems);
         let linear = self.graph.binary(Binary::Add, base, offset);
         self.graph.truncate(Width::W32, linear)

@@ -41,6 +41,13 @@ pub(crate) enum Way {
     InWalk { walk: usize, number: usize },
 }
 
+impl Way {
+    /// Whether `step`, which finds its memory this way, may leave the block: another one may have looked for it.
+    pub(crate) fn may_leave(self, step: &Step) -> bool {
+        !(matches!(self, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only())
+    }
+}
+
 /// An access of a walk: so many bytes behind the first one's address.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {

@@ -6,7 +6,7 @@
 use crate::ahead::{Ahead, REGISTERS};
 use crate::effects::CellSet;
 use crate::emitter::Block;
-use crate::ir::{Cell, End, FLAG_CARRIES, FLAG_KIND, FLAG_RESULT, RIP, Step, StopId, Value, XMM};
+use crate::ir::{Cell, End, FLAG_RESULT, RIP, Step, StopId, Value, XMM};
 use crate::liveness::changed;
 use crate::structure::{BlockId, Structure};
 
@@ -19,8 +19,6 @@ pub(crate) struct Homes {
     /// For each block those that may have changed before it, and in it where a helper has to find them in memory.
     before: Vec<CellSet>,
 }
-
-const FLAGS: [Cell; 3] = [FLAG_RESULT, FLAG_CARRIES, FLAG_KIND];
 
 impl Homes {
     pub(crate) fn of(blocks: &[Block], structure: &Structure, ahead: &Ahead) -> Homes {
@@ -48,9 +46,14 @@ impl Homes {
     }
 }
 
-/// General registers and flags among `cells`, the flags together.
+/// Whether `cell` is a general register or a flag.
+pub(crate) fn is_general(cell: Cell) -> bool {
+    cell < XMM && cell != RIP
+}
+
+/// Those among `cells`, the flags together.
 fn general(cells: impl Iterator<Item = Cell>) -> CellSet {
-    let cells: CellSet = cells.filter(|&cell| cell < XMM && cell != RIP).map(CellSet::one).collect();
+    let cells: CellSet = cells.filter(|&cell| is_general(cell)).map(CellSet::one).collect();
     if cells.and(CellSet::kept_flags()) == CellSet::default() { cells } else { cells.with(CellSet::kept_flags()) }
 }
 
@@ -77,9 +80,10 @@ fn read(block: &Block) -> CellSet {
     let mut add = |cell: Cell| cells = cells.with(general([cell].into_iter()));
     for stop in 0..block.stops.len() {
         changed(block, stop).for_each(|(_, value)| add(value.index()));
-        let flags = changed(block, stop).filter(|&(cell, _)| FLAGS.contains(&cell)).count();
-        if (1..FLAGS.len()).contains(&flags) {
-            FLAGS.into_iter().for_each(&mut add);
+        let flags = CellSet::kept_flags();
+        let new = flags.iter().filter(|&flag| block.cells_at(stop)[flag].index() != flag).count() as u32;
+        if (1..flags.len()).contains(&new) {
+            add(FLAG_RESULT);
         }
     }
     let mut note = |value: Value| add(value.index());

@@ -44,20 +44,15 @@ impl Exec<'_> {
         if entry.is_none() && !waits {
             self.cpu.blocks.cool_down(block);
         }
-        // The pages of code are the block's, too.
-        if entry.is_some() {
-            return self.note_jump(linear, block, entry, global);
+        // The block's pages are among those of its code.
+        if entry.is_none() {
+            let page = linear & PAGE_MASK;
+            self.rely_on(page, self.cpu.tlb.is_global_code(page), &mut global);
+            if self.cpu.blocks.origin(block).second_page.is_some() {
+                let second = self.wrap(page.wrapping_add(PAGE_BYTES));
+                self.rely_on(second, self.cpu.tlb.is_global_code(second), &mut global);
+            }
         }
-        let page = linear & PAGE_MASK;
-        self.rely_on(page, self.cpu.tlb.is_global_code(page), &mut global);
-        if self.cpu.blocks.origin(block).second_page.is_some() {
-            let second = self.wrap(page.wrapping_add(PAGE_BYTES));
-            self.rely_on(second, self.cpu.tlb.is_global_code(second), &mut global);
-        }
-        self.note_jump(linear, block, entry, global);
-    }
-
-    fn note_jump(&mut self, linear: u64, block: u32, entry: Option<Entry>, global: GlobalPages) {
         let mode_bits = self.cpu.mode_bits;
         self.cpu.blocks.remember_jump(linear, mode_bits, block, entry, global);
     }

@@ -4,8 +4,8 @@ use wasm_encoder::BlockType;
 use x86::Op;
 
 use super::{Codegen, HOST, LEFT, LOCAL_SET, Label, PLACE, at};
-use crate::groups::Way;
-use crate::ir::{Cell, Field, Helper, Interpreted, RCX, RIP, Step, StopId, Value, X87_BASE, XMM};
+use crate::homes::is_general;
+use crate::ir::{Cell, Field, Helper, Interpreted, RCX, Step, StopId, Value, X87_BASE, XMM};
 use crate::layout::{ANSWERS, BLOCK_ADDRESS, DISABLED, home, xmm_offset, ymm_high_offset};
 use crate::liveness::{asked_for, changed};
 use crate::module::Callee;
@@ -19,8 +19,7 @@ impl Codegen<'_> {
         let first = self.first_ways[block];
         for (number, step) in (first..).zip(&self.block.steps) {
             self.way = self.ways[number];
-            let way = self.way;
-            if !(matches!(way, Way::Within { .. } | Way::InWalk { .. }) && step.leaves_by_tlb_only()) {
+            if self.way.may_leave(step) {
                 for stop in step.stops() {
                     self.settle_for(stop);
                     self.store_for(stop);
@@ -362,7 +361,7 @@ impl Codegen<'_> {
     fn leave_with(&mut self, label: Label, stop: StopId) {
         self.store_cells_at(stop);
         let mut cells = core::mem::take(&mut self.put);
-        cells.extend(changed(self.block, stop).filter(|&(cell, _)| cell == RIP || cell >= XMM));
+        cells.extend(changed(self.block, stop).filter(|&(cell, _)| !is_general(cell)));
         self.put_cells(cells);
         self.clear_waiting(stop);
         let retired = self.pending + i64::from(self.block.stops[stop].retired);

@@ -12,19 +12,17 @@ impl Codegen<'_> {
     /// Cells that differ from what is in memory at `stop`.
     pub(super) fn changed_at(&self, stop: StopId) -> CellSet {
         let cells = self.block.cells_at(stop);
+        let changed = self.homes.at(self.number, self.block, stop);
         let differs = |&cell: &Cell| match self.stored.get(cell) {
             Some(&Some(stored)) => stored != cells[cell],
-            _ => true,
+            _ => changed.has(cell),
         };
-        let stored_again = (0..REGISTERS).filter(|&cell| self.stored[cell].is_some()).map(CellSet::one);
-        let changed = self.homes.at(self.number, self.block, stop).with(stored_again.collect());
-        changed.iter().filter(differs).map(CellSet::one).collect()
+        self.homes.touched.iter().filter(differs).map(CellSet::one).collect()
     }
 
     /// Stores the registers that `stop` has to find in memory, where that is done ahead: those whose values are at hand.
     pub(super) fn store_for(&mut self, stop: StopId) {
-        let restarts = || self.block.stops[stop..].iter().any(|stop| stop.restarts);
-        if restarts() {
+        if self.block.stops[stop..].iter().any(|stop| stop.restarts) {
             return;
         }
         for cell in self.changed_at(stop).and(CellSet::registers()).iter() {
@@ -49,10 +47,14 @@ impl Codegen<'_> {
     }
 
     fn store_register(&mut self, cell: Cell, value: Value) {
+        self.store_value(cell, value);
+        self.stored[cell] = Some(value);
+    }
+
+    fn store_value(&mut self, cell: Cell, value: Value) {
         self.sink().i32_const(0);
         self.value(value);
         self.store_cell(cell);
-        self.stored[cell] = Some(value);
     }
 
     /// The helper of `interpreted` has found in memory, and left there, what these cells hold.
@@ -67,10 +69,7 @@ impl Codegen<'_> {
     /// Stores general cells, as they are at `stop`.
     pub(super) fn store_cells_at(&mut self, stop: StopId) {
         for cell in self.changed_at(stop).iter() {
-            let value = self.block.cells_at(stop)[cell];
-            self.sink().i32_const(0);
-            self.value(value);
-            self.store_cell(cell);
+            self.store_value(cell, self.block.cells_at(stop)[cell]);
         }
     }
 

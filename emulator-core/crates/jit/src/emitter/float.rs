@@ -123,14 +123,6 @@ impl Emitter {
         Doubt { vector, number }
     }
 
-    /// Leaves to the interpreter where `condition` is not zero.
-    pub(super) fn interpret_where(&mut self, condition: Value) {
-        if self.graph.constant_of(condition) != Some(0) {
-            let stop = self.stop_before();
-            self.push(Step::Guard { condition, stop });
-        }
-    }
-
     /// The lowest lane.
     fn lowest(&mut self, lanes: Lanes, vector: Value) -> Value {
         if lanes.is_single() { self.graph.doubleword(vector) } else { self.graph.quadword(0, vector) }

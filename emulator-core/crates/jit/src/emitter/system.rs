@@ -115,8 +115,7 @@ impl Emitter {
         let changed = self.and(changed, others);
         let resumed = self.and(system, rf);
         let condition = self.or(changed, resumed);
-        let stop = self.stop_before();
-        self.push(Step::Guard { condition, stop });
+        self.interpret_where(condition);
         let (kept, interruptible) = (self.imm(!eflags::IF), self.imm(eflags::IF));
         let (kept, interruptible) = (self.and(system, kept), self.and(value, interruptible));
         let system = self.or(kept, interruptible);
